@@ -1,0 +1,24 @@
+"""The error a person can act on, and how a command line ends with it."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+
+class UserError(ValueError):
+    """Something the user can mend: one line that says what is wrong with which file or key, and what to do."""
+
+
+def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
+    """End a command with `error: <message>` and exit code 1, without a traceback, on a `UserError`."""
+
+    @functools.wraps(main)
+    def wrapper() -> None:
+        try:
+            main()
+        except UserError as error:
+            # A data loader worker hands its error on as a whole traceback: the last line is the message.
+            message = str(error).strip().splitlines()[-1]
+            sys.exit("error: " + message.removeprefix(f"{UserError.__module__}.UserError: "))
+
+    return wrapper

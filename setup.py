@@ -1,0 +1,24 @@
+"""Packaging of SegNeXt: the distribution is `segnext`, the import package is `mmseg`."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+setup(
+    name="segnext",
+    version=re.search(r'__version__ = "(.+)"', (ROOT / "mmseg/__init__.py").read_text())[1],
+    description="SegNeXt semantic segmentation: train, evaluate, map land cover",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["mmseg", "mmseg.*"]),
+    python_requires=">=3.10",
+    install_requires=(ROOT / "requirements.txt").read_text().split(),
+    extras_require={
+        "dev": ["pytest>=8.0", "ruff>=0.8", "mypy>=1.11"],
+        "tensorboard": ["tensorboard"],
+    },
+)
