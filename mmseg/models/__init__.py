@@ -1,0 +1,21 @@
+"""The network: every class here is found by its name in a config."""
+
+from mmseg.models.backbones import MSCAN, TIMMBackbone
+from mmseg.models.data_preprocessor import SegDataPreProcessor
+from mmseg.models.decode_heads import BaseDecodeHead, LightHamHead
+from mmseg.models.losses import CrossEntropyLoss, DiceLoss, LovaszLoss
+from mmseg.models.segmentor import EncoderDecoder
+from mmseg.models.tta import SegTTAModel
+
+__all__ = [
+    "MSCAN",
+    "BaseDecodeHead",
+    "CrossEntropyLoss",
+    "DiceLoss",
+    "EncoderDecoder",
+    "LightHamHead",
+    "LovaszLoss",
+    "SegDataPreProcessor",
+    "SegTTAModel",
+    "TIMMBackbone",
+]

@@ -1,0 +1,4 @@
+from mmseg.models.backbones.mscan import MSCAN
+from mmseg.models.backbones.timm_backbone import TIMMBackbone
+
+__all__ = ["MSCAN", "TIMMBackbone"]

@@ -1,0 +1,25 @@
+"""Any timm encoder under our heads, for comparisons with MSCAN."""
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmseg.registry import MODELS
+
+
+@MODELS.register_module()
+class TIMMBackbone(BaseModule):
+    """The feature maps of `timm.create_model(model_name, features_only=True)`, shallow to deep."""
+
+    def __init__(
+        self, model_name: str, pretrained: bool = False, init_cfg: dict | None = None, **kwargs: object
+    ) -> None:
+        # Imported here: timm needs a torchvision that matches torch, which SegNeXt itself does not.
+        import timm
+
+        super().__init__(init_cfg)
+        self.timm_model = timm.create_model(
+            model_name, pretrained=pretrained, features_only=True, **kwargs
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.timm_model(x))

@@ -1,0 +1,97 @@
+"""What every decode head shares: the classifier, dropout, and the loss of upsampled logits."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmseg.errors import UserError
+from mmseg.registry import MODELS
+
+
+class BaseDecodeHead(BaseModule):
+    """Features of the backbone -> class logits; subclasses add `forward`, which ends in `cls_seg`.
+
+    `in_index` names the backbone's maps that the head reads, `in_channels` their widths.
+    `loss_decode` is one loss config or a list whose terms are added.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        num_classes: int,
+        in_index: Sequence[int],
+        dropout_ratio: float = 0.1,
+        loss_decode: dict | Sequence[dict] = ({"type": "CrossEntropyLoss"},),
+        align_corners: bool = False,
+        ignore_index: int = 255,
+        init_cfg: dict | None = None,
+    ) -> None:
+        if num_classes < 2:
+            raise UserError(
+                f"decode_head.num_classes={num_classes}: softmax over one class is always 1 and its "
+                "loss 0; for one foreground class set num_classes=2 and list classes=(background, "
+                "foreground), with mask ids 0 and 1"
+            )
+        conv_seg_init = {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}}
+        super().__init__(init_cfg or conv_seg_init)
+        self.in_channels = tuple(in_channels)
+        self.in_index = tuple(in_index)
+        self.num_classes = num_classes
+        self.align_corners = align_corners
+        self.ignore_index = ignore_index
+        losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
+        self.loss_decode = nn.ModuleList(MODELS.build(loss) for loss in losses)
+        for loss in self.loss_decode:
+            check_class_weight(loss, num_classes)
+        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+        self.dropout = nn.Dropout2d(dropout_ratio)
+
+    def select(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Pick the maps named by `in_index`, all resized to the size of the first."""
+        levels = [features[i] for i in self.in_index]
+        size = levels[0].shape[2:]
+        return [levels[0]] + [self.resize(level, size) for level in levels[1:]]
+
+    def resize(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        """Interpolate (B, C, h, w) bilinearly to (B, C, *size)."""
+        return F.interpolate(x, tuple(size), mode="bilinear", align_corners=self.align_corners)
+
+    def cls_seg(self, x: Tensor) -> Tensor:
+        """(B, channels, h, w) -> logits (B, num_classes, h, w)."""
+        return self.conv_seg(self.dropout(x))
+
+    def loss(self, features: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
+        """Compare the logits, upsampled to the labels' size, with labels (B, H, W) of int64.
+
+        Returns one scalar per loss name and `acc_seg`, the percentage of right pixels among those
+        that are not ignored.
+        """
+        logits = self.resize(self(features), labels.shape[1:])
+        losses: dict[str, Tensor] = {}
+        for loss in self.loss_decode:
+            value = loss(logits, labels, ignore_index=self.ignore_index)
+            losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
+        losses["acc_seg"] = pixel_accuracy(logits, labels, self.ignore_index)
+        return losses
+
+
+def check_class_weight(loss: nn.Module, num_classes: int) -> None:
+    """Refuse a list of class weights that does not fit the number of classes."""
+    weight = getattr(loss, "class_weight", None)
+    if weight is not None and len(weight) != num_classes:
+        raise UserError(
+            f"loss_decode.class_weight has {len(weight)} values for num_classes={num_classes}: "
+            "give one weight per class (tools/class_weights.py computes them)"
+        )
+
+
+@torch.no_grad()
+def pixel_accuracy(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    """Percentage of right pixels among those that are not ignored; 0 when all are."""
+    valid = labels != ignore_index
+    right = (logits.max(1).indices == labels) & valid
+    return 100.0 * right.sum() / valid.sum().clamp(min=1)

@@ -1,0 +1,132 @@
+"""LightHamHead, the decoder of SegNeXt: global context by non-negative matrix factorisation.
+
+NMF (https://arxiv.org/abs/2109.04553) writes a map x (B, D, N), D channels by N = H*W positions, as
+bases (B, D, R) times coef^T (B, R, N) of low rank R, all non-negative. Starting from
+coef = softmax(x^T bases), each step multiplies
+
+    coef  <- coef  * (x^T bases) / (coef (bases^T bases))
+    bases <- bases * (x coef)    / (bases (coef^T coef))
+
+and the head goes on with bases coef^T. Submodule names are those of the released checkpoints.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+
+EPS = 1e-6
+GROUP_NORM = {"type": "GN", "num_groups": 32}
+EVAL_SEED = 0
+
+
+@lru_cache(maxsize=8)
+def _eval_bases(channels: int, rank: int, device: torch.device) -> Tensor:
+    # A private generator on the CPU: the same on every device, and no global random state is used.
+    generator = torch.Generator().manual_seed(EVAL_SEED)
+    with torch.inference_mode(False):
+        return torch.rand(1, channels, rank, generator=generator).to(device)
+
+
+def _update_coef(x: Tensor, bases: Tensor, coef: Tensor) -> Tensor:
+    numerator = x.transpose(1, 2) @ bases
+    denominator = coef @ (bases.transpose(1, 2) @ bases)
+    return coef * numerator / (denominator + EPS)
+
+
+def _update_bases(x: Tensor, bases: Tensor, coef: Tensor) -> Tensor:
+    numerator = x @ coef
+    denominator = bases @ (coef.transpose(1, 2) @ coef)
+    return bases * numerator / (denominator + EPS)
+
+
+class NMF2D(nn.Module):
+    """Replace a non-negative map (B, C, H, W) by its factorisation of the given rank; no parameters.
+
+    Training starts from fresh random bases at each step. Evaluation starts from fixed ones, equal
+    for every image, so that the same image always gives the same result.
+    """
+
+    def __init__(self, rank: int, train_steps: int = 6, eval_steps: int = 7) -> None:
+        super().__init__()
+        self.rank = rank
+        self.train_steps = train_steps
+        self.eval_steps = eval_steps
+
+    def build_bases(self, batch_size: int, channels: int, device: torch.device) -> Tensor:
+        """Return starting bases (B, D, R), L2-normalised over D, float32."""
+        if self.training:
+            bases = torch.rand(batch_size, channels, self.rank, device=device)
+        else:
+            bases = _eval_bases(channels, self.rank, device).expand(batch_size, -1, -1)
+        return F.normalize(bases, dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Products over N = H*W positions leave the range of float16, and EPS is below it.
+        with torch.autocast(x.device.type, enabled=False):
+            return self._factorise(x.float()).to(x.dtype)
+
+    def _factorise(self, x: Tensor) -> Tensor:
+        shape = x.shape
+        x = x.flatten(2)  # (B, D, N)
+        bases = self.build_bases(shape[0], shape[1], x.device)
+        coef = (x.transpose(1, 2) @ bases).softmax(dim=-1)  # (B, N, R)
+        for _ in range(self.train_steps if self.training else self.eval_steps):
+            coef = _update_coef(x, bases, coef)
+            bases = _update_bases(x, bases, coef)
+        coef = _update_coef(x, bases, coef)
+        return (bases @ coef.transpose(1, 2)).view(shape)
+
+
+class Hamburger(nn.Module):
+    """relu(x + ham_out(NMF(relu(ham_in(x))))): two 1x1 convolutions around the factorisation."""
+
+    def __init__(self, channels: int, rank: int, norm_cfg: dict) -> None:
+        super().__init__()
+        self.ham_in = ConvModule(channels, channels, 1, act_cfg=None)
+        self.ham = NMF2D(rank)
+        self.ham_out = ConvModule(channels, channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        context = F.relu(self.ham_in(x))  # NMF needs non-negative input
+        context = self.ham_out(self.ham(context))
+        return F.relu(x + context)
+
+
+@MODELS.register_module()
+class LightHamHead(BaseDecodeHead):
+    """The maps of stages 2 to 4 at 1/8 -> logits (B, num_classes, H/8, W/8) (paper, figure 3c).
+
+    `ham_channels` is the width of the Hamburger, `ham_kwargs=dict(MD_R=...)` the rank of its NMF:
+    16 for SegNeXt-T and -S, 64 for -B and -L. The rank has no parameters, so that a checkpoint
+    loads with a wrong one; it is never inherited between sizes.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        ham_channels: int,
+        ham_kwargs: Mapping[str, int],
+        num_classes: int,
+        in_index: Sequence[int] = (1, 2, 3),
+        norm_cfg: dict = GROUP_NORM,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(in_channels, channels, num_classes, in_index, **kwargs)  # type: ignore[arg-type]
+        self.squeeze = ConvModule(sum(self.in_channels), ham_channels, 1, norm_cfg=norm_cfg)
+        self.hamburger = Hamburger(ham_channels, ham_kwargs["MD_R"], norm_cfg)
+        self.align = ConvModule(ham_channels, channels, 1, norm_cfg=norm_cfg)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        x = torch.cat(self.select(features), dim=1)
+        x = self.squeeze(x)
+        x = self.hamburger(x)
+        x = self.align(x)
+        return self.cls_seg(x)

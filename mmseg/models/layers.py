@@ -1,0 +1,72 @@
+"""Layers that torch does not have in the form SegNeXt needs them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+import torch.utils.checkpoint
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+class BatchNorm2d(nn.SyncBatchNorm):
+    """Batch norm over the whole batch: plain in one process, synchronised between several.
+
+    torch synchronises on accelerators only; a CPU group (gloo) goes through two differentiable
+    sums here, so that distributed training is right, and testable, without a GPU.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        on_cpu_group = self.training and x.device.type == "cpu" and dist.is_initialized()
+        return self._forward_cpu_group(x) if on_cpu_group else super().forward(x)
+
+    def _forward_cpu_group(self, x: Tensor) -> Tensor:
+        dtype = x.dtype
+        x = x.float()  # under autocast too: sums over a batch need the range
+        count = all_reduce(x.new_tensor(x.numel() / x.shape[1]))
+        mean = all_reduce(x.sum((0, 2, 3))) / count
+        centered = x - mean[:, None, None]
+        var = all_reduce(centered.square().sum((0, 2, 3))) / count
+        if self.track_running_stats:
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(var * count / (count - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return (centered * scale[:, None, None] + self.bias[:, None, None]).to(dtype)
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels of (B, C, H, W), eps 1e-5 as in the official network."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)
+        x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)
+
+
+@contextmanager
+def _frozen_running_stats(module: nn.Module) -> Iterator[None]:
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def checkpoint(module: nn.Module, x: Tensor) -> Tensor:
+    """Activation checkpointing that counts each batch once in the running statistics.
+
+    torch's own runs the module a second time in the backward pass, and batch norm would move its
+    running mean and variance again.
+    """
+    contexts = (nullcontext(), _frozen_running_stats(module))
+    return torch.utils.checkpoint.checkpoint(
+        module, x, use_reentrant=False, context_fn=lambda: contexts
+    )

@@ -1,0 +1,107 @@
+"""EncoderDecoder: backbone and decode head as one model that mmengine's runner trains and tests."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import PixelData
+from torch import Tensor
+
+from mmseg.models.inference import rescale, slide_inference
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+WHOLE = {"mode": "whole"}
+
+
+@MODELS.register_module()
+class EncoderDecoder(BaseModel):
+    """A semantic segmentor.
+
+    `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        data_preprocessor: dict | None = None,
+        test_cfg: Mapping = WHOLE,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.decode_head = MODELS.build(decode_head)
+        self.test_cfg = test_cfg
+
+    def forward(
+        self,
+        inputs: Tensor | Sequence[Tensor],
+        data_samples: Sequence[SegDataSample] | None = None,
+        mode: str = "tensor",
+    ) -> Tensor | dict[str, Tensor] | Sequence[SegDataSample]:
+        """Run in one of mmengine's modes.
+
+        'loss': inputs (B, 3, H, W) -> named losses. 'predict': a sequence of (3, H, W) images -> the
+        samples with `pred_sem_seg`. 'tensor': inputs (B, 3, H, W) -> raw logits (B, K, H/8, W/8).
+        """
+        if mode == "loss":
+            return self.loss(inputs, data_samples)
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        return self.decode_head(self.backbone(inputs))
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
+        """Compute the head's losses; names start with `decode.`."""
+        labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
+        losses = self.decode_head.loss(self.backbone(inputs), labels)
+        return {f"decode.{name}": value for name, value in losses.items()}
+
+    def predict(
+        self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
+    ) -> Sequence[SegDataSample]:
+        """Add `pred_sem_seg`, (1, H, W) uint8 at the original size, to each sample."""
+        for sample, logits in zip(data_samples, self.predict_logits(inputs, data_samples), strict=True):
+            set_prediction(sample, logits)
+        return data_samples
+
+    def predict_logits(
+        self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
+    ) -> list[Tensor]:
+        """Return logits (K, H, W) at the original size of each image, flips undone.
+
+        Images of one size run as one batch; none is padded, so that an image gets the same
+        prediction alone and in any company.
+        """
+        groups: dict[tuple, list[int]] = {}
+        for i, image in enumerate(inputs):
+            groups.setdefault(tuple(image.shape), []).append(i)
+        results: dict[int, Tensor] = {}
+        for indices in groups.values():
+            logits = self.inference(torch.stack([inputs[i] for i in indices]))
+            for i, image_logits in zip(indices, logits, strict=True):
+                results[i] = self._to_original(image_logits, data_samples[i].metainfo)
+        return [results[i] for i in range(len(inputs))]
+
+    def inference(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> logits (B, K, H, W), whole or by windows as `test_cfg` says."""
+        if self.test_cfg["mode"] == "slide":
+            return slide_inference(
+                self._logits, x, self.test_cfg["crop_size"], self.test_cfg["stride"]
+            )
+        return self._logits(x)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return self.decode_head.resize(self.decode_head(self.backbone(x)), x.shape[2:])
+
+    def _to_original(self, logits: Tensor, meta: Mapping) -> Tensor:
+        if meta.get("flip"):
+            logits = logits.flip(-1 if meta["flip_direction"] == "horizontal" else -2)
+        size = meta["ori_shape"]
+        return rescale(logits[None], size, self.decode_head.align_corners)[0]
+
+
+def set_prediction(sample: SegDataSample, scores: Tensor) -> None:
+    """Write the class of the highest score (K, H, W) into the sample as `pred_sem_seg`."""
+    ids = scores.max(0, keepdim=True).indices.to(torch.uint8)
+    sample.pred_sem_seg = PixelData(data=ids)

@@ -1,0 +1,15 @@
+"""What travels with an image: its labels, its prediction and where it came from."""
+
+from mmengine.structures import BaseDataElement, PixelData
+
+
+class SegDataSample(BaseDataElement):
+    """Ground truth, prediction and metadata of one image.
+
+    `gt_sem_seg.data` and `pred_sem_seg.data` are (1, H, W) uint8 maps of train ids, 255 = ignored.
+    Metadata: `img_path`, `seg_map_path`, `ori_shape` and `img_shape` (H, W), `flip`,
+    `flip_direction`, `reduce_zero_label`.
+    """
+
+    gt_sem_seg: PixelData
+    pred_sem_seg: PixelData

@@ -1,0 +1,17 @@
+"""What the tests share: tiny models, tiny data and the folder of real data."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data; the test is skipped where there is none."""
+    if "SEGNEXT_TEST_DATA" not in os.environ:
+        pytest.skip("SEGNEXT_TEST_DATA is not set: no real data on this machine")
+    return Path(os.environ["SEGNEXT_TEST_DATA"])
