@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 
 class UserError(ValueError):
-    """Something the user can mend: one line that says what is wrong with which file or key, and what to do."""
+    """Something the user can mend: one line that says what is wrong where, and what to do."""
 
 
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """End a command with `error: <message>` and exit code 1, without a traceback, on a `UserError`."""
+    """End a command with `error: <message>` and exit code 1 on a `UserError`, no traceback."""
 
     @functools.wraps(main)
     def wrapper() -> None:
         try:
             main()
         except UserError as error:
-            # A data loader worker hands its error on as a whole traceback: the last line is the message.
+            # A loader's worker hands on a whole traceback: its last line is the message.
             message = str(error).strip().splitlines()[-1]
             sys.exit("error: " + message.removeprefix(f"{UserError.__module__}.UserError: "))
 

@@ -1,15 +1,29 @@
-"""The registries: children of mmengine's, so that configs find our classes and mmengine's by name."""
+"""The registries: children of mmengine's, so that configs find both its classes and ours."""
 
 from mmengine import registry as root
+from mmengine.registry import Registry
 
 SCOPE = "mmseg"
 
-DATASETS = root.Registry(
-    "dataset", parent=root.DATASETS, scope=SCOPE, locations=["mmseg.datasets"]
-)
-TRANSFORMS = root.Registry(
-    "transform", parent=root.TRANSFORMS, scope=SCOPE, locations=["mmseg.datasets.transforms"]
-)
-MODELS = root.Registry("model", parent=root.MODELS, scope=SCOPE, locations=["mmseg.models"])
-METRICS = root.Registry("metric", parent=root.METRICS, scope=SCOPE, locations=["mmseg.evaluation"])
-HOOKS = root.Registry("hook", parent=root.HOOKS, scope=SCOPE, locations=["mmseg.engine"])
+
+def _child(parent: Registry, *locations: str) -> Registry:
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=list(locations))
+
+
+DATASETS = _child(root.DATASETS, "mmseg.datasets")
+TRANSFORMS = _child(root.TRANSFORMS, "mmseg.datasets.transforms")
+MODELS = _child(root.MODELS, "mmseg.models")
+METRICS = _child(root.METRICS, "mmseg.evaluation")
+HOOKS = _child(root.HOOKS, "mmseg.engine")
+RUNNERS = _child(root.RUNNERS, "mmseg.engine")
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, "mmseg.engine")
+WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, "mmseg.engine")
+
+# mmengine warns of every kind that a scope does not have, also where it adds nothing to it.
+for _parent in (
+    *(root.DATA_SAMPLERS, root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS, root.LOG_PROCESSORS),
+    *(root.LOOPS, root.MODEL_WRAPPERS, root.OPTIMIZERS, root.OPTIM_WRAPPER_CONSTRUCTORS),
+    *(root.PARAM_SCHEDULERS, root.RUNNER_CONSTRUCTORS, root.TASK_UTILS, root.VISBACKENDS),
+    root.VISUALIZERS,
+):
+    _child(_parent)

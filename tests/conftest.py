@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# As the tools do; see tools/common.py.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 import torch
 

@@ -1,0 +1,5 @@
+"""Scores of a data set."""
+
+from mmseg.evaluation.iou import IoUMetric
+
+__all__ = ["IoUMetric"]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmseg.registry import MODELS
@@ -14,9 +15,9 @@ from mmseg.registry import MODELS
 class SegDataPreProcessor(BaseDataPreprocessor):
     """Normalise images; in training, also pad images and labels to `size` and stack them.
 
-    Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`. Padding comes
-    after normalising and so has the mean colour (0); padded labels are `seg_pad_val`. In testing
-    the images keep their sizes, because padding would change every pixel of the global context.
+    Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`. Padding
+    comes after normalising and so has the mean colour (0); padded labels are `seg_pad_val`. In
+    testing the images keep their sizes: padding would change every pixel's global context.
     """
 
     def __init__(
@@ -38,17 +39,15 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         """Return `inputs`, (B, 3, H, W) in training and a list of (3, H, W) in testing, float32."""
         data = self.cast_data(data)
         inputs = [self._normalise(image) for image in data["inputs"]]
-        samples = data.get("data_samples")
+        samples = data["data_samples"]
         if not training:
             return {"inputs": inputs, "data_samples": samples}
         height, width = self.size or inputs[0].shape[-2:]
         for sample in samples:
-            label = sample.gt_sem_seg.data
-            sample.gt_sem_seg.data = pad_to(label, height, width, self.seg_pad_val)
-        return {
-            "inputs": torch.stack([pad_to(image, height, width, 0) for image in inputs]),
-            "data_samples": samples,
-        }
+            label = pad_to(sample.gt_sem_seg.data, height, width, self.seg_pad_val)
+            sample.gt_sem_seg = PixelData(data=label)
+        batch = torch.stack([pad_to(image, height, width, 0) for image in inputs])
+        return {"inputs": batch, "data_samples": samples}
 
     def _normalise(self, image: Tensor) -> Tensor:
         if self.bgr_to_rgb:

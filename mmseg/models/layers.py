@@ -18,6 +18,11 @@ class BatchNorm2d(nn.SyncBatchNorm):
     sums here, so that distributed training is right, and testable, without a GPU.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def forward(self, x: Tensor) -> Tensor:
         on_cpu_group = self.training and x.device.type == "cpu" and dist.is_initialized()
         return self._forward_cpu_group(x) if on_cpu_group else super().forward(x)
@@ -29,11 +34,10 @@ class BatchNorm2d(nn.SyncBatchNorm):
         mean = all_reduce(x.sum((0, 2, 3))) / count
         centered = x - mean[:, None, None]
         var = all_reduce(centered.square().sum((0, 2, 3))) / count
-        if self.track_running_stats:
-            with torch.no_grad():
-                self.num_batches_tracked += 1
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(var * count / (count - 1), self.momentum)
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * count / (count - 1), self.momentum)
         scale = self.weight * torch.rsqrt(var + self.eps)
         return (centered * scale[:, None, None] + self.bias[:, None, None]).to(dtype)
 

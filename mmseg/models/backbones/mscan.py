@@ -81,15 +81,6 @@ class Mlp(nn.Module):
         self.act = nn.GELU()
         self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
         self.drop = nn.Dropout(drop_rate)
-        self.register_load_state_dict_pre_hook(self._accept_openmmlab_keys)
-
-    @staticmethod
-    def _accept_openmmlab_keys(module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:
-        """OpenMMLab's files say `dwconv.weight` where the official ones say `dwconv.dwconv.weight`."""
-        for name in ("weight", "bias"):
-            if f"{prefix}dwconv.{name}" in state_dict:
-                value = state_dict.pop(f"{prefix}dwconv.{name}")
-                state_dict[f"{prefix}dwconv.dwconv.{name}"] = value
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.drop(self.act(self.dwconv(self.fc1(x))))
@@ -97,7 +88,7 @@ class Mlp(nn.Module):
 
 
 class MSCA(nn.Module):
-    """Multi-scale convolutional attention, x * conv1x1(sum of four branches) (equations 1 and 2)."""
+    """Multi-scale convolutional attention: x * conv1x1(sum of four branches), equation 1."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -189,7 +180,7 @@ class MSCAN(BaseModule):
             yield tuple(self.get_submodule(f"{n}{stage}") for n in ("patch_embed", "block", "norm"))  # type: ignore[misc]
 
     def init_weights(self) -> None:
-        """Fill convolutions from N(0, 2 / fan_out), then load `init_cfg`'s weights if there are any."""
+        """Fill convolutions from N(0, 2 / fan_out), then load the weights of `init_cfg`."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups

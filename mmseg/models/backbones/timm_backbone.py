@@ -1,5 +1,7 @@
 """Any timm encoder under our heads, for comparisons with MSCAN."""
 
+from typing import Any
+
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -11,7 +13,11 @@ class TIMMBackbone(BaseModule):
     """The feature maps of `timm.create_model(model_name, features_only=True)`, shallow to deep."""
 
     def __init__(
-        self, model_name: str, pretrained: bool = False, init_cfg: dict | None = None, **kwargs: object
+        self,
+        model_name: str,
+        pretrained: bool = False,
+        init_cfg: dict | None = None,
+        **kwargs: Any,
     ) -> None:
         # Imported here: timm needs a torchvision that matches torch, which SegNeXt itself does not.
         import timm

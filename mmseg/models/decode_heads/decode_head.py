@@ -1,6 +1,7 @@
 """What every decode head shares: the classifier, dropout, and the loss of upsampled logits."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +33,8 @@ class BaseDecodeHead(BaseModule):
     ) -> None:
         if num_classes < 2:
             raise UserError(
-                f"decode_head.num_classes={num_classes}: softmax over one class is always 1 and its "
-                "loss 0; for one foreground class set num_classes=2 and list classes=(background, "
+                f"decode_head.num_classes={num_classes}: softmax over one class is "
+                "always 1 and its loss 0; for one foreground class set num_classes=2 and list classes=(background, "
                 "foreground), with mask ids 0 and 1"
             )
         conv_seg_init = {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}}
@@ -71,7 +72,7 @@ class BaseDecodeHead(BaseModule):
         that are not ignored.
         """
         logits = self.resize(self(features), labels.shape[1:])
-        losses: dict[str, Tensor] = {}
+        losses: dict[Any, Any] = {}
         for loss in self.loss_decode:
             value = loss(logits, labels, ignore_index=self.ignore_index)
             losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value

@@ -47,7 +47,7 @@ def _update_bases(x: Tensor, bases: Tensor, coef: Tensor) -> Tensor:
 
 
 class NMF2D(nn.Module):
-    """Replace a non-negative map (B, C, H, W) by its factorisation of the given rank; no parameters.
+    """Replace a non-negative map (B, C, H, W) by its factorisation of rank `rank`; no parameters.
 
     Training starts from fresh random bases at each step. Evaluation starts from fixed ones, equal
     for every image, so that the same image always gives the same result.

@@ -1,0 +1,42 @@
+_base_ = "./loaders.py"
+
+data_root = "data/landcover"
+crop_size = (512, 512)
+scale = (512, 512)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="PackSegInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=scale, keep_ratio=True),
+    dict(type="ResizeToMultiple", size_divisor=32),
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs"),
+]
+train_dataloader = dict(
+    dataset=dict(
+        type="LandCoverAIDataset",
+        data_root=data_root,
+        ann_file="splits/train.txt",
+        data_prefix=dict(img_path="img_dir", seg_map_path="ann_dir"),
+        pipeline=train_pipeline,
+    )
+)
+val_dataloader = dict(
+    dataset=dict(
+        type="LandCoverAIDataset",
+        data_root=data_root,
+        ann_file="splits/val.txt",
+        data_prefix=dict(img_path="img_dir", seg_map_path="ann_dir"),
+        pipeline=test_pipeline,
+        test_mode=True,
+    )
+)
+test_dataloader = dict(dataset=dict(val_dataloader["dataset"], ann_file="splits/test.txt"))

@@ -1,0 +1,5 @@
+"""The same tenth, without ImageNet weights."""
+
+_base_ = "./segnext.large.512x512.ade.160k_sub.py"
+
+model = dict(backbone=dict(init_cfg=None))

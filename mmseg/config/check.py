@@ -1,0 +1,131 @@
+"""Find misspelt and outdated keys before anything is built."""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmengine import registry as root
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+import mmseg.datasets
+import mmseg.engine
+import mmseg.evaluation
+import mmseg.models
+import mmseg.visualization  # noqa: F401  (its hook registers itself)
+from mmseg import registry
+from mmseg.errors import UserError
+
+# Keys of MMSegmentation 0.x, which mmengine would ignore, and where their content goes today.
+OUTDATED = {
+    "data": "train_dataloader, val_dataloader and test_dataloader",
+    "optimizer": "optim_wrapper = dict(optimizer=...)",
+    "optimizer_config": "optim_wrapper",
+    "lr_config": "param_scheduler",
+    "runner": "train_cfg = dict(by_epoch=False, max_iters=...)",
+    "checkpoint_config": "default_hooks = dict(checkpoint=...)",
+    "evaluation": "train_cfg.val_interval and val_evaluator",
+    "log_config": "default_hooks = dict(logger=...)",
+    "resume_from": "resume = True and load_from",
+    "dist_params": "env_cfg = dict(dist_cfg=...)",
+    "cudnn_benchmark": "env_cfg = dict(cudnn_benchmark=...)",
+}
+# What mmengine's runner reads besides its constructor's arguments.
+READ_BY_RUNNER = {
+    *(
+        "sync_bn",
+        "compile",
+        "find_unused_parameters",
+        "model_wrapper_cfg",
+        "activation_checkpointing",
+    ),
+    *("default_scope", "custom_imports", "env_cfg", "tta_model"),
+}
+# Keys of components that the builders take out before they call the class.
+READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
+TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
+REGISTRIES = (
+    *(registry.MODELS, registry.DATASETS, registry.TRANSFORMS, registry.METRICS, registry.HOOKS),
+    *(root.LOOPS, root.OPTIM_WRAPPERS, root.OPTIMIZERS, root.PARAM_SCHEDULERS, root.DATA_SAMPLERS),
+    *(root.VISUALIZERS, root.VISBACKENDS, root.EVALUATOR, root.LOG_PROCESSORS, root.FUNCTIONS),
+    *(root.WEIGHT_INITIALIZERS, root.OPTIM_WRAPPER_CONSTRUCTORS, root.MODEL_WRAPPERS),
+)
+
+
+def check_config(config: Config, path: str) -> None:
+    """Raise `UserError` for a key or a type that nothing reads, naming the nearest that exists.
+
+    Names at the top level may be variables of the file; only those that look like a misspelt or
+    outdated key are refused. Inside a component every key must be an argument of its class.
+    """
+    for key in config:
+        if key in OUTDATED:
+            raise UserError(f"{path}: {key!r} is a key of MMSegmentation 0.x; use {OUTDATED[key]}")
+        if key not in TOP_LEVEL:
+            close = difflib.get_close_matches(key, TOP_LEVEL, n=1, cutoff=0.9)
+            if close:
+                raise UserError(f"{path}: unknown key {key!r}; did you mean {close[0]!r}?")
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if config.get(name):
+            arguments = {*inspect.signature(DataLoader).parameters, "num_batch_per_epoch"}
+            _check_keys(config[name], arguments, name, path)
+    with DefaultScope.overwrite_default_scope(registry.SCOPE):
+        for key in TOP_LEVEL & set(config):
+            _check_component(config[key], key, path)
+
+
+def _check_component(value: Any, where: str, path: str) -> None:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("type"), str):
+            component = _find(value["type"], where, path)
+            arguments = _arguments(component)
+            if arguments is not None:
+                _check_keys(value, arguments | READ_BY_BUILDERS, where, path)
+        for key, item in value.items():
+            _check_component(item, f"{where}.{key}", path)
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            _check_component(item, f"{where}[{i}]", path)
+
+
+def _find(name: str, where: str, path: str) -> Any:
+    for each in REGISTRIES:
+        component = each.get(name)
+        if component is not None:
+            return component
+    known = {n for each in REGISTRIES for n in _names(each)}
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise UserError(f"{path}: {where}.type = {name!r} is not known{hint}")
+
+
+def _names(each: root.Registry) -> Iterable[str]:
+    while each is not None:
+        yield from each.module_dict
+        each = each.parent
+
+
+def _arguments(component: Any) -> set[str] | None:
+    """Names of the arguments of a class with those of its bases that it passes on; None = any."""
+    if not inspect.isclass(component):
+        return None
+    names: set[str] = set()
+    for cls in component.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+        names |= {p.name for p in parameters if p.kind != p.VAR_KEYWORD} - {"self"}
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            return names
+    return None
+
+
+def _check_keys(value: Mapping, known: set[str], where: str, path: str) -> None:
+    for key in value:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+            raise UserError(f"{path}: unknown key {where}.{key}; {hint}")

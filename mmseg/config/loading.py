@@ -1,0 +1,44 @@
+"""From a file name and command-line overrides to a checked config."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmseg.config.check import check_config
+from mmseg.errors import UserError
+
+
+def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
+    """Read a config file, apply overrides ('a.b.c': value) and check every key.
+
+    Raises `UserError` for a missing file, a file that is no config, and unknown keys.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such config{_similar(path)}")
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:  # a config is Python: anything can be raised
+        raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
+    for key in overrides or {}:
+        if key.split(".")[0] not in config:
+            raise UserError(f"--cfg-options {key}: {path} has no {key.split('.')[0]!r}")
+    try:
+        config.merge_from_dict(dict(overrides or {}))
+    except (KeyError, TypeError, IndexError) as error:
+        raise UserError(f"--cfg-options: {_one_line(error)}") from error
+    check_config(config, str(path))
+    return config
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _similar(path: Path) -> str:
+    root = next((p for p in path.parents if p.is_dir()), Path("."))
+    names = {file.name: file for file in root.rglob("*.py")}
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    return f"; did you mean {names[close[0]]}?" if close else f" (looked in {root})"

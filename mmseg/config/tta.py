@@ -1,0 +1,32 @@
+"""Multi-scale and flip testing, derived from a config's own test pipeline."""
+
+from mmengine.config import Config, ConfigDict
+
+from mmseg.errors import UserError
+
+RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+
+
+def use_tta(config: Config) -> None:
+    """Turn a config's testing into testing at six scales with and without a flip.
+
+    The ratios of the paper apply to the size of single-scale testing, so that ratio 1 without flip
+    is that test.
+    """
+    pipeline = list(config.test_dataloader.dataset.pipeline)
+    index = next((i for i, step in enumerate(pipeline) if step["type"] == "Resize"), None)
+    if index is None:
+        raise UserError("multi-scale testing needs a Resize with a scale in the test pipeline")
+    resize = pipeline[index]
+    scales = [
+        {**resize, "scale": tuple(int(side * ratio) for side in resize["scale"])}
+        for ratio in RATIOS
+    ]
+    flips = [{"type": "RandomFlip", "prob": prob, "direction": "horizontal"} for prob in (0.0, 1.0)]
+    # Labels are read after the flip and so never flipped; predictions are flipped back.
+    rest = [[step] for step in pipeline[index + 1 :]]
+    before_labels = next((i for i, [s] in enumerate(rest) if s["type"] == "LoadAnnotations"), -1)
+    transforms = [scales, *rest[:before_labels], flips, *rest[before_labels:]]
+    augment = {"type": "TestTimeAug", "transforms": transforms}
+    config.test_dataloader.dataset.pipeline = [*pipeline[:index], augment]
+    config.model = ConfigDict(type="SegTTAModel", module=config.model)

@@ -1,0 +1,140 @@
+"""The base of all data sets: pairs of images and masks."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.utils import scandir
+
+from mmseg.datasets.seg_map import read_mask, to_train_ids
+from mmseg.datasets.subset import class_presence, stratified_subset
+from mmseg.errors import UserError
+from mmseg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class BaseSegDataset(BaseDataset):
+    """A folder of images and a folder of masks; a mask has its image's name and its own suffix.
+
+    Subclasses state the facts of a data set as class attributes. Any folder becomes a data set in
+    a config alone, with `metainfo=dict(classes=..., palette=...)` and these arguments:
+
+    - `data_prefix=dict(img_path=..., seg_map_path=...)`: the two folders, below `data_root`.
+      Without `seg_map_path` there are no masks (prediction only).
+    - `ann_file`: a list of names without suffix, one per line; without it, all images.
+    - `reduce_zero_label`: the value 0 in a mask is ignored, and k is class k - 1.
+    - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images.
+    """
+
+    METAINFO: ClassVar[dict] = {}
+    img_suffix = ".jpg"
+    seg_map_suffix = ".png"
+    reduce_zero_label = False
+    source = "data_root and data_prefix of the config say where the images and masks are"
+
+    def __init__(
+        self,
+        data_prefix: Mapping[str, str],
+        img_suffix: str | None = None,
+        seg_map_suffix: str | None = None,
+        reduce_zero_label: bool | None = None,
+        subset: Mapping | None = None,
+        **kwargs: object,
+    ) -> None:
+        self.img_suffix = img_suffix or self.img_suffix
+        self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
+        if reduce_zero_label is not None:
+            self.reduce_zero_label = reduce_zero_label
+        self.subset = subset
+        super().__init__(data_prefix=dict(data_prefix), **kwargs)  # type: ignore[arg-type]
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
+        info = super()._load_metainfo(metainfo)
+        for key in ("classes", "palette"):
+            if key not in info:
+                raise UserError(f"{cls.__name__}: the config's metainfo=dict(...) lacks {key!r}")
+        if len(info["classes"]) != len(info["palette"]):
+            raise UserError(
+                f"{cls.__name__}: metainfo has {len(info['classes'])} classes and "
+                f"{len(info['palette'])} colours in its palette: give one colour per class"
+            )
+        return info
+
+    @property
+    def metainfo(self) -> dict:
+        """Classes, palette and `reduce_zero_label`."""
+        return {**super().metainfo, "reduce_zero_label": self.reduce_zero_label}
+
+    def load_data_list(self) -> list[dict]:
+        """List the samples: `img_path`, `seg_map_path` and what reading the mask needs."""
+        images = self._folder("img_path")
+        masks = self._folder("seg_map_path") if self.data_prefix.get("seg_map_path") else None
+        names = self._names(images)
+        self._check_complete(names, images, self.img_suffix, "images")
+        if masks:
+            self._check_complete(names, masks, self.seg_map_suffix, "masks")
+        common = {
+            "reduce_zero_label": self.reduce_zero_label,
+            "num_classes": len(self.metainfo["classes"]),
+        }
+        samples = [{"img_path": str(images / (n + self.img_suffix)), **common} for n in names]
+        if masks:
+            for sample, name in zip(samples, names, strict=True):
+                sample["seg_map_path"] = str(masks / (name + self.seg_map_suffix))
+        if self.subset is None:
+            return samples
+        self.data_list = samples
+        presence = class_presence(self, Path(self.data_root))
+        chosen = stratified_subset(names, presence, self.subset["fraction"], self.subset["seed"])
+        self.subset_ids = [names[i] for i in chosen]
+        return [samples[i] for i in chosen]
+
+    def read_seg_map(self, info: Mapping) -> np.ndarray:
+        """Read the mask of one sample: (H, W) uint8 train ids, 255 = ignored."""
+        path = info["seg_map_path"]
+        values = read_mask(path)
+        return to_train_ids(values, info["num_classes"], self.reduce_zero_label, path)
+
+    def get_seg_map(self, index: int) -> np.ndarray:
+        """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
+        return self.read_seg_map(self.get_data_info(index))
+
+    def _folder(self, key: str) -> Path:
+        folder = Path(self.data_prefix[key])
+        if not folder.is_dir():
+            raise self._missing(f"the folder {folder} ({key})")
+        return folder
+
+    def _missing(self, what: str) -> UserError:
+        return UserError(f"{type(self).__name__}: {what} is not there; {self.source}")
+
+    def _names(self, images: Path) -> list[str]:
+        if not self.ann_file:
+            names = [n.removesuffix(self.img_suffix) for n in _files(images, self.img_suffix)]
+            if not names:
+                raise UserError(f"{images}: no image ends in {self.img_suffix!r} (img_suffix)")
+            return names
+        if not Path(self.ann_file).is_file():
+            raise self._missing(f"the list {self.ann_file} (ann_file)")
+        lines = Path(self.ann_file).read_text(encoding="utf-8").splitlines()
+        names = [line.strip() for line in lines if line.strip()]
+        if not names:
+            raise UserError(f"{self.ann_file}: the list is empty")
+        return names
+
+    def _check_complete(self, names: Sequence[str], folder: Path, suffix: str, kind: str) -> None:
+        there = set(_files(folder, suffix))
+        absent = [name + suffix for name in names if name + suffix not in there]
+        if absent:
+            shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+            raise UserError(
+                f"{folder}: {len(absent)} of {len(names)} {kind} are not there: {shown}; "
+                f"{self.source}"
+            )
+
+
+def _files(folder: Path, suffix: str) -> list[str]:
+    return sorted(scandir(str(folder), suffix, recursive=True))

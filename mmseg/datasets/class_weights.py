@@ -1,0 +1,59 @@
+"""Class weights for the loss from the pixel counts of the training masks."""
+
+import numpy as np
+
+from mmseg.errors import UserError
+
+
+def median_frequency(counts: np.ndarray) -> np.ndarray:
+    """Weigh by median(f) / f (Eigen and Fergus, ICCV 2015).
+
+    f is the share of a class among the pixels of the images that show it.
+    """
+    shown_in = (counts.sum(axis=1, keepdims=True) * (counts > 0)).sum(axis=0)
+    frequency = counts.sum(axis=0) / shown_in
+    return np.median(frequency) / frequency
+
+
+def inverse_log(counts: np.ndarray) -> np.ndarray:
+    """Weigh by 1 / ln(1.02 + p), p the share of a class among all pixels (ENet, 2016)."""
+    return 1 / np.log(1.02 + counts.sum(axis=0) / counts.sum())
+
+
+def effective_number(counts: np.ndarray) -> np.ndarray:
+    """Weigh by (1 - beta) / (1 - beta^n), n the pixels of a class (Cui et al., CVPR 2019).
+
+    beta = 1 - 1/N, where N is how many samples a class can hold before more add nothing new. The
+    paper's N <= 10^4 is for images; beside 10^8 pixels it would make all weights equal. N is the
+    mean of the class sizes here, so the weights do not depend on the size of the data set.
+    """
+    sizes = counts.sum(axis=0)
+    beta = 1 - 1 / sizes.mean()
+    return (1 - beta) / (1 - beta**sizes)
+
+
+METHODS = {
+    "median_frequency": median_frequency,
+    "inverse_log": inverse_log,
+    "effective_number": effective_number,
+}
+
+
+def class_weights(pixel_counts: np.ndarray, method: str) -> np.ndarray:
+    """Return float64 (C,) weights by one of `METHODS`.
+
+    `pixel_counts` holds the labelled pixels per class: (C,) in all, or (images, C) per image. The
+    weights are scaled so that the average labelled pixel weighs 1 and the loss keeps its size.
+    """
+    if method not in METHODS:
+        raise UserError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
+    counts = np.atleast_2d(np.asarray(pixel_counts, dtype=np.int64))
+    totals = counts.sum(axis=0)
+    present = totals > 0
+    if not present.any():
+        raise UserError("the masks hold no labelled pixel; check the classes and ignore_index")
+    # An absent class keeps 1: a 0 would silently drop it from data that does show it.
+    weights = np.ones(len(totals))
+    weights[present] = METHODS[method](counts[:, present])
+    weights[present] *= totals.sum() / (totals * weights)[present].sum()
+    return weights

@@ -1,0 +1,108 @@
+"""What the converters share: id lists, masks, safe unpacking, progress."""
+
+import stat
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from mmengine.utils import track_parallel_progress, track_progress
+from PIL import Image
+
+from mmseg.errors import UserError
+from mmseg.files import write_whole
+
+Task = TypeVar("Task")
+
+
+def read_ids(path: Path) -> list[str]:
+    """Return the ids of a list file, one per line, in the order of the file."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such list; the archive is incomplete, unpack it again")
+    return path.read_text(encoding="utf-8").split()
+
+
+def write_ids(path: Path, ids: Sequence[str]) -> None:
+    write_whole(path, "".join(f"{line}\n" for line in ids).encode())
+
+
+def name_some(ids: Collection[str], total: int) -> str:
+    """Say which ids are meant: "3 of 40 (a, b, c)", with five names at most."""
+    names = ", ".join(sorted(ids)[:5])
+    return f"{len(ids)} of {total} ({names}{', ...' if len(ids) > 5 else ''})"
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image as uint8 (H, W, 3) in RGB order."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise UserError(f"{path}: not a readable image; get the file again") from error
+
+
+def encode_image(image: np.ndarray, suffix: str) -> bytes:
+    """Encode a uint8 (H, W) or RGB (H, W, 3) image as ".png", or as ".jpg" of quality 95.
+
+    95 is OpenCV's own choice, with which the official tiles of LandCover.ai were made.
+    """
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(suffix, image)[1].tobytes()
+
+
+def count_ids(
+    mask: np.ndarray, num_classes: int, path: Path, ignore_index: int | None = None
+) -> np.ndarray:
+    """Return the int64 (num_classes,) pixel counts of a uint8 (H, W) mask read from `path`.
+
+    Raises `UserError` that names the ids which are neither a class nor `ignore_index`.
+    """
+    counts = np.bincount(mask.ravel(), minlength=256)
+    present = np.flatnonzero(counts)
+    unknown = present[(present >= num_classes) & (present != ignore_index)]
+    if unknown.size:
+        raise UserError(
+            f"{path}: ids {unknown.tolist()} are outside 0..{num_classes - 1}; "
+            "is this the mask of another data set?"
+        )
+    return counts[:num_classes]
+
+
+def extract_zip(archive: Path, folder: Path, suffixes: Collection[str]) -> None:
+    """Unpack the members with one of `suffixes` into `folder`.
+
+    Raises `UserError`, before anything is written, when any member would land outside `folder`.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for member in opened.infolist():
+                if not _stays_inside(member):
+                    raise UserError(
+                        f"{archive}: member {member.filename!r} would land outside the target "
+                        "folder; do not trust this archive, get it from its publisher"
+                    )
+            wanted = [m for m in opened.infolist() if Path(m.filename).suffix in suffixes]
+            opened.extractall(folder, wanted)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{archive}: not a whole zip archive ({error}); get it again") from error
+
+
+def _stays_inside(member: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    has_drive = ":" in path.parts[0] if path.parts else False
+    return not (path.is_absolute() or ".." in path.parts or is_link or has_drive)
+
+
+def map_with_progress(
+    function: Callable[[Task], Any], tasks: Sequence[Task], workers: int
+) -> list[Any]:
+    """Return [function(task) for task in tasks] from `workers` processes, under a progress bar."""
+    if workers > 1:
+        return track_parallel_progress(function, list(tasks), workers, file=sys.stderr)
+    return track_progress(function, list(tasks), file=sys.stderr)

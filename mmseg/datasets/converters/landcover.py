@@ -1,0 +1,201 @@
+"""LandCover.ai (Boguszewski et al., CVPRW 2021) to img_dir/, ann_dir/, splits/, class_pixels.json.
+
+The archive holds orthophotos `images/*.tif`, masks `masks/*.tif` of the same names and the lists
+`train.txt`, `val.txt`, `test.txt` of tiles `<sheet>_<k>`. Its `split.py` defines k: tiles of 512 x
+512 pixels, row by row, where the partial tiles at the edges are numbered but dropped. That script
+is never run; a folder `output/` that it has written is accepted.
+"""
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mmengine.logging import MMLogger
+
+from mmseg.datasets.converters import common
+from mmseg.datasets.landcover import LandCoverAIDataset
+from mmseg.datasets.seg_map import read_mask, single_channel
+from mmseg.errors import UserError
+from mmseg.files import write_whole
+from mmseg.raster.tiles import full_tiles, iter_full_tiles, raster_shape
+
+CLASSES = LandCoverAIDataset.METAINFO["classes"]
+SPLITS = {"train": 0.70, "val": 0.15, "test": 0.15}  # shares of the official lists
+
+
+class Pair(NamedTuple):
+    """An orthophoto or a cut tile, its mask, and the ids of the tiles they hold."""
+
+    image: Path
+    mask: Path
+    ids: list[str]
+
+
+def convert_landcover(
+    source: Path, out: Path, image_format: str = "jpg", workers: int = 1, tile_size: int = 512
+) -> dict[str, list[int]]:
+    """Convert the archive (zip or folder) `source` into the folder `out`.
+
+    Returns the pixels per class of every official split and of all tiles, as written to
+    `class_pixels.json`. The lists are written last: where they are, the tiles are whole.
+    """
+    if source.is_dir():
+        return _convert_folder(source, out, image_format, workers, tile_size)
+    if not source.is_file():
+        raise UserError(f"{source}: no such archive or folder; download LandCover.ai first")
+    unpacked = out / ".unpacked"
+    shutil.rmtree(unpacked, ignore_errors=True)  # of a run that was killed
+    try:
+        common.extract_zip(source, unpacked, {".tif", ".txt", ".jpg", ".png"})
+        return _convert_folder(unpacked, out, image_format, workers, tile_size)
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
+
+
+def _convert_folder(
+    root: Path, out: Path, image_format: str, workers: int, tile_size: int
+) -> dict[str, list[int]]:
+    wrapped = sorted(root.glob("*/train.txt"))  # the archive packed as one folder
+    if wrapped and not (root / "train.txt").is_file():
+        root = wrapped[0].parent
+    lists = {split: common.read_ids(root / f"{split}.txt") for split in SPLITS}
+    pairs = find_pairs(root, lists, tile_size)
+    # A restart writes every tile again: encoding is quicker than proving an old file right.
+    convert = partial(_convert_pair, out=out, suffix=f".{image_format}", tile_size=tile_size)
+    pixels: dict[str, np.ndarray] = {}
+    for counts in common.map_with_progress(convert, pairs, workers):
+        pixels.update(counts)
+
+    totals = {split: _sum_pixels(pixels, ids) for split, ids in lists.items()}
+    totals["total"] = _sum_pixels(pixels, list(pixels))
+    if not totals["total"][CLASSES.index("road")]:
+        MMLogger.get_current_instance().warning(
+            "no mask has a road: this is version 0 of LandCover.ai, or a part of it; "
+            "download version 1 to train all five classes"
+        )
+    by_sheet = split_by_sheet(list(pixels))
+    for split in SPLITS:
+        common.write_ids(out / "splits" / f"{split}.txt", lists[split])
+        common.write_ids(out / "splits" / f"{split}_by_sheet.txt", by_sheet[split])
+    write_whole(out / "class_pixels.json", (json.dumps(totals) + "\n").encode())
+    return totals
+
+
+def find_pairs(root: Path, lists: Mapping[str, Sequence[str]], tile_size: int) -> list[Pair]:
+    """Return the orthophotos, or, where they lack a listed tile, the already cut `output/`.
+
+    Orthophotos come first because they are lossless. Raises `UserError` when neither has all tiles.
+    """
+    sources = {"images": _raster_pairs(root, tile_size), "output": _tile_pairs(root)}
+    problems: list[str] = []
+    for folder, pairs in sources.items():
+        ids = {tile_id for pair in pairs for tile_id in pair.ids}
+        missing = {split: set(listed) - ids for split, listed in lists.items()}
+        lacks = "; ".join(
+            f"{split}.txt {common.name_some(absent, len(lists[split]))}"
+            for split, absent in missing.items()
+            if absent
+        )
+        if pairs and not lacks:
+            for problem in problems:
+                MMLogger.get_current_instance().warning(
+                    f"{problem}; output/ has them all and is taken"
+                )
+            return pairs
+        if pairs:
+            problems.append(f"{root / folder}: no tile for listed ids: {lacks}")
+    problem = problems[0] if problems else f"{root}: neither images/*.tif nor output/*.jpg in it"
+    raise UserError(f"{problem}; complete the archive or mend its lists")
+
+
+def _raster_pairs(root: Path, tile_size: int) -> list[Pair]:
+    pairs = []
+    for name, image, mask in _match(root / "images", ".tif", root / "masks", ".tif"):
+        height, width, bands = raster_shape(image)
+        if bands != 3:
+            raise UserError(f"{image}: has {bands} bands, an orthophoto has 3; keep red-green-blue")
+        _check_sizes(image, (height, width), mask, raster_shape(mask)[:2])
+        ids = [f"{name}_{k}" for k in full_tiles(height, width, tile_size)]
+        pairs.append(Pair(image, mask, ids))
+    return pairs
+
+
+def _tile_pairs(root: Path) -> list[Pair]:
+    tiles = root / "output"
+    return [
+        Pair(image, mask, [name]) for name, image, mask in _match(tiles, ".jpg", tiles, "_m.png")
+    ]
+
+
+def _match(
+    images: Path, image_end: str, masks: Path, mask_end: str
+) -> list[tuple[str, Path, Path]]:
+    """Return (name, image, mask) sorted by name; a file without its partner is a `UserError`."""
+    image_of = {p.name.removesuffix(image_end): p for p in images.glob(f"*{image_end}")}
+    mask_of = {p.name.removesuffix(mask_end): p for p in masks.glob(f"*{mask_end}")}
+    for have, want, what in ((image_of, mask_of, "mask"), (mask_of, image_of, "image")):
+        if alone := have.keys() - want.keys():
+            folder = next(iter(have.values())).parent
+            raise UserError(
+                f"{folder}: {common.name_some(alone, len(have))} without {what}; add the files"
+            )
+    return [(name, image_of[name], mask_of[name]) for name in sorted(image_of)]
+
+
+def _convert_pair(pair: Pair, out: Path, suffix: str, tile_size: int) -> dict[str, np.ndarray]:
+    """Write the tiles of one pair; return the int64 (5,) pixel counts of each tile id."""
+    pixels = {}
+    for tile_id, image, mask in _read_tiles(pair, tile_size):
+        pixels[tile_id] = common.count_ids(mask, len(CLASSES), pair.mask)
+        # A cut tile stays the official JPEG: encoding it again would lose more.
+        keep = pair.image.suffix == suffix
+        data = pair.image.read_bytes() if keep else common.encode_image(image, suffix)
+        write_whole(out / "img_dir" / f"{tile_id}{suffix}", data)
+        write_whole(out / "ann_dir" / f"{tile_id}.png", common.encode_image(mask, ".png"))
+    return pixels
+
+
+def _read_tiles(pair: Pair, tile_size: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    if pair.image.suffix != ".tif":
+        image, mask = common.read_image(pair.image), read_mask(str(pair.mask))
+        _check_sizes(pair.image, image.shape[:2], pair.mask, mask.shape)
+        yield pair.ids[0], image, mask
+        return
+    images, masks = iter_full_tiles(pair.image, tile_size), iter_full_tiles(pair.mask, tile_size)
+    for tile_id, (_, image), (_, mask) in zip(pair.ids, images, masks, strict=True):
+        yield tile_id, image, single_channel(mask, str(pair.mask))
+
+
+def _check_sizes(
+    image: Path, size: tuple[int, ...], mask: Path, mask_size: tuple[int, ...]
+) -> None:
+    if size != mask_size:
+        raise UserError(
+            f"{mask}: {mask_size[1]}x{mask_size[0]} pixels, but {image.name} has "
+            f"{size[1]}x{size[0]}; get the pair again"
+        )
+
+
+def _sum_pixels(pixels: Mapping[str, np.ndarray], ids: Sequence[str]) -> list[int]:
+    return sum((pixels[i] for i in ids), np.zeros(len(CLASSES), np.int64)).tolist()
+
+
+def split_by_sheet(ids: Sequence[str]) -> dict[str, list[str]]:
+    """Deal whole map sheets (an id without its `_<k>`) to the splits, about 70/15/15 by tiles.
+
+    The official lists mix neighbouring tiles of a sheet, which flatters a model; these do not.
+    Sheets go, largest first, to the split that is filled least, so three sheets fill three splits.
+    """
+    sheets: dict[str, list[str]] = defaultdict(list)
+    for tile_id in ids:
+        sheets[tile_id.rpartition("_")[0]].append(tile_id)
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for sheet in sorted(sheets, key=lambda name: (-len(sheets[name]), name)):
+        emptiest = min(SPLITS, key=lambda split: len(splits[split]) / SPLITS[split])
+        splits[emptiest] += sheets[sheet]
+    return {split: sorted(tiles) for split, tiles in splits.items()}

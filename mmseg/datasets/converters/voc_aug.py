@@ -1,0 +1,70 @@
+"""Pascal VOC 2012 and SBD (Hariharan et al., ICCV 2011) to one folder of 10,582 training masks.
+
+`VOC2012/SegmentationClassAug/<id>.png` is VOC's own mask, with its border of 255, for the images of
+VOC's train list, and SBD's mask, which has no border, for all others.
+"""
+
+import zlib
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from mmseg.datasets.converters import common
+from mmseg.datasets.seg_map import IGNORE_INDEX, read_mask
+from mmseg.datasets.voc import PascalVOCDataset
+from mmseg.errors import UserError
+from mmseg.files import write_whole
+
+NUM_CLASSES = len(PascalVOCDataset.METAINFO["classes"])
+TRAINAUG_SIZE = 10_582
+
+
+def convert_voc_aug(
+    devkit: Path, sbd: Path, workers: int = 1, allow_partial: bool = False
+) -> list[str]:
+    """Write the masks and `ImageSets/Segmentation/trainaug.txt`; return the ids of that list.
+
+    `devkit` holds `VOC2012/`; `sbd` holds `dataset/` with `cls/*.mat`, `train.txt` and `val.txt`.
+    Raises `UserError` when the lists do not give 10,582 ids, unless `allow_partial`.
+    """
+    voc, sbd = devkit / "VOC2012", sbd / "dataset"
+    lists = voc / "ImageSets" / "Segmentation"
+    official = set(common.read_ids(lists / "train.txt"))
+    augmented = {*common.read_ids(sbd / "train.txt"), *common.read_ids(sbd / "val.txt")}
+    ids = sorted((official | augmented) - set(common.read_ids(lists / "val.txt")))
+    if len(ids) != TRAINAUG_SIZE and not allow_partial:
+        raise UserError(
+            f"{lists}, {sbd}: the lists give {len(ids)} training ids, not {TRAINAUG_SIZE}; "
+            "get the archives again, or pass --allow-partial to convert a part"
+        )
+    sources = {
+        i: voc / "SegmentationClass" / f"{i}.png" if i in official else sbd / "cls" / f"{i}.mat"
+        for i in ids
+    }
+    if absent := [i for i, path in sources.items() if not path.is_file()]:
+        raise UserError(
+            f"{sources[absent[0]].parent}: {common.name_some(absent, len(ids))} without a mask; "
+            "unpack the archives again"
+        )
+    write = partial(_write_mask, out=voc / "SegmentationClassAug")
+    common.map_with_progress(write, list(sources.values()), workers)
+    # Last, so that the list is there only when all its masks are.
+    common.write_ids(lists / "trainaug.txt", ids)
+    return ids
+
+
+def _write_mask(source: Path, out: Path) -> None:
+    mask = _read_mat(source) if source.suffix == ".mat" else read_mask(str(source))
+    common.count_ids(mask, NUM_CLASSES, source, IGNORE_INDEX)
+    write_whole(out / f"{source.stem}.png", common.encode_image(mask, ".png"))
+
+
+def _read_mat(path: Path) -> np.ndarray:
+    """Return the uint8 (H, W) ids of an SBD file."""
+    try:
+        return loadmat(path)["GTcls"][0]["Segmentation"][0]
+    except (MatReadError, OSError, ValueError, TypeError, LookupError, zlib.error) as error:
+        raise UserError(f"{path}: not an SBD mask (GTcls.Segmentation); get it again") from error

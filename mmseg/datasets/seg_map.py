@@ -1,0 +1,81 @@
+"""Read images and masks so that a bad file is named and never becomes wrong numbers."""
+
+import io
+
+import numpy as np
+from mmengine import fileio
+from PIL import Image
+
+from mmseg.errors import UserError
+
+IGNORE_INDEX = 255
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+PNG_START, PNG_END = b"\x89PNG", b"IEND"
+
+
+def read_file(path: str, kind: str, backend_args: dict | None = None) -> bytes:
+    """Return the bytes of an image file that has its end; `kind` is the word for it in errors.
+
+    Decoders fill what a truncated JPEG lacks with grey and say nothing.
+    """
+    try:
+        data = fileio.get(path, backend_args=backend_args)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the {kind} ({error.strerror or error})") from error
+    for start, end in ((JPEG_START, JPEG_END), (PNG_START, PNG_END)):
+        if data.startswith(start) and end not in data[-4096:]:
+            raise UserError(f"{path}: the {kind} is truncated; copy or download it again")
+    return data
+
+
+def read_mask(path: str, backend_args: dict | None = None) -> np.ndarray:
+    """Return the values of a mask file as (H, W) integers; palette images give their indices.
+
+    Three equal channels count as one. Raises `UserError` for a file that is no mask.
+    """
+    data = read_file(path, "mask", backend_args)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            values = np.asarray(image)
+    except Exception as error:  # PIL raises many kinds on broken files
+        raise UserError(f"{path}: cannot decode the mask ({error})") from error
+    if values.ndim == 3:
+        values = single_channel(values, path)
+    if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:
+        raise UserError(f"{path}: the mask holds {values.dtype} values; class ids are integers")
+    return values
+
+
+def single_channel(values: np.ndarray, path: str) -> np.ndarray:
+    """Return (H, W, C) with equal channels as (H, W); `UserError` when they differ."""
+    if (values != values[..., :1]).any():
+        raise UserError(
+            f"{path}: the {values.shape[2]} channels of the mask differ; masks hold one class id "
+            "per pixel: convert colours to ids first"
+        )
+    return np.ascontiguousarray(values[..., 0])
+
+
+def to_train_ids(
+    values: np.ndarray, num_classes: int, reduce_zero_label: bool, path: str
+) -> np.ndarray:
+    """Turn the values of a file into train ids, (H, W) uint8, 255 = ignored.
+
+    With `reduce_zero_label` the value 0 is ignored and k becomes k - 1. Raises `UserError` naming
+    the ids that are no class.
+    """
+    first = 1 if reduce_zero_label else 0
+    valid = (values >= 0) & (values < num_classes + first) | (values == IGNORE_INDEX)
+    if not valid.all():
+        ids = np.unique(values[~valid])
+        shown = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
+        raise UserError(
+            f"{path}: the mask has ids {shown} outside the classes (num_classes={num_classes}, "
+            f"ignore_index={IGNORE_INDEX}, reduce_zero_label={reduce_zero_label}): mend the mask "
+            "or the data set's classes"
+        )
+    ids = values.astype(np.uint8)
+    if reduce_zero_label:
+        ids[ids == 0] = IGNORE_INDEX
+        ids[ids != IGNORE_INDEX] -= 1
+    return ids

@@ -1,0 +1,30 @@
+"""Aerial scenes drawn from a seed, with the classes of LandCover.ai, for the demo and the tests.
+
+One pixel is 0.5 m. `land` lays out roads and fields; `nature` and `village` paint them layer by
+layer on the `canvas`, which adds the shadows and the camera.
+"""
+
+import numpy as np
+
+from mmseg.datasets.synthetic.canvas import Canvas
+from mmseg.datasets.synthetic.land import Land
+from mmseg.datasets.synthetic.nature import draw_fields, draw_water, draw_woods
+from mmseg.datasets.synthetic.village import draw_buildings, draw_roads
+
+
+def draw_scene(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw an orthophoto and its classes; the same size and seed give the same bytes.
+
+    Returns the RGB image (H, W, 3) uint8 and the class ids (H, W) uint8. From 512 x 512 pixels on
+    every class is present.
+    """
+    rng = np.random.default_rng(seed)
+    canvas = Canvas(height, width, rng)
+    land = Land(height, width, rng)
+    draw_fields(canvas, land)
+    draw_water(canvas, land)
+    draw_roads(canvas, land)
+    draw_buildings(canvas, land)
+    draw_woods(canvas, land)
+    canvas.cast_shadows()
+    return canvas.expose(), canvas.mask

@@ -1,0 +1,42 @@
+"""Synthetic scenes as an archive in the layout of LandCover.ai: sheets, masks and tile lists."""
+
+import os
+from pathlib import Path
+
+from mmseg.datasets.synthetic import draw_scene
+from mmseg.raster.tiles import full_tiles
+from mmseg.raster.write import Affine, write_geotiff
+
+CRS = "EPSG:2180"
+PIXEL_SIZE = 0.5  # metres
+WEST, NORTH = 500_000, 500_000  # corner of the first sheet, in metres
+TILE = 512
+
+
+def write_sheet(out: Path, number: int, size: int, seed: int) -> None:
+    """Draw sheet `number` (from 1) of size x size pixels, east of the one before it."""
+    image, mask = draw_scene(size, size, 1000 * seed + number)
+    west = WEST + (number - 1) * size * PIXEL_SIZE
+    transform = Affine(PIXEL_SIZE, 0, west, 0, -PIXEL_SIZE, NORTH)
+    for folder, array in (("images", image), ("masks", mask)):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+        write_geotiff(out / folder / f"{sheet_name(number)}.tif", array, transform, CRS)
+
+
+def write_lists(out: Path, sheets: int, size: int, tile: int = TILE) -> None:
+    """Write train.txt, val.txt and test.txt: by sheet, the last is test, the one before it val."""
+    splits = {
+        "train": range(1, sheets - 1),
+        "val": range(sheets - 1, sheets),
+        "test": range(sheets, sheets + 1),
+    }
+    for split, numbers in splits.items():
+        ids = [f"{sheet_name(n)}_{k}" for n in numbers for k in full_tiles(size, size, tile)]
+        part = out / f"{split}.txt.part"
+        part.write_text("\n".join(ids) + "\n", encoding="utf-8")
+        os.replace(part, out / f"{split}.txt")
+
+
+def sheet_name(number: int) -> str:
+    """Name a map sheet so that nobody takes it for a real one."""
+    return f"DEMO-{number}"

@@ -1,0 +1,119 @@
+"""Fields, water and woods of a synthetic scene."""
+
+import cv2
+import numpy as np
+
+from mmseg.datasets.synthetic.canvas import BACKGROUND, BUILDING, WATER, WOODLAND, Canvas, rgb
+from mmseg.datasets.synthetic.land import BentGrid, Land
+
+LAKE_SHARE = 0.07  # of the scene
+WOODLAND_SHARE = 0.33  # of the land that is left to plant
+
+CROPS = [(184, 168, 120), (120, 136, 84), (102, 124, 76), (150, 126, 102), (128, 108, 90)]
+CROPS += [(170, 158, 126), (136, 146, 90), (110, 128, 86), (158, 156, 98)]
+BALK, BANK = rgb(104, 112, 72), rgb(78, 90, 58)
+CLEAR_WATER, MURKY_WATER, SHORE = rgb(42, 62, 78), rgb(58, 72, 64), rgb(80, 90, 74)
+CONIFER, BROADLEAF = rgb(56, 78, 54), rgb(88, 110, 64)
+TREE_SPACING, CROWN_RADIUS = 9, 6.5  # pixels
+
+
+def draw_fields(canvas: Canvas, land: Land) -> None:
+    """Paint every field with its crop, tillage stripes or tramlines, and patches of soil."""
+    rng, count = canvas.rng, int(land.field.max()) + 1
+    crop = np.array(CROPS)[rng.integers(len(CROPS), size=count)] + rng.normal(0, 4, (count, 3))
+    period = rng.uniform(3.5, 9, count).astype(np.float32)
+    depth = (rng.uniform(0, 9, count) * (rng.random(count) < 0.7)).astype(np.float32)
+    across = land.v + 0.7 * canvas.noise(60)
+    shade = depth[land.field] * np.sin(across * (2 * np.pi / period)[land.field])
+    # Tramlines: a pair of wheel ruts every 18 m, the width of a sprayer.
+    sprayed = (rng.random(count) < 0.5)[land.field]
+    shade -= 14 * (sprayed & (np.abs(across % 36 - 18) // 1.5 == 1))
+    shade += 7 * canvas.noise(90) + 4 * canvas.noise(14) + 4 * canvas.noise(3)
+    canvas.image += crop.astype(np.float32)[land.field] + shade[..., None]
+    border = cv2.morphologyEx(land.field.astype(np.float32), cv2.MORPH_GRADIENT, np.ones((3, 3)))
+    canvas.paint(border > 0, BALK, 0.5)
+
+
+def draw_water(canvas: Canvas, land: Land) -> None:
+    """Flood lakes between the roads and, in half of the scenes, a river that roads cross."""
+    rng, (rows, cols) = canvas.rng, canvas.mask.shape
+    level = canvas.noise(150) + 0.15 * canvas.noise(30) - 4 * np.exp(-land.road_gap.clip(0) / 14)
+    water = level > np.quantile(level, 1 - LAKE_SHARE)
+    y, x = np.mgrid[:rows, :cols].astype(np.float32)
+    if rng.random() < 0.5:
+        grid = BentGrid(rng, bend=60)
+        bed = grid.from_pixel(x, y)[0] - grid.from_pixel(cols / 2, rows / 2)[0]
+        bed += rng.uniform(-0.3, 0.3) * rows
+        water |= np.abs(bed) < rng.uniform(12, 20) + 2 * canvas.noise(50)
+    water = drop_small(water, 1500)
+    bank = cv2.dilate(water.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    canvas.paint(bank & ~water, BANK, 0.7)
+    depth = cv2.distanceTransform(water.astype(np.uint8), cv2.DIST_L2, 5)
+    colour = blend(blend(CLEAR_WATER, MURKY_WATER, canvas.noise(200)), SHORE, 1 - depth / 6)
+    wind = rng.uniform(0, np.pi)
+    ripple = np.sin(0.9 * (x * float(np.cos(wind)) + y * float(np.sin(wind))) + canvas.noise(12))
+    colour += (rng.uniform(-5, 8) + 1.5 * ripple + 3 * canvas.noise(60))[..., None]
+    canvas.paint(water, colour)
+    canvas.mask[water] = WATER
+
+
+def blend(first: np.ndarray, second: np.ndarray, amount: np.ndarray) -> np.ndarray:
+    """Mix two colours to (H, W, 3): the first where `amount` (H, W) is far below 0."""
+    weight = 1 / (1 + np.exp(-amount))[..., None]
+    return (1 - weight) * first + weight * second
+
+
+def drop_small(mask: np.ndarray, area: int) -> np.ndarray:
+    """Clear the parts of a boolean (H, W) mask that have fewer than `area` pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    keep = stats[:, cv2.CC_STAT_AREA] >= area
+    keep[0] = False  # label 0 is what the mask leaves out
+    return keep[labels]
+
+
+def draw_woods(canvas: Canvas, land: Land) -> None:
+    """Plant woods as single crowns; the edge of a wood is made of crowns."""
+    rng, free = canvas.rng, canvas.mask == BACKGROUND
+    sites = wood_sites(canvas, land, free)
+    distance, tree, places = plant(rng, sites.shape)
+    stands = sites[places[:, 0], places[:, 1]][tree]
+    size = rng.uniform(0.8, 1.35, len(places)).astype(np.float32)[tree]
+    crown = 1 - (distance / (CROWN_RADIUS * size)) ** 2
+    wood = (stands & (crown > 0)).astype(np.uint8)
+    # The gaps between the crowns belong to the wood.
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+    wood = drop_small((cv2.morphologyEx(wood, cv2.MORPH_CLOSE, disc) > 0) & free, 400)
+    height = (9 + 9 * size + canvas.noise(40)) * np.sqrt(crown.clip(0.1))
+    colour = blend(CONIFER, BROADLEAF, 3 * canvas.noise(120))
+    colour += rng.normal(0, 6, (len(places), 3)).astype(np.float32)[tree]
+    light = canvas.slope_light(cv2.GaussianBlur(height, (0, 0), 1)).clip(-1.5, 1.5)
+    canvas.paint(wood, colour * (1 + 0.2 * light + 0.08 * canvas.noise(2))[..., None])
+    canvas.mask[wood] = WOODLAND
+    canvas.height[wood] = height[wood]
+
+
+def wood_sites(canvas: Canvas, land: Land, free: np.ndarray) -> np.ndarray:
+    """Choose where trees grow, (H, W) bool: in patches, partly whole fields, not by houses."""
+    room = cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, 5)
+    house = cv2.distanceTransform((canvas.mask != BUILDING).astype(np.uint8), cv2.DIST_L2, 5)
+    by_field = canvas.rng.normal(0, 0.5, int(land.field.max()) + 1).astype(np.float32)
+    fit = canvas.noise(130) + 0.3 * canvas.noise(25) + by_field[land.field]
+    fit -= 4 * np.exp(-house / 22)
+    plantable = room > CROWN_RADIUS
+    return plantable & (fit > np.quantile(fit[plantable], 1 - WOODLAND_SHARE))
+
+
+def plant(
+    rng: np.random.Generator, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scatter trees over (H, W): distance to the nearest, its index, and all places (row, col)."""
+    places = np.mgrid[: shape[0] : TREE_SPACING, : shape[1] : TREE_SPACING].reshape(2, -1).T
+    places = places + rng.integers(0, TREE_SPACING, places.shape)
+    places = np.unique(np.minimum(places, np.array(shape) - 1), axis=0)
+    ground = np.ones(shape, np.uint8)
+    ground[places[:, 0], places[:, 1]] = 0
+    distance, label = cv2.distanceTransformWithLabels(
+        ground, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    # OpenCV numbers the zero pixels from 1 in row-major order, the order of `places`.
+    return distance, label - 1, places

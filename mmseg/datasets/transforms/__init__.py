@@ -1,0 +1,15 @@
+"""Transforms that mmcv lacks; the others of a pipeline are mmcv's own."""
+
+from mmseg.datasets.transforms.formatting import PackSegInputs
+from mmseg.datasets.transforms.geometric import RandomCrop, ResizeToMultiple
+from mmseg.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile
+from mmseg.datasets.transforms.photometric import PhotoMetricDistortion
+
+__all__ = [
+    "LoadAnnotations",
+    "LoadImageFromFile",
+    "PackSegInputs",
+    "PhotoMetricDistortion",
+    "RandomCrop",
+    "ResizeToMultiple",
+]

@@ -1,0 +1,62 @@
+"""Load an image and its mask."""
+
+import mmcv
+from mmcv.transforms import BaseTransform
+
+from mmseg.datasets.seg_map import read_file, read_mask, to_train_ids
+from mmseg.errors import UserError
+from mmseg.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(BaseTransform):
+    """Add `img`, (H, W, 3) uint8 BGR, `img_shape` and `ori_shape` from `img_path`.
+
+    An image that is in `img` already is kept.
+    """
+
+    def __init__(self, imdecode_backend: str = "cv2", backend_args: dict | None = None) -> None:
+        self.imdecode_backend = imdecode_backend
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        if "img" not in results:
+            results["img"] = self._read(results["img_path"])
+        results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
+        return results
+
+    def _read(self, path: str):
+        data = read_file(path, "image", self.backend_args)
+        try:
+            image = mmcv.imfrombytes(data, flag="color", backend=self.imdecode_backend)
+        except Exception as error:  # each backend raises its own kinds
+            raise UserError(f"{path}: cannot decode the image ({error})") from error
+        if image is None:
+            raise UserError(
+                f"{path}: cannot decode the image; it is damaged or of an unknown format"
+            )
+        return image
+
+
+@TRANSFORMS.register_module()
+class LoadAnnotations(BaseTransform):
+    """Add `gt_seg_map`, (H, W) uint8 train ids with 255 = ignored, from `seg_map_path`.
+
+    The data set says which classes there are and whether 0 is ignored (`reduce_zero_label`).
+    """
+
+    def __init__(self, backend_args: dict | None = None) -> None:
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        path = results["seg_map_path"]
+        values = read_mask(path, self.backend_args)
+        if values.shape != tuple(results["ori_shape"]):
+            raise UserError(
+                f"{path}: the mask is {values.shape[1]}x{values.shape[0]} pixels, its image "
+                f"{results['img_path']} {results['ori_shape'][1]}x{results['ori_shape'][0]}"
+            )
+        results["gt_seg_map"] = to_train_ids(
+            values, results["num_classes"], results["reduce_zero_label"], path
+        )
+        return results

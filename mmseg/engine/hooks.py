@@ -1,0 +1,134 @@
+"""Hooks of a training run: what it starts with, and the link to its newest checkpoint."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from mmengine.dist import master_only
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmseg.errors import UserError
+from mmseg.evaluation.report import render_table
+from mmseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LatestCheckpointHook(CheckpointHook):
+    """mmengine's checkpoints, and `latest.pth` in the work directory as a link to the newest.
+
+    Without an `interval` a checkpoint is saved as often as the run validates.
+    """
+
+    interval: int
+
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        if self.interval == -1:
+            self.interval = runner.train_loop.val_interval
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        super()._save_checkpoint_with_step(runner, step, meta)
+        self._link(Path(self.last_ckpt))
+
+    @master_only
+    def _link(self, checkpoint: Path) -> None:
+        link = checkpoint.with_name("latest.pth")
+        # Replaced in one step: the link never points nowhere.
+        temporary = checkpoint.with_name(".latest.pth")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(checkpoint.name)
+        os.replace(temporary, link)
+
+
+@HOOKS.register_module()
+class RunSummaryHook(Hook):
+    """Before training, log the classes with their weights, the effective batch and the subset.
+
+    `base_batch_size` is the total batch of the recipe; another one is a warning.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, base_batch_size: int = 16) -> None:
+        self.base_batch_size = base_batch_size
+
+    def before_run(self, runner: Runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = getattr(model, "module", model)  # test-time augmentation wraps once more
+        self.head = model.decode_head
+
+    def before_train(self, runner: Runner) -> None:
+        dataset = runner.train_dataloader.dataset
+        self._check_classes(dataset.metainfo["classes"])
+        runner.logger.info(self._class_table(dataset.metainfo))
+        self._log_batch(runner)
+        runner.logger.info(_optimiser_groups(runner))
+        subset = getattr(dataset, "subset_ids", None)
+        if subset is not None:
+            path = Path(runner.work_dir) / "subset.txt"
+            runner.logger.info(f"training on a subset of {len(subset)} images, listed in {path}")
+            self._write_subset(path, subset)
+
+    def before_val(self, runner: Runner) -> None:
+        self._check_classes(runner.val_dataloader.dataset.metainfo["classes"])
+
+    def before_test(self, runner: Runner) -> None:
+        self._check_classes(runner.test_dataloader.dataset.metainfo["classes"])
+
+    def _check_classes(self, classes: tuple) -> None:
+        if len(classes) != self.head.num_classes:
+            raise UserError(
+                f"model.decode_head.num_classes={self.head.num_classes}, but the data set has "
+                f"{len(classes)} classes: set num_classes={len(classes)}"
+            )
+
+    def _class_table(self, meta: dict) -> str:
+        weight = next((x.class_weight for x in self.head.loss_decode), None)
+        first = 1 if meta["reduce_zero_label"] else 0
+        rows = [
+            (
+                i + first,
+                i,
+                name,
+                "#" + bytes(colour).hex(),
+                1 if weight is None else weight[i],
+            )
+            for i, (name, colour) in enumerate(zip(meta["classes"], meta["palette"], strict=True))
+        ]
+        rows = [(*row[:4], f"{float(row[4]):.4g}") for row in rows]
+        ignored = [*range(first), self.head.ignore_index]
+        columns = ("mask value", "train id", "class", "colour", "weight")
+        note = f"ignored mask values: {', '.join(map(str, ignored))}"
+        return f"classes of the training data\n{render_table(columns, rows)}\n{note}"
+
+    def _log_batch(self, runner: Runner) -> None:
+        per_process = runner.train_dataloader.batch_size
+        accumulated = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+        total = per_process * runner.world_size * accumulated
+        text = (
+            f"effective batch {total} = {per_process} images x {runner.world_size} processes x "
+            f"{accumulated} accumulated steps"
+        )
+        if total == self.base_batch_size:
+            runner.logger.info(text)
+        else:
+            runner.logger.warning(
+                f"{text}; the recipe's is {self.base_batch_size}: expect other results, or change "
+                "train_dataloader.batch_size or --accumulate"
+            )
+
+    @master_only
+    def _write_subset(self, path: Path, names: list[str]) -> None:
+        path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def _optimiser_groups(runner: Runner) -> str:
+    groups = Counter(
+        (group["initial_lr"], group["weight_decay"])
+        for group in runner.optim_wrapper.param_groups
+        for _ in group["params"]
+    )
+    lines = [f"{n} tensors with lr {lr:g} and decay {decay:g}" for (lr, decay), n in groups.items()]
+    return f"optimiser: {'; '.join(lines)}"

@@ -1,0 +1,48 @@
+"""mmengine's runner with strict weights and process groups that also run on CPUs."""
+
+import logging
+
+import torch
+import torch.distributed
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+from mmseg.engine.checkpoint import load_model_weights
+from mmseg.environment import hide_broken_torchvision
+from mmseg.registry import RUNNERS
+
+# What mmengine logs about itself and no user can act on. The optimiser's groups, which it lists
+# parameter by parameter, are in the summary.
+NOISE = (
+    *("paramwise_options --", "The prefix is not set in metric", '"FileClient" will be deprecated'),
+    '"HardDiskBackend" is the alias',
+)
+
+
+@RUNNERS.register_module()
+class SegRunner(Runner):
+    """The runner of `tools/train.py` and `tools/test.py`."""
+
+    def setup_env(self, env_cfg: dict) -> None:
+        # mmengine's own set-up selects a CUDA device, also where there is none.
+        on_cpu = not torch.cuda.is_available()
+        if on_cpu and self.distributed and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("gloo")
+        super().setup_env(env_cfg)
+
+    def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)  # type: ignore[arg-type]
+        logger.addFilter(_not_noise)
+        return logger
+
+    def _log_env(self, env_cfg: dict) -> None:
+        hide_broken_torchvision()
+        super()._log_env(env_cfg)
+
+    def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> None:  # type: ignore[override]
+        """Load the weights of `load_from`, all of them; see `load_model_weights`."""
+        load_model_weights(self.model, filename)
+
+
+def _not_noise(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(NOISE)

@@ -1,0 +1,51 @@
+"""Tables in plain text, for logs and terminals."""
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from mmseg.evaluation.confusion import METRIC_SCORES, Scores
+
+# rich wraps and cuts what is wider than its console: wider than any table, as a log has no width.
+WIDTH = 100_000
+
+
+def render_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> str:
+    """Draw a table in ASCII lines as wide as its content; all columns but the first align right."""
+    table = Table(box=box.ASCII)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(str, row))
+    text = io.StringIO()
+    # A class name may hold [brackets] or :colons:, which rich takes for markup and emoji.
+    console = Console(
+        file=text, width=WIDTH, color_system=None, markup=False, emoji=False, highlight=False
+    )
+    console.print(table)
+    return f"{title}\n{text.getvalue()}".strip()
+
+
+def score_table(scores: Scores, classes: Sequence[str], metrics: Sequence[str]) -> str:
+    """Draw the scores of every class and the summary of `metrics`, in percent to two decimals."""
+    names = score_names(metrics)
+    rows = [
+        [class_name, *(_shown(scores.per_class[name][index]) for name in names)]
+        for index, class_name in enumerate(classes)
+    ]
+    means = ["aAcc", *(f"m{name}" for name in names)]
+    summary = render_table(means, [[_shown(scores.summary[name]) for name in means]])
+    return render_table(["class", *names], rows) + "\n" + summary
+
+
+def score_names(metrics: Sequence[str]) -> list[str]:
+    """List the per-class scores of `metrics`, each once."""
+    return list(dict.fromkeys(name for metric in metrics for name in METRIC_SCORES[metric]))
+
+
+def _shown(score: float) -> str:
+    return "n/a" if math.isnan(score) else f"{score:.2f}"

@@ -1,0 +1,40 @@
+"""Write georeferenced rasters."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio import Affine
+from rasterio.errors import RasterioIOError
+
+from mmseg.errors import UserError
+
+
+def write_geotiff(path: Path, array: np.ndarray, transform: Affine, crs: str) -> None:
+    """Write a tiled, deflated GeoTIFF; a file of that name is there only once it is complete.
+
+    `array` is (H, W) or (H, W, C) of integers, `transform` maps (column, row) to map coordinates,
+    and `crs` is a code such as "EPSG:2180" or WKT.
+    Raises `UserError` if the file cannot be written.
+    """
+    bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    count, height, width = bands.shape
+    part = path.with_name(path.name + ".part")
+    profile = {
+        "driver": "GTiff",
+        "dtype": bands.dtype,
+        "photometric": "RGB" if count == 3 else "MINISBLACK",
+        "tiled": True,
+        "blockxsize": 256,
+        "blockysize": 256,
+        "compress": "deflate",
+        "predictor": 2,
+    }
+    size = {"width": width, "height": height, "count": count}
+    try:
+        with rasterio.open(part, "w", transform=transform, crs=crs, **size, **profile) as target:
+            target.write(bands)
+    except RasterioIOError as error:
+        raise UserError(f"cannot write {path}: {error}") from error
+    os.replace(part, path)

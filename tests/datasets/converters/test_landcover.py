@@ -1,0 +1,371 @@
+"""The LandCover.ai converter on generated archives, and on real ones where they are at hand."""
+
+import json
+import logging
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import rasterio
+from mmengine.logging import MMLogger
+from PIL import Image
+
+from mmseg.datasets.converters import landcover
+from mmseg.errors import UserError
+
+DATA = Path(os.environ.get("SEGNEXT_TEST_DATA", ""))
+needs_data = pytest.mark.skipif(
+    "SEGNEXT_TEST_DATA" not in os.environ, reason="SEGNEXT_TEST_DATA is not set"
+)
+ROOT = Path(__file__).parents[3]
+SIZE = 64
+convert = partial(landcover.convert_landcover, tile_size=SIZE)
+
+# (height, width) of each sheet: 2 x 3 full tiles numbered in rows of 4, 1 x 2 in rows of 3, 2 x 1.
+SHEETS = {"N-1-a": (150, 210), "N-1-b": (100, 140), "N-2": (128, 64)}
+SHEET_IDS = {"N-1-a": (0, 1, 2, 4, 5, 6), "N-1-b": (0, 1), "N-2": (0, 1)}
+LISTS = {
+    "train": ["N-1-a_0", "N-1-b_1", "N-1-a_5", "N-2_1", "N-1-a_2", "N-1-a_6"],
+    "val": ["N-1-a_4", "N-1-b_0"],
+    "test": ["N-2_0", "N-1-a_1"],
+}
+
+
+def write_raster(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width, bands = pixels.shape
+    size = {"height": height, "width": width, "count": bands, "dtype": pixels.dtype}
+    place = {"transform": rasterio.Affine(0.25, 0, 5e5, 0, -0.25, 5e6), "crs": "EPSG:2180"}
+    with rasterio.open(path, "w", driver="GTiff", compress="deflate", **size, **place) as raster:
+        raster.write(pixels.transpose(2, 0, 1))
+
+
+def read_raster(path: Path) -> np.ndarray:
+    with rasterio.open(path) as raster:
+        return raster.read().transpose(1, 2, 0)
+
+
+@pytest.fixture
+def archive(tmp_path) -> Path:
+    """An unpacked archive; the mask of N-1-b has three equal channels."""
+    root = tmp_path / "archive"
+    rng = np.random.default_rng(0)
+    for name, (height, width) in SHEETS.items():
+        coarse = rng.integers(0, 256, (height // 16 + 1, width // 16 + 1, 3), np.uint8)
+        image = cv2.resize(coarse, (width, height))
+        mask = rng.integers(0, 5, (height, width, 1), np.uint8)
+        write_raster(root / "images" / f"{name}.tif", image)
+        write_raster(root / "masks" / f"{name}.tif", mask.repeat(3 if name == "N-1-b" else 1, 2))
+    for split, ids in LISTS.items():
+        (root / f"{split}.txt").write_text("\n".join(ids) + "\n")
+    (root / "split.py").write_text("raise SystemExit('never run')\n")
+    return root
+
+
+@pytest.fixture
+def cut(archive, tmp_path) -> Path:
+    """The same archive as its own script leaves it, with masks of three equal channels."""
+    root = tmp_path / "cut"
+    (root / "output").mkdir(parents=True)
+    for split in LISTS:
+        shutil.copyfile(archive / f"{split}.txt", root / f"{split}.txt")
+    for name, numbers in SHEET_IDS.items():
+        for k in numbers:
+            image = tile_of(read_raster(archive / f"images/{name}.tif"), k)
+            mask = tile_of(read_raster(archive / f"masks/{name}.tif"), k)[:, :, :1].repeat(3, 2)
+            cv2.imwrite(str(root / f"output/{name}_{k}.jpg"), image[:, :, ::-1])
+            cv2.imwrite(str(root / f"output/{name}_{k}_m.png"), mask)
+    return root
+
+
+def tile_of(raster: np.ndarray, k: int) -> np.ndarray:
+    columns = -(-raster.shape[1] // SIZE)
+    y, x = k // columns * SIZE, k % columns * SIZE
+    return raster[y : y + SIZE, x : x + SIZE]
+
+
+def zip_folder(root: Path, target: Path, prefix: str = "") -> Path:
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(root.rglob("*")):
+            archive.write(path, prefix + str(path.relative_to(root)))
+    return target
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def all_ids() -> list[str]:
+    return [f"{name}_{k}" for name, numbers in SHEET_IDS.items() for k in numbers]
+
+
+@pytest.fixture
+def warnings_logged(monkeypatch) -> list[str]:
+    messages: list[str] = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, "warning", lambda message: messages.append(message))
+    assert logger.isEnabledFor(logging.WARNING)
+    return messages
+
+
+def test_tiles_keep_the_official_numbers_and_the_pixels_of_their_place(archive, tmp_path):
+    out = tmp_path / "out"
+    convert(archive, out, "png")
+    assert sorted(p.stem for p in (out / "img_dir").iterdir()) == sorted(all_ids())
+    assert sorted(p.name for p in (out / "ann_dir").iterdir()) == sorted(
+        f"{i}.png" for i in all_ids()
+    )
+    for tile_id in all_ids():
+        name, k = tile_id.rsplit("_", 1)
+        image = np.asarray(Image.open(out / f"img_dir/{tile_id}.png"))
+        mask = Image.open(out / f"ann_dir/{tile_id}.png")
+        assert mask.mode == "L"
+        expected = tile_of(read_raster(archive / f"images/{name}.tif"), int(k))
+        np.testing.assert_array_equal(image, expected)
+        expected = tile_of(read_raster(archive / f"masks/{name}.tif"), int(k))[:, :, 0]
+        np.testing.assert_array_equal(np.asarray(mask), expected)
+
+
+def test_jpeg_tiles_and_masks_equal_those_of_the_official_cut(archive, cut, tmp_path):
+    """A JPEG of red-green-blue order or of another quality would differ in its bytes."""
+    convert(archive, tmp_path / "from_rasters")
+    convert(cut, tmp_path / "from_output")
+    assert read_folder(tmp_path / "from_rasters") == read_folder(tmp_path / "from_output")
+    official = (cut / "output/N-1-a_5.jpg").read_bytes()
+    assert (tmp_path / "from_output/img_dir/N-1-a_5.jpg").read_bytes() == official
+
+
+def test_orthophotos_come_before_an_output_folder_that_has_the_same_tiles(archive, cut, tmp_path):
+    shutil.move(cut / "output", archive / "output")
+    for path in (archive / "output").glob("*.jpg"):
+        path.write_bytes(b"not looked at")
+    convert(archive, tmp_path / "out")
+    assert cv2.imread(str(tmp_path / "out/img_dir/N-2_0.jpg")) is not None
+
+
+def test_an_output_folder_is_taken_when_orthophotos_are_missing(
+    archive, cut, tmp_path, warnings_logged
+):
+    shutil.move(cut / "output", archive / "output")
+    (archive / "images/N-2.tif").unlink()
+    (archive / "masks/N-2.tif").unlink()
+    convert(archive, tmp_path / "out")
+    assert len(list((tmp_path / "out/img_dir").iterdir())) == len(all_ids())
+    assert "train.txt 1 of 6 (N-2_1); test.txt 1 of 2 (N-2_0)" in warnings_logged[0]
+
+
+def test_official_lists_are_kept_in_their_order(archive, tmp_path):
+    convert(archive, tmp_path)
+    for split, ids in LISTS.items():
+        assert (tmp_path / f"splits/{split}.txt").read_text().split() == ids
+
+
+def test_no_sheet_stands_in_two_splits_by_sheet_and_every_tile_in_one(archive, tmp_path):
+    convert(archive, tmp_path)
+    splits = [(tmp_path / f"splits/{s}_by_sheet.txt").read_text().split() for s in LISTS]
+    assert sorted(i for ids in splits for i in ids) == sorted(all_ids())
+    sheets = [{i.rsplit("_", 1)[0] for i in ids} for ids in splits]
+    assert sum(len(names) for names in sheets) == len(SHEETS)
+    assert all(splits)
+
+
+def test_the_split_by_sheet_is_near_70_15_15_on_sheets_like_the_official_ones():
+    tiles = {f"M-{i}": 306 for i in range(33)} | {f"N-{i}": 72 for i in range(8)}
+    ids = [f"{name}_{k}" for name, count in tiles.items() for k in range(count)]
+    splits = landcover.split_by_sheet(ids)
+    shares = [len(splits[split]) / len(ids) for split in ("train", "val", "test")]
+    np.testing.assert_allclose(shares, [0.70, 0.15, 0.15], atol=0.02)
+    assert landcover.split_by_sheet(ids[::-1]) == splits
+
+
+def test_class_pixels_equal_a_count_by_hand(archive, tmp_path):
+    returned = convert(archive, tmp_path)
+    pixels = json.loads((tmp_path / "class_pixels.json").read_text())
+    assert pixels == returned
+    for split, ids in {**LISTS, "total": all_ids()}.items():
+        masks = [cv2.imread(str(tmp_path / f"ann_dir/{i}.png"), cv2.IMREAD_UNCHANGED) for i in ids]
+        assert pixels[split] == [int(sum((m == c).sum() for m in masks)) for c in range(5)]
+
+
+@pytest.mark.parametrize("prefix", ["", "landcover.ai.v1/"])
+def test_a_zip_gives_the_files_of_the_folder_and_leaves_nothing_else(archive, tmp_path, prefix):
+    convert(archive, tmp_path / "a")
+    convert(zip_folder(archive, tmp_path / "archive.zip", prefix), tmp_path / "b", workers=2)
+    assert read_folder(tmp_path / "a") == read_folder(tmp_path / "b")
+    assert not (tmp_path / "b/.unpacked").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/evil.txt", "images/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"]
+)
+def test_a_zip_member_outside_the_target_is_refused_before_anything_is_written(
+    archive, tmp_path, name
+):
+    path = zip_folder(archive, tmp_path / "evil.zip")
+    with zipfile.ZipFile(path, "a") as opened:
+        opened.writestr(name, "evil")
+    with pytest.raises(UserError, match=r"evil\.zip: member .* outside the target"):
+        convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_zip_member_that_is_a_symbolic_link_is_refused(archive, tmp_path):
+    path = zip_folder(archive, tmp_path / "link.zip")
+    link = zipfile.ZipInfo("images/link.tif")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "a") as opened:
+        opened.writestr(link, "/etc/passwd")
+    with pytest.raises(UserError, match=r"member 'images/link\.tif'"):
+        convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_zip_cut_short_is_named(archive, tmp_path):
+    path = zip_folder(archive, tmp_path / "short.zip")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"short\.zip: not a whole zip archive"):
+        convert(path, tmp_path / "out")
+
+
+def test_an_interrupted_conversion_ends_with_the_same_files(archive, tmp_path, monkeypatch):
+    path = zip_folder(archive, tmp_path / "archive.zip")
+    convert(path, tmp_path / "whole")
+    replace, renamed = os.replace, []
+
+    def stop_at_the_seventh(part: Path, final: Path) -> None:
+        renamed.append(final)
+        if len(renamed) == 7:
+            raise KeyboardInterrupt
+        replace(part, final)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stop_at_the_seventh)
+        with pytest.raises(KeyboardInterrupt):
+            convert(path, tmp_path / "out")
+    assert not renamed[6].exists()
+    assert not (tmp_path / "out/splits").exists()
+    # What a killed process leaves: the unpacked archive and half a file under the final name.
+    (tmp_path / "out/.unpacked/output").mkdir(parents=True)
+    (tmp_path / "out/.unpacked/output/stray.jpg").write_bytes(b"")
+    renamed[5].write_bytes(b"half")
+    convert(path, tmp_path / "out")
+    assert read_folder(tmp_path / "out") == read_folder(tmp_path / "whole")
+
+
+def test_a_listed_id_without_a_tile_is_reported_with_counts(archive, tmp_path):
+    # 3 is the number of a dropped edge tile.
+    (archive / "val.txt").write_text("N-1-a_4\nN-1-b_0\nN-1-a_3\nN-9_0\n")
+    with pytest.raises(UserError, match=r"listed ids: val\.txt 2 of 4 \(N-1-a_3, N-9_0\)"):
+        convert(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("gone", "what"), [("images", "image"), ("masks", "mask")])
+def test_an_image_or_mask_without_its_partner_is_named(archive, tmp_path, gone, what):
+    (archive / gone / "N-2.tif").unlink()
+    with pytest.raises(UserError, match=rf"1 of 3 \(N-2\) without {what}"):
+        convert(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_mask_channels_that_differ_are_refused(archive, tmp_path, workers):
+    path = archive / "masks/N-1-b.tif"
+    mask = read_raster(path)
+    mask[3, 5, 2] += 1
+    write_raster(path, mask)
+    with pytest.raises(UserError, match=r"masks/N-1-b\.tif: the channels of the mask differ"):
+        convert(archive, tmp_path / "out", workers=workers)
+
+
+def test_ids_outside_the_classes_are_named(archive, tmp_path):
+    path = archive / "masks/N-2.tif"
+    mask = read_raster(path)
+    mask[0, 0], mask[1, 1] = 5, 255
+    write_raster(path, mask)
+    with pytest.raises(UserError, match=r"masks/N-2\.tif: ids \[5, 255\] are outside 0\.\.4"):
+        convert(archive, tmp_path / "out")
+
+
+def test_an_orthophoto_and_a_mask_of_two_sizes_are_named(archive, tmp_path):
+    write_raster(archive / "masks/N-2.tif", np.zeros((128, 65, 1), np.uint8))
+    with pytest.raises(UserError, match=r"N-2\.tif: 65x128 pixels, but N-2\.tif has 64x128"):
+        convert(archive, tmp_path / "out")
+
+
+def test_an_orthophoto_without_three_bands_is_refused(archive, tmp_path):
+    write_raster(archive / "images/N-2.tif", np.zeros((128, 64, 4), np.uint8))
+    with pytest.raises(UserError, match=r"N-2\.tif: has 4 bands"):
+        convert(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["N-2_0.jpg", "N-2_0_m.png"])
+def test_a_cut_tile_that_cannot_be_read_is_named(cut, tmp_path, name):
+    path = cut / "output" / name
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match=rf"{name}: (not a readable image|the mask is truncated)"):
+        convert(cut, tmp_path / "out")
+
+
+def test_masks_without_roads_are_called_version_0(archive, tmp_path, warnings_logged):
+    for path in (archive / "masks").iterdir():
+        write_raster(path, np.minimum(read_raster(path), 3))
+    convert(archive, tmp_path / "out")
+    assert "version 0" in warnings_logged[0]
+
+
+def test_an_archive_with_roads_gives_no_warning(archive, tmp_path, warnings_logged):
+    convert(archive, tmp_path / "out")
+    assert not warnings_logged
+
+
+def test_a_folder_with_nothing_to_convert_is_refused(archive, tmp_path):
+    shutil.rmtree(archive / "images")
+    shutil.rmtree(archive / "masks")
+    with pytest.raises(UserError, match="neither images"):
+        convert(archive, tmp_path / "out")
+
+
+def test_the_command_line_ends_with_one_line_on_a_mistake(tmp_path):
+    command = [sys.executable, "tools/convert_datasets/landcover.py", str(tmp_path / "no.zip")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert "no.zip: no such archive" in result.stderr
+
+
+@needs_data
+def test_the_real_layout_gives_all_listed_tiles_and_its_own_masks(tmp_path):
+    source = DATA / "naip_landcover_layout"
+    pixels = landcover.convert_landcover(source, tmp_path)
+    assert sum(pixels["total"]) == 31 * 512 * 512
+    for path in (source / "output").glob("*_m.png"):
+        written = np.asarray(Image.open(tmp_path / "ann_dir" / path.name.replace("_m", "")))
+        np.testing.assert_array_equal(written, np.asarray(Image.open(path)))
+
+
+@needs_data
+def test_real_orthophotos_are_cut_like_the_shipped_tiles(tmp_path):
+    source, root = DATA / "naip_landcover_layout", tmp_path / "archive"
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+        shutil.copyfile(source / folder / "NAIP-17N-01.tif", root / folder / "NAIP-17N-01.tif")
+    # 1024 x 1280 pixels: two rows of three numbers, the third without a full tile.
+    ids = [f"NAIP-17N-01_{k}" for k in (0, 1, 3, 4)]
+    for split in LISTS:
+        (root / f"{split}.txt").write_text("\n".join(ids))
+    landcover.convert_landcover(root, tmp_path / "out")
+    # The sample numbers its four tiles without the gap.
+    for k, tile_id in enumerate(ids):
+        shipped = source / "output" / f"NAIP-17N-01_{k}"
+        mask = np.asarray(Image.open(tmp_path / f"out/ann_dir/{tile_id}.png"))
+        np.testing.assert_array_equal(mask, np.asarray(Image.open(f"{shipped}_m.png")))
+        image = cv2.imread(str(tmp_path / f"out/img_dir/{tile_id}.jpg")).astype(int)
+        assert np.abs(image - cv2.imread(f"{shipped}.jpg")).mean() < 3  # two rounds of JPEG

@@ -1,0 +1,185 @@
+"""VOC and SBD in one folder, from generated masks."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from mmseg.datasets.converters import voc_aug
+from mmseg.datasets.converters.voc_aug import convert_voc_aug
+from mmseg.errors import UserError
+
+DATA = os.environ.get("SEGNEXT_TEST_DATA")
+ROOT = Path(__file__).parents[3]
+LISTS = {
+    "voc/train": ["2007_1", "2007_3"],
+    "voc/val": ["2007_2", "2008_9"],
+    "sbd/train": ["2008_5", "2007_3", "2008_9"],
+    "sbd/val": ["2007_2", "2008_4"],
+}
+TRAINAUG = ["2007_1", "2007_3", "2008_4", "2008_5"]
+
+
+def draw(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 21, (12, 17), np.uint8)
+
+
+def write_mat(path: Path, mask: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fields = np.zeros((1, 1), [("Segmentation", object)])
+    fields[0, 0]["Segmentation"] = mask
+    savemat(path, {"GTcls": fields}, do_compression=True)
+
+
+@pytest.fixture
+def archives(tmp_path) -> tuple[Path, Path]:
+    """A VOCdevkit whose official masks have a border of 255, and an SBD without one."""
+    voc, sbd = tmp_path / "VOCdevkit" / "VOC2012", tmp_path / "VOCaug" / "dataset"
+    (voc / "SegmentationClass").mkdir(parents=True)
+    (voc / "ImageSets" / "Segmentation").mkdir(parents=True)
+    for seed, name in enumerate(LISTS["sbd/train"] + LISTS["sbd/val"]):
+        write_mat(sbd / "cls" / f"{name}.mat", draw(seed))
+    for seed, name in enumerate(LISTS["voc/train"] + LISTS["voc/val"]):
+        mask = draw(100 + seed)
+        mask[0] = 255
+        image = Image.fromarray(mask)
+        image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+        image.save(voc / "SegmentationClass" / f"{name}.png")
+    for key, ids in LISTS.items():
+        folder = voc / "ImageSets" / "Segmentation" if key.startswith("voc") else sbd
+        (folder / f"{Path(key).name}.txt").write_text("\n".join(ids) + "\n")
+    return voc.parent, sbd.parent
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_trainaug_is_the_sorted_union_without_the_images_of_val(archives):
+    assert convert_voc_aug(*archives, allow_partial=True) == TRAINAUG
+    voc = archives[0] / "VOC2012"
+    listed = (voc / "ImageSets/Segmentation/trainaug.txt").read_text()
+    assert listed == "".join(f"{i}\n" for i in TRAINAUG)
+    assert sorted(p.name for p in (voc / "SegmentationClassAug").iterdir()) == [
+        f"{i}.png" for i in TRAINAUG
+    ]
+
+
+def test_masks_are_grey_ids_official_with_border_for_voc_train_and_sbd_for_the_rest(archives):
+    convert_voc_aug(*archives, allow_partial=True)
+    for name in TRAINAUG:
+        written = Image.open(archives[0] / "VOC2012/SegmentationClassAug" / f"{name}.png")
+        assert written.mode == "L"
+        if name in LISTS["voc/train"]:
+            expected = draw(100 + LISTS["voc/train"].index(name))
+            expected[0] = 255
+        else:
+            expected = draw((LISTS["sbd/train"] + LISTS["sbd/val"]).index(name))
+        np.testing.assert_array_equal(np.asarray(written), expected)
+
+
+def test_an_interrupted_conversion_ends_with_the_same_files(archives, monkeypatch):
+    convert_voc_aug(*archives, allow_partial=True)
+    whole = read_folder(archives[0])
+    voc = archives[0] / "VOC2012"
+    shutil.rmtree(voc / "SegmentationClassAug")
+    (voc / "ImageSets/Segmentation/trainaug.txt").unlink()
+
+    def stop(path: Path) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(voc_aug, "_read_mat", stop)
+        with pytest.raises(KeyboardInterrupt):
+            convert_voc_aug(*archives, allow_partial=True)
+    assert len(list((voc / "SegmentationClassAug").iterdir())) == 2
+    assert not (voc / "ImageSets/Segmentation/trainaug.txt").exists()
+    convert_voc_aug(*archives, workers=2, allow_partial=True)
+    assert read_folder(archives[0]) == whole
+
+
+def test_lists_that_do_not_give_10582_ids_are_refused(archives):
+    with pytest.raises(UserError, match=r"4 training ids, not 10582; .*--allow-partial"):
+        convert_voc_aug(*archives)
+    assert not (archives[0] / "VOC2012" / "SegmentationClassAug").exists()
+
+
+def test_ids_without_a_mask_are_counted_before_anything_is_written(archives):
+    (archives[1] / "dataset/cls/2008_4.mat").unlink()
+    with pytest.raises(UserError, match=r"cls: 1 of 4 \(2008_4\) without a mask"):
+        convert_voc_aug(*archives, allow_partial=True)
+    assert not (archives[0] / "VOC2012" / "SegmentationClassAug").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 300, b"MATLAB 5.0 MAT-file" + b" " * 200])
+def test_a_broken_mat_file_is_named(archives, content):
+    (archives[1] / "dataset/cls/2008_4.mat").write_bytes(content)
+    with pytest.raises(UserError, match=r"2008_4\.mat: not an SBD mask"):
+        convert_voc_aug(*archives, allow_partial=True)
+
+
+def test_a_mat_file_cut_short_is_named(archives):
+    path = archives[1] / "dataset/cls/2008_4.mat"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"2008_4\.mat: not an SBD mask"):
+        convert_voc_aug(*archives, allow_partial=True)
+
+
+def test_ids_outside_the_classes_are_named(archives):
+    write_mat(archives[1] / "dataset/cls/2008_4.mat", np.full((4, 4), 33, np.uint8))
+    with pytest.raises(UserError, match=r"2008_4\.mat: ids \[33\] are outside 0\.\.20"):
+        convert_voc_aug(*archives, allow_partial=True)
+
+
+def test_a_missing_list_is_named(archives):
+    (archives[1] / "dataset/val.txt").unlink()
+    with pytest.raises(UserError, match=r"dataset/val\.txt: no such list"):
+        convert_voc_aug(*archives, allow_partial=True)
+
+
+def test_the_command_line_ends_with_one_line_on_a_mistake(archives):
+    command = [sys.executable, "tools/convert_datasets/voc_aug.py", *map(str, archives)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not DATA, reason="SEGNEXT_TEST_DATA is not set")
+def test_the_full_lists_of_voc_and_sbd_give_10582_ids_in_order(archives, monkeypatch):
+    full = Path(str(DATA)) / "voc2012_sample" / "lists_full"
+    lists = archives[0] / "VOC2012/ImageSets/Segmentation"
+    for name in ("train", "val"):
+        shutil.copyfile(full / f"{name}.txt", lists / f"{name}.txt")
+        # SBD splits its images in another way; val images of VOC stand in both of its lists here.
+        ids = {
+            *(full / "train_aug.txt").read_text().split(),
+            *(full / "val.txt").read_text().split(),
+        }
+        (archives[1] / f"dataset/{name}.txt").write_text("\n".join(sorted(ids)))
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    monkeypatch.setattr(voc_aug.common, "map_with_progress", lambda *args: [])
+    assert convert_voc_aug(*archives) == sorted((full / "train_aug.txt").read_text().split())
+
+
+@pytest.mark.skipif(not DATA, reason="SEGNEXT_TEST_DATA is not set")
+def test_real_palette_masks_keep_their_ids_and_their_border(archives):
+    sample = Path(str(DATA)) / "voc2012_sample/VOCdevkit/VOC2012"
+    voc = archives[0] / "VOC2012"
+    ids = (sample / "ImageSets/Segmentation/train.txt").read_text().split()
+    for name in ids:
+        shutil.copyfile(
+            sample / f"SegmentationClass/{name}.png", voc / f"SegmentationClass/{name}.png"
+        )
+    (voc / "ImageSets/Segmentation/train.txt").write_text("\n".join(ids))
+    convert_voc_aug(*archives, allow_partial=True)
+    for name in ids:
+        written = np.asarray(Image.open(voc / f"SegmentationClassAug/{name}.png"))
+        expected = np.asarray(Image.open(sample / f"SegmentationClass/{name}.png"))
+        assert 255 in written
+        np.testing.assert_array_equal(written, expected)

@@ -1,0 +1,106 @@
+"""The confusion matrix and the scores, against a double loop and numbers worked out by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg.errors import UserError
+from mmseg.evaluation import confusion
+from mmseg.evaluation.confusion import confusion_matrix, scores
+
+
+def brute_force(pred, label, num_classes, ignore_index):
+    matrix = np.zeros((num_classes, num_classes), np.int64)
+    for row in range(label.shape[0]):
+        for column in range(label.shape[1]):
+            if label[row, column] != ignore_index:
+                matrix[label[row, column], pred[row, column]] += 1
+    return matrix
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+@pytest.mark.parametrize("ignore_index", [255, 2])
+def test_matrix_equals_a_double_loop_over_the_pixels(dtype, ignore_index, monkeypatch):
+    monkeypatch.setattr(confusion, "CHUNK", 100)  # several chunks, the last one short
+    random = np.random.default_rng(0)
+    pred = random.integers(0, 5, (37, 41))
+    label = random.integers(0, 5, (37, 41))
+    label[random.random(label.shape) < 0.2] = ignore_index
+    matrix = confusion_matrix(
+        torch.tensor(pred, dtype=dtype), torch.tensor(label, dtype=dtype), 5, ignore_index
+    )
+    assert matrix.dtype == torch.int64
+    np.testing.assert_array_equal(matrix.numpy(), brute_force(pred, label, 5, ignore_index))
+
+
+def test_cell_of_more_pixels_than_float32_can_count_is_exact():
+    # 4200 * 4200 - 1 = 17,639,999: above 2**24 float32 holds even numbers only
+    pred = torch.ones((4200, 4200), dtype=torch.uint8)
+    pred[0, 0] = 0
+    matrix = confusion_matrix(pred, torch.ones_like(pred), 2)
+    assert matrix.tolist() == [[0, 0], [1, 4200 * 4200 - 1]]
+
+
+def test_prediction_on_an_ignored_pixel_does_not_count():
+    matrix = confusion_matrix(torch.tensor([[9, 1]]), torch.tensor([[255, 1]]), 2)
+    assert matrix.tolist() == [[0, 0], [0, 1]]
+
+
+def test_empty_image_gives_an_empty_matrix():
+    empty = torch.zeros((0, 4), dtype=torch.uint8)
+    assert confusion_matrix(empty, empty, 2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_label_outside_the_classes_is_named():
+    with pytest.raises(UserError, match=r"ids 7, 9 outside 0\.\.4 in the label"):
+        confusion_matrix(torch.tensor([0, 1, 2, 0]), torch.tensor([7, 9, 255, 4]), 5)
+
+
+def test_prediction_outside_the_classes_is_named():
+    with pytest.raises(UserError, match=r"ids -1, 5 outside 0\.\.4 in the prediction"):
+        confusion_matrix(torch.tensor([-1, 5, 2]), torch.tensor([0, 1, 2]), 5)
+
+
+def test_sizes_that_differ_are_named():
+    with pytest.raises(UserError, match=r"\(2, 3\) pixels, the ground truth \(3, 2\)"):
+        confusion_matrix(torch.zeros(2, 3).long(), torch.zeros(3, 2).long(), 2)
+
+
+def test_scores_equal_numbers_worked_out_by_hand():
+    # labelled 10, 5, 5, 0, 0; predicted 10, 4, 0, 6, 0; class 4 occurs nowhere
+    matrix = np.zeros((5, 5), np.int64)
+    matrix[0] = [8, 0, 0, 2, 0]
+    matrix[1] = [1, 4, 0, 0, 0]
+    matrix[2] = [1, 0, 0, 4, 0]
+    result = scores(matrix)
+    nan = np.nan
+    expected = {
+        "IoU": [100 * 8 / 12, 100 * 4 / 5, 0, 0, nan],
+        "Acc": [80, 80, 0, nan, nan],
+        "Dice": [80, 100 * 8 / 9, 0, 0, nan],
+        "Fscore": [80, 100 * 8 / 9, 0, 0, nan],
+        "Precision": [80, 100, nan, 0, nan],
+        "Recall": [80, 80, 0, nan, nan],
+    }
+    assert result.per_class.keys() == expected.keys()
+    for name, values in expected.items():
+        assert result.per_class[name].dtype == np.float64
+        np.testing.assert_allclose(result.per_class[name], values, err_msg=name)
+    assert result.summary["aAcc"] == pytest.approx(100 * 12 / 20)
+    assert result.summary["mIoU"] == pytest.approx((800 / 12 + 80) / 4)
+    assert result.summary["mAcc"] == pytest.approx(160 / 3)
+    assert result.summary["mDice"] == pytest.approx((80 + 800 / 9) / 4)
+    assert result.summary["mPrecision"] == pytest.approx(180 / 3)
+
+
+def test_fscore_is_the_harmonic_mean_of_precision_and_recall():
+    result = scores(np.random.default_rng(1).integers(1, 100, (4, 4)))
+    precision, recall = result.per_class["Precision"], result.per_class["Recall"]
+    expected = 2 * precision * recall / (precision + recall)
+    np.testing.assert_allclose(result.per_class["Fscore"], expected)
+
+
+def test_scores_of_no_pixels_are_undefined_without_a_warning(recwarn):
+    result = scores(np.zeros((3, 3), np.int64))
+    assert all(np.isnan(value) for value in result.summary.values())
+    assert not recwarn.list

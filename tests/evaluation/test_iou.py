@@ -1,0 +1,176 @@
+"""IoUMetric: counting image by image, written predictions, the JSON file, several processes."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from PIL import Image
+
+from mmseg.errors import UserError
+from mmseg.evaluation.iou import IoUMetric
+from mmseg.registry import METRICS
+
+CLASSES = ("field", "wood", "water", "road")
+PALETTE = [(200, 180, 60), (0, 100, 0), (0, 0, 255), (90, 90, 90)]
+
+
+def make_metric(**settings):
+    metric = IoUMetric(**settings)
+    metric.dataset_meta = {"classes": CLASSES, "palette": PALETTE}
+    return metric
+
+
+def make_sample(name, pred, label=None, **meta):
+    """A sample as `SegDataSample.to_dict()` gives it; pred and label are (H, W)."""
+    sample = {
+        "img_path": f"/data/{name}.jpg",
+        "seg_map_path": f"/data/{name}.png",
+        "pred_sem_seg": {"data": torch.as_tensor(np.array(pred))[None]},
+        **meta,
+    }
+    if label is not None:
+        sample["gt_sem_seg"] = {"data": torch.as_tensor(np.array(label, np.uint8))[None]}
+    return sample
+
+
+def random_samples(count, seed=0):
+    random = np.random.default_rng(seed)
+    return [
+        # Class 3 never occurs.
+        make_sample(i, random.integers(0, 3, (8, 9)), random.choice([0, 1, 2, 255], (8, 9)))
+        for i in range(count)
+    ]
+
+
+def matrix_of(samples):
+    matrix = np.zeros((4, 4), np.int64)
+    for sample in samples:
+        pred, label = sample["pred_sem_seg"]["data"], sample["gt_sem_seg"]["data"]
+        np.add.at(matrix, (label[label != 255].long(), pred[label != 255]), 1)
+    return matrix
+
+
+def test_metric_is_built_from_a_config():
+    assert METRICS.build({"type": "IoUMetric", "iou_metrics": ["mDice"]}).metrics == ["mDice"]
+
+
+def test_scores_of_several_batches_equal_those_of_all_pixels():
+    samples = random_samples(5)
+    metric = make_metric(iou_metrics=["mIoU", "mDice", "mFscore"])
+    metric.process(None, samples[:2])
+    metric.process(None, samples[2:])
+    result = metric.evaluate(size=5)
+    matrix = matrix_of(samples)
+    correct, labelled, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
+    iou = correct[:3] / (labelled + predicted - correct)[:3]
+    assert list(result) == [
+        *("aAcc", "mIoU", "mAcc", "mDice", "mFscore", "mPrecision", "mRecall"),
+    ]
+    assert result["mIoU"] == pytest.approx(100 * iou.mean())
+    assert result["aAcc"] == pytest.approx(100 * correct.sum() / labelled.sum())
+
+
+def test_prefix_is_put_before_the_scores():
+    metric = make_metric(prefix="val")
+    metric.process(None, random_samples(1))
+    assert list(metric.evaluate(size=1)) == ["val/aAcc", "val/mIoU", "val/mAcc"]
+
+
+def test_image_that_the_sampler_repeats_counts_once(tmp_path):
+    samples = random_samples(3)
+    metric = make_metric(json_file=str(tmp_path / "scores.json"))
+    metric.process(None, [*samples, samples[0]])
+    metric.evaluate(size=3)
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert content["images"] == 3
+    assert content["confusion_matrix"] == matrix_of(samples).tolist()
+
+
+def test_result_of_an_image_keeps_the_order_and_stays_small():
+    metric = IoUMetric()
+    metric.dataset_meta = {"classes": [str(i) for i in range(150)], "palette": []}
+    metric.process(None, random_samples(2))
+    # mmengine interleaves the processes' results image by image, then cuts the padding off the end
+    assert [img_path for img_path, _, _ in metric.results] == ["/data/0.jpg", "/data/1.jpg"]
+    assert all(counts.dtype == np.int64 for _, _, counts in metric.results)
+    assert len(pickle.dumps(metric.results)) < 2000  # two matrices of 150 classes take 360,000
+
+
+def test_table_goes_to_the_log(monkeypatch):
+    lines = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), "info", lines.append)
+    metric = make_metric()
+    metric.process(None, random_samples(1))
+    metric.evaluate(size=1)
+    assert "road" in lines[-1] and "n/a" in lines[-1] and "mIoU" in lines[-1]
+
+
+def test_json_holds_every_score_and_the_matrix(tmp_path):
+    path = tmp_path / "new" / "scores.json"
+    metric = make_metric(json_file=str(path))
+    samples = random_samples(2)
+    metric.process(None, samples)
+    result = metric.evaluate(size=2)
+    content = json.loads(path.read_text())
+    assert content["confusion_matrix"] == matrix_of(samples).tolist()
+    assert content["classes"] == list(CLASSES)
+    assert content["metrics"] == ["mIoU"]
+    assert content["summary"]["mIoU"] == result["mIoU"]
+    assert content["per_class"]["IoU"][3] is None
+    assert content["per_class"].keys() == {"IoU", "Acc", "Dice", "Fscore", "Precision", "Recall"}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_format_only_writes_the_ids_of_the_data_set_without_ground_truth(tmp_path):
+    metric = make_metric(format_only=True, output_dir=str(tmp_path))
+    metric.process(None, [make_sample("a", [[0, 3]], reduce_zero_label=True)])
+    metric.process(None, [make_sample("b", [[0, 3]], reduce_zero_label=False)])
+    assert metric.evaluate(size=2) == {}
+    shifted, plain = (Image.open(tmp_path / name) for name in ("a.png", "b.png"))
+    assert np.array(shifted).tolist() == [[1, 4]]
+    assert np.array(plain).tolist() == [[0, 3]]
+    # The colours follow the classes, not the ids.
+    assert np.array(shifted.convert("RGB")).tolist() == np.array(plain.convert("RGB")).tolist()
+
+
+def test_predictions_are_written_beside_the_evaluation(tmp_path):
+    metric = make_metric(output_dir=str(tmp_path))
+    metric.process(None, [make_sample("a", [[0, 1]], [[0, 255]])])
+    assert metric.evaluate(size=1)["aAcc"] == 100
+    assert np.array(Image.open(tmp_path / "a.png")).tolist() == [[0, 1]]
+
+
+def test_two_images_of_one_name_do_not_share_a_file(tmp_path):
+    metric = make_metric(format_only=True, output_dir=str(tmp_path))
+    with pytest.raises(UserError, match=r"/data/x/1\.jpg and /data/y/1\.jpg would both"):
+        metric.process(None, [make_sample("x/1", [[0]]), make_sample("y/1", [[0]])])
+
+
+def test_images_of_one_name_in_two_processes_are_found_when_gathered(tmp_path):
+    metric = make_metric(format_only=True, output_dir=str(tmp_path))
+    none = np.zeros(0, np.int64)
+    with pytest.raises(UserError, match="would both be written"):
+        metric.compute_metrics([("/data/x/1.jpg", none, none), ("/data/y/1.jpg", none, none)])
+
+
+def test_sizes_that_differ_name_the_mask():
+    with pytest.raises(UserError, match=r"^/data/a\.png: the prediction is \(1, 2\)"):
+        make_metric().process(None, [make_sample("a", [[0, 1]], [[0]])])
+
+
+def test_missing_ground_truth_names_the_image():
+    with pytest.raises(UserError, match=r"/data/a\.jpg: no ground truth"):
+        make_metric().process(None, [make_sample("a", [[0, 1]])])
+
+
+def test_unknown_metric_is_refused():
+    with pytest.raises(UserError, match="mIOU"):
+        IoUMetric(iou_metrics=["mIOU"])
+
+
+def test_format_only_needs_a_folder():
+    with pytest.raises(UserError, match="output_dir"):
+        IoUMetric(format_only=True)

@@ -1,0 +1,102 @@
+"""SegVisualizationHook, in a runner that is a stand-in."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import BaseDataElement, PixelData
+from PIL import Image
+
+from mmseg.errors import UserError
+from mmseg.registry import HOOKS
+from mmseg.visualization.hook import SegVisualizationHook
+from mmseg.visualization.images import legend, write_image
+
+CLASSES = ("field", "wood", "water")
+PALETTE = [(250, 180, 60), (0, 100, 0), (0, 0, 255)]
+
+
+class ImageList(list):
+    @property
+    def metainfo(self):
+        return {"classes": CLASSES, "palette": PALETTE}
+
+    def get_data_info(self, index):
+        return {"img_path": self[index]}
+
+
+def make_runner(paths):
+    return SimpleNamespace(test_dataloader=SimpleNamespace(dataset=ImageList(map(str, paths))))
+
+
+def make_sample(path, pred, label=None):
+    write_image(path, np.full((40, 60, 3), (100, 50, 0), np.uint8))
+    sample = BaseDataElement(metainfo={"img_path": str(path)})
+    sample.pred_sem_seg = PixelData(data=torch.full((1, 40, 60), pred))
+    if label is not None:
+        sample.gt_sem_seg = PixelData(data=torch.full((1, 40, 60), label, dtype=torch.uint8))
+    return sample
+
+
+def show(show_dir, samples, **settings):
+    hook = SegVisualizationHook(str(show_dir), **settings)
+    runner = make_runner([sample.img_path for sample in samples])
+    hook.before_test(runner)
+    hook.after_test_iter(runner, 0, outputs=samples)
+    return sorted(str(path.relative_to(show_dir)) for path in show_dir.rglob("*.png"))
+
+
+def test_hook_is_built_from_a_config(tmp_path):
+    settings = {"show_dir": str(tmp_path), "opacity": 0.3}
+    assert HOOKS.build({"type": "SegVisualizationHook", **settings}).opacity == 0.3
+
+
+def test_picture_shows_image_prediction_and_ground_truth(tmp_path):
+    show(tmp_path / "out", [make_sample(tmp_path / "a.png", pred=0, label=255)], opacity=1)
+    picture = np.array(Image.open(tmp_path / "out" / "a.png"))
+    image, pred, label = picture[:40, :60], picture[:40, 64:124], picture[:40, 128:188]
+    assert (image == (100, 50, 0)).all()
+    assert (pred == PALETTE[0]).all()
+    assert (label == (100, 50, 0)).all()  # ignored pixels stay the image
+    assert picture.shape[1] == 188
+
+
+def test_picture_without_ground_truth_shows_two_images(tmp_path):
+    show(tmp_path / "out", [make_sample(tmp_path / "a.png", pred=1)])
+    assert Image.open(tmp_path / "out" / "a.png").width == 60 + 4 + 60
+
+
+def test_legend_shows_only_the_classes_that_occur(tmp_path):
+    show(tmp_path / "out", [make_sample(tmp_path / "a.png", pred=0, label=2)], opacity=0)
+    picture = np.array(Image.open(tmp_path / "out" / "a.png"))
+    expected = legend(["field", "water"], [PALETTE[0], PALETTE[2]], width=188)
+    np.testing.assert_array_equal(picture[44:], expected)
+
+
+def test_images_of_one_name_keep_their_folders(tmp_path):
+    samples = [make_sample(tmp_path / "data" / folder / "1.png", pred=0) for folder in "xy"]
+    assert show(tmp_path / "out", samples) == ["x/1.png", "y/1.png"]
+
+
+def test_images_of_one_folder_are_written_flat(tmp_path):
+    samples = [make_sample(tmp_path / "data" / name, pred=0) for name in ("1.png", "2.png")]
+    assert show(tmp_path / "out", samples) == ["1.png", "2.png"]
+
+
+def test_images_that_differ_only_in_their_suffix_do_not_share_a_file(tmp_path):
+    samples = [make_sample(tmp_path / name, pred=0) for name in ("1.png", "1.jpg")]
+    with pytest.raises(UserError, match=r"1\.png and .*1\.jpg would both be written"):
+        show(tmp_path / "out", samples)
+
+
+def test_unreadable_image_is_named(tmp_path):
+    sample = make_sample(tmp_path / "a.png", pred=0)
+    (tmp_path / "a.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match=r"a\.png: not an image"):
+        show(tmp_path / "out", [sample])
+
+
+def test_opacity_outside_its_range_is_refused(tmp_path):
+    with pytest.raises(UserError, match="opacity is 5"):
+        SegVisualizationHook(str(tmp_path), opacity=5)

@@ -1,0 +1,75 @@
+"""Class weights from the training masks of a config, as a config that adds them to it.
+
+python tools/class_weights.py CONFIG --method median_frequency --out my_config_weight.py
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from common import config_parser, read_config
+from rich.console import Console
+from rich.progress import track
+
+from mmseg.datasets import build_dataset
+from mmseg.datasets.base import BaseSegDataset
+from mmseg.datasets.class_weights import METHODS, class_weights
+from mmseg.errors import UserError, one_line_errors
+from mmseg.files import write_whole
+
+
+def count_pixels(dataset: BaseSegDataset, workers: int) -> np.ndarray:
+    """Return the int64 (images, C) counts of the labelled pixels, under a progress bar."""
+    num_classes = len(dataset.metainfo["classes"])
+
+    def count(index: int) -> np.ndarray:
+        return np.bincount(dataset.get_seg_map(index).ravel(), minlength=256)[:num_classes]
+
+    # Threads are enough: decoding and counting release the interpreter lock.
+    with ThreadPoolExecutor(workers) as pool:
+        counts = pool.map(count, range(len(dataset)))
+        console = Console(stderr=True)
+        return np.stack(list(track(counts, "Counting pixels", total=len(dataset), console=console)))
+
+
+def fragment(
+    base: str, method: str, classes: Sequence[str], pixels: np.ndarray, weights: np.ndarray
+) -> str:
+    """Return the text of a config that inherits `base` and sets the weights of its loss."""
+    values = "".join(
+        f"    {weight:.4g},  # {name}: {share:.3%} of the labelled pixels\n"
+        for name, share, weight in zip(classes, pixels / pixels.sum(), weights, strict=True)
+    )
+    return (
+        f"# Class weights by {method}: train with this file, or copy the weights into a leaf.\n"
+        f'_base_ = "{base}"\n\n'
+        f"model = dict(decode_head=dict(loss_decode=dict(class_weight=[\n{values}])))\n"
+    )
+
+
+@one_line_errors
+def main() -> None:
+    parser = config_parser(__doc__)
+    parser.add_argument("--method", choices=METHODS, default="median_frequency")
+    parser.add_argument("--out", type=Path, help="the file to write; standard output without it")
+    parser.add_argument("--workers", type=int, default=2, help="threads that read masks")
+    args = parser.parse_args()
+
+    if args.out and args.out.resolve() == Path(args.config).resolve():
+        raise UserError(f"--out {args.out}: would replace the config itself; name a new file")
+    dataset = build_dataset(read_config(args).train_dataloader.dataset)
+    counts = count_pixels(dataset, args.workers)
+    weights = class_weights(counts, args.method)
+    base = os.path.relpath(args.config, args.out.parent if args.out else Path.cwd())
+    text = fragment(base, args.method, dataset.metainfo["classes"], counts.sum(axis=0), weights)
+    if args.out:
+        write_whole(args.out, text.encode())
+    else:
+        sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What the tools share: command-line arguments and the set-up of a run."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+# Threads that wait by spinning take the core from the loader's workers: on a busy machine with few
+# cores the network then runs up to twenty times slower. Read once, when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+try:
+    from mmseg.config import load_config
+    from mmseg.errors import UserError
+except ImportError as error:
+    sys.exit(
+        f"error: {error} (if another `mmseg` is installed: "
+        "pip uninstall mmsegmentation onedl-mmsegmentation)"
+    )
+
+import torch
+from mmengine.config import Config, DictAction
+
+
+def config_parser(description: str | None) -> argparse.ArgumentParser:
+    """Make a parser with the arguments of every tool that reads a config."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("config", help="a config file, such as one of local_configs/segnext")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change keys of the config, as in train_dataloader.batch_size=8",
+    )
+    return parser
+
+
+def run_parser(description: str | None) -> argparse.ArgumentParser:
+    """Make a parser with the arguments of training and testing."""
+    parser = config_parser(description)
+    parser.add_argument("--work-dir", help="where logs and checkpoints go (work_dirs/<config>)")
+    parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch", "slurm", "mpi"),
+        default="pytorch" if "TORCHELASTIC_RUN_ID" in os.environ else "none",
+        help="who started the processes; torchrun is recognised",
+    )
+    # torch.distributed.launch of old passes it; everyone else sets the variable.
+    parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """Read the config that `config_parser`'s arguments name."""
+    return load_config(args.config, args.cfg_options)
+
+
+def read_run_config(args: argparse.Namespace) -> Config:
+    """Read the config that `run_parser`'s arguments name, with work directory and launcher."""
+    config = read_config(args)
+    config.work_dir = args.work_dir or config.get("work_dir") or default_work_dir(args.config)
+    config.launcher = args.launcher
+    if not torch.cuda.is_available():
+        config.env_cfg.dist_cfg.backend = "gloo"
+    return config
+
+
+def default_work_dir(config: str) -> str:
+    """Return work_dirs/<name of the config>."""
+    return str(Path("work_dirs") / Path(config).stem)
+
+
+def existing_file(path: str, what: str) -> str:
+    """Return `path` if it is a file, else raise `UserError`."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such {what}")
+    return path
+
+
+def has_checkpoint(work_dir: str) -> bool:
+    """Tell whether a run in this work directory has saved a checkpoint."""
+    return (Path(work_dir) / "last_checkpoint").is_file()

@@ -1,0 +1,69 @@
+"""Train a segmentor: python tools/train.py local_configs/segnext/tiny/<config>.py"""
+
+from common import existing_file, has_checkpoint, read_run_config, run_parser
+from mmengine.config import Config
+
+from mmseg.engine import SegRunner
+from mmseg.engine.accumulation import accumulate_gradients
+from mmseg.engine.amp import use_amp
+from mmseg.errors import one_line_errors
+
+
+def parse_args():
+    parser = run_parser(__doc__)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="CKPT",
+        help="go on from CKPT, or from the newest checkpoint in the work directory",
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision, bfloat16 if possible")
+    parser.add_argument("--seed", type=int, help="seed of everything random")
+    parser.add_argument("--deterministic", action="store_true", help="the same bits on every run")
+    parser.add_argument(
+        "--accumulate",
+        type=int,
+        default=1,
+        metavar="K",
+        help="split each batch into K parts, one after the other: less memory, the same recipe",
+    )
+    parser.add_argument("--no-validate", action="store_true", help="train without validation")
+    parser.add_argument("--tensorboard", action="store_true", help="log to TensorBoard too")
+    return parser.parse_args()
+
+
+def apply_flags(config: Config, args) -> None:
+    if args.resume is not None:
+        config.resume = True
+        config.load_from = existing_file(args.resume, "checkpoint") if args.resume else None
+        # The weights come from the checkpoint, wherever there is one.
+        if args.resume or has_checkpoint(config.work_dir):
+            config.model.backbone.init_cfg = None
+    if args.amp:
+        use_amp(config)
+    if args.accumulate > 1:
+        accumulate_gradients(config, args.accumulate)
+    if args.seed is not None:
+        config.randomness.seed = args.seed
+    if args.deterministic:
+        config.randomness.deterministic = True
+    if args.no_validate:
+        config.val_dataloader = config.val_cfg = config.val_evaluator = None
+        config.default_hooks.checkpoint.save_best = None
+    if args.tensorboard:
+        config.visualizer.vis_backends.append({"type": "TensorboardVisBackend"})
+
+
+@one_line_errors
+def main() -> None:
+    args = parse_args()
+    config = read_run_config(args)
+    apply_flags(config, args)
+    # Testing has a tool of its own: its data need not be there to train.
+    config.test_dataloader = config.test_cfg = config.test_evaluator = None
+    SegRunner.from_cfg(config).train()
+
+
+if __name__ == "__main__":
+    main()
