@@ -4,11 +4,23 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 RUN := $(VENV)/bin/python
+DEMO := local_configs/segnext/tiny/segnext.tiny.128x128.demo.py
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint
 
 test: lint
 	$(RUN) -m pytest tests
+
+demo: $(INSTALLED)
+	$(RUN) tools/make_demo_scenes.py demo/archive
+	$(RUN) tools/convert_datasets/landcover.py demo/archive --out demo/landcover
+	$(RUN) tools/train.py $(DEMO) --work-dir demo/work
+	$(RUN) tools/predict.py $(DEMO) demo/work/latest.pth "demo/landcover/img_dir/DEMO-8_*.jpg" \
+		--out demo/predictions
+	$(RUN) tools/test.py $(DEMO) demo/work/latest.pth --eval mIoU --work-dir demo/work \
+		--show-dir demo/pictures
+	@echo "image, prediction, truth: demo/pictures/*.png"
+	@echo "overlays of predictions: demo/predictions/overlay/*.png"
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

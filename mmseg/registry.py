@@ -20,10 +20,16 @@ OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, "mmseg.engine")
 WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, "mmseg.engine")
 
 # mmengine warns of every kind that a scope does not have, also where it adds nothing to it.
-for _parent in (
-    *(root.DATA_SAMPLERS, root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS, root.LOG_PROCESSORS),
-    *(root.LOOPS, root.MODEL_WRAPPERS, root.OPTIMIZERS, root.OPTIM_WRAPPER_CONSTRUCTORS),
-    *(root.PARAM_SCHEDULERS, root.RUNNER_CONSTRUCTORS, root.TASK_UTILS, root.VISBACKENDS),
-    root.VISUALIZERS,
-):
-    _child(_parent)
+_OTHERS = [
+    _child(parent, "mmseg.engine")
+    for parent in (
+        *(root.DATA_SAMPLERS, root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS, root.LOOPS),
+        *(root.LOG_PROCESSORS, root.MODEL_WRAPPERS, root.OPTIMIZERS, root.PARAM_SCHEDULERS),
+        *(root.OPTIM_WRAPPER_CONSTRUCTORS, root.RUNNER_CONSTRUCTORS, root.TASK_UTILS),
+        *(root.VISBACKENDS, root.VISUALIZERS),
+    )
+]
+ALL = (
+    *(DATASETS, TRANSFORMS, MODELS, METRICS, HOOKS, RUNNERS, OPTIM_WRAPPERS, WEIGHT_INITIALIZERS),
+    *_OTHERS,
+)

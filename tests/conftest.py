@@ -1,15 +1,24 @@
 """What the tests share: tiny models, tiny data and the folder of real data."""
 
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 # As the tools do; see tools/common.py.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
+from PIL import Image
 
 torch.set_num_threads(2)
+
+
+# As a runner does: names of transforms mean ours first.
+DefaultScope.get_instance("mmseg", scope_name="mmseg")
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +27,79 @@ def real_data() -> Path:
     if "SEGNEXT_TEST_DATA" not in os.environ:
         pytest.skip("SEGNEXT_TEST_DATA is not set: no real data on this machine")
     return Path(os.environ["SEGNEXT_TEST_DATA"])
+
+
+@pytest.fixture
+def tiny_model() -> dict:
+    """The config of a SegNeXt with 45,000 parameters and three classes, without anything random."""
+    return {
+        "type": "EncoderDecoder",
+        "data_preprocessor": {
+            "type": "SegDataPreProcessor",
+            "mean": (123.675, 116.28, 103.53),
+            "std": (58.395, 57.12, 57.375),
+        },
+        "backbone": {"type": "MSCAN", "embed_dims": (8, 16, 24, 32), "depths": (1, 1, 1, 1)},
+        "decode_head": {
+            "type": "LightHamHead",
+            "in_channels": (16, 24, 32),
+            "channels": 32,
+            "ham_channels": 32,
+            "ham_kwargs": {"MD_R": 4},
+            "num_classes": 3,
+            "dropout_ratio": 0.0,
+        },
+    }
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """A data set of four images, 64x48: `img_dir/<name>.jpg` and `ann_dir/<name>.png`, ids 0 to 2.
+
+    The three classes are left, middle and right thirds of an image, dark, grey and bright.
+    """
+    for folder in ("img_dir", "ann_dir"):
+        (tmp_path / folder).mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c", "d"):
+        ids = np.repeat(np.arange(64) * 3 // 64, 48).reshape(64, 48).T.astype(np.uint8)
+        image = ids[..., None] * 80 + rng.integers(0, 60, (48, 64, 3))
+        Image.fromarray(image.astype(np.uint8)).save(tmp_path / f"img_dir/{name}.jpg")
+        Image.fromarray(ids).save(tmp_path / f"ann_dir/{name}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def folder_config(image_folder: Path) -> dict:
+    """`image_folder` as a data set given in a config alone; without a pipeline."""
+    return {
+        "type": "BaseSegDataset",
+        "data_root": str(image_folder),
+        "data_prefix": {"img_path": "img_dir", "seg_map_path": "ann_dir"},
+        "metainfo": {
+            "classes": ("field", "wood", "water"),
+            "palette": [(250, 180, 60), (0, 100, 0), (0, 0, 255)],
+        },
+        "pipeline": [],
+    }
+
+
+@pytest.fixture(scope="session")
+def in_two_processes() -> Callable:
+    """Call `function(rank, *arguments)` in two processes of one gloo group; both results."""
+    return _in_two_processes
+
+
+def _in_two_processes(function: Callable, *arguments: object) -> list:
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(_member, (folder, function, arguments), nprocs=2)
+        return [torch.load(f"{folder}/{rank}.pth", weights_only=False) for rank in (0, 1)]
+
+
+def _member(rank: int, folder: str, function: Callable, arguments: tuple) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2
+    )
+    torch.save(function(rank, *arguments), f"{folder}/{rank}.pth")
+    torch.distributed.destroy_process_group()

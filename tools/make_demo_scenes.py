@@ -9,7 +9,8 @@ Running it again writes the same files.
 import argparse
 from pathlib import Path
 
-from mmengine.utils import ProgressBar
+from rich.console import Console
+from rich.progress import track
 
 from mmseg.datasets.synthetic.archive import TILE, sheet_name, write_lists, write_sheet
 from mmseg.errors import UserError, one_line_errors
@@ -49,12 +50,11 @@ def check(args: argparse.Namespace) -> None:
 def main() -> None:
     args = parse_args()
     check(args)
-    bar = ProgressBar(args.sheets)
-    for number in range(1, args.sheets + 1):
+    console = Console(stderr=True)
+    for number in track(range(1, args.sheets + 1), "Drawing sheets", console=console):
         write_sheet(args.out, number, args.size, args.seed)
-        bar.update()
     write_lists(args.out, args.sheets, args.size)
-    print(f"\n{args.sheets} sheets of {args.size} x {args.size} pixels in {args.out}")
+    console.print(f"{args.sheets} sheets of {args.size} x {args.size} pixels: {args.out}")
 
 
 if __name__ == "__main__":

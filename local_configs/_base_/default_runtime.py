@@ -8,7 +8,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
-model_wrapper_cfg = dict(type="MMDistributedDataParallel", broadcast_buffers=False)
+# Without device_ids it wraps a model on any device; mmengine would name a GPU.
+model_wrapper_cfg = dict(type="MMDistributedDataParallel", broadcast_buffers=False, device_ids=None)
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),

@@ -5,9 +5,8 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmengine import registry as root
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -47,12 +46,6 @@ READ_BY_RUNNER = {
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
-REGISTRIES = (
-    *(registry.MODELS, registry.DATASETS, registry.TRANSFORMS, registry.METRICS, registry.HOOKS),
-    *(root.LOOPS, root.OPTIM_WRAPPERS, root.OPTIMIZERS, root.PARAM_SCHEDULERS, root.DATA_SAMPLERS),
-    *(root.VISUALIZERS, root.VISBACKENDS, root.EVALUATOR, root.LOG_PROCESSORS, root.FUNCTIONS),
-    *(root.WEIGHT_INITIALIZERS, root.OPTIM_WRAPPER_CONSTRUCTORS, root.MODEL_WRAPPERS),
-)
 
 
 def check_config(config: Config, path: str) -> None:
@@ -92,17 +85,17 @@ def _check_component(value: Any, where: str, path: str) -> None:
 
 
 def _find(name: str, where: str, path: str) -> Any:
-    for each in REGISTRIES:
+    for each in registry.ALL:
         component = each.get(name)
         if component is not None:
             return component
-    known = {n for each in REGISTRIES for n in _names(each)}
+    known = {n for each in registry.ALL for n in _names(each)}
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise UserError(f"{path}: {where}.type = {name!r} is not known{hint}")
 
 
-def _names(each: root.Registry) -> Iterable[str]:
+def _names(each: Registry) -> Iterable[str]:
     while each is not None:
         yield from each.module_dict
         each = each.parent

@@ -37,12 +37,17 @@ def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return {OPENMMLAB_KEY.sub(r"\1.dwconv.\2", key): value for key, value in state.items()}
 
 
-def load_model_weights(model: nn.Module, path: str | Path) -> None:
-    """Load a full model; `UserError` when a tensor is missing or has another shape."""
+def load_model_weights(model: nn.Module, path: str | Path) -> dict[str, Any]:
+    """Load a full model and return the checkpoint.
+
+    Raises `UserError` when a tensor is missing or has another shape.
+    """
     network: Any = model
     while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
         network = network.module
-    _load(network, state_dict_of(read_checkpoint(path)), str(path), "model")
+    checkpoint = read_checkpoint(path)
+    _load(network, state_dict_of(checkpoint), str(path), "model")
+    return checkpoint
 
 
 def _load(module: nn.Module, state: Mapping[str, Tensor], source: str, part: str) -> None:

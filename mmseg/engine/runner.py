@@ -15,7 +15,7 @@ from mmseg.registry import RUNNERS
 # parameter by parameter, are in the summary.
 NOISE = (
     *("paramwise_options --", "The prefix is not set in metric", '"FileClient" will be deprecated'),
-    '"HardDiskBackend" is the alias',
+    *('"HardDiskBackend" is the alias', "Hooks will be executed in the following order"),
 )
 
 
@@ -39,9 +39,9 @@ class SegRunner(Runner):
         hide_broken_torchvision()
         super()._log_env(env_cfg)
 
-    def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> None:  # type: ignore[override]
+    def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> dict:
         """Load the weights of `load_from`, all of them; see `load_model_weights`."""
-        load_model_weights(self.model, filename)
+        return load_model_weights(self.model, filename)
 
 
 def _not_noise(record: logging.LogRecord) -> bool:

@@ -1,6 +1,5 @@
 """Write georeferenced rasters."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from rasterio import Affine
 from rasterio.errors import RasterioIOError
 
 from mmseg.errors import UserError
+from mmseg.files import whole_file
 
 
 def write_geotiff(path: Path, array: np.ndarray, transform: Affine, crs: str) -> None:
@@ -20,7 +20,6 @@ def write_geotiff(path: Path, array: np.ndarray, transform: Affine, crs: str) ->
     """
     bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     count, height, width = bands.shape
-    part = path.with_name(path.name + ".part")
     profile = {
         "driver": "GTiff",
         "dtype": bands.dtype,
@@ -33,8 +32,10 @@ def write_geotiff(path: Path, array: np.ndarray, transform: Affine, crs: str) ->
     }
     size = {"width": width, "height": height, "count": count}
     try:
-        with rasterio.open(part, "w", transform=transform, crs=crs, **size, **profile) as target:
+        with (
+            whole_file(path) as part,
+            rasterio.open(part, "w", transform=transform, crs=crs, **size, **profile) as target,
+        ):
             target.write(bands)
     except RasterioIOError as error:
         raise UserError(f"cannot write {path}: {error}") from error
-    os.replace(part, path)

@@ -1,9 +1,9 @@
 """Synthetic scenes as an archive in the layout of LandCover.ai: sheets, masks and tile lists."""
 
-import os
 from pathlib import Path
 
 from mmseg.datasets.synthetic import draw_scene
+from mmseg.files import write_whole
 from mmseg.raster.tiles import full_tiles
 from mmseg.raster.write import Affine, write_geotiff
 
@@ -32,9 +32,7 @@ def write_lists(out: Path, sheets: int, size: int, tile: int = TILE) -> None:
     }
     for split, numbers in splits.items():
         ids = [f"{sheet_name(n)}_{k}" for n in numbers for k in full_tiles(size, size, tile)]
-        part = out / f"{split}.txt.part"
-        part.write_text("\n".join(ids) + "\n", encoding="utf-8")
-        os.replace(part, out / f"{split}.txt")
+        write_whole(out / f"{split}.txt", "".join(f"{name}\n" for name in ids).encode())
 
 
 def sheet_name(number: int) -> str:

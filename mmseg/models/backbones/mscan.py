@@ -14,6 +14,7 @@ Submodule names are those of the released checkpoints; tests/models/test_state_d
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
@@ -163,7 +164,7 @@ class MSCAN(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.with_cp = with_cp
-        drop_paths = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        drop_paths = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
         for stage, (channels, depth, mlp_ratio) in enumerate(
             zip(embed_dims, depths, mlp_ratios, strict=True), start=1
         ):

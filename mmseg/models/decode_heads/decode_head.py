@@ -33,9 +33,9 @@ class BaseDecodeHead(BaseModule):
     ) -> None:
         if num_classes < 2:
             raise UserError(
-                f"decode_head.num_classes={num_classes}: softmax over one class is "
-                "always 1 and its loss 0; for one foreground class set num_classes=2 and list classes=(background, "
-                "foreground), with mask ids 0 and 1"
+                f"decode_head.num_classes={num_classes}: softmax over one class is always 1 and its"
+                " loss 0; for one foreground class set num_classes=2 and list classes=(background,"
+                " foreground), with mask ids 0 and 1"
             )
         conv_seg_init = {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}}
         super().__init__(init_cfg or conv_seg_init)

@@ -281,7 +281,7 @@ def test_mask_channels_that_differ_are_refused(archive, tmp_path, workers):
     mask = read_raster(path)
     mask[3, 5, 2] += 1
     write_raster(path, mask)
-    with pytest.raises(UserError, match=r"masks/N-1-b\.tif: the channels of the mask differ"):
+    with pytest.raises(UserError, match=r"masks/N-1-b\.tif: the 3 channels of the mask differ"):
         convert(archive, tmp_path / "out", workers=workers)
 
 

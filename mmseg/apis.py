@@ -1,0 +1,77 @@
+"""What a notebook needs: a model from a config and a checkpoint, and its prediction of an image."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import DefaultScope
+
+from mmseg.config import load_config
+from mmseg.engine.checkpoint import load_model_weights
+from mmseg.errors import UserError
+from mmseg.models import EncoderDecoder
+from mmseg.registry import DATASETS, MODELS, SCOPE
+from mmseg.structures import SegDataSample
+
+
+def default_device() -> str:
+    """Return the first GPU, or the CPU where there is none."""
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def init_model(
+    config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None
+) -> EncoderDecoder:
+    """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
+
+    Raises `UserError` when the checkpoint does not fit the config.
+    """
+    if not isinstance(config, Config):
+        config = load_config(config)
+    DefaultScope.get_instance(SCOPE, scope_name=SCOPE)
+    model = MODELS.build(config.model)
+    model.cfg = config
+    dataset = DATASETS.build({**config.test_dataloader.dataset, "lazy_init": True})
+    model.dataset_meta = dataset.metainfo
+    if checkpoint is not None:
+        load_model_weights(model, checkpoint)
+    return model.to(device or default_device()).eval()
+
+
+def inference_model(
+    model: EncoderDecoder, images: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
+) -> SegDataSample | list[SegDataSample]:
+    """Predict one image or a list of them, each a file or a (H, W, 3) uint8 BGR array.
+
+    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the image's own size.
+    """
+    if isinstance(images, str | Path | np.ndarray):
+        return next(predict_images(model, [images]))
+    return list(predict_images(model, images))
+
+
+def predict_images(
+    model: EncoderDecoder, images: Iterable[str | Path | np.ndarray]
+) -> Iterator[SegDataSample]:
+    """Predict images one after the other, holding one at a time; see `inference_model`."""
+    steps = model.cfg.test_dataloader.dataset.pipeline
+    with DefaultScope.overwrite_default_scope(SCOPE):
+        pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
+    for image in images:
+        data = pseudo_collate([pipeline(_as_input(image))])
+        with torch.no_grad():
+            yield model.test_step(data)[0]
+
+
+def _as_input(image: str | Path | np.ndarray) -> dict:
+    if not isinstance(image, np.ndarray):
+        return {"img_path": str(image)}
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise UserError(
+            f"an image array must be (height, width, 3) uint8 in BGR order, not {image.shape} "
+            f"{image.dtype}"
+        )
+    return {"img": image, "img_path": ""}

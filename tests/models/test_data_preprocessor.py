@@ -1,0 +1,67 @@
+"""SegDataPreProcessor: values, padding, sizes."""
+
+import pytest
+import torch
+from mmengine.structures import PixelData
+
+from mmseg.models.data_preprocessor import SegDataPreProcessor
+from mmseg.structures import SegDataSample
+
+MEAN, STD = (10.0, 20.0, 30.0), (1.0, 2.0, 4.0)
+
+
+def data(*sizes):
+    """uint8 images of one colour (B, G, R) = (34, 22, 11) and labels of class 1."""
+    images = [
+        torch.tensor([34, 22, 11], dtype=torch.uint8)[:, None, None].expand(3, *s) for s in sizes
+    ]
+    samples = [SegDataSample() for _ in sizes]
+    for sample, size in zip(samples, sizes, strict=True):
+        sample.gt_sem_seg = PixelData(data=torch.ones(1, *size, dtype=torch.uint8))
+    return {"inputs": images, "data_samples": samples}
+
+
+def preprocess(batch, training, **kwargs):
+    return SegDataPreProcessor(MEAN, STD, **kwargs)(batch, training)
+
+
+def test_channels_are_turned_to_rgb_and_normalised():
+    image = preprocess(data((2, 3)), training=False)["inputs"][0]
+    assert image.dtype == torch.float32
+    assert image.shape == (3, 2, 3)
+    # (11 - 10) / 1, (22 - 20) / 2, (34 - 30) / 4
+    torch.testing.assert_close(image, torch.ones(3, 2, 3))
+
+
+def test_channels_stay_in_order_without_bgr_to_rgb():
+    image = preprocess(data((1, 1)), training=False, bgr_to_rgb=False)["inputs"][0]
+    torch.testing.assert_close(image.flatten(), torch.tensor([24.0, 1.0, -4.75]))
+
+
+def test_training_pads_images_with_zero_after_normalising():
+    batch = preprocess(data((2, 3), (4, 2)), training=True, size=(4, 5))["inputs"]
+    assert batch.shape == (2, 3, 4, 5)
+    expected = torch.zeros(2, 3, 4, 5)
+    expected[0, :, :2, :3] = expected[1, :, :4, :2] = 1
+    torch.testing.assert_close(batch, expected)
+
+
+def test_training_pads_labels_with_the_ignored_value():
+    samples = preprocess(data((2, 3)), training=True, size=(4, 5))["data_samples"]
+    expected = torch.full((1, 4, 5), 255, dtype=torch.uint8)
+    expected[:, :2, :3] = 1
+    assert torch.equal(samples[0].gt_sem_seg.data, expected)
+
+
+def test_testing_keeps_the_size_of_each_image_and_its_labels():
+    result = preprocess(data((2, 3), (4, 2)), training=False, size=(8, 8))
+    assert [tuple(image.shape) for image in result["inputs"]] == [(3, 2, 3), (3, 4, 2)]
+    shapes = [tuple(sample.gt_sem_seg.data.shape) for sample in result["data_samples"]]
+    assert shapes == [(1, 2, 3), (1, 4, 2)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_mean_and_deviation_are_no_part_of_the_state(training):
+    preprocessor = SegDataPreProcessor(MEAN, STD)
+    preprocessor(data((2, 3)), training)
+    assert not preprocessor.state_dict()

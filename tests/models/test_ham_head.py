@@ -1,0 +1,172 @@
+"""NMF2D and LightHamHead: the factorisation, what is random and what is not."""
+
+import pytest
+import torch
+
+from mmseg.models.decode_heads.ham_head import NMF2D
+from mmseg.registry import MODELS
+
+
+@pytest.fixture
+def model(tiny_model):
+    torch.manual_seed(0)
+    return MODELS.build(tiny_model).eval()
+
+
+@pytest.fixture
+def images():
+    return torch.randn(3, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+
+
+def nmf_reference(x, bases, steps):
+    """Multiplicative updates of |x - bases coef^T|, in float64, image by image."""
+    results = []
+    for image, base in zip(x.double().flatten(2), bases.double(), strict=True):
+        scores = torch.einsum("dn,dr->nr", image, base)
+        coef = torch.exp(scores - scores.amax(1, keepdim=True))
+        coef = coef / coef.sum(1, keepdim=True)
+        for step in range(steps + 1):
+            gram = torch.einsum("dr,ds->rs", base, base)
+            above = torch.einsum("dn,dr->nr", image, base)
+            coef = coef * above / (torch.einsum("ns,sr->nr", coef, gram) + 1e-6)
+            if step < steps:
+                gram = torch.einsum("nr,ns->rs", coef, coef)
+                above = torch.einsum("dn,nr->dr", image, coef)
+                base = base * above / (torch.einsum("ds,sr->dr", base, gram) + 1e-6)
+        results.append(torch.einsum("dr,nr->dn", base, coef))
+    return torch.stack(results).view(x.shape)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_starting_bases_have_length_one_over_the_channels(training):
+    bases = NMF2D(rank=5).train(training).build_bases(3, 24, torch.device("cpu"))
+    assert bases.shape == (3, 24, 5)
+    assert bases.dtype == torch.float32
+    torch.testing.assert_close(bases.norm(dim=1), torch.ones(3, 5))
+
+
+@pytest.mark.parametrize(("training", "steps"), [(True, 6), (False, 7)])
+def test_factorisation_and_its_gradient_equal_a_reference_in_double(training, steps):
+    torch.manual_seed(0)
+    nmf = NMF2D(rank=4).train(training)
+    bases = nmf.build_bases(2, 12, torch.device("cpu"))
+    nmf.build_bases = lambda *_: bases
+    x = torch.rand(2, 12, 6, 7, requires_grad=True)
+    toward = torch.randn(2, 12, 6, 7)
+
+    expected = nmf_reference(x, bases, steps)
+    (expected_grad,) = torch.autograd.grad((expected * toward).sum(), x)
+    result = nmf(x)
+    (grad,) = torch.autograd.grad((result * toward).sum(), x)
+    torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(grad, expected_grad, rtol=1e-4, atol=1e-5)
+
+
+def test_factorisation_has_the_given_rank():
+    x = torch.rand(1, 12, 6, 7)
+    assert torch.linalg.matrix_rank(NMF2D(rank=3).eval()(x).flatten(2)[0], rtol=1e-4) == 3
+
+
+def test_evaluation_gives_the_same_bits_twice(model, images):
+    with torch.no_grad():
+        assert torch.equal(model(images), model(images))
+
+
+def test_evaluation_leaves_the_global_random_state_alone(model, images):
+    before = torch.random.get_rng_state()
+    with torch.no_grad():
+        model(images)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_evaluation_does_not_depend_on_the_global_seed(model, images):
+    results = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            results.append(model(images))
+    assert torch.equal(*results)
+
+
+def test_image_gets_the_same_prediction_alone_and_in_a_batch(model, images):
+    with torch.no_grad():
+        together = model(images)
+        alone = torch.cat([model(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)
+    assert torch.equal(together.argmax(1), alone.argmax(1))
+
+
+def test_evaluation_starts_from_the_same_bases_for_every_image():
+    bases = NMF2D(rank=4).eval().build_bases(3, 16, torch.device("cpu"))
+    assert torch.equal(bases[0], bases[1])
+    assert torch.equal(bases[0], bases[2])
+
+
+def test_changing_the_starting_bases_in_place_does_not_change_the_next_ones():
+    nmf = NMF2D(rank=4).eval()
+    first = nmf.build_bases(1, 16, torch.device("cpu"))
+    expected = first.clone()
+    first.zero_()
+    assert torch.equal(nmf.build_bases(1, 16, torch.device("cpu")), expected)
+
+
+def test_training_starts_from_fresh_bases_for_every_image_and_step():
+    nmf = NMF2D(rank=4).train()
+    first, second = (nmf.build_bases(2, 16, torch.device("cpu")) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+
+
+def test_training_follows_the_global_seed():
+    nmf = NMF2D(rank=4).train()
+    results = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        results.append(nmf(torch.ones(1, 8, 3, 3)))
+    assert torch.equal(*results)
+
+
+def test_bases_are_no_part_of_the_state(model, images):
+    before = set(model.state_dict())
+    with torch.no_grad():
+        model(images)
+    assert set(model.state_dict()) == before
+    assert not list(model.decode_head.hamburger.ham.buffers())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_factorisation_of_huge_activations_of_a_large_image_is_finite(training):
+    nmf = NMF2D(rank=8).train(training)
+    x = 1e4 * torch.rand(1, 16, 128, 128)
+    x[:, :, ::3] = 0
+    x.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        result = nmf(x)
+        (grad,) = torch.autograd.grad(result.sum(), x)
+    assert torch.isfinite(result).all()
+    assert torch.isfinite(grad).all()
+
+
+def test_factorisation_inside_autocast_equals_that_in_float32():
+    nmf = NMF2D(rank=4).eval()
+    x = torch.rand(2, 16, 8, 8).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        result = nmf(x)
+    assert result.dtype == torch.bfloat16
+    assert torch.equal(result, nmf(x.float()).bfloat16())
+
+
+def test_low_precision_maps_are_factorised_in_float32():
+    nmf = NMF2D(rank=4).eval()
+    x = torch.rand(1, 16, 8, 8)
+    result = nmf(x.half())
+    assert result.dtype == torch.float16
+    torch.testing.assert_close(result.float(), nmf(x.half().float()), rtol=1e-3, atol=1e-4)
+
+
+def test_head_gives_logits_at_the_size_of_its_first_map(model):
+    sizes = ((16, 24, 32), (12, 6, 3))
+    maps = [torch.rand(2, 8, 24, 24)] + [
+        torch.rand(2, c, s, s) for c, s in zip(*sizes, strict=True)
+    ]
+    assert model.decode_head(maps).shape == (2, 3, 12, 12)

@@ -1,0 +1,294 @@
+"""The commands of the README on tiny data: train, resume, evaluate, predict, and their errors."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / "tools"
+CONFIG = """
+_base_ = [
+    "{root}/local_configs/_base_/models/mscan_tiny.py",
+    "{root}/local_configs/_base_/datasets/landcover.py",
+    "{root}/local_configs/_base_/schedules/adamw.py",
+    "{root}/local_configs/_base_/default_runtime.py",
+]
+dataset = dict(
+    type="BaseSegDataset",
+    data_root="{data}",
+    metainfo=dict(
+        classes=("ground", "roof", "tree"), palette=[(0, 0, 0), (200, 0, 0), (0, 160, 0)]
+    ),
+    img_suffix=".png",
+    ann_file="",
+)
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].scale = (64, 64)
+train_pipeline[3].crop_size = (32, 32)
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = (64, 64)
+train = dict(img_path="train/images", seg_map_path="train/masks")
+val = dict(img_path="val/images", seg_map_path="val/masks")
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(dataset, data_prefix=train, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(dataset, data_prefix=val, pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+model = dict(
+    data_preprocessor=dict(size=(32, 32)),
+    backbone=dict(init_cfg=None, embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1)),
+    decode_head=dict(
+        in_channels=(16, 24, 32),
+        channels=32,
+        ham_channels=32,
+        ham_kwargs=dict(MD_R=4),
+        num_classes=3,
+        norm_cfg=dict(type="GN", num_groups=4),
+    ),
+)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = [dict(type="PolyLR", power=1.0, by_epoch=False, begin=0, end=9)]
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=4, val_interval=2)
+default_hooks = dict(logger=dict(interval=1))
+"""
+
+
+def write_split(folder: Path, count: int, rng: np.random.Generator) -> None:
+    """Images whose colour tells the class, in sizes that differ."""
+    colours = np.array([(120, 110, 90), (200, 60, 50), (40, 120, 40)])
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for i in range(count):
+        height, width = 40 + 8 * (i % 3), 64
+        mask = np.kron(rng.integers(0, 3, (height // 8, width // 8)), np.ones((8, 8)))
+        mask = mask.astype(np.uint8)
+        image = np.clip(colours[mask] + rng.normal(0, 12, (height, width, 3)), 0, 255)
+        mask[:2] = 255
+        Image.fromarray(image.astype(np.uint8)).save(folder / f"images/{i}.png")
+        Image.fromarray(mask).save(folder / f"masks/{i}.png")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A folder with data, a config, and a work directory of a run of four iterations."""
+    folder = tmp_path_factory.mktemp("project")
+    rng = np.random.default_rng(0)
+    write_split(folder / "data/train", 6, rng)
+    write_split(folder / "data/val", 5, rng)
+    (folder / "tiny.py").write_text(CONFIG.format(root=ROOT, data=folder / "data"))
+    run(folder, "train.py", "tiny.py")
+    return folder
+
+
+def run(folder: Path, tool: str, *args: str, expect: int = 0) -> str:
+    command = [sys.executable, str(TOOLS / tool), *args]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    output = result.stdout + result.stderr
+    assert result.returncode == expect, output[-3000:]
+    return output
+
+
+def torchrun(folder: Path, tool: str, *args: str) -> str:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--master-port=29611", str(TOOLS / tool), *args]
+    result = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=180, env=environment
+    )
+    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+    return result.stdout + result.stderr
+
+
+@pytest.fixture
+def call(project, monkeypatch):
+    """Run a tool in this process and return what it exits with: a code, or the error's text."""
+
+    def call(tool: str, *args: str) -> str | int | None:
+        monkeypatch.chdir(project)
+        monkeypatch.syspath_prepend(str(TOOLS))
+        monkeypatch.setattr(sys, "argv", [tool, *args])
+        with pytest.raises(SystemExit) as exit_info:
+            runpy.run_path(str(TOOLS / tool), run_name="__main__")
+        return exit_info.value.code
+
+    return call
+
+
+def test_training_leaves_a_link_to_the_newest_checkpoint_and_the_best_one(project):
+    work = project / "work_dirs/tiny"
+    assert os.readlink(work / "latest.pth") == "iter_4.pth"
+    assert (work / "iter_2.pth").is_file()
+    assert list(work.glob("best_mIoU_iter_*.pth"))
+
+
+def test_a_resumed_run_goes_on_where_it_stopped(project):
+    before = torch.load(project / "work_dirs/tiny/iter_4.pth", weights_only=False)
+    more = ("--cfg-options", "train_cfg.max_iters=6")
+    output = run(project, "train.py", "tiny.py", "--work-dir", "resumed", *more, "--no-validate")
+    fresh = torch.load(project / "resumed/iter_6.pth", weights_only=False)
+    output = run(
+        project,
+        *("train.py", "tiny.py", "--resume", "work_dirs/tiny/iter_4.pth", "--work-dir", "on"),
+        *(*more, "--no-validate"),
+    )
+    after = torch.load(project / "on/latest.pth", weights_only=False)
+    assert "Iter(train) [5/6]" in output
+    assert "Iter(train) [4/6]" not in output
+    assert after["meta"]["iter"] == 6
+    assert before["meta"]["iter"] == 4
+    steps = {float(s["step"]) for s in after["optimizer"]["state"].values()}
+    assert steps == {6.0}
+    # The schedule went on: the learning rate is that of a run that was never stopped.
+    rates = [[g["lr"] for g in c["optimizer"]["param_groups"]] for c in (fresh, after)]
+    assert rates[0] == pytest.approx(rates[1])
+
+
+def test_resume_without_a_checkpoint_starts_fresh(project):
+    arguments = ("--resume", "--work-dir", "empty", "--cfg-options", "train_cfg.max_iters=1")
+    output = run(project, "train.py", "tiny.py", *arguments, "--no-validate")
+    assert "Iter(train) [1/1]" in output
+    assert (project / "empty/latest.pth").is_file()
+
+
+@pytest.fixture(scope="module")
+def evaluation(project) -> dict:
+    run(
+        project,
+        *("test.py", "tiny.py", "work_dirs/tiny/latest.pth", "--eval", "mIoU", "mFscore"),
+        *("--out", "ids", "--show-dir", "shown"),
+    )
+    return json.loads((project / "work_dirs/tiny/eval_iter_4.json").read_text())
+
+
+def test_evaluation_counts_every_labelled_pixel_of_the_written_predictions(project, evaluation):
+    expected = np.zeros((3, 3), np.int64)
+    for path in sorted((project / "data/val/masks").iterdir()):
+        label = np.asarray(Image.open(path)).astype(int)
+        pred = np.asarray(Image.open(project / "ids" / path.name)).astype(int)
+        valid = label != 255
+        np.add.at(expected, (label[valid], pred[valid]), 1)
+    assert evaluation["confusion_matrix"] == expected.tolist()
+    union = expected.sum(0) + expected.sum(1) - expected.diagonal()
+    iou = 100 * expected.diagonal() / union
+    assert evaluation["summary"]["mIoU"] == pytest.approx(iou.mean())
+    assert evaluation["images"] == 5
+    assert len(list((project / "shown").glob("*.png"))) == 5
+
+
+def test_two_processes_give_the_evaluation_of_one(project, evaluation):
+    arguments = ("tiny.py", "work_dirs/tiny/iter_4.pth", "--eval", "mIoU", "mFscore")
+    torchrun(project, "test.py", *arguments, "--work-dir", "two", "--launcher", "pytorch")
+    two = json.loads((project / "two/eval_iter_4.json").read_text())
+    assert two["confusion_matrix"] == evaluation["confusion_matrix"]
+    assert two["images"] == 5
+
+
+def test_two_processes_train_together(project):
+    output = torchrun(project, "train.py", "tiny.py", "--work-dir", "pair")
+    assert "effective batch 8 = 4 images x 2 processes" in output
+    assert os.readlink(project / "pair/latest.pth") == "iter_4.pth"
+
+
+def test_multi_scale_testing_averages_twelve_copies(project, evaluation):
+    run(project, "test.py", "tiny.py", "work_dirs/tiny/latest.pth", "--aug-test", "--eval", "mIoU")
+    augmented = json.loads((project / "work_dirs/tiny/eval_iter_4_tta.json").read_text())
+    matrices = [np.array(e["confusion_matrix"]) for e in (augmented, evaluation)]
+    assert matrices[0].sum() == matrices[1].sum()
+    assert (matrices[0] != matrices[1]).any()
+
+
+def test_format_only_writes_predictions_without_any_mask(project):
+    options = ("--cfg-options", "test_dataloader.dataset.data_prefix.seg_map_path=nowhere")
+    arguments = ("tiny.py", "work_dirs/tiny/latest.pth", "--format-only", "only", *options)
+    run(project, "test.py", *arguments)
+    assert sorted(p.name for p in (project / "only").iterdir()) == [f"{i}.png" for i in range(5)]
+
+
+def test_predict_takes_folders_and_globs_and_agrees_with_evaluation(project, evaluation):
+    arguments = ("tiny.py", "work_dirs/tiny/latest.pth", "data/val/images", "--out", "predicted")
+    run(project, "predict.py", *arguments)
+    for i in range(5):
+        ids = np.asarray(Image.open(project / f"predicted/ids/{i}.png"))
+        assert (ids == np.asarray(Image.open(project / f"ids/{i}.png"))).all()
+        assert (project / f"predicted/overlay/{i}.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train.py", "tinny.py"), r"tinny\.py: no such config; did you mean .*tiny\.py\?"),
+        (
+            ("train.py", "tiny.py", "--cfg-options", "train_dataloader.batchsize=2"),
+            r"unknown key train_dataloader\.batchsize; did you mean 'batch_size'",
+        ),
+        (
+            ("train.py", "tiny.py", "--cfg-options", "model.decode_head.num_classes=1"),
+            r"num_classes=1: softmax over one class",
+        ),
+        (
+            ("train.py", "tiny.py", "--cfg-options", "model.decode_head.num_classes=4"),
+            r"num_classes=4, but the data set has 3 classes",
+        ),
+        (
+            ("train.py", "tiny.py", "--cfg-options", "train_dataloader.dataset.data_root=gone"),
+            r"the folder gone/train/images \(img_path\) is not there",
+        ),
+        (
+            ("test.py", "tiny.py", "work_dirs/tiny/nothing.pth"),
+            r"work_dirs/tiny/nothing\.pth: no such checkpoint",
+        ),
+        (
+            (
+                *("test.py", "tiny.py", "work_dirs/tiny/latest.pth", "--cfg-options"),
+                "model.backbone.embed_dims=(16,16,24,32)",
+            ),
+            r"of another size than the config .*: backbone\.\S+ \[",
+        ),
+        (("predict.py", "tiny.py", "x.pth", "nothing/*.png", "--out", "o"), r"no image there"),
+    ],
+)
+def test_a_mistake_ends_with_one_line_that_says_what_to_do(call, arguments, message):
+    import re
+
+    code = call(*arguments)
+    assert isinstance(code, str)
+    assert code.startswith("error: ")
+    assert "\n" not in code
+    assert re.search(message, code), code
+
+
+def test_a_bad_label_in_a_loader_worker_ends_with_one_line_that_names_the_file(project):
+    bad = project / "bad"
+    write_split(bad / "train", 2, np.random.default_rng(1))
+    mask = np.full((40, 64), 7, np.uint8)
+    Image.fromarray(mask).save(bad / "train/masks/0.png")
+    options = (f"train_dataloader.dataset.data_root={bad}", "train_dataloader.num_workers=1")
+    arguments = ("tiny.py", "--work-dir", "bad_work", "--no-validate", "--cfg-options", *options)
+    output = run(project, "train.py", *arguments, expect=1)
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "bad/train/masks/0.png: the mask has ids 7 outside the classes" in last
+
+
+def test_flops_are_those_of_the_paper(call, capsys):
+    config = ROOT / "local_configs/segnext/tiny/segnext.tiny.512x512.ade.160k.py"
+    with pytest.raises(BaseException, match="DID NOT RAISE"):
+        call("get_flops.py", str(config))
+    output = capsys.readouterr().out
+    assert "6.40 G" in output
+    assert "4.26 M" in output

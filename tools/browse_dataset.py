@@ -1,0 +1,61 @@
+"""Look at training samples as the network gets them: python tools/browse_dataset.py CONFIG
+
+Writes contact sheets <out>/sheet_<n>.png: augmented images, and below each its labels laid over it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from common import config_parser, read_config
+from mmengine.registry import DefaultScope
+from rich.console import Console
+from rich.progress import track
+
+from mmseg.datasets import build_dataset
+from mmseg.errors import one_line_errors
+from mmseg.registry import SCOPE
+from mmseg.visualization.images import contact_sheet, legend, overlay, write_image
+
+
+def cells(dataset, indices: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield each sample as one picture: the image above its overlay, RGB."""
+    for index in indices:
+        sample = dataset[int(index)]
+        image = sample["inputs"].numpy()[::-1].transpose(1, 2, 0)  # BGR planes to RGB pixels
+        labels = sample["data_samples"].gt_sem_seg.data[0].numpy()
+        drawn = overlay(image.copy(), labels, dataset.metainfo["palette"], 0.6)
+        yield contact_sheet([image, drawn], columns=1)
+
+
+def parse_args():
+    parser = config_parser(__doc__)
+    parser.add_argument("--split", choices=("train", "val", "test"), default="train")
+    parser.add_argument("--count", type=int, default=24, help="how many samples")
+    parser.add_argument("--per-sheet", type=int, default=12, help="samples on a sheet")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice and the augmentation")
+    parser.add_argument("--out", default="work_dirs/browse", metavar="DIR")
+    return parser.parse_args()
+
+
+@one_line_errors
+def main() -> None:
+    args = parse_args()
+    config = read_config(args)
+    with DefaultScope.overwrite_default_scope(SCOPE):
+        dataset = build_dataset(config[f"{args.split}_dataloader"].dataset)
+    np.random.seed(args.seed)
+    indices = np.random.permutation(len(dataset))[: args.count]
+    sheets = [indices[i : i + args.per_sheet] for i in range(0, len(indices), args.per_sheet)]
+    console = Console(stderr=True)
+    meta = dataset.metainfo
+    for number, chosen in enumerate(track(sheets, "Drawing", console=console)):
+        sheet = contact_sheet(list(cells(dataset, chosen)), columns=4)
+        key = legend(meta["classes"], meta["palette"], sheet.shape[1])
+        path = Path(args.out) / f"sheet_{number}.png"
+        write_image(path, contact_sheet([sheet, key], columns=1))
+    console.print(f"{len(sheets)} sheets of {len(indices)} samples: {args.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Count parameters and multiply-adds: python tools/get_flops.py CONFIG --shape 512 512"""
+
+import sys
+
+import torch
+from common import config_parser, read_config
+from mmengine.registry import DefaultScope
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmseg.errors import UserError, one_line_errors
+from mmseg.evaluation.report import render_table
+from mmseg.registry import MODELS, SCOPE
+
+
+def count(model: torch.nn.Module, height: int, width: int) -> tuple[int, dict[str, int]]:
+    """Return the parameters and the multiply-adds of backbone and decode head for one image.
+
+    Convolutions and matrix products count, those of the factorisation included.
+    """
+    image = torch.empty(1, 3, height, width)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(image, mode="tensor")
+    parts = counter.get_flop_counts()
+    name = type(model).__name__
+    # torch counts a multiply-add as two operations.
+    macs = {
+        part: sum(parts.get(f"{name}.{part}", {}).values()) // 2
+        for part in ("backbone", "decode_head")
+    }
+    return sum(p.numel() for p in model.parameters()), macs
+
+
+@one_line_errors
+def main() -> None:
+    parser = config_parser(__doc__)
+    parser.add_argument("--shape", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
+    args = parser.parse_args()
+    if any(side % 32 for side in args.shape):
+        raise UserError(f"--shape {args.shape[0]} {args.shape[1]}: give multiples of 32")
+    config = read_config(args)
+    # Fake tensors have shapes and no data: nothing is computed, however large the image.
+    with FakeTensorMode(), DefaultScope.overwrite_default_scope(SCOPE):
+        parameters, macs = count(MODELS.build(config.model), *args.shape)
+    total = sum(macs.values())
+    rows = [[part, f"{value / 1e9:.2f} G"] for part, value in macs.items()]
+    rows += [
+        ["all, MACs", f"{total / 1e9:.2f} G"],
+        ["all, FLOPs = 2 x MACs", f"{total / 5e8:.2f} G"],
+    ]
+    rows += [["parameters", f"{parameters / 1e6:.2f} M"]]
+    title = (
+        f"1 image of {args.shape[0]}x{args.shape[1]}: multiply-adds (MACs) of convolutions and "
+        "matrix products, NMF included.\nThe paper's GFLOPs are MACs."
+    )
+    sys.stdout.write(render_table(["part", "amount"], rows, title) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Predict images: python tools/predict.py CONFIG CHECKPOINT INPUT... --out DIR
+
+Every image gives <out>/ids/<name>.png, class ids with the palette, and <out>/overlay/<name>.png.
+"""
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+from common import config_parser, read_config
+from rich.console import Console
+from rich.progress import track
+
+from mmseg.apis import init_model, predict_images
+from mmseg.errors import UserError, one_line_errors
+from mmseg.visualization.hook import draw_sample
+from mmseg.visualization.images import write_id_png, write_image
+from mmseg.visualization.output import OutputNames
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+
+
+def find_images(inputs: Sequence[str]) -> list[str]:
+    """Return the images that files, folders (with their subfolders) and globs name."""
+    images: list[str] = []
+    for name in inputs:
+        if Path(name).is_dir():
+            found = [str(p) for p in Path(name).rglob("*") if p.suffix.lower() in SUFFIXES]
+        elif Path(name).is_file():
+            found = [name]
+        else:
+            found = [p for p in glob.glob(name, recursive=True) if Path(p).is_file()]
+        if not found:
+            raise UserError(f"{name}: no image there; give files, folders or globs of images")
+        images += sorted(found)
+    return images
+
+
+def parse_args():
+    parser = config_parser(__doc__)
+    parser.add_argument("checkpoint")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
+    parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    return parser.parse_args()
+
+
+@one_line_errors
+def main() -> None:
+    args = parse_args()
+    images = find_images(args.inputs)
+    model = init_model(read_config(args), args.checkpoint, args.device)
+    classes, palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
+    root = os.path.commonpath([os.path.abspath(Path(image).parent) for image in images])
+    id_names = OutputNames(Path(args.out) / "ids", root)
+    overlay_names = OutputNames(Path(args.out) / "overlay", root)
+    console = Console(stderr=True)
+    for sample in track(
+        predict_images(model, images), "Predicting", total=len(images), console=console
+    ):
+        ids = sample.pred_sem_seg.data[0].cpu().numpy()
+        image = mmcv.imread(sample.img_path, channel_order="rgb")
+        write_id_png(id_names(sample.img_path), ids, palette)
+        picture = draw_sample(image, [ids], classes, palette, args.opacity)
+        write_image(overlay_names(sample.img_path), picture)
+    console.print(f"{len(images)} images predicted: {args.out}/ids and {args.out}/overlay")
+
+
+if __name__ == "__main__":
+    main()
