@@ -8,6 +8,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
+# Batch norm is synchronised whenever there is more than one process.
+sync_bn = "torch"
 # Without device_ids it wraps a model on any device; mmengine would name a GPU.
 model_wrapper_cfg = dict(type="MMDistributedDataParallel", broadcast_buffers=False, device_ids=None)
 default_hooks = dict(

@@ -6,6 +6,7 @@ import torch
 import torch.distributed
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from torch import nn
 
 from mmseg.engine.checkpoint import load_model_weights
 from mmseg.environment import hide_broken_torchvision
@@ -16,6 +17,7 @@ from mmseg.registry import RUNNERS
 NOISE = (
     *("paramwise_options --", "The prefix is not set in metric", '"FileClient" will be deprecated'),
     *('"HardDiskBackend" is the alias', "Hooks will be executed in the following order"),
+    "Distributed training is not used, all SyncBatchNorm",
 )
 
 
@@ -34,6 +36,12 @@ class SegRunner(Runner):
         logger = super().build_logger(*args, **kwargs)  # type: ignore[arg-type]
         logger.addFilter(_not_noise)
         return logger
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        if not torch.cuda.is_available():
+            # torch's synchronised batch norm needs GPUs; on CPUs our BatchNorm2d does its work.
+            self.cfg.sync_bn = None
+        return super().wrap_model(model_wrapper_cfg, model)
 
     def _log_env(self, env_cfg: dict) -> None:
         hide_broken_torchvision()

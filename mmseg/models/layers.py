@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 
-class BatchNorm2d(nn.SyncBatchNorm):
-    """Batch norm over the whole batch: plain in one process, synchronised between several.
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch norm that several CPU processes (gloo) share, so that training is right without a GPU.
 
-    torch synchronises on accelerators only; a CPU group (gloo) goes through two differentiable
-    sums here, so that distributed training is right, and testable, without a GPU.
+    In one process it is torch's own; on GPUs the runner turns it into torch's SyncBatchNorm, which
+    knows no CPU. Here the statistics go through two differentiable sums.
     """
 
     running_mean: Tensor

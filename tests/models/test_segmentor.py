@@ -220,6 +220,6 @@ def test_step_of_a_batch_over_two_processes_has_the_gradients_of_the_whole_batch
         for name, gradient in gradients.items():
             error = (result[name] - gradient).norm()
             # A bias before a batch norm has gradient 0: what is left of it is rounding.
-            assert error <= 1e-5 * gradient.norm() + 1e-7 * largest, name
+            assert error <= 1e-5 * gradient.norm() + 1e-6 * largest, name
         for name, value in statistics.items():
             torch.testing.assert_close(result_statistics[name], value, msg=name)

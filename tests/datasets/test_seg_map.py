@@ -1,0 +1,156 @@
+"""Reading masks: ids come out as they are in the file, or the file is named."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg.datasets.seg_map import read_file, read_mask, to_train_ids
+from mmseg.errors import UserError
+
+IDS = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
+
+
+def saved(path, values, **options):
+    Image.fromarray(values).save(path, **options)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("reduce_zero_label", "expected"),
+    [(False, [0, 1, 2, 3, 255]), (True, [255, 0, 1, 2, 255])],
+)
+def test_file_values_become_train_ids(reduce_zero_label, expected):
+    ids = to_train_ids(np.array([[0, 1, 2, 3, 255]], np.uint8), 4, reduce_zero_label, "a.png")
+    assert ids.dtype == np.uint8
+    assert ids.tolist() == [expected]
+
+
+def test_last_class_of_ade_has_file_value_150():
+    assert to_train_ids(np.array([[150]], np.uint8), 150, True, "a.png") == 149
+    with pytest.raises(UserError, match="ids 151 outside"):
+        to_train_ids(np.array([[151]], np.uint8), 150, True, "a.png")
+
+
+def test_values_of_the_file_are_not_changed_in_place():
+    values = IDS.copy()
+    to_train_ids(values, 3, True, "a.png")
+    np.testing.assert_array_equal(values, IDS)
+
+
+def test_palette_image_gives_its_indices(tmp_path):
+    image = Image.fromarray(IDS, mode="P")
+    # Colours whose grey values are no ids, two of them equal.
+    image.putpalette([10, 20, 30, 10, 20, 30] + [200, 100, 50] * 254)
+    image.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_mask(str(tmp_path / "a.png")), IDS)
+
+
+def test_single_channel_image_gives_its_values(tmp_path):
+    np.testing.assert_array_equal(read_mask(saved(tmp_path / "a.png", IDS)), IDS)
+
+
+def test_black_and_white_image_gives_ids_zero_and_one(tmp_path):
+    path = saved(tmp_path / "a.png", np.array([[True, False], [False, True]]))
+    ids = to_train_ids(read_mask(path), 2, False, path)
+    assert ids.tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (1, 1)])
+def test_mask_of_one_pixel_in_a_direction_keeps_both_axes(tmp_path, shape):
+    assert read_mask(saved(tmp_path / "a.png", np.ones(shape, np.uint8))).shape == shape
+
+
+def test_three_equal_channels_count_as_one(tmp_path):
+    path = saved(tmp_path / "a.png", np.stack([IDS] * 3, axis=-1))
+    np.testing.assert_array_equal(read_mask(path), IDS)
+
+
+def test_three_unequal_channels_are_refused_by_name(tmp_path):
+    values = np.stack([IDS] * 3, axis=-1)
+    values[1, 2, 2] += 1
+    path = saved(tmp_path / "colours.png", values)
+    with pytest.raises(UserError, match=r"colours\.png: the 3 channels of the mask differ"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("wrapped", [0, 1, 44])
+def test_16_bit_ids_that_would_wrap_to_a_class_are_refused_with_their_values(tmp_path, wrapped):
+    path = saved(tmp_path / "deep.png", np.array([[1, 256 + wrapped]], np.uint16))
+    with pytest.raises(UserError, match=rf"deep\.png.*ids {256 + wrapped} outside"):
+        to_train_ids(read_mask(path), 150, False, path)
+
+
+def test_16_bit_file_of_small_ids_is_read(tmp_path):
+    path = saved(tmp_path / "a.png", IDS.astype(np.uint16))
+    np.testing.assert_array_equal(to_train_ids(read_mask(path), 3, False, path), IDS)
+
+
+def test_16_bit_value_65535_is_no_ignored_pixel(tmp_path):
+    path = saved(tmp_path / "a.png", np.array([[1, 65535]], np.uint16))
+    with pytest.raises(UserError, match="ids 65535 outside"):
+        to_train_ids(read_mask(path), 3, False, path)
+
+
+def test_negative_ids_are_refused():
+    with pytest.raises(UserError, match="ids -1 outside"):
+        to_train_ids(np.array([[0, -1]], np.int32), 3, False, "a.tif")
+
+
+def test_floating_point_mask_is_refused(tmp_path):
+    path = saved(tmp_path / "a.tif", np.array([[0.5, 1.0]], np.float32))
+    with pytest.raises(UserError, match=r"a\.tif: the mask holds float32 values"):
+        read_mask(path)
+
+
+def test_ids_outside_the_classes_name_everything_needed_to_mend_them():
+    values = np.array([[0, 3, 7, 255, 3]], np.uint8)
+    with pytest.raises(UserError) as error:
+        to_train_ids(values, 3, False, "masks/a.png")
+    for part in (
+        *("masks/a.png", "ids 3, 7 outside", "num_classes=3", "ignore_index=255"),
+        "reduce_zero_label=False",
+    ):
+        assert part in str(error.value)
+
+
+def test_many_ids_outside_the_classes_are_abridged():
+    with pytest.raises(UserError, match=r"ids 10, 11, 12, 13, 14, \.\.\. outside"):
+        to_train_ids(np.arange(10, 100)[None], 3, False, "a.png")
+
+
+def encoded(kind):
+    data = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(data, kind)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_truncated_file_is_refused_by_name(tmp_path, kind):
+    path = tmp_path / f"half.{kind.lower()}"
+    data = encoded(kind)
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match=r"half\..*: the image is truncated"):
+        read_file(str(path), "image")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_file_with_bytes_after_its_end_is_read(tmp_path, kind):
+    path = tmp_path / "a"
+    path.write_bytes(encoded(kind) + b"\0" * 100)
+    assert read_file(str(path), "image") == path.read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"this is a text\n" * 20])
+def test_file_that_is_no_image_is_refused_as_a_mask_by_name(tmp_path, content):
+    path = tmp_path / "bad.png"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"bad\.png: cannot decode the mask"):
+        read_mask(str(path))
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.png: cannot read the mask \(No such file"):
+        read_mask(str(tmp_path / "absent.png"))

@@ -1,0 +1,165 @@
+"""Class-stratified subsets of the training images."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg.datasets import build_dataset, subset
+from mmseg.datasets.subset import class_presence, stratified_subset
+
+
+@pytest.fixture
+def presence():
+    """400 images: class 0 nearly everywhere, class 4 in about 4 of them."""
+    rng = np.random.default_rng(0)
+    return rng.random((400, 5)) < [0.95, 0.6, 0.3, 0.1, 0.01]
+
+
+IDS = [f"image_{i}" for i in range(400)]
+
+
+def strata(presence):
+    """The rarest class of every image; -1 for one without any."""
+    counts = presence.sum(0)
+    return np.array([min(np.flatnonzero(p), key=lambda k: counts[k], default=-1) for p in presence])
+
+
+def test_choice_is_the_same_again(presence):
+    assert stratified_subset(IDS, presence, 0.1, 0) == stratified_subset(IDS, presence, 0.1, 0)
+
+
+def test_choice_is_the_one_of_every_machine(presence):
+    # Frozen: a change of the rule would change everyone's training images.
+    assert stratified_subset(IDS[:60], presence[:60], 0.1, 0) == [13, 14, 36, 37, 38, 53, 55]
+
+
+def test_choice_does_not_depend_on_the_global_random_state(presence):
+    first = stratified_subset(IDS, presence, 0.1, 0)
+    np.random.seed(5)
+    assert stratified_subset(IDS, presence, 0.1, 0) == first
+
+
+def test_seed_changes_the_choice(presence):
+    assert stratified_subset(IDS, presence, 0.1, 0) != stratified_subset(IDS, presence, 0.1, 1)
+
+
+def test_choice_does_not_depend_on_the_order_of_the_list(presence):
+    order = np.random.default_rng(1).permutation(400)
+    shuffled = [IDS[i] for i in order]
+    chosen = {shuffled[i] for i in stratified_subset(shuffled, presence[order], 0.1, 0)}
+    assert chosen == {IDS[i] for i in stratified_subset(IDS, presence, 0.1, 0)}
+
+
+def test_positions_are_sorted_and_unique(presence):
+    chosen = stratified_subset(IDS, presence, 0.3, 0)
+    assert chosen == sorted(set(chosen))
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.5])
+def test_size_is_near_the_fraction(presence, fraction):
+    assert len(stratified_subset(IDS, presence, fraction, 0)) == pytest.approx(
+        400 * fraction, abs=len(np.unique(strata(presence)))
+    )
+
+
+def test_every_stratum_gives_its_share_and_at_least_one(presence):
+    chosen = stratified_subset(IDS, presence, 0.1, 0)
+    of_image = strata(presence)
+    for stratum in np.unique(of_image):
+        share = max(1, round((of_image == stratum).sum() * 0.1))
+        assert (of_image[chosen] == stratum).sum() == share
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_class_is_present(presence, seed):
+    chosen = stratified_subset(IDS, presence, 0.01, seed)
+    assert presence[chosen].any(0).all()
+
+
+def test_class_that_shows_only_beside_rarer_ones_is_present():
+    # Classes 0, 1 and 2 have four images each; class 3 is in two of each four and in no others.
+    presence = np.zeros((12, 4), bool)
+    presence[np.arange(12), np.arange(12) // 4] = True
+    presence[:, 3] = np.arange(12) % 4 < 2
+    for seed in range(100):
+        chosen = stratified_subset(IDS[:12], presence, 0.25, seed)
+        assert presence[chosen].any(0).all(), seed
+
+
+def test_smaller_fraction_is_contained_in_a_larger_one(presence):
+    chosen = [set(stratified_subset(IDS, presence, f, 0)) for f in (0.02, 0.1, 0.3, 1.0)]
+    assert chosen[0] < chosen[1] < chosen[2] < chosen[3] == set(range(400))
+
+
+def test_images_without_any_label_form_a_stratum_of_their_own():
+    presence = np.zeros((20, 2), bool)
+    presence[:10, 0] = presence[:4, 1] = True
+    chosen = stratified_subset(IDS[:20], presence, 0.5, 0)
+    assert sum(i >= 10 for i in chosen) == 5
+    assert sum(i < 4 for i in chosen) == 2
+
+
+@pytest.fixture
+def folder_config(folder_config):
+    """With its list of samples at hand, as while a data set loads."""
+    return {**folder_config, "serialize_data": False}
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The masks that are read, in a list."""
+    paths = []
+    original = subset.np.bincount
+    monkeypatch.setattr(subset.np, "bincount", lambda *a, **k: paths.append(1) or original(*a, **k))
+    return paths
+
+
+def write_mask(folder, name, ids):
+    mask = np.resize(np.array(ids, np.uint8), (48, 64))
+    Image.fromarray(mask).save(folder / f"ann_dir/{name}.png")
+
+
+def test_classes_of_every_image_are_found(folder_config, image_folder):
+    write_mask(image_folder, "b", [0, 2, 255])
+    write_mask(image_folder, "d", [255])
+    presence = class_presence(build_dataset(folder_config), image_folder)
+    expected = [[True] * 3, [True, False, True], [True] * 3, [False] * 3]
+    assert presence.tolist() == expected
+
+
+def test_masks_are_read_once(folder_config, image_folder, reads):
+    dataset = build_dataset(folder_config)
+    first = class_presence(dataset, image_folder)
+    assert len(reads) == 4
+    np.testing.assert_array_equal(class_presence(dataset, image_folder), first)
+    assert len(reads) == 4
+
+
+def test_changed_mask_is_read_again(folder_config, image_folder):
+    dataset = build_dataset(folder_config)
+    class_presence(dataset, image_folder)
+    write_mask(image_folder, "c", [1, 1])
+    assert class_presence(dataset, image_folder)[2].tolist() == [False, True, False]
+
+
+def test_cache_is_another_one_with_the_zero_label_reduced(folder_config, image_folder):
+    class_presence(build_dataset(folder_config), image_folder)
+    write_mask(image_folder, "a", [0, 2])
+    reduced = build_dataset({**folder_config, "reduce_zero_label": True})
+    assert class_presence(reduced, image_folder)[0].tolist() == [False, True, False]
+
+
+def test_folder_that_cannot_be_written_is_no_obstacle(folder_config, tmp_path):
+    nowhere = tmp_path / "file"
+    nowhere.write_text("")
+    assert class_presence(build_dataset(folder_config), nowhere / "cache").shape == (4, 3)
+
+
+def test_data_set_with_a_subset_holds_the_chosen_images(folder_config, image_folder):
+    write_mask(image_folder, "b", [0])
+    config = {**folder_config, "subset": {"fraction": 0.34, "seed": 0}}
+    dataset = build_dataset(config)
+    shown = {dataset.get_data_info(i)["img_path"][-5] for i in range(len(dataset))}
+    assert len(dataset) == 2
+    assert set(dataset.subset_ids) == shown
+    assert "b" in shown

@@ -1,0 +1,51 @@
+"""PackSegInputs: shapes, types and metadata."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg.datasets.transforms import PackSegInputs
+
+
+@pytest.fixture
+def results():
+    return {
+        # Flipped views, as a flip leaves them: torch takes no negative strides.
+        "img": np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)[:, ::-1],
+        "gt_seg_map": np.arange(20, dtype=np.uint8).reshape(4, 5)[:, ::-1],
+        "img_path": "a.jpg",
+        "seg_map_path": "a.png",
+        "ori_shape": (8, 10),
+        "img_shape": (4, 5),
+        "flip": True,
+        "flip_direction": "horizontal",
+        "reduce_zero_label": False,
+        "scale_factor": 0.5,
+    }
+
+
+def test_image_has_its_channels_first(results):
+    inputs = PackSegInputs()(results)["inputs"]
+    assert inputs.dtype == torch.uint8
+    assert inputs.shape == (3, 4, 5)
+    np.testing.assert_array_equal(inputs.numpy(), results["img"].transpose(2, 0, 1))
+
+
+def test_labels_are_uint8_with_a_channel(results):
+    labels = PackSegInputs()(results)["data_samples"].gt_sem_seg.data
+    assert labels.dtype == torch.uint8
+    assert labels.shape == (1, 4, 5)
+    np.testing.assert_array_equal(labels[0].numpy(), results["gt_seg_map"])
+
+
+def test_sample_carries_the_documented_metadata(results):
+    meta = PackSegInputs()(results)["data_samples"].metainfo
+    expected = {k: v for k, v in results.items() if k not in ("img", "gt_seg_map", "scale_factor")}
+    assert meta == expected
+
+
+def test_sample_without_labels_has_none(results):
+    del results["gt_seg_map"], results["seg_map_path"]
+    sample = PackSegInputs()(results)["data_samples"]
+    assert "gt_sem_seg" not in sample
+    assert "seg_map_path" not in sample.metainfo

@@ -1,0 +1,95 @@
+"""PhotoMetricDistortion: each property alone, and what it must not do."""
+
+import numpy as np
+import pytest
+
+from mmseg.datasets.transforms import PhotoMetricDistortion
+
+NOTHING = {
+    **dict.fromkeys(("brightness", "contrast", "saturation", "hue")),
+    "contrast_first": True,
+}
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def distort(image, **drawn):
+    transform = PhotoMetricDistortion()
+    transform._draw = lambda: {**NOTHING, **drawn}
+    return transform({"img": image.copy()})["img"]
+
+
+def test_image_stays_as_it_is_when_nothing_is_drawn(image):
+    np.testing.assert_array_equal(distort(image), image)
+
+
+@pytest.mark.parametrize("shift", [-32, -1, 20, 32])
+def test_brightness_is_added_and_cut(shift):
+    for value in (0, 10, 128, 250):
+        out = distort(np.full((2, 2, 3), value, np.uint8), brightness=shift)
+        assert (out == min(max(value + shift, 0), 255)).all()
+
+
+@pytest.mark.parametrize("contrast_first", [True, False])
+def test_contrast_is_multiplied_and_cut(contrast_first):
+    values = np.array([0, 100, 200], np.uint8).reshape(1, 1, 3)
+    out = distort(values, contrast=1.5, contrast_first=contrast_first)
+    assert out.tolist() == [[[0, 150, 255]]]
+
+
+@pytest.mark.parametrize("drawn", [{"hue": 17}, {"saturation": 1.5}, {"hue": -18, "saturation": 0.5}])
+def test_hue_and_saturation_leave_grey_grey(drawn):
+    grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
+    np.testing.assert_array_equal(distort(grey, **drawn), grey)
+
+
+def test_hue_turns_by_two_degrees_a_unit():
+    blue = np.array([[[200, 0, 0]]], np.uint8)
+    assert distort(blue, hue=-60).tolist() == [[[0, 200, 0]]]
+    assert distort(blue, hue=60).tolist() == [[[0, 0, 200]]]
+
+
+def test_saturation_of_zero_leaves_the_brightest_channel():
+    out = distort(np.array([[[200, 40, 90]]], np.uint8), saturation=0.0)
+    assert out.tolist() == [[[200, 200, 200]]]
+
+
+def test_contrast_before_colours_differs_from_contrast_after_them(image):
+    drawn = {"contrast": 1.4, "saturation": 1.4}
+    first, last = (distort(image, **drawn, contrast_first=first) for first in (True, False))
+    assert (first != last).any()
+
+
+def test_result_is_uint8_of_the_same_shape(image):
+    np.random.seed(0)
+    for _ in range(50):
+        out = PhotoMetricDistortion()({"img": image.copy()})["img"]
+        assert out.dtype == np.uint8
+        assert out.shape == image.shape
+
+
+def test_draws_stay_in_their_ranges_and_each_is_made_half_of_the_time():
+    np.random.seed(0)
+    transform = PhotoMetricDistortion()
+    draws = [transform._draw() for _ in range(2000)]
+    ranges = {
+        **{"brightness": (-32, 32), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5)},
+        "hue": (-18, 17),
+    }
+    for name, (low, high) in ranges.items():
+        values = [d[name] for d in draws if d[name] is not None]
+        assert len(values) == pytest.approx(1000, abs=100), name
+        assert low <= min(values) < low + 0.05 * (high - low), name
+        assert high - 0.05 * (high - low) < max(values) <= high, name
+    assert sum(d["contrast_first"] for d in draws) == pytest.approx(1000, abs=100)
+
+
+def test_seed_decides_the_result(image):
+    results = []
+    for _ in range(2):
+        np.random.seed(4)
+        results.append(PhotoMetricDistortion()({"img": image.copy()})["img"])
+    np.testing.assert_array_equal(*results)
