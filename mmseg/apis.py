@@ -23,11 +23,15 @@ def default_device() -> str:
 
 
 def init_model(
-    config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    nmf_rank: int | None = None,
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
 
-    Raises `UserError` when the checkpoint does not fit the config.
+    `nmf_rank` says which rank the checkpoint was trained with, where it does not tell. Raises
+    `UserError` when the checkpoint does not fit the config.
     """
     if not isinstance(config, Config):
         config = load_config(config)
@@ -37,7 +41,7 @@ def init_model(
     dataset = DATASETS.build({**config.test_dataloader.dataset, "lazy_init": True})
     model.dataset_meta = dataset.metainfo
     if checkpoint is not None:
-        load_model_weights(model, checkpoint)
+        load_model_weights(model, checkpoint, nmf_rank=nmf_rank)
     return model.to(device or default_device()).eval()
 
 

@@ -46,9 +46,27 @@ def run_parser(description: str | None) -> argparse.ArgumentParser:
         default="pytorch" if "TORCHELASTIC_RUN_ID" in os.environ else "none",
         help="who started the processes; torchrun is recognised",
     )
+    add_rank_flag(parser)
     # torch.distributed.launch of old passes it; everyone else sets the variable.
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     return parser
+
+
+def add_rank_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that settles which NMF rank a checkpoint was trained with."""
+    parser.add_argument(
+        "--nmf-rank",
+        type=int,
+        metavar="R",
+        help="the checkpoint's NMF rank (MD_R), where it does not tell or is known to be wrong",
+    )
+
+
+def use_rank(config: Config, rank: int | None) -> None:
+    """Build the model with this NMF rank and load checkpoints as trained with it."""
+    if rank is not None:
+        config.model.decode_head.setdefault("ham_kwargs", {})["MD_R"] = rank
+        config.load_cfg = {**config.get("load_cfg", {}), "nmf_rank": rank}
 
 
 def read_config(args: argparse.Namespace) -> Config:
@@ -61,6 +79,7 @@ def read_run_config(args: argparse.Namespace) -> Config:
     config = read_config(args)
     config.work_dir = args.work_dir or config.get("work_dir") or default_work_dir(args.config)
     config.launcher = args.launcher
+    use_rank(config, args.nmf_rank)
     if not torch.cuda.is_available():
         config.env_cfg.dist_cfg.backend = "gloo"
     return config

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmcv
-from common import config_parser, read_config
+from common import add_rank_flag, config_parser, read_config, use_rank
 from rich.console import Console
 from rich.progress import track
 
@@ -45,6 +45,7 @@ def parse_args():
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    add_rank_flag(parser)
     return parser.parse_args()
 
 
@@ -52,7 +53,9 @@ def parse_args():
 def main() -> None:
     args = parse_args()
     images = find_images(args.inputs)
-    model = init_model(read_config(args), args.checkpoint, args.device)
+    config = read_config(args)
+    use_rank(config, args.nmf_rank)
+    model = init_model(config, args.checkpoint, args.device, args.nmf_rank)
     classes, palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
     root = os.path.commonpath([os.path.abspath(Path(image).parent) for image in images])
     id_names = OutputNames(Path(args.out) / "ids", root)

@@ -18,6 +18,12 @@ def parse_args():
         metavar="CKPT",
         help="go on from CKPT, or from the newest checkpoint in the work directory",
     )
+    parser.add_argument("--load-from", metavar="CKPT", help="start from the weights of a model")
+    parser.add_argument(
+        "--new-classes",
+        action="store_true",
+        help="of --load-from, load all but conv_seg: fine-tune on other classes",
+    )
     parser.add_argument("--amp", action="store_true", help="mixed precision, bfloat16 if possible")
     parser.add_argument("--seed", type=int, help="seed of everything random")
     parser.add_argument("--deterministic", action="store_true", help="the same bits on every run")
@@ -40,6 +46,11 @@ def apply_flags(config: Config, args) -> None:
         # The weights come from the checkpoint, wherever there is one.
         if args.resume or has_checkpoint(config.work_dir):
             config.model.backbone.init_cfg = None
+    if args.load_from:
+        config.load_from = existing_file(args.load_from, "checkpoint")
+        config.model.backbone.init_cfg = None
+    if args.new_classes:
+        config.load_cfg = {**config.get("load_cfg", {}), "new_classes": True}
     if args.amp:
         use_amp(config)
     if args.accumulate > 1:

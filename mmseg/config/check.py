@@ -42,6 +42,8 @@ READ_BY_RUNNER = {
         "activation_checkpointing",
     ),
     *("default_scope", "custom_imports", "env_cfg", "tta_model"),
+    # Of our runner: options of loading `load_from`.
+    "load_cfg",
 }
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}

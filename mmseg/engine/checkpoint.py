@@ -1,53 +1,69 @@
-"""Read checkpoints and load weights so that nothing is missing without a word."""
+"""Load weights so that nothing is missing without a word."""
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
-import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner.checkpoint import get_torch_safe_globals
 from torch import Tensor, nn
 
+from mmseg.engine.dialects import model_facts, rank_of, state_dict_of
+from mmseg.engine.safe_files import read_checkpoint
 from mmseg.errors import UserError
 from mmseg.registry import WEIGHT_INITIALIZERS
 
-# OpenMMLab's checkpoints lack the inner name of the MLP's depth-wise convolution.
-OPENMMLAB_KEY = re.compile(r"(block\d\.\d+\.mlp\.dwconv)\.(weight|bias)$")
+CLASSIFIER = "decode_head.conv_seg."
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU; only tensors and plain metadata are ever unpickled."""
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such checkpoint")
-    try:
-        with torch.serialization.safe_globals(get_torch_safe_globals()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file raises many kinds
-        first_line = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: cannot be read as a checkpoint ({first_line})") from error
-
-
-def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint under the official key names."""
-    state = checkpoint.get("state_dict", checkpoint)
-    return {OPENMMLAB_KEY.sub(r"\1.dwconv.\2", key): value for key, value in state.items()}
-
-
-def load_model_weights(model: nn.Module, path: str | Path) -> dict[str, Any]:
-    """Load a full model and return the checkpoint.
-
-    Raises `UserError` when a tensor is missing or has another shape.
-    """
+def unwrap(model: nn.Module) -> nn.Module:
+    """Return the segmentor inside parallel and test-time wrappers."""
     network: Any = model
     while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
         network = network.module
+    return network
+
+
+def load_model_weights(
+    model: nn.Module,
+    path: str | Path,
+    new_classes: bool = False,
+    nmf_rank: int | None = None,
+) -> dict[str, Any]:
+    """Load a full model of any source and return the checkpoint.
+
+    With `new_classes` the classifier keeps its fresh values. `nmf_rank` says which rank the
+    checkpoint was trained with. Raises `UserError` when a tensor is missing or has another shape,
+    and when the rank of the checkpoint is not the model's.
+    """
+    network = unwrap(model)
     checkpoint = read_checkpoint(path)
-    _load(network, state_dict_of(checkpoint), str(path), "model")
+    state = state_dict_of(checkpoint)
+    _check_rank(network, nmf_rank or rank_of(checkpoint), path)
+    if new_classes:
+        names = [key for key in network.state_dict() if key.startswith(CLASSIFIER)]
+        state |= {key: network.state_dict()[key] for key in names}
+        MMLogger.get_current_instance().warning(
+            f"{path}: conv_seg is not loaded but starts fresh, for the classes of the config"
+        )
+    _load(network, state, str(path), "model")
     return checkpoint
+
+
+def _check_rank(network: nn.Module, rank: int | None, path: str | Path) -> None:
+    wanted = model_facts(network).get("nmf_rank")
+    if wanted is None or rank == wanted:
+        return
+    if rank is None:
+        MMLogger.get_current_instance().warning(
+            f"{path} does not tell its NMF rank; MD_R={wanted} of the config is used"
+        )
+        return
+    raise UserError(
+        f"{path}: trained with NMF rank {rank}, the config has ham_kwargs.MD_R={wanted}, and the "
+        f"weights would load with either: pass --nmf-rank {rank} to use the checkpoint's, or "
+        f"--nmf-rank {wanted} if you know it was trained with that"
+    )
 
 
 def _load(module: nn.Module, state: Mapping[str, Tensor], source: str, part: str) -> None:
@@ -61,16 +77,24 @@ def _load(module: nn.Module, state: Mapping[str, Tensor], source: str, part: str
     module.load_state_dict({key: state[key] for key in expected if key in state}, strict=False)
     unused = len(state.keys() - expected.keys())
     others = f"; {unused} others in the file not used" if unused else ""
-    loaded = len(needed)
-    MMLogger.get_current_instance().info(f"{source}: {loaded} of {loaded} {part} tensors{others}")
+    parts = ("backbone", "decode_head") if part == "model" else ()
+    counts = {p: sum(key.startswith(f"{p}.") for key in needed) for p in parts}
+    counts = {p: n for p, n in counts.items() if n} or {part: len(needed)}
+    loaded = ", ".join(f"{n} of {n} {p} tensors" for p, n in counts.items())
+    MMLogger.get_current_instance().info(f"{source}: {loaded}{others}")
 
 
 def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, total: int) -> str:
     if wrong and all("conv_seg" in key for key in wrong) and not missing:
         classes, wanted = len(state[wrong[0]]), len(expected[wrong[0]])
-        cause = f"it was trained on {classes} classes, the config has {wanted}"
+        cause = (
+            f"it was trained on {classes} classes, the config has {wanted} (to fine-tune on other "
+            "classes, pass --new-classes to tools/train.py)"
+        )
     elif len(missing) == total:
         cause = "it holds another kind of model"
+    elif all(key.startswith("decode_head.") for key in missing) and not wrong:
+        cause = "it has no decode head: is it a backbone, for model.backbone.init_cfg?"
     else:
         cause = "it is of another size than the config (tiny, small, base, large)"
     shapes = [f"{k} {list(state[k].shape)} instead of {list(expected[k].shape)}" for k in wrong]
@@ -83,39 +107,37 @@ def _first(names: Iterable[str], limit: int = 5) -> str:
     return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
 
 
-@WEIGHT_INITIALIZERS.register_module()
+@WEIGHT_INITIALIZERS.register_module(name=["PretrainedBackbone", "Pretrained"])
 class PretrainedBackbone:
     """Initialise a backbone from `checkpoint`, or else from `url`, or else stop.
 
-    A training run that asked for ImageNet weights never goes on without them. The file's name in
-    `url` ends in the first digits of its sha256, which is checked.
+    A training run that asked for ImageNet weights never goes on without them. Either may be a full
+    model, whose backbone is taken, or a classifier, whose `head.*` is left out.
     """
 
-    def __init__(self, checkpoint: str, url: str) -> None:
-        self.checkpoint = Path(checkpoint)
+    def __init__(self, checkpoint: str, url: str | None = None) -> None:
+        self.checkpoint = checkpoint
         self.url = url
 
     def __call__(self, module: nn.Module) -> None:
-        if self.checkpoint.is_file():
-            content = read_checkpoint(self.checkpoint)
-            source = str(self.checkpoint)
-        else:
-            content = self._download()
+        source = self.checkpoint
+        if self.url and not Path(source).is_file():
             source = self.url
+        try:
+            content = read_checkpoint(source)
+        except UserError as error:
+            if Path(source).is_file():
+                raise
+            raise self._absent(error) from error
         state = state_dict_of(content)
         prefix = "backbone."
         if any(key.startswith(prefix) for key in state):
             state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         _load(module, state, source, "backbone")
 
-    def _download(self) -> dict[str, Any]:
-        try:
-            return torch.hub.load_state_dict_from_url(
-                self.url, map_location="cpu", check_hash=True, weights_only=True
-            )
-        except (URLError, OSError, RuntimeError) as error:
-            raise UserError(
-                f"no ImageNet weights: {self.checkpoint} is not there and {self.url} cannot be "
-                f"downloaded ({error}); put that file at {self.checkpoint.absolute()}, or train "
-                "without it: the configs whose names end in _nopre need none"
-            ) from error
+    def _absent(self, error: UserError) -> UserError:
+        return UserError(
+            f"no ImageNet weights: {error}; put that file at {Path(self.checkpoint).absolute()}, "
+            "or train without it (model.backbone.init_cfg=None): the configs whose names end in "
+            "_nopre need none"
+        )

@@ -1,0 +1,108 @@
+"""Whose checkpoint is it? Key names and NMF rank by source, and what ours store beside weights.
+
+Official files call the depth-wise convolution of an MLP `mlp.dwconv.dwconv`, those of
+MMSegmentation `mlp.dwconv`. The rank of the head's factorisation has no parameters: a wrong one
+loads and predicts something else.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+import mmseg
+
+OFFICIAL, MMSEG, OURS = DIALECTS = ("official", "mmseg", "segnext")
+MMSEG_KEY = re.compile(r"(block\d\.\d+\.mlp\.dwconv)\.(weight|bias)$")
+OFFICIAL_KEY = re.compile(r"(block\d\.\d+\.mlp\.dwconv)\.dwconv\.(weight|bias)$")
+# The squeeze convolution's output is as wide as the head: T and S 256, B 512, L 1024.
+WIDTH_KEY = "decode_head.squeeze.conv.weight"
+RANKS = {
+    OFFICIAL: {256: 16, 512: 64, 1024: 64},
+    # MMSegmentation's B and L inherit the rank of T.
+    MMSEG: {256: 16, 512: 16, 1024: 16},
+}
+
+
+def raw_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors under the file's own names, without the prefix of a parallel wrapper."""
+    state = checkpoint.get("state_dict", checkpoint)
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    return {key.removeprefix("module."): value for key, value in tensors.items()}
+
+
+def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint under the official key names, which are ours."""
+    state = raw_state(checkpoint)
+    return {MMSEG_KEY.sub(r"\1.dwconv.\2", key): value for key, value in state.items()}
+
+
+def state_dict_as(checkpoint: Mapping[str, Any], dialect: str) -> dict[str, Tensor]:
+    """Return the tensors under the key names of `dialect`, one of `DIALECTS`."""
+    state = state_dict_of(checkpoint)
+    if dialect == MMSEG:
+        state = {OFFICIAL_KEY.sub(r"\1.\2", key): value for key, value in state.items()}
+    return state
+
+
+def dialect_of(checkpoint: Mapping[str, Any]) -> str:
+    """Tell whose checkpoint it is."""
+    if "segnext_version" in metadata(checkpoint):
+        return OURS
+    return MMSEG if any(MMSEG_KEY.search(key) for key in raw_state(checkpoint)) else OFFICIAL
+
+
+def metadata(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint's metadata; bare weights have none."""
+    meta = checkpoint.get("meta")
+    return dict(meta) if isinstance(meta, Mapping) else {}
+
+
+def config_text(checkpoint: Mapping[str, Any]) -> str:
+    """Return the text of the training's config that mmengine (`cfg`) or mmcv (`config`) stored."""
+    meta = metadata(checkpoint)
+    return next((meta[k] for k in ("cfg", "config") if isinstance(meta.get(k), str)), "")
+
+
+def rank_of(checkpoint: Mapping[str, Any]) -> int | None:
+    """Return the NMF rank a model was trained with, None when nothing tells it.
+
+    It is what the checkpoint stores, or else what its training's config says, or else the rank of
+    that source and size.
+    """
+    stored = metadata(checkpoint).get("nmf_rank")
+    if stored is not None:
+        return int(stored)
+    written = set(re.findall(r"\bMD_R=(\d+)", config_text(checkpoint)))
+    if len(written) == 1:
+        return int(written.pop())
+    width = raw_state(checkpoint).get(WIDTH_KEY)
+    if width is None:
+        return None
+    return RANKS.get(dialect_of(checkpoint), {}).get(width.shape[0])
+
+
+def model_facts(model: nn.Module) -> dict[str, Any]:
+    """Return what our checkpoints store of a segmentor beside its weights."""
+    facts: dict[str, Any] = {"segnext_version": mmseg.__version__}
+    hamburger = getattr(getattr(model, "decode_head", None), "hamburger", None)
+    if hamburger is not None:
+        facts["nmf_rank"] = hamburger.ham.rank
+    preprocessor: Any = getattr(model, "data_preprocessor", None)
+    if hasattr(preprocessor, "mean"):
+        facts["mean"] = preprocessor.mean.flatten().tolist()
+        facts["std"] = preprocessor.std.flatten().tolist()
+        facts["bgr_to_rgb"] = preprocessor.bgr_to_rgb
+    return facts
+
+
+def class_names(checkpoint: Mapping[str, Any]) -> tuple[list[str], list[list[int]]] | None:
+    """Return the classes and the palette a checkpoint stores, in whichever dialect."""
+    meta = metadata(checkpoint)
+    stored = meta.get("dataset_meta") or {}
+    classes = stored.get("classes", meta.get("CLASSES"))
+    palette = stored.get("palette", meta.get("PALETTE"))
+    if classes is None or palette is None:
+        return None
+    return list(classes), [[int(value) for value in colour] for colour in palette]

@@ -1,0 +1,130 @@
+"""Read and write checkpoint files; nothing in them is ever executed.
+
+A `.pth` file is a pickle, which can name any function and have it called. Here a file may only name
+what real checkpoints of mmcv 1.x, mmengine and this project hold, and anything else refuses it.
+Importing this module also closes mmengine's own ways to a checkpoint, which fall back to full
+unpickling.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mmseg.errors import UserError
+from mmseg.files import whole_file
+
+SAFETENSORS = ".safetensors"
+# safetensors holds texts beside the tensors; ours is the checkpoint's metadata.
+META_KEY = "meta"
+# What numpy pickles an array and a scalar with.
+NUMPY_FUNCTIONS: tuple[Any, ...] = (np.zeros(0).__reduce__()[0], np.float32(0).__reduce__()[0])
+DTYPES = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
+
+
+def _buffer_method(owner: object, name: str) -> Any:
+    """Stand in for `getattr`, by which a pickled HistoryBuffer names its own statistics."""
+    if owner is not HistoryBuffer or name.startswith("_"):
+        raise UserError(f"names getattr({owner!r}, {name!r})")
+    return getattr(HistoryBuffer, name)
+
+
+def _allowed() -> list:
+    numpy_functions = [
+        (function, f"numpy.{core}.multiarray.{function.__name__}")
+        for core in ("core", "_core")  # numpy 1 and 2
+        for function in NUMPY_FUNCTIONS
+    ]
+    dtypes = [type(np.dtype(name)) for name in (*DTYPES, "float16", "float32", "float64", "str")]
+    return [
+        *numpy_functions,
+        *dtypes,
+        *(np.ndarray, np.dtype, slice, HistoryBuffer),
+        (_buffer_method, "builtins.getattr"),
+    ]
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a `.pth` or `.safetensors` file, or the one at a URL, onto the CPU.
+
+    Raises `UserError` for a file that is damaged or carries more than tensors and plain metadata.
+    """
+    if str(path).startswith(("http://", "https://")):
+        return download_checkpoint(str(path))
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        content = (
+            _read_safetensors(path) if Path(path).suffix == SAFETENSORS else _read_pickle(path)
+        )
+    except Exception as error:  # a damaged file raises many kinds
+        lines = [line for line in str(error).splitlines() if "Unsupported" in line] or [str(error)]
+        raise UserError(
+            f"{path}: refused, nothing in it was run: it is damaged, or carries more than tensors "
+            f"and plain metadata ({lines[0].strip().splitlines()[0]})"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
+    return dict(content)
+
+
+def download_checkpoint(url: str) -> dict[str, Any]:
+    """Read the checkpoint at a URL, kept in torch's cache.
+
+    The file's name ends in the first digits of its sha256, which is checked.
+    """
+    try:
+        with torch.serialization.safe_globals(_allowed()):
+            return torch.hub.load_state_dict_from_url(
+                url, map_location="cpu", check_hash=True, weights_only=True
+            )
+    except (URLError, OSError, RuntimeError) as error:
+        raise UserError(f"{url} cannot be downloaded ({error})") from error
+
+
+def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: Mapping) -> None:
+    """Write tensors and metadata as the suffix says: `.safetensors`, or else a `.pth`."""
+    with whole_file(path) as part:
+        if Path(path).suffix == SAFETENSORS:
+            tensors = {key: value.contiguous() for key, value in state.items()}
+            save_file(tensors, part, {META_KEY: json.dumps(meta, default=str)})
+        else:
+            torch.save({"meta": dict(meta), "state_dict": dict(state)}, part)
+
+
+def _read_pickle(path: str | Path) -> Any:
+    with torch.serialization.safe_globals(_allowed()):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_safetensors(path: str | Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, "pt") as file:
+            meta = json.loads((file.metadata() or {}).get(META_KEY, "{}"))
+            return {"meta": meta, "state_dict": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"not a safetensors file: {error}") from error
+
+
+def _load_for_mmengine(filename: str, *_: Any, **__: Any) -> dict[str, Any]:
+    return read_checkpoint(filename)  # on the CPU; mmengine copies it to the model's device
+
+
+def _refuse_for_mmengine(filename: str, *_: Any, **__: Any) -> dict[str, Any]:
+    raise UserError(f"{filename}: download the checkpoint and give its path instead")
+
+
+for _prefix in tuple(CheckpointLoader._schemes):
+    _is_file_or_url = _prefix in ("", "http://", "https://")
+    CheckpointLoader.register_scheme(
+        _prefix, _load_for_mmengine if _is_file_or_url else _refuse_for_mmengine, force=True
+    )

@@ -1,0 +1,64 @@
+"""Rename a checkpoint's keys: python tools/convert_checkpoint.py IN OUT --to official|mmseg|segnext
+
+Reads and writes .pth and .safetensors. The weights stay as they are, bit for bit; optimiser state
+is left out. The NMF rank is stored beside them.
+"""
+
+import argparse
+import sys
+
+import common  # noqa: F401  (its import sets the process up)
+
+import mmseg
+from mmseg.engine.dialects import (
+    DIALECTS,
+    OURS,
+    class_names,
+    dialect_of,
+    metadata,
+    rank_of,
+    state_dict_as,
+)
+from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
+from mmseg.errors import one_line_errors
+
+
+def converted_meta(checkpoint: dict, dialect: str) -> dict:
+    """Return the metadata with the classes where each dialect looks for them, and the rank."""
+    meta = metadata(checkpoint)
+    if named := class_names(checkpoint):
+        classes, palette = named
+        meta |= {"CLASSES": classes, "PALETTE": palette}
+        meta["dataset_meta"] = {
+            **meta.get("dataset_meta", {}),
+            "classes": classes,
+            "palette": palette,
+        }
+    if (rank := rank_of(checkpoint)) is not None:
+        meta["nmf_rank"] = rank
+    if dialect != OURS:
+        meta.pop("segnext_version", None)
+    elif "segnext_version" not in meta:
+        meta["segnext_version"] = mmseg.__version__
+    return meta
+
+
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("input", metavar="IN")
+    parser.add_argument("output", metavar="OUT")
+    parser.add_argument("--to", required=True, choices=DIALECTS, help="whose key names to write")
+    args = parser.parse_args()
+    checkpoint = read_checkpoint(args.input)
+    state = state_dict_as(checkpoint, args.to)
+    meta = converted_meta(checkpoint, args.to)
+    write_checkpoint(args.output, state, meta)
+    sys.stdout.write(
+        f"{args.output}: {len(state)} tensors, {dialect_of(checkpoint)} to {args.to}, "
+        f"NMF rank {meta.get('nmf_rank', 'unknown')}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Make a checkpoint ready to share: python tools/publish_model.py IN OUT
+
+Leaves out the optimiser and keeps what a user needs: classes, palette, NMF rank, mean and standard
+deviation, the config's text and the version. OUT gets the first eight digits of its sha256 in its
+name. A checkpoint of another source lacks some of these: give its config with --config.
+"""
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+
+from common import load_config
+
+import mmseg
+from mmseg.datasets import build_dataset
+from mmseg.engine.dialects import class_names, config_text, metadata, rank_of, state_dict_of
+from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
+from mmseg.errors import UserError, one_line_errors
+
+
+def facts_of(checkpoint: dict) -> dict:
+    """Return what the checkpoint itself tells, None for what it does not."""
+    meta = metadata(checkpoint)
+    classes, palette = class_names(checkpoint) or (None, None)
+    facts = {key: meta.get(key) for key in ("mean", "std", "bgr_to_rgb")}
+    facts |= {"classes": classes, "palette": palette, "nmf_rank": rank_of(checkpoint)}
+    return {**facts, "cfg": config_text(checkpoint) or None}
+
+
+def facts_of_config(path: str) -> dict:
+    """Return what a config tells."""
+    config = load_config(path)
+    preprocessor = config.model.data_preprocessor
+    meta = build_dataset({**config.test_dataloader.dataset, "lazy_init": True}).metainfo
+    return {
+        "mean": list(preprocessor.mean),
+        "std": list(preprocessor.std),
+        "bgr_to_rgb": preprocessor.get("bgr_to_rgb", True),
+        "classes": list(meta["classes"]),
+        "palette": [list(colour) for colour in meta["palette"]],
+        "nmf_rank": config.model.decode_head.get("ham_kwargs", {}).get("MD_R"),
+        "cfg": config.pretty_text,
+    }
+
+
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("input", metavar="IN")
+    parser.add_argument("output", metavar="OUT", type=Path, help="a .pth or .safetensors file")
+    parser.add_argument("--config", help="tells what the checkpoint does not")
+    args = parser.parse_args()
+    checkpoint = read_checkpoint(args.input)
+    facts = facts_of(checkpoint)
+    if args.config:
+        told = facts_of_config(args.config)
+        facts = {key: told[key] if value is None else value for key, value in facts.items()}
+    if lacking := [key for key, value in facts.items() if value is None]:
+        raise UserError(f"{args.input} does not tell {', '.join(lacking)}: add --config CONFIG")
+    names = {key: facts.pop(key) for key in ("classes", "palette")}
+    meta = {"segnext_version": mmseg.__version__, **facts, "dataset_meta": names}
+    write_checkpoint(args.output, state_dict_of(checkpoint), meta)
+    digest = hashlib.sha256(args.output.read_bytes()).hexdigest()[:8]
+    final = args.output.with_stem(f"{args.output.stem}-{digest}")
+    args.output.replace(final)
+    sys.stdout.write(f"{final}\n")
+
+
+if __name__ == "__main__":
+    main()
