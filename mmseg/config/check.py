@@ -32,6 +32,8 @@ OUTDATED = {
     "dist_params": "env_cfg = dict(dist_cfg=...)",
     "cudnn_benchmark": "env_cfg = dict(cudnn_benchmark=...)",
 }
+# The schedules of MMSegmentation 1.x write it into optim_wrapper by this name, a mere variable.
+BASE_OPTIMIZER = {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005}
 # What mmengine's runner reads besides its constructor's arguments.
 READ_BY_RUNNER = {
     *(
@@ -42,12 +44,19 @@ READ_BY_RUNNER = {
         "activation_checkpointing",
     ),
     *("default_scope", "custom_imports", "env_cfg", "tta_model"),
-    # Of our runner: options of loading `load_from`.
-    "load_cfg",
+    # Options of loading `load_from`, which our runner reads; the pipeline of tools/test.py --tta.
+    *("load_cfg", "tta_pipeline"),
 }
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
+
+
+def check_outdated(config: Config) -> None:
+    """Raise `UserError` for a key of MMSegmentation 0.x in a config of mmengine's dialect."""
+    for key in config:
+        if key in OUTDATED and not (key == "optimizer" and config[key] == BASE_OPTIMIZER):
+            raise UserError(f"{key!r} is a key of MMSegmentation 0.x; use {OUTDATED[key]}")
 
 
 def check_config(config: Config, path: str) -> None:
@@ -57,8 +66,6 @@ def check_config(config: Config, path: str) -> None:
     outdated key are refused. Inside a component every key must be an argument of its class.
     """
     for key in config:
-        if key in OUTDATED:
-            raise UserError(f"{path}: {key!r} is a key of MMSegmentation 0.x; use {OUTDATED[key]}")
         if key not in TOP_LEVEL:
             close = difflib.get_close_matches(key, TOP_LEVEL, n=1, cutoff=0.9)
             if close:

@@ -6,14 +6,18 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg.config.check import check_config
+from mmseg.config.check import check_config, check_outdated
+from mmseg.config.legacy import is_legacy, translate_legacy
+from mmseg.config.openmmlab import adapt_components
 from mmseg.errors import UserError
 
 
 def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
-    """Read a config file, apply overrides ('a.b.c': value) and check every key.
+    """Read a config file of any dialect, apply overrides ('a.b.c': value) and check every key.
 
-    Raises `UserError` for a missing file, a file that is no config, and unknown keys.
+    What is returned is in mmengine's dialect with this project's components. Overrides may name
+    keys as the file writes them or as the result has them. Raises `UserError` for a missing file,
+    a file that is no config, and keys or values that nothing reads.
     """
     path = Path(path)
     if not path.is_file():
@@ -22,15 +26,29 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
         config = Config.fromfile(path)
     except Exception as error:  # a config is Python: anything can be raised
         raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
-    for key in overrides or {}:
+    overrides = dict(overrides or {})
+    written = {key: overrides.pop(key) for key in list(overrides) if key.split(".")[0] in config}
+    _override(config, written, path)
+    try:
+        if is_legacy(config):
+            config = Config(translate_legacy(config.to_dict()), filename=str(path))
+        _override(config, overrides, path)
+        check_outdated(config)
+        adapt_components(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    check_config(config, str(path))
+    return config
+
+
+def _override(config: Config, overrides: Mapping, path: Path) -> None:
+    for key in overrides:
         if key.split(".")[0] not in config:
             raise UserError(f"--cfg-options {key}: {path} has no {key.split('.')[0]!r}")
     try:
-        config.merge_from_dict(dict(overrides or {}))
+        config.merge_from_dict(dict(overrides))
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f"--cfg-options: {_one_line(error)}") from error
-    check_config(config, str(path))
-    return config
 
 
 def _one_line(error: Exception) -> str:

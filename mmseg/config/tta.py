@@ -8,12 +8,19 @@ RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 
 def use_tta(config: Config) -> None:
-    """Turn a config's testing into testing at six scales with and without a flip.
+    """Turn a config's testing into testing at several scales with and without a flip.
 
-    The ratios of the paper apply to the size of single-scale testing, so that ratio 1 without flip
-    is that test.
+    A config that has a `tta_pipeline`, as those of MMSegmentation 1.x, is tested by it. Else there
+    are six scales: the ratios of the paper apply to the size of single-scale testing, so that
+    ratio 1 without flip is that test.
     """
-    pipeline = list(config.test_dataloader.dataset.pipeline)
+    model = dict(config.get("tta_model") or {"type": "SegTTAModel"})
+    config.model = ConfigDict(model, module=config.model)
+    dataset = config.test_dataloader.dataset
+    dataset.pipeline = config.get("tta_pipeline") or _derived_pipeline(list(dataset.pipeline))
+
+
+def _derived_pipeline(pipeline: list) -> list:
     index = next((i for i, step in enumerate(pipeline) if step["type"] == "Resize"), None)
     if index is None:
         raise UserError("multi-scale testing needs a Resize with a scale in the test pipeline")
@@ -28,5 +35,4 @@ def use_tta(config: Config) -> None:
     before_labels = next((i for i, [s] in enumerate(rest) if s["type"] == "LoadAnnotations"), -1)
     transforms = [scales, *rest[:before_labels], flips, *rest[before_labels:]]
     augment = {"type": "TestTimeAug", "transforms": transforms}
-    config.test_dataloader.dataset.pipeline = [*pipeline[:index], augment]
-    config.model = ConfigDict(type="SegTTAModel", module=config.model)
+    return [*pipeline[:index], augment]

@@ -2,22 +2,33 @@
 
 from mmseg.datasets.ade import ADE20KDataset
 from mmseg.datasets.base import BaseSegDataset
+from mmseg.datasets.builder import PIPELINES, TRANSFORMS, build_dataset
 from mmseg.datasets.camvid import CamVidDataset
+from mmseg.datasets.cityscapes import CityscapesDataset
+from mmseg.datasets.coco_stuff import COCOStuffDataset
+from mmseg.datasets.custom import CustomDataset
+from mmseg.datasets.isaid import iSAIDDataset
 from mmseg.datasets.landcover import LandCoverAIDataset
+from mmseg.datasets.loveda import LoveDADataset
+from mmseg.datasets.pascal_context import PascalContextDataset, PascalContextDataset59
 from mmseg.datasets.voc import PascalVOCDataset
 from mmseg.registry import DATASETS
 
-
-def build_dataset(cfg: dict) -> BaseSegDataset:
-    """Build a data set from its config."""
-    return DATASETS.build(cfg)
-
-
 __all__ = [
+    "DATASETS",
+    "PIPELINES",
+    "TRANSFORMS",
     "ADE20KDataset",
     "BaseSegDataset",
+    "COCOStuffDataset",
     "CamVidDataset",
+    "CityscapesDataset",
+    "CustomDataset",
     "LandCoverAIDataset",
+    "LoveDADataset",
+    "PascalContextDataset",
+    "PascalContextDataset59",
     "PascalVOCDataset",
     "build_dataset",
+    "iSAIDDataset",
 ]

@@ -1,6 +1,7 @@
 """ADE20K SceneParsing, 150 classes (https://groups.csail.mit.edu/vision/datasets/ADE20K/)."""
 
 from mmseg.datasets.base import BaseSegDataset
+from mmseg.datasets.names import colours, names
 from mmseg.registry import DATASETS
 
 CLASSES = """
@@ -18,7 +19,7 @@ barrel, basket, waterfall, tent, bag, minibike, cradle, oven, ball, food, step, 
 microwave, pot, animal, bicycle, lake, dishwasher, screen, blanket, sculpture, hood, sconce, vase,
 traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, bulletin board, shower,
 radiator, glass, clock, flag
-""".replace("\n", " ")
+"""
 
 # One colour RRGGBB per class, as the field's tools draw ADE20K.
 PALETTE = """
@@ -41,8 +42,8 @@ class ADE20KDataset(BaseSegDataset):
     """Masks hold 0 = other, which is ignored, and 1..150."""
 
     METAINFO = {
-        "classes": tuple(name.strip() for name in CLASSES.split(",")),
-        "palette": [tuple(bytes.fromhex(color)) for color in PALETTE.split()],
+        "classes": names(CLASSES),
+        "palette": colours(PALETTE),
     }
     reduce_zero_label = True
     source = (

@@ -46,12 +46,12 @@ class LatestCheckpointHook(CheckpointHook):
 class RunSummaryHook(Hook):
     """Before training, log the classes with their weights, the effective batch and the subset.
 
-    `base_batch_size` is the total batch of the recipe; another one is a warning.
+    `base_batch_size` is the total batch of the recipe, None if unknown; another is a warning.
     """
 
     priority = "VERY_HIGH"
 
-    def __init__(self, base_batch_size: int = 16) -> None:
+    def __init__(self, base_batch_size: int | None = 16) -> None:
         self.base_batch_size = base_batch_size
 
     def before_run(self, runner: Runner) -> None:
@@ -111,7 +111,7 @@ class RunSummaryHook(Hook):
             f"effective batch {total} = {per_process} images x {runner.world_size} processes x "
             f"{accumulated} accumulated steps"
         )
-        if total == self.base_batch_size:
+        if self.base_batch_size in (total, None):
             runner.logger.info(text)
         else:
             runner.logger.warning(

@@ -1,6 +1,7 @@
 """From the loader's uint8 images to the network's input, on the device."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
 
@@ -17,7 +19,8 @@ class SegDataPreProcessor(BaseDataPreprocessor):
 
     Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`. Padding
     comes after normalising and so has the mean colour (0); padded labels are `seg_pad_val`. In
-    testing the images keep their sizes: padding would change every pixel's global context.
+    testing the images keep their sizes, because padding changes every pixel's global context;
+    `test_cfg=dict(size_divisor=32)` pads them as MMSegmentation 1.x does.
     """
 
     def __init__(
@@ -27,6 +30,7 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         size: tuple[int, int] | None = None,
         bgr_to_rgb: bool = True,
         seg_pad_val: int = 255,
+        test_cfg: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
@@ -34,6 +38,9 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         self.size = size
         self.bgr_to_rgb = bgr_to_rgb
         self.seg_pad_val = seg_pad_val
+        if unknown := set(test_cfg or {}) - {"size_divisor"}:
+            raise UserError(f"data_preprocessor.test_cfg has {sorted(unknown)}: only size_divisor")
+        self.test_divisor = (test_cfg or {}).get("size_divisor") or 1
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return `inputs`, (B, 3, H, W) in training and a list of (3, H, W) in testing, float32."""
@@ -41,7 +48,8 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         inputs = [self._normalise(image) for image in data["inputs"]]
         samples = data["data_samples"]
         if not training:
-            return {"inputs": inputs, "data_samples": samples}
+            padded = [self._pad_to_divisor(image) for image in inputs]
+            return {"inputs": padded, "data_samples": samples}
         height, width = self.size or inputs[0].shape[-2:]
         for sample in samples:
             label = pad_to(sample.gt_sem_seg.data, height, width, self.seg_pad_val)
@@ -53,6 +61,12 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         if self.bgr_to_rgb:
             image = image.flip(0)
         return (image.float() - self.mean) / self.std
+
+    def _pad_to_divisor(self, image: Tensor) -> Tensor:
+        height, width = (
+            math.ceil(n / self.test_divisor) * self.test_divisor for n in image.shape[1:]
+        )
+        return pad_to(image, height, width, 0)
 
 
 def pad_to(x: Tensor, height: int, width: int, value: float) -> Tensor:

@@ -106,6 +106,8 @@ class EncoderDecoder(BaseModel):
         return self.decode_head.resize(self.decode_head(self.extract_feat(x)), x.shape[2:])
 
     def _to_original(self, logits: Tensor, meta: Mapping) -> Tensor:
+        height, width = meta.get("img_shape", logits.shape[1:])[:2]
+        logits = logits[:, :height, :width]  # without the preprocessor's padding
         if meta.get("flip"):
             logits = logits.flip(-1 if meta["flip_direction"] == "horizontal" else -2)
         size = meta["ori_shape"]

@@ -1,0 +1,206 @@
+"""Components as MMSegmentation configures them, turned into this project's narrower ones.
+
+MMSegmentation's classes have arguments that only ever have one value in a SegNeXt, and facts in
+several places that are in one here. The one value is left out, a fact is moved to its place, and
+any other value is an error.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg.errors import UserError
+
+ADAPTED = (
+    *("model", "train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline"),
+    *("val_evaluator", "test_evaluator", "default_hooks", "visualizer", "data_preprocessor"),
+)
+DISK = {"backend": "disk"}
+# Arguments that this project does not have, with the values it stands for.
+FIXED: dict[str, dict[str, tuple]] = {
+    "EncoderDecoder": {"train_cfg": ({}, None), "auxiliary_head": (None,), "neck": (None,)},
+    "SegDataPreProcessor": {
+        "pad_val": (0,),
+        "rgb_to_bgr": (False,),
+        "batch_augments": (None,),
+        "size_divisor": (None,),
+    },
+    "MSCAN": {
+        "num_stages": (4,),
+        "act_cfg": ({"type": "GELU"},),
+        "attention_kernel_sizes": ([5, [1, 7], [1, 11], [1, 21]],),
+        "attention_kernel_paddings": ([2, [0, 3], [0, 5], [0, 10]],),
+    },
+    "LightHamHead": {
+        "input_transform": ("multiple_select",),
+        "conv_cfg": (None,),
+        "act_cfg": ({"type": "ReLU"},),
+        "out_channels": (None,),
+        "threshold": (None,),
+        "sampler": (None,),
+    },
+    "CrossEntropyLoss": {"use_sigmoid": (False,), "use_mask": (False,), "reduction": ("mean",)},
+    "LoadImageFromFile": {
+        "to_float32": (False,),
+        "color_type": ("color",),
+        "ignore_empty": (False,),
+        "file_client_args": (None, DISK),
+    },
+    "LoadAnnotations": {"imdecode_backend": ("pillow",), "file_client_args": (None, DISK)},
+    "RandomCrop": {"ignore_index": (255,)},
+    "ResizeToMultiple": {"interpolation": (None, "bilinear")},
+    "GN": {"requires_grad": (True,)},
+    "BN": {"requires_grad": (True,)},
+    "IoUMetric": {"nan_to_num": (None,), "beta": (1,)},
+}
+DATASET = {"ignore_index": (255,), "backend_args": (None,), "file_client_args": (None, DISK)}
+BATCH_NORM = (
+    {"type": "BN"},
+    {"type": "BN", "requires_grad": True},
+    {"type": "SyncBN"},
+    {"type": "SyncBN", "requires_grad": True},
+)
+# `inv_t` has no effect at home either: Hamburger sets it to 1. MD_D is the width of the head.
+HAM = {
+    "MD_S": (1,),
+    **dict.fromkeys(("train_steps", "TRAIN_STEPS"), (6,)),
+    **dict.fromkeys(("eval_steps", "EVAL_STEPS"), (7,)),
+    **dict.fromkeys(("rand_init", "RAND_INIT", "SPATIAL"), (True,)),
+}
+HAM_WITHOUT_EFFECT = ("inv_t", "INV_T", "eta", "ETA", "MD_D")
+DEFAULT_RANK = 64
+
+
+def adapt_components(config: Config) -> None:
+    """Replace MMSegmentation's components by ours, in place; ours stay as they are.
+
+    Raises `UserError` naming the key, its value and the value that there is.
+    """
+    if any(_has_sync_bn(config.get(key)) for key in ("model", "norm_cfg")):
+        config.sync_bn = "torch"
+    for key in ADAPTED:
+        if key in config:
+            config[key] = adapt_component(config[key], key)
+
+
+def adapt_component(value: Any, where: str) -> Any:
+    """Return one part of a config with ours for MMSegmentation's components; `where` is its key."""
+    return _adapted(_plain(value), where)
+
+
+def _has_sync_bn(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return value.get("type") == "SyncBN" or any(map(_has_sync_bn, value.values()))
+    return isinstance(value, list | tuple) and any(map(_has_sync_bn, value))
+
+
+def _plain(value: Any) -> Any:
+    """Copy nested configs to dicts and lists; tuples stay tuples."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return type(value)(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+def _adapted(value: Any, where: str) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_adapted(item, f"{where}[{i}]") for i, item in enumerate(value))
+    if not isinstance(value, dict):
+        return value
+    kind = str(value.get("type"))
+    if "pipeline" in value:
+        _settle_zero_label(value, where)
+        _leave_out(value, DATASET, where)
+    _leave_out(value, FIXED.get(kind, {}), where)
+    if kind in SPECIAL:
+        SPECIAL[kind](value, where)
+    if where == "default_hooks":
+        _drop_idle_visualization(value)
+    return {key: _adapted(item, f"{where}.{key}") for key, item in value.items()}
+
+
+def _leave_out(value: dict, fixed: Mapping[str, tuple], where: str) -> None:
+    for key in fixed.keys() & value.keys():
+        given = value.pop(key)
+        if _as_lists(given) not in [_as_lists(each) for each in fixed[key]]:
+            raise UserError(f"{where}.{key}={given!r}: there is only {fixed[key][0]!r} here")
+
+
+def _as_lists(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_lists(item) for key, item in value.items()}
+    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _model(value: dict, where: str) -> None:
+    _move_pretrained(value, value["backbone"], where)
+
+
+def _mscan(value: dict, where: str) -> None:
+    _leave_out(value, {"norm_cfg": BATCH_NORM}, where)
+    _move_pretrained(value, value, where)
+
+
+def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
+    file = value.pop("pretrained", None)
+    if file is None:
+        return
+    if backbone.get("init_cfg"):
+        raise UserError(f"{where}.pretrained={file!r} beside an init_cfg of the backbone: keep one")
+    backbone["init_cfg"] = {"type": "Pretrained", "checkpoint": file}
+
+
+def _head(value: dict, where: str) -> None:
+    if value.get("norm_cfg") is not None and value["norm_cfg"].get("type") == "SyncBN":
+        value["norm_cfg"]["type"] = "BN"  # synchronised by `sync_bn`
+    ham = {k: v for k, v in value.get("ham_kwargs", {}).items() if k not in HAM_WITHOUT_EFFECT}
+    _leave_out(ham, HAM, f"{where}.ham_kwargs")
+    value["ham_kwargs"] = {"MD_R": DEFAULT_RANK, **ham}
+
+
+def _visualizer(value: dict, where: str) -> None:
+    value["type"] = "Visualizer"
+
+
+def _drop_idle_visualization(hooks: dict) -> None:
+    """MMSegmentation's hook draws only when asked to; ours is there only when it draws."""
+    hook = hooks.get("visualization") or {}
+    if hook.get("type") == "SegVisualizationHook" and "show_dir" not in hook:
+        if hook.get("draw"):
+            raise UserError(
+                "default_hooks.visualization.draw=True: pass --show-dir DIR to tools/test.py"
+            )
+        del hooks["visualization"]
+
+
+def _settle_zero_label(dataset: dict, where: str) -> None:
+    """Move `reduce_zero_label` from the transform to the data set, the one place for it."""
+    said = set(_take_from_steps(dataset["pipeline"], "LoadAnnotations", "reduce_zero_label"))
+    if "reduce_zero_label" in dataset:
+        said.add(dataset["reduce_zero_label"])
+    said -= {None}
+    if len(said) > 1:
+        raise UserError(f"{where}: reduce_zero_label is True in one place and False in another")
+    if said:
+        dataset["reduce_zero_label"] = said.pop()
+
+
+def _take_from_steps(steps: Any, kind: str, key: str) -> list:
+    """Take `key` out of every step of a kind, nested ones too; return its values."""
+    values: list = []
+    for step in steps:
+        if isinstance(step, list | tuple):
+            values += _take_from_steps(step, kind, key)
+        elif step.get("type") == kind and key in step:
+            values.append(step.pop(key))
+        else:
+            values += _take_from_steps(step.get("transforms", ()), kind, key)
+    return values
+
+
+SPECIAL: dict[str, Callable[[dict, str], None]] = {
+    "EncoderDecoder": _model,
+    "MSCAN": _mscan,
+    "LightHamHead": _head,
+    "SegLocalVisualizer": _visualizer,
+}
