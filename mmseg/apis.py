@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -15,6 +16,7 @@ from mmseg.errors import UserError
 from mmseg.models import EncoderDecoder
 from mmseg.registry import DATASETS, MODELS, SCOPE
 from mmseg.structures import SegDataSample
+from mmseg.visualization.images import overlay, write_image
 
 
 def default_device() -> str:
@@ -79,3 +81,56 @@ def _as_input(image: str | Path | np.ndarray) -> dict:
             f"{image.dtype}"
         )
     return {"img": image, "img_path": ""}
+
+
+def init_segmentor(
+    config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None
+) -> EncoderDecoder:
+    """Build a model for inference: `init_model` by its name in MMSegmentation 0.x."""
+    return init_model(config, checkpoint, device)
+
+
+def inference_segmentor(
+    model: EncoderDecoder, imgs: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
+) -> list[np.ndarray]:
+    """Predict as in MMSegmentation 0.x: one (H, W) array of class ids per image, in a list."""
+    images = [imgs] if isinstance(imgs, str | Path | np.ndarray) else imgs
+    return [_class_ids(sample) for sample in predict_images(model, images)]
+
+
+def show_result_pyplot(
+    model: EncoderDecoder,
+    img: str | Path | np.ndarray,
+    result: SegDataSample | Sequence[np.ndarray],
+    palette: Sequence[Sequence[int]] | None = None,
+    fig_size: tuple[float, float] = (15, 10),
+    opacity: float = 0.5,
+    title: str = "",
+    block: bool = True,
+    show: bool = True,
+    out_file: str | Path | None = None,
+) -> np.ndarray:
+    """Draw a prediction over its image; show it with matplotlib, and write it to `out_file`.
+
+    `img` is a file or a BGR array, `result` what `inference_model` or `inference_segmentor`
+    returned for it. Returns the picture, (H, W, 3) uint8 RGB.
+    """
+    ids = _class_ids(result) if isinstance(result, SegDataSample) else np.asarray(result[0])
+    image = mmcv.imread(img if isinstance(img, np.ndarray) else str(img), channel_order="bgr")
+    colours = model.dataset_meta["palette"] if palette is None else palette
+    picture = overlay(mmcv.bgr2rgb(image), ids.astype(np.uint8), colours, opacity)
+    if out_file is not None:
+        write_image(Path(out_file), picture)
+    if show:
+        from matplotlib import pyplot
+
+        pyplot.figure(figsize=fig_size)
+        pyplot.imshow(picture)
+        pyplot.title(title)
+        pyplot.axis("off")
+        pyplot.show(block=block)
+    return picture
+
+
+def _class_ids(sample: SegDataSample) -> np.ndarray:
+    return sample.pred_sem_seg.data[0].cpu().numpy()

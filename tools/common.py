@@ -28,6 +28,7 @@ def config_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("config", help="a config file, such as one of local_configs/segnext")
     parser.add_argument(
         "--cfg-options",
+        "--options",
         nargs="+",
         action=DictAction,
         metavar="KEY=VALUE",
@@ -45,6 +46,9 @@ def run_parser(description: str | None) -> argparse.ArgumentParser:
         choices=("none", "pytorch", "slurm", "mpi"),
         default="pytorch" if "TORCHELASTIC_RUN_ID" in os.environ else "none",
         help="who started the processes; torchrun is recognised",
+    )
+    parser.add_argument(
+        "--gpu-id", "--gpu-ids", type=int, metavar="N", help="the GPU of a run with one process"
     )
     add_rank_flag(parser)
     # torch.distributed.launch of old passes it; everyone else sets the variable.
@@ -80,9 +84,20 @@ def read_run_config(args: argparse.Namespace) -> Config:
     config.work_dir = args.work_dir or config.get("work_dir") or default_work_dir(args.config)
     config.launcher = args.launcher
     use_rank(config, args.nmf_rank)
+    if args.gpu_id is not None:
+        choose_gpu(args.gpu_id)
     if not torch.cuda.is_available():
-        config.env_cfg.dist_cfg.backend = "gloo"
+        config.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
     return config
+
+
+def choose_gpu(index: int) -> None:
+    """Run on this GPU; where there is none at all, on the CPU as always."""
+    count = torch.cuda.device_count()
+    if count and index >= count:
+        raise UserError(f"--gpu-id {index}: this machine has {count} GPUs, counted from 0")
+    if count:
+        torch.cuda.set_device(index)
 
 
 def default_work_dir(config: str) -> str:

@@ -1,16 +1,30 @@
-"""Print a config with its bases merged: python tools/print_config.py CONFIG [--cfg-options ...]"""
+"""Print a config with its bases merged: python tools/print_config.py CONFIG [--cfg-options ...]
+
+Whatever dialect the file is in, what is printed is in mmengine's: the config to go on with.
+"""
 
 import sys
 
 from common import config_parser, read_config
+from mmengine.config import Config
 
+from mmseg.config.legacy import is_legacy
 from mmseg.errors import one_line_errors
 
 
 @one_line_errors
 def main() -> None:
-    args = config_parser(__doc__).parse_args()
-    sys.stdout.write(read_config(args).pretty_text)
+    parser = config_parser(__doc__)
+    parser.add_argument(
+        "--dialect", action="store_true", help="say first which dialect the file is written in"
+    )
+    args = parser.parse_args()
+    config = read_config(args)
+    if args.dialect:
+        old = is_legacy(Config.fromfile(args.config))
+        name = "MMSegmentation 0.x, translated" if old else "mmengine (MMSegmentation 1.x)"
+        sys.stdout.write(f"# {args.config} is in the dialect of {name}.\n")
+    sys.stdout.write(config.pretty_text)
 
 
 if __name__ == "__main__":

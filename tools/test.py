@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from common import read_run_config, run_parser
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 from mmseg.config.tta import use_tta
 from mmseg.engine import SegRunner
-from mmseg.errors import one_line_errors
+from mmseg.errors import UserError, one_line_errors
 
 
 def parse_args():
@@ -23,10 +23,22 @@ def parse_args():
     parser.add_argument(
         "--tta", "--aug-test", action="store_true", help="average over scales and flips"
     )
-    parser.add_argument("--out", metavar="DIR", help="also write the predictions as id images")
     parser.add_argument(
-        "--format-only", metavar="DIR", help="only write the predictions; no masks are needed"
+        "--out",
+        metavar="DIR",
+        help="also write the predictions as id images; FILE.pkl: as a list of (H, W) arrays",
     )
+    parser.add_argument(
+        "--format-only",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="only write the predictions (<work dir>/format_results); no masks are needed",
+    )
+    parser.add_argument(
+        "--eval-options", nargs="+", action=DictAction, default={}, help="imgfile_prefix=DIR"
+    )
+    parser.add_argument("--gpu-collect", action="store_true", help="gather results by the GPUs")
     parser.add_argument("--show-dir", metavar="DIR", help="also write overlays beside the images")
     parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     return parser.parse_args()
@@ -36,15 +48,22 @@ def apply_flags(config: Config, args) -> None:
     config.load_from = args.checkpoint
     # Named after the checkpoint itself, also when a link such as latest.pth is given.
     name = f"eval_{Path(args.checkpoint).resolve().stem}{'_tta' if args.tta else ''}.json"
+    format_only = args.format_only is not None
+    as_pickle = Path(args.out or "").suffix in (".pkl", ".pickle")
     config.test_evaluator.update(
         iou_metrics=args.eval,
-        output_dir=args.format_only or args.out,
-        format_only=bool(args.format_only),
-        json_file=None if args.format_only else str(Path(config.work_dir) / name),
+        output_dir=output_dir(args, config.work_dir, as_pickle),
+        format_only=format_only,
+        json_file=None if format_only else str(Path(config.work_dir) / name),
     )
+    if args.gpu_collect:
+        config.test_evaluator.collect_device = "gpu"
+    if as_pickle:
+        pickled = {"type": "PickledPredictions", "out_file_path": args.out}
+        config.test_evaluator = [config.test_evaluator, pickled]
     if args.tta:
         use_tta(config)
-    if args.format_only:
+    if format_only:
         drop_masks(config.test_dataloader.dataset)
     if args.show_dir:
         config.default_hooks.visualization = {
@@ -52,6 +71,16 @@ def apply_flags(config: Config, args) -> None:
             "show_dir": args.show_dir,
             "opacity": args.opacity,
         }
+
+
+def output_dir(args, work_dir: str, as_pickle: bool) -> str | None:
+    """Return the folder for id images, None when none are asked for."""
+    folder = args.eval_options.pop("imgfile_prefix", None)
+    if args.eval_options:
+        raise UserError(f"--eval-options {', '.join(args.eval_options)}: only imgfile_prefix=DIR")
+    if args.format_only is not None:
+        return args.format_only or folder or str(Path(work_dir) / "format_results")
+    return folder if as_pickle else args.out or folder
 
 
 def drop_masks(dataset: dict) -> None:

@@ -13,11 +13,13 @@ def parse_args():
     parser = run_parser(__doc__)
     parser.add_argument(
         "--resume",
+        "--resume-from",
         nargs="?",
         const="",
         metavar="CKPT",
         help="go on from CKPT, or from the newest checkpoint in the work directory",
     )
+    parser.add_argument("--auto-resume", dest="resume", action="store_const", const="")
     parser.add_argument("--load-from", metavar="CKPT", help="start from the weights of a model")
     parser.add_argument(
         "--new-classes",
@@ -26,6 +28,7 @@ def parse_args():
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision, bfloat16 if possible")
     parser.add_argument("--seed", type=int, help="seed of everything random")
+    parser.add_argument("--diff-seed", "--diff_seed", action="store_true", help="one per process")
     parser.add_argument("--deterministic", action="store_true", help="the same bits on every run")
     parser.add_argument(
         "--accumulate",
@@ -55,10 +58,14 @@ def apply_flags(config: Config, args) -> None:
         use_amp(config)
     if args.accumulate > 1:
         accumulate_gradients(config, args.accumulate)
+    randomness = dict(config.get("randomness") or {})
     if args.seed is not None:
-        config.randomness.seed = args.seed
+        randomness["seed"] = args.seed
+    if args.diff_seed:
+        randomness["diff_rank_seed"] = True
     if args.deterministic:
-        config.randomness.deterministic = True
+        randomness["deterministic"] = True
+    config.randomness = randomness
     if args.no_validate:
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
         config.default_hooks.checkpoint.save_best = None

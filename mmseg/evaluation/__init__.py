@@ -1,5 +1,6 @@
 """Scores of a data set."""
 
 from mmseg.evaluation.iou import IoUMetric
+from mmseg.evaluation.pickled import PickledPredictions
 
-__all__ = ["IoUMetric"]
+__all__ = ["IoUMetric", "PickledPredictions"]

@@ -1,0 +1,18 @@
+"""Predictions in one pickle file, as `tools/test.py --out x.pkl` of MMSegmentation 0.x writes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.evaluator import DumpResults
+
+from mmseg.registry import METRICS
+
+
+@METRICS.register_module()
+class PickledPredictions(DumpResults):
+    """Write a list of (H, W) uint8 class ids, one per image in the order of the data set."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep the prediction of each sample (a `SegDataSample.to_dict()`)."""
+        for sample in data_samples:
+            self.results.append(sample["pred_sem_seg"]["data"][0].cpu().numpy())
