@@ -58,7 +58,7 @@ def apply_flags(config: Config, args) -> None:
         use_amp(config)
     if args.accumulate > 1:
         accumulate_gradients(config, args.accumulate)
-    randomness = dict(config.get("randomness") or {})
+    randomness = {"seed": None, **(config.get("randomness") or {})}
     if args.seed is not None:
         randomness["seed"] = args.seed
     if args.diff_seed:
