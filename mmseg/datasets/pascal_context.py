@@ -27,7 +27,7 @@ class PascalContextDataset(BaseSegDataset):
     METAINFO = {"classes": names(CLASSES), "palette": colours(PALETTE)}
     source = (
         "VOCtrainval_03-May-2010.tar, unpacked; tools/convert_datasets/pascal_context.py makes the "
-        "masks from trainval_merged.json"
+        "masks from the label maps of trainval.tar.gz"
     )
 
 

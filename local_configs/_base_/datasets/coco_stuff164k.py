@@ -1,0 +1,40 @@
+_base_ = "./loaders.py"
+
+data_root = "data/coco_stuff164k"
+crop_size = (512, 512)
+scale = (2048, 512)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="PackSegInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=scale, keep_ratio=True),
+    dict(type="ResizeToMultiple", size_divisor=32),
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs"),
+]
+train_dataloader = dict(
+    dataset=dict(
+        type="COCOStuffDataset",
+        data_root=data_root,
+        data_prefix=dict(img_path="images/train2017", seg_map_path="annotations/train2017"),
+        pipeline=train_pipeline,
+    )
+)
+val_dataloader = dict(
+    dataset=dict(
+        type="COCOStuffDataset",
+        data_root=data_root,
+        data_prefix=dict(img_path="images/val2017", seg_map_path="annotations/val2017"),
+        pipeline=test_pipeline,
+        test_mode=True,
+    )
+)
+test_dataloader = val_dataloader

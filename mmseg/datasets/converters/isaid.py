@@ -1,0 +1,96 @@
+"""iSAID to tiles: img_dir/<split>/<image>_<y0>_<y1>_<x0>_<x1>.png and masks of class ids.
+
+Images are up to 13,000 pixels wide. They are cut into tiles of 896 x 896 that overlap by 384; the
+last tile of a row or column ends at the border, and a smaller image is padded, with black and with
+ignored labels. Names and tiles are those of MMSegmentation.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mmseg.datasets.converters import common
+from mmseg.datasets.isaid import iSAIDDataset
+from mmseg.datasets.seg_map import IGNORE_INDEX
+from mmseg.errors import UserError
+from mmseg.files import write_whole
+
+MASK_SUFFIX = iSAIDDataset.seg_map_suffix
+TILE, OVERLAP = 896, 384
+
+
+def convert_isaid(
+    root: Path, out: Path, workers: int = 1, tile: int = TILE, overlap: int = OVERLAP
+) -> int:
+    """Cut `root/{train,val}/images/*.png` and their colour masks; returns the number of tiles.
+
+    Masks lie in `Semantic_masks/images` beside `images`, as `<image>_instance_color_RGB.png`.
+    """
+    if not 0 <= overlap < tile:
+        raise UserError(
+            f"overlap {overlap} of tiles of {tile}: give 0 or more and less than a tile"
+        )
+    total = 0
+    for split in ("train", "val"):
+        images = sorted((root / split / "images").rglob("*.png"))
+        if not images:
+            raise UserError(f"{root / split}/images: no image; unpack the archives there first")
+        masks = {m.name: m for m in (root / split / "Semantic_masks").rglob(f"*{MASK_SUFFIX}")}
+        if absent := [i.stem for i in images if i.stem + MASK_SUFFIX not in masks]:
+            raise UserError(
+                f"{root / split}/Semantic_masks: {common.name_some(absent, len(images))} without "
+                f"a mask <image>{MASK_SUFFIX}"
+            )
+        pairs = [(image, masks[image.stem + MASK_SUFFIX]) for image in images]
+        cut = partial(_cut, out=out, split=split, tile=tile, overlap=overlap)
+        total += sum(common.map_with_progress(cut, pairs, workers))
+    return total
+
+
+def _cut(pair: tuple[Path, Path], out: Path, split: str, tile: int, overlap: int) -> int:
+    path, mask_path = pair
+    image = common.read_image(path)
+    ids = colours_to_ids(common.read_image(mask_path), mask_path)
+    if image.shape[:2] != ids.shape:
+        raise UserError(f"{mask_path}: another size than {path}")
+    image = _pad(image, tile, 0)
+    ids = _pad(ids, tile, IGNORE_INDEX)
+    count = 0
+    for top in starts(image.shape[0], tile, overlap):
+        for left in starts(image.shape[1], tile, overlap):
+            window = slice(top, top + tile), slice(left, left + tile)
+            name = f"{path.stem}_{top}_{top + tile}_{left}_{left + tile}"
+            for folder, suffix, content in (
+                ("ann_dir", MASK_SUFFIX, ids[window]),
+                ("img_dir", ".png", image[window]),
+            ):
+                encoded = common.encode_image(content, ".png")
+                write_whole(out / folder / split / (name + suffix), encoded)
+            count += 1
+    return count
+
+
+def starts(length: int, tile: int, overlap: int) -> Iterator[int]:
+    """Yield where tiles begin so that they cover `length`; the last one ends at the border."""
+    yield from sorted({min(x, length - tile) for x in range(0, length, tile - overlap)})
+
+
+def colours_to_ids(colours: np.ndarray, path: Path) -> np.ndarray:
+    """Turn a colour mask (H, W, 3) into class ids, uint8 (H, W)."""
+    codes = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    palette = np.array(iSAIDDataset.METAINFO["palette"], np.uint32)
+    palette_codes = palette @ np.array([65536, 256, 1], np.uint32)
+    order = palette_codes.argsort()
+    found = np.searchsorted(palette_codes[order], codes).clip(max=len(palette) - 1)
+    ids = order[found]
+    if (wrong := palette_codes[ids] != codes).any():
+        shown = bytes(colours[wrong][0]).hex()
+        raise UserError(f"{path}: the colour #{shown} is no class of iSAID; is this its mask?")
+    return ids.astype(np.uint8)
+
+
+def _pad(array: np.ndarray, tile: int, value: int) -> np.ndarray:
+    missing = [(0, max(tile - side, 0)) for side in array.shape[:2]]
+    return np.pad(array, [*missing, *[(0, 0)] * (array.ndim - 2)], constant_values=value)

@@ -1,0 +1,46 @@
+"""LoveDA: the files of its archives sorted into img_dir/<split> and ann_dir/<split>."""
+
+import shutil
+from pathlib import Path
+
+from mmseg.datasets.converters import common
+from mmseg.errors import UserError
+
+FOLDERS = {"images_png": "img_dir", "masks_png": "ann_dir"}
+
+
+def convert_loveda(source: Path, out: Path) -> dict[str, int]:
+    """Sort Train.zip and Val.zip (and Test.zip, if it is there) of `source`, or folders so called.
+
+    Rural and urban files come into one folder. Returns the number of images of each split.
+    """
+    counts = {}
+    for split in ("Train", "Val", "Test"):
+        archive, folder = source / f"{split}.zip", source / split
+        if archive.is_file():
+            unpacked = out / ".unpacked"
+            shutil.rmtree(unpacked, ignore_errors=True)  # of a run that was killed
+            try:
+                common.extract_zip(archive, unpacked, {".png"})
+                counts[split.lower()] = _sort(unpacked, out, split.lower(), shutil.move)
+            finally:
+                shutil.rmtree(unpacked, ignore_errors=True)
+        elif folder.is_dir():
+            counts[split.lower()] = _sort(folder, out, split.lower(), shutil.copyfile)
+        elif split != "Test":
+            raise UserError(f"{archive}: no such archive or folder; download LoveDA first")
+    return counts
+
+
+def _sort(root: Path, out: Path, split: str, place) -> int:
+    counts = dict.fromkeys(FOLDERS, 0)
+    for kind, name in FOLDERS.items():
+        target = out / name / split
+        target.mkdir(parents=True, exist_ok=True)
+        for path in sorted(root.rglob(f"{kind}/*.png")):
+            place(path, target / path.name)
+            counts[kind] += 1
+    images, masks = counts["images_png"], counts["masks_png"]
+    if not images or (split != "test" and images != masks):
+        raise UserError(f"{root}: {images} images and {masks} masks; get the archive again")
+    return images
