@@ -149,6 +149,13 @@ def test_cache_is_another_one_with_the_zero_label_reduced(folder_config, image_f
     assert class_presence(reduced, image_folder)[0].tolist() == [False, True, False]
 
 
+def test_cache_is_another_one_with_more_classes(folder_config, image_folder):
+    class_presence(build_dataset(folder_config), image_folder)
+    more = {"classes": ("field", "wood", "water", "road"), "palette": [(0, 0, i) for i in range(4)]}
+    presence = class_presence(build_dataset({**folder_config, "metainfo": more}), image_folder)
+    assert presence.tolist() == [[True, True, True, False]] * 4
+
+
 def test_folder_that_cannot_be_written_is_no_obstacle(folder_config, tmp_path):
     nowhere = tmp_path / "file"
     nowhere.write_text("")
