@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmseg.errors import UserError
@@ -25,7 +25,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        if part.is_file():
+        with suppress(OSError):  # renamed by now, or never begun
             part.unlink()
 
 

@@ -33,9 +33,10 @@ def stratified_subset(
     for stratum in np.unique(rarest):
         members = sorted(np.flatnonzero(rarest == stratum).tolist(), key=rank)
         chosen += members[: max(1, round(len(members) * fraction))]
-    for cls in np.flatnonzero(presence.any(0) & ~presence[chosen].any(0)):
+    for cls in np.flatnonzero(presence.any(0)):
         # A class that is nowhere the rarest may have been left out.
-        chosen.append(min(np.flatnonzero(presence[:, cls]).tolist(), key=rank))
+        if not presence[chosen, cls].any():
+            chosen.append(min(np.flatnonzero(presence[:, cls]).tolist(), key=rank))
     return sorted(chosen)
 
 

@@ -111,9 +111,10 @@ class PretrainedBackbone:
 
     def _download(self) -> dict[str, Any]:
         try:
-            return torch.hub.load_state_dict_from_url(
-                self.url, map_location="cpu", check_hash=True, weights_only=True
-            )
+            with torch.serialization.safe_globals(get_torch_safe_globals()):
+                return torch.hub.load_state_dict_from_url(
+                    self.url, map_location="cpu", check_hash=True, weights_only=True
+                )
         except Exception as error:  # of the network, of the hash, of the file
             reason = str(error).partition("\n")[0]
             raise UserError(

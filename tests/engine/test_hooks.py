@@ -214,3 +214,8 @@ def test_old_checkpoints_go_and_the_link_holds(tmp_path):
 def test_checkpoints_are_saved_as_often_as_validated_without_an_interval(tmp_path):
     assert saving_hook(Saving(tmp_path)).interval == 8000
     assert saving_hook(Saving(tmp_path), interval=5).interval == 5
+
+
+def test_misspelt_key_of_the_checkpoint_hook_stops_before_training():
+    with pytest.raises(UserError, match="unknown key max_keep_ckpt"):
+        LatestCheckpointHook(by_epoch=False, max_keep_ckpt=1)
