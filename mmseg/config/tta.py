@@ -14,16 +14,18 @@ def use_tta(config: Config) -> None:
     are six scales: the ratios of the paper apply to the size of single-scale testing, so that
     ratio 1 without flip is that test.
     """
-    model = dict(config.get("tta_model") or {"type": "SegTTAModel"})
-    config.model = ConfigDict(model, module=config.model)
     dataset = config.test_dataloader.dataset
     dataset.pipeline = config.get("tta_pipeline") or _derived_pipeline(list(dataset.pipeline))
+    model = dict(config.get("tta_model") or {"type": "SegTTAModel"})
+    config.model = ConfigDict(model, module=config.model)
 
 
 def _derived_pipeline(pipeline: list) -> list:
-    index = next((i for i, step in enumerate(pipeline) if step["type"] == "Resize"), None)
+    index = next((i for i, step in enumerate(pipeline) if _scaled(step)), None)
     if index is None:
-        raise UserError("multi-scale testing needs a Resize with a scale in the test pipeline")
+        raise UserError(
+            "multi-scale testing needs Resize with scale=(width, height) in the test pipeline"
+        )
     resize = pipeline[index]
     scales = [
         {**resize, "scale": tuple(int(side * ratio) for side in resize["scale"])}
@@ -36,3 +38,7 @@ def _derived_pipeline(pipeline: list) -> list:
     transforms = [scales, *rest[:before_labels], flips, *rest[before_labels:]]
     augment = {"type": "TestTimeAug", "transforms": transforms}
     return [*pipeline[:index], augment]
+
+
+def _scaled(step: dict) -> bool:
+    return step["type"] == "Resize" and isinstance(step.get("scale"), tuple | list)

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 import torch
@@ -67,13 +66,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             _read_safetensors(path) if Path(path).suffix == SAFETENSORS else _read_pickle(path)
         )
     except Exception as error:  # a damaged file raises many kinds
-        lines = [line for line in str(error).splitlines() if "Unsupported" in line] or [str(error)]
         raise UserError(
-            f"{path}: refused, nothing in it was run: it is damaged, or carries more than tensors "
-            f"and plain metadata ({lines[0].strip().splitlines()[0]})"
+            f"{path}: cannot be read as a checkpoint ({_reason(error)}): it is damaged, or carries "
+            "more than tensors and plain metadata; nothing in it was run"
         ) from error
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path}: holds a {type(content).__name__}, not a checkpoint")
+    if not isinstance(content, Mapping) or not isinstance(content.get("state_dict", {}), Mapping):
+        raise UserError(f"{path}: holds no weights; a checkpoint has them under `state_dict`")
     return dict(content)
 
 
@@ -87,8 +85,15 @@ def download_checkpoint(url: str) -> dict[str, Any]:
             return torch.hub.load_state_dict_from_url(
                 url, map_location="cpu", check_hash=True, weights_only=True
             )
-    except (URLError, OSError, RuntimeError) as error:
-        raise UserError(f"{url} cannot be downloaded ({error})") from error
+    except Exception as error:  # of the network, of the hash, of the file
+        raise UserError(f"{url} cannot be downloaded ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the one line of an error that says most: torch's names what it does not allow."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Unsupported" in line]
+    return (named or lines or [type(error).__name__])[0]
 
 
 def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: Mapping) -> None:

@@ -65,7 +65,11 @@ def test_variable_of_a_file_is_no_key(leaf):
     ("lines", "key", "near"),
     [
         ("model = dict(backbone=dict(deepths=(1,)))", "model.backbone.deepths", "depths"),
-        ("model = dict(decode_head=dict(num_class=3))", "model.decode_head.num_class", "num_classes"),
+        (
+            "model = dict(decode_head=dict(num_class=3))",
+            "model.decode_head.num_class",
+            "num_classes",
+        ),
         ("train_dataloader = dict(batchsize=2)", "train_dataloader.batchsize", "batch_size"),
         (
             "train_dataloader = dict(dataset=dict(reduce_zero_labels=True))",
@@ -78,9 +82,9 @@ def test_variable_of_a_file_is_no_key(leaf):
             "weight_decay",
         ),
         (
-            "default_hooks = dict(checkpoint=dict(max_keep_ckpt=1))",
-            "default_hooks.checkpoint.max_keep_ckpt",
-            "max_keep_ckpts",
+            "default_hooks = dict(logger=dict(intervals=10))",
+            "default_hooks.logger.intervals",
+            "interval",
         ),
         (
             "val_evaluator = dict(iou_metric=['mIoU'])",

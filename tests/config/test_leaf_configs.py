@@ -38,7 +38,7 @@ def bases(path):
     """The files that a config inherits from, directly and indirectly."""
     found = set()
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "_base_":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_base_":
             value = ast.literal_eval(node.value)
             for name in [value] if isinstance(value, str) else value:
                 base = (path.parent / name).resolve()
@@ -73,7 +73,7 @@ def test_config_has_the_numbers_of_its_size(leaf):
     rank, drop_path, width, depths = SIZES[leaf.parent.name]
     model = load_config(leaf).model
     assert tuple(model.backbone.depths) == depths
-    assert model.decode_head.ham_kwargs.MD_R == rank
+    assert model.decode_head.ham_kwargs["MD_R"] == rank
     assert model.decode_head.ham_channels == model.decode_head.channels == width
     assert model.decode_head.dropout_ratio == 0.1
     if "demo" not in leaf.name:

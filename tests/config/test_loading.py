@@ -1,5 +1,6 @@
 """Loading configs: overrides, and files that are none."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,16 @@ def test_override_reaches_into_a_list():
 def test_missing_config_names_the_nearest_one():
     message = refused(TINY / "segnext.tiny.512x512.ade.16k.py")
     assert message.startswith(f"{TINY}/segnext.tiny.512x512.ade.16k.py: no such config")
-    assert f"did you mean {ADE}?" in message
+    assert re.search(rf"did you mean \S*{re.escape(ADE.name)}\?", message)
 
 
 def test_missing_config_in_a_wrong_folder_names_the_nearest_one():
     message = refused(TINY / "typo" / ADE.name)
-    assert f"did you mean {ADE}?" in message
+    assert re.search(rf"did you mean \S*{re.escape(ADE.name)}\?", message)
 
 
-def test_missing_config_without_a_near_one_names_where_it_looked(tmp_path):
-    assert f"(looked in {tmp_path})" in refused(tmp_path / "nothing.py")
+def test_missing_config_without_a_near_one_suggests_nothing(tmp_path):
+    assert refused(tmp_path / "nothing.py") == f"{tmp_path}/nothing.py: no such config"
 
 
 def test_syntax_error_is_one_line_with_its_place(tmp_path):

@@ -1,179 +1,168 @@
-"""The five kinds of checkpoint, what is wrong with a file, and what is never run."""
+"""Loading weights: all of them, under both names, or an error that says what does not fit."""
 
-import copy
-import hashlib
 import os
-import subprocess
-import sys
-import zipfile
+import pickle
 from collections import OrderedDict
-from pathlib import Path
+from types import SimpleNamespace
+from urllib.error import URLError
 
-import numpy as np
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
+from mmengine.logging import MMLogger
 
-from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights
-from mmseg.engine.dialects import DIALECTS, rank_of, state_dict_as, state_dict_of
-from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
+from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights, read_checkpoint
 from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
-ROOT = Path(__file__).parents[2]
-PARTS = [("backbone", "mmseg"), ("backbone", "official"), *(("model", d) for d in DIALECTS)]
+URL = "https://example.org/mscan_t-12345678.pth"
+
+
+def built(config):
+    torch.manual_seed(0)
+    return MODELS.build(config)
 
 
 @pytest.fixture
-def build(tiny_model):
-    def build(**head):
-        config = copy.deepcopy(tiny_model)
-        config["decode_head"].update(head)
-        return MODELS.build(config).eval()
-
-    return build
+def model(tiny_model):
+    return built(tiny_model)
 
 
-def contents(model, part, dialect):
-    """What a file of this kind holds, with the metadata that its home writes."""
-    state = state_dict_as({"state_dict": model.state_dict()}, dialect)
-    if part == "backbone":
-        prefix = "backbone."
-        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        state |= {"head.weight": torch.zeros(10, 32), "head.bias": torch.zeros(10)}
-        return state if dialect == "official" else {"state_dict": state, "meta": {}}
-    meta = {
-        "official": {"CLASSES": ("a", "b", "c"), "mmseg_version": "0.24.1", "config": "x = 1"},
-        "mmseg": {"dataset_meta": {"classes": ("a", "b", "c")}, "iter": 5, "cfg": "x = 1"},
-        "segnext": {"segnext_version": "0.1.0", "nmf_rank": 4},
-    }[dialect]
-    return {"state_dict": OrderedDict(state), "meta": meta, "optimizer": {"state": {}}}
+@pytest.fixture
+def weights(model):
+    """Other weights than the model's, under the official names."""
+    generator = torch.Generator().manual_seed(1)
+    return OrderedDict(
+        (key, torch.rand(value.shape, generator=generator) if value.is_floating_point() else value)
+        for key, value in model.state_dict().items()
+    )
 
 
-@pytest.mark.parametrize("part, dialect", PARTS)
-def test_each_kind_of_checkpoint_gives_the_same_outputs(build, tmp_path, part, dialect):
-    source, target = build(), build()
-    torch.save(contents(source, part, dialect), tmp_path / "x.pth")
-    if part == "model":
-        load_model_weights(target, tmp_path / "x.pth")
-    else:
-        PretrainedBackbone(str(tmp_path / "x.pth"))(target.backbone)
-        target.decode_head.load_state_dict(source.decode_head.state_dict())
-    image = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
-        assert torch.equal(source(image), target(image))
+@pytest.fixture
+def save(tmp_path):
+    def write(content):
+        path = tmp_path / "weights.pth"
+        torch.save(content, path)
+        return path
+
+    return write
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-@pytest.mark.parametrize("there", DIALECTS)
-def test_converting_there_and_back_changes_no_bit(build, tmp_path, there, suffix):
-    state = build().state_dict()
-    path, back = tmp_path / f"x{suffix}", tmp_path / f"back{suffix}"
-    write_checkpoint(path, state_dict_as({"state_dict": state}, there), {"nmf_rank": 4})
-    write_checkpoint(back, state_dict_as(read_checkpoint(path), "official"), {})
-    result = read_checkpoint(back)["state_dict"]
-    assert result.keys() == state.keys()
-    assert all(torch.equal(result[key], state[key]) for key in state)
-    assert rank_of(read_checkpoint(path)) == 4
-    renamed = any(key.endswith("mlp.dwconv.weight") for key in read_checkpoint(path)["state_dict"])
-    assert renamed == (there == "mmseg")
-
-
-def load_error(build, tmp_path, content, **head):
-    torch.save(content, tmp_path / "x.pth")
+def refused(function, *arguments):
     with pytest.raises(UserError) as error:
-        load_model_weights(build(**head), tmp_path / "x.pth")
-    assert "\n" not in str(error.value)
-    return str(error.value)
+        function(*arguments)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
 
 
-def test_a_missing_tensor_is_named(build, tmp_path):
-    content = contents(build(), "model", "official")
-    del content["state_dict"]["backbone.block2.0.mlp.fc1.weight"]
-    assert "backbone.block2.0.mlp.fc1.weight" in load_error(build, tmp_path, content)
+def assert_loaded(module, weights):
+    state = module.state_dict()
+    assert state.keys() == weights.keys()
+    for key, value in weights.items():
+        assert torch.equal(state[key], value), key
 
 
-def test_another_class_count_names_the_flag_that_settles_it(build, tmp_path):
-    content = contents(build(), "model", "official")
-    message = load_error(build, tmp_path, content, num_classes=7)
-    assert "trained on 3 classes, the config has 7" in message
-    assert "--new-classes" in message
+def openmmlab(weights):
+    """The same tensors as OpenMMLab names them: the inner name of the MLP's convolution is gone."""
+    renamed = {key.replace("mlp.dwconv.dwconv.", "mlp.dwconv."): v for key, v in weights.items()}
+    assert renamed.keys() != weights.keys()
+    return renamed
 
 
-def test_new_classes_starts_only_the_classifier_fresh(build, tmp_path):
-    source, target = build(), build(num_classes=7)
-    torch.save(contents(source, "model", "mmseg"), tmp_path / "x.pth")
-    fresh = target.decode_head.conv_seg.weight.clone()
-    load_model_weights(target, tmp_path / "x.pth", new_classes=True)
-    assert torch.equal(target.decode_head.conv_seg.weight, fresh)
-    expected, result = source.state_dict(), target.state_dict()
-    assert all(torch.equal(result[k], expected[k]) for k in expected if "conv_seg" not in k)
+def test_every_tensor_is_loaded(model, weights, save):
+    load_model_weights(model, save(weights))
+    assert_loaded(model, weights)
 
 
-def test_a_backbone_is_not_taken_for_a_model(build, tmp_path):
-    content = {f"backbone.{k}": v for k, v in build().backbone.state_dict().items()}
-    assert "no decode head" in load_error(build, tmp_path, content)
+def test_checkpoint_of_a_run_is_loaded(model, weights, save):
+    load_model_weights(model, save({"state_dict": weights, "meta": {"iter": 3}, "optimizer": {}}))
+    assert_loaded(model, weights)
 
 
-@pytest.mark.parametrize(
-    "dialect, width, rank",
-    [
-        *(("official", 256, 16), ("official", 512, 64), ("official", 1024, 64)),
-        *(("mmseg", 256, 16), ("mmseg", 512, 16), ("mmseg", 1024, 16)),
-        ("official", 48, None),
-    ],
-)
-def test_rank_is_known_by_source_and_size(dialect, width, rank):
-    state = {
-        "backbone.block1.0.mlp.dwconv.dwconv.weight": torch.zeros(1),
-        "decode_head.squeeze.conv.weight": torch.zeros(width, 1, 1, 1),
-    }
-    assert rank_of({"state_dict": state_dict_as({"state_dict": state}, dialect)}) == rank
+def test_names_of_openmmlab_are_understood(model, weights, save):
+    load_model_weights(model, save({"state_dict": openmmlab(weights)}))
+    assert_loaded(model, weights)
 
 
-def test_rank_in_the_config_of_the_training_goes_before_the_rule():
-    state = {"decode_head.squeeze.conv.weight": torch.zeros(512, 1, 1, 1)}
-    meta = {"config": "model = dict(decode_head=dict(ham_kwargs=dict(MD_R=32)))"}
-    assert rank_of({"state_dict": state, "meta": meta}) == 32
+def test_weights_go_into_the_model_that_test_time_augmentation_wraps(tiny_model, weights, save):
+    wrapped = MODELS.build({"type": "SegTTAModel", "module": tiny_model})
+    load_model_weights(wrapped, save(weights))
+    assert_loaded(wrapped.module, weights)
 
 
-def test_another_rank_stops_and_names_the_flag(build, tmp_path):
-    content = contents(build(), "model", "segnext")
-    message = load_error(build, tmp_path, content, ham_kwargs={"MD_R": 8})
-    assert "NMF rank 4" in message
-    assert "--nmf-rank 4" in message
-    load_model_weights(build(ham_kwargs={"MD_R": 8}), tmp_path / "x.pth", nmf_rank=8)
+def test_counters_of_batch_norm_may_be_missing(model, weights, save):
+    old = {k: v for k, v in weights.items() if not k.endswith("num_batches_tracked")}
+    load_model_weights(model, save(old))
+    assert_loaded(model, weights)
 
 
-def test_metadata_of_real_checkpoints_is_read(tmp_path):
-    buffer = HistoryBuffer()
-    buffer.update(0.5)
-    meta = {
-        "best": np.float64(41.1),
-        "array": np.arange(3, dtype=np.uint16),
-        "flag": np.bool_(True),
-        "classes": ("a", "b"),
-        "buffers": OrderedDict(loss=buffer),
-    }
-    torch.save({"state_dict": {}, "meta": meta}, tmp_path / "x.pth")
-    result = read_checkpoint(tmp_path / "x.pth")["meta"]
-    assert result["best"] == 41.1
-    assert result["array"].tolist() == [0, 1, 2]
-    assert result["buffers"]["loss"].current() == 0.5
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_checkpoint_of_another_class_count_names_both_counts_and_the_tensors(
+    tiny_model, weights, save, wrapped
+):
+    tiny_model["decode_head"]["num_classes"] = 7
+    path = save({"state_dict": weights} if wrapped else weights)
+    message = refused(load_model_weights, built(tiny_model), path)
+    assert message.startswith(f"{path}: ")
+    assert "it was trained on 3 classes, the config has 7" in message
+    assert "decode_head.conv_seg.weight [3, 32, 1, 1] instead of [7, 32, 1, 1]" in message
 
 
-def test_scalars_pickled_by_numpy_1_are_read(tmp_path):
-    torch.save({"state_dict": {}, "meta": {"best": np.float32(0.25)}}, tmp_path / "new.pth")
-    with zipfile.ZipFile(tmp_path / "new.pth") as new:
-        members = {name: new.read(name) for name in new.namelist()}
-    with zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
-        for name, content in members.items():
-            old.writestr(name, content.replace(b"numpy._core", b"numpy.core"))
-    assert read_checkpoint(tmp_path / "old.pth")["meta"]["best"] == 0.25
+def test_deeper_model_is_named_another_size_with_its_tensors(tiny_model, weights, save):
+    tiny_model["backbone"]["depths"] = (1, 1, 2, 1)
+    message = refused(load_model_weights, built(tiny_model), save(weights))
+    assert "it is of another size than the config" in message
+    assert "backbone.block3.1.layer_scale_1" in message
 
 
-class Evil:
+def test_wider_model_is_named_another_size_with_its_tensors(tiny_model, weights, save):
+    tiny_model["backbone"]["embed_dims"] = (12, 16, 24, 32)
+    message = refused(load_model_weights, built(tiny_model), save(weights))
+    assert "it is of another size than the config" in message
+    assert "backbone.patch_embed1.proj.0.weight [4, 3, 3, 3] instead of [6, 3, 3, 3]" in message
+
+
+def test_other_kind_of_model_is_named_so(model, save):
+    message = refused(load_model_weights, model, save({"conv1.weight": torch.zeros(3)}))
+    assert "it holds another kind of model" in message
+    assert message.count("backbone.") == 5
+    assert message.endswith("...")
+
+
+def test_one_missing_tensor_is_refused_and_counted(model, weights, save):
+    del weights["decode_head.align.gn.bias"]
+    needed = sum(not k.endswith("num_batches_tracked") for k in weights) + 1
+    message = refused(load_model_weights, model, save(weights))
+    assert f"{needed - 1} of {needed} tensors fit" in message
+    assert "decode_head.align.gn.bias" in message
+
+
+def test_refused_checkpoint_leaves_the_model_as_it_was(model, weights, save):
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    del weights["decode_head.align.gn.bias"]
+    refused(load_model_weights, model, save(weights))
+    assert_loaded(model, before)
+
+
+@pytest.mark.parametrize("content", [[1, 2, 3], torch.zeros(3), {"state_dict": None}, {}])
+def test_file_without_a_state_dict_is_refused(model, save, content):
+    path = save(content)
+    assert refused(load_model_weights, model, path).startswith(f"{path}: ")
+
+
+def test_missing_checkpoint_is_named(model, tmp_path):
+    message = refused(load_model_weights, model, tmp_path / "absent.pth")
+    assert message == f"{tmp_path}/absent.pth: no such checkpoint"
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+def test_truncated_checkpoint_is_named(model, weights, save, keep):
+    path = save(weights)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+    assert f"{path}: cannot be read as a checkpoint (" in refused(load_model_weights, model, path)
+
+
+class Attack:
     """Makes a folder when it is unpickled."""
 
     def __init__(self, path):
@@ -183,69 +172,112 @@ class Evil:
         return os.mkdir, (self.path,)
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-@pytest.mark.parametrize("part, dialect", PARTS)
-def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
-    build, tmp_path, part, dialect, legacy
+@pytest.mark.parametrize("write", [torch.save, lambda x, p: p.write_bytes(pickle.dumps(x))])
+def test_code_in_a_checkpoint_does_not_run(weights, tmp_path, write):
+    path, trace = tmp_path / "evil.pth", tmp_path / "trace"
+    write({"state_dict": weights, "meta": Attack(trace)}, path)
+    assert f"{path}: cannot be read as a checkpoint (" in refused(read_checkpoint, path)
+    assert not trace.exists()
+
+
+@pytest.fixture
+def backbone(tiny_model):
+    return built(tiny_model["backbone"])
+
+
+@pytest.fixture
+def backbone_weights(weights):
+    prefix = "backbone."
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def test_backbone_gets_the_weights_of_its_file(backbone, backbone_weights, save):
+    PretrainedBackbone(str(save(backbone_weights)), URL)(backbone)
+    assert_loaded(backbone, backbone_weights)
+
+
+def test_classifier_of_imagenet_in_the_file_is_left_aside(backbone, backbone_weights, save):
+    extras = {"head.weight": torch.zeros(1000, 32), "head.bias": torch.zeros(1000)}
+    PretrainedBackbone(str(save({"state_dict": {**backbone_weights, **extras}})), URL)(backbone)
+    assert_loaded(backbone, backbone_weights)
+
+
+def test_backbone_of_a_whole_segmentor_is_taken(backbone, backbone_weights, weights, save):
+    PretrainedBackbone(str(save({"state_dict": openmmlab(weights)})), URL)(backbone)
+    assert_loaded(backbone, backbone_weights)
+
+
+def test_backbone_of_another_size_is_refused(tiny_model, backbone_weights, save):
+    deeper = built({**tiny_model["backbone"], "depths": (1, 2, 1, 1)})
+    message = refused(PretrainedBackbone(str(save(backbone_weights)), URL), deeper)
+    assert "it is of another size than the config" in message
+    assert "block2.1.layer_scale_1" in message
+
+
+def test_number_of_loaded_tensors_is_logged(backbone, backbone_weights, save, monkeypatch):
+    path = save({**backbone_weights, "head.weight": torch.zeros(3)})
+    lines = []
+    log = SimpleNamespace(info=lines.append)
+    monkeypatch.setattr(MMLogger, "get_current_instance", lambda: log)
+    PretrainedBackbone(str(path), URL)(backbone)
+    count = sum(not k.endswith("num_batches_tracked") for k in backbone_weights)
+    assert lines == [f"{path}: {count} of {count} backbone tensors; 1 others in the file not used"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(URLError("no network"), TimeoutError("timed out"), RuntimeError("invalid hash value")),
+        pickle.UnpicklingError("Weights only load failed\nand more"),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_run_stops_without_weights_and_says_what_to_do(backbone, tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    path = tmp_path / "pretrained/mscan_t.pth"
+    message = refused(PretrainedBackbone(str(path), URL), backbone)
+    assert f"put that file at {path}" in message
+    assert URL in message
+    assert "_nopre" in message
+
+
+def test_weights_come_from_the_url_where_there_is_no_file(
+    backbone, backbone_weights, tmp_path, monkeypatch
 ):
-    content = {**contents(build(), part, dialect), "extra": Evil(tmp_path / "ran")}
-    path = tmp_path / "x.pth"
-    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
-    for load in (read_checkpoint, CheckpointLoader.load_checkpoint):
-        with pytest.raises(UserError, match="nothing in it was run"):
-            load(str(path))
-    assert not (tmp_path / "ran").exists()
+    asked = []
+
+    def download(url, **kwargs):
+        asked.append((url, kwargs["check_hash"]))
+        return {"state_dict": backbone_weights}
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", download)
+    PretrainedBackbone(str(tmp_path / "absent.pth"), URL)(backbone)
+    assert asked == [(URL, True)]
+    assert_loaded(backbone, backbone_weights)
 
 
-def test_getattr_reaches_nothing_but_the_statistics_of_a_buffer(tmp_path):
-    class Reach:
-        def __reduce__(self):
-            return getattr, (HistoryBuffer, "__init__")
-
-    torch.save({"extra": Reach()}, tmp_path / "x.pth")
-    with pytest.raises(UserError, match="refused"):
-        read_checkpoint(tmp_path / "x.pth")
-
-
-def test_other_schemes_of_mmengine_are_refused():
-    with pytest.raises(UserError, match="download"):
-        CheckpointLoader.load_checkpoint("torchvision://resnet18")
-
-
-def tool(name, *arguments, expect=0):
-    command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert result.returncode == expect, result.stderr[-2000:]
-    return result.stdout + result.stderr
-
-
-def test_the_tools_convert_and_publish(build, tmp_path):
-    source = build()
-    content = contents(source, "model", "segnext")
-    content["meta"] |= {
-        "mean": [1.0, 2.0, 3.0],
-        "std": [4.0, 5.0, 6.0],
-        "bgr_to_rgb": True,
-        "cfg": "x = 1",
-        "dataset_meta": {"classes": ("a", "b", "c"), "palette": [(0, 0, 0)] * 3},
+def test_model_with_weights_asked_for_takes_them_when_it_is_initialised(
+    tiny_model, backbone_weights, save
+):
+    path = save(backbone_weights)
+    tiny_model["backbone"]["init_cfg"] = {
+        "type": "PretrainedBackbone",
+        "checkpoint": str(path),
+        "url": URL,
     }
-    torch.save(content, tmp_path / "in.pth")
-    out = tool("convert_checkpoint.py", tmp_path / "in.pth", tmp_path / "m.pth", "--to", "mmseg")
-    assert "segnext to mmseg, NMF rank 4" in out
-    published = Path(
-        tool("publish_model.py", tmp_path / "in.pth", tmp_path / "p.safetensors").strip()
-    )
-    digest = hashlib.sha256(published.read_bytes()).hexdigest()[:8]
-    assert published.name == f"p-{digest}.safetensors"
-    result = read_checkpoint(published)
-    assert result["meta"]["mean"] == [1.0, 2.0, 3.0]
-    assert result["meta"]["dataset_meta"]["classes"] == ["a", "b", "c"]
-    state = state_dict_of(result)
-    assert all(torch.equal(state[k], v) for k, v in source.state_dict().items())
+    model = built(tiny_model)
+    model.init_weights()
+    assert_loaded(model.backbone, backbone_weights)
 
 
-def test_publishing_says_what_a_foreign_checkpoint_lacks(build, tmp_path):
-    torch.save(contents(build(), "model", "official"), tmp_path / "in.pth")
-    out = tool("publish_model.py", tmp_path / "in.pth", tmp_path / "p.pth", expect=1)
-    assert "does not tell mean, std" in out
-    assert "--config" in out
+def test_model_without_weights_asked_for_draws_convolutions_by_their_fan_out(tiny_model):
+    model = built(tiny_model)
+    model.init_weights()
+    weight = model.backbone.block4[0].mlp.fc1.weight
+    assert weight.std().item() == pytest.approx((2 / weight.shape[0]) ** 0.5, rel=0.1)
+    assert model.backbone.block1[0].layer_scale_1.tolist() == pytest.approx([0.01] * 8)
+    assert model.decode_head.conv_seg.weight.std().item() == pytest.approx(0.01, rel=0.3)

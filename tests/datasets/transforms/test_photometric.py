@@ -40,7 +40,9 @@ def test_contrast_is_multiplied_and_cut(contrast_first):
     assert out.tolist() == [[[0, 150, 255]]]
 
 
-@pytest.mark.parametrize("drawn", [{"hue": 17}, {"saturation": 1.5}, {"hue": -18, "saturation": 0.5}])
+@pytest.mark.parametrize(
+    "drawn", [{"hue": 17}, {"saturation": 1.5}, {"hue": -18, "saturation": 0.5}]
+)
 def test_hue_and_saturation_leave_grey_grey(drawn):
     grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
     np.testing.assert_array_equal(distort(grey, **drawn), grey)
@@ -50,6 +52,13 @@ def test_hue_turns_by_two_degrees_a_unit():
     blue = np.array([[[200, 0, 0]]], np.uint8)
     assert distort(blue, hue=-60).tolist() == [[[0, 200, 0]]]
     assert distort(blue, hue=60).tolist() == [[[0, 0, 200]]]
+
+
+def test_hue_goes_round():
+    red = np.array([[[0, 0, 200]]], np.uint8)
+    assert distort(red, hue=-60).tolist() == [[[200, 0, 0]]]
+    magenta = np.array([[[200, 0, 200]]], np.uint8)
+    assert distort(magenta, hue=90).tolist() == [[[0, 200, 0]]]
 
 
 def test_saturation_of_zero_leaves_the_brightest_channel():

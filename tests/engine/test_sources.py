@@ -1,0 +1,251 @@
+"""The five kinds of checkpoint, what is wrong with a file, and what is never run."""
+
+import copy
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights
+from mmseg.engine.dialects import DIALECTS, rank_of, state_dict_as, state_dict_of
+from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
+from mmseg.errors import UserError
+from mmseg.registry import MODELS
+
+ROOT = Path(__file__).parents[2]
+PARTS = [("backbone", "mmseg"), ("backbone", "official"), *(("model", d) for d in DIALECTS)]
+
+
+@pytest.fixture
+def build(tiny_model):
+    def build(**head):
+        config = copy.deepcopy(tiny_model)
+        config["decode_head"].update(head)
+        return MODELS.build(config).eval()
+
+    return build
+
+
+def contents(model, part, dialect):
+    """What a file of this kind holds, with the metadata that its home writes."""
+    state = state_dict_as({"state_dict": model.state_dict()}, dialect)
+    if part == "backbone":
+        prefix = "backbone."
+        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        state |= {"head.weight": torch.zeros(10, 32), "head.bias": torch.zeros(10)}
+        return state if dialect == "official" else {"state_dict": state, "meta": {}}
+    meta = {
+        "official": {"CLASSES": ("a", "b", "c"), "mmseg_version": "0.24.1", "config": "x = 1"},
+        "mmseg": {"dataset_meta": {"classes": ("a", "b", "c")}, "iter": 5, "cfg": "x = 1"},
+        "segnext": {"segnext_version": "0.1.0", "nmf_rank": 4},
+    }[dialect]
+    return {"state_dict": OrderedDict(state), "meta": meta, "optimizer": {"state": {}}}
+
+
+@pytest.mark.parametrize("part, dialect", PARTS)
+def test_each_kind_of_checkpoint_gives_the_same_outputs(build, tmp_path, part, dialect):
+    source, target = build(), build()
+    torch.save(contents(source, part, dialect), tmp_path / "x.pth")
+    if part == "model":
+        load_model_weights(target, tmp_path / "x.pth")
+    else:
+        PretrainedBackbone(str(tmp_path / "x.pth"))(target.backbone)
+        target.decode_head.load_state_dict(source.decode_head.state_dict())
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(source(image), target(image))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("there", DIALECTS)
+def test_converting_there_and_back_changes_no_bit(build, tmp_path, there, suffix):
+    state = build().state_dict()
+    path, back = tmp_path / f"x{suffix}", tmp_path / f"back{suffix}"
+    write_checkpoint(path, state_dict_as({"state_dict": state}, there), {"nmf_rank": 4})
+    write_checkpoint(back, state_dict_as(read_checkpoint(path), "official"), {})
+    result = read_checkpoint(back)["state_dict"]
+    assert result.keys() == state.keys()
+    assert all(torch.equal(result[key], state[key]) for key in state)
+    assert rank_of(read_checkpoint(path)) == 4
+    renamed = any(key.endswith("mlp.dwconv.weight") for key in read_checkpoint(path)["state_dict"])
+    assert renamed == (there == "mmseg")
+
+
+def load_error(build, tmp_path, content, **head):
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(UserError) as error:
+        load_model_weights(build(**head), tmp_path / "x.pth")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_missing_tensor_is_named(build, tmp_path):
+    content = contents(build(), "model", "official")
+    del content["state_dict"]["backbone.block2.0.mlp.fc1.weight"]
+    assert "backbone.block2.0.mlp.fc1.weight" in load_error(build, tmp_path, content)
+
+
+def test_another_class_count_names_the_flag_that_settles_it(build, tmp_path):
+    content = contents(build(), "model", "official")
+    message = load_error(build, tmp_path, content, num_classes=7)
+    assert "trained on 3 classes, the config has 7" in message
+    assert "--new-classes" in message
+
+
+def test_new_classes_starts_only_the_classifier_fresh(build, tmp_path):
+    source, target = build(), build(num_classes=7)
+    torch.save(contents(source, "model", "mmseg"), tmp_path / "x.pth")
+    fresh = target.decode_head.conv_seg.weight.clone()
+    load_model_weights(target, tmp_path / "x.pth", new_classes=True)
+    assert torch.equal(target.decode_head.conv_seg.weight, fresh)
+    expected, result = source.state_dict(), target.state_dict()
+    assert all(torch.equal(result[k], expected[k]) for k in expected if "conv_seg" not in k)
+
+
+def test_a_backbone_is_not_taken_for_a_model(build, tmp_path):
+    content = {f"backbone.{k}": v for k, v in build().backbone.state_dict().items()}
+    assert "no decode head" in load_error(build, tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "dialect, width, rank",
+    [
+        *(("official", 256, 16), ("official", 512, 64), ("official", 1024, 64)),
+        *(("mmseg", 256, 16), ("mmseg", 512, 16), ("mmseg", 1024, 16)),
+        ("official", 48, None),
+    ],
+)
+def test_rank_is_known_by_source_and_size(dialect, width, rank):
+    state = {
+        "backbone.block1.0.mlp.dwconv.dwconv.weight": torch.zeros(1),
+        "decode_head.squeeze.conv.weight": torch.zeros(width, 1, 1, 1),
+    }
+    assert rank_of({"state_dict": state_dict_as({"state_dict": state}, dialect)}) == rank
+
+
+def test_rank_in_the_config_of_the_training_goes_before_the_rule():
+    state = {"decode_head.squeeze.conv.weight": torch.zeros(512, 1, 1, 1)}
+    meta = {"config": "model = dict(decode_head=dict(ham_kwargs=dict(MD_R=32)))"}
+    assert rank_of({"state_dict": state, "meta": meta}) == 32
+
+
+def test_another_rank_stops_and_names_the_flag(build, tmp_path):
+    content = contents(build(), "model", "segnext")
+    message = load_error(build, tmp_path, content, ham_kwargs={"MD_R": 8})
+    assert "NMF rank 4" in message
+    assert "--nmf-rank 4" in message
+    load_model_weights(build(ham_kwargs={"MD_R": 8}), tmp_path / "x.pth", nmf_rank=8)
+
+
+def test_metadata_of_real_checkpoints_is_read(tmp_path):
+    buffer = HistoryBuffer()
+    buffer.update(0.5)
+    meta = {
+        "best": np.float64(41.1),
+        "array": np.arange(3, dtype=np.uint16),
+        "flag": np.bool_(True),
+        "classes": ("a", "b"),
+        "buffers": OrderedDict(loss=buffer),
+    }
+    torch.save({"state_dict": {}, "meta": meta}, tmp_path / "x.pth")
+    result = read_checkpoint(tmp_path / "x.pth")["meta"]
+    assert result["best"] == 41.1
+    assert result["array"].tolist() == [0, 1, 2]
+    assert result["buffers"]["loss"].current() == 0.5
+
+
+def test_scalars_pickled_by_numpy_1_are_read(tmp_path):
+    torch.save({"state_dict": {}, "meta": {"best": np.float32(0.25)}}, tmp_path / "new.pth")
+    with zipfile.ZipFile(tmp_path / "new.pth") as new:
+        members = {name: new.read(name) for name in new.namelist()}
+    with zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
+        for name, content in members.items():
+            old.writestr(name, content.replace(b"numpy._core", b"numpy.core"))
+    assert read_checkpoint(tmp_path / "old.pth")["meta"]["best"] == 0.25
+
+
+class Evil:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("part, dialect", PARTS)
+def test_a_pickle_that_runs_code_is_refused_and_does_not_run(
+    build, tmp_path, part, dialect, legacy
+):
+    content = {**contents(build(), part, dialect), "extra": Evil(tmp_path / "ran")}
+    path = tmp_path / "x.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    for load in (read_checkpoint, CheckpointLoader.load_checkpoint):
+        with pytest.raises(UserError, match="nothing in it was run"):
+            load(str(path))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_getattr_reaches_nothing_but_the_statistics_of_a_buffer(tmp_path):
+    class Reach:
+        def __reduce__(self):
+            return getattr, (HistoryBuffer, "__init__")
+
+    torch.save({"extra": Reach()}, tmp_path / "x.pth")
+    with pytest.raises(UserError, match="nothing in it was run"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
+def test_other_schemes_of_mmengine_are_refused():
+    with pytest.raises(UserError, match="download"):
+        CheckpointLoader.load_checkpoint("torchvision://resnet18")
+
+
+def tool(name, *arguments, expect=0):
+    command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == expect, result.stderr[-2000:]
+    return result.stdout + result.stderr
+
+
+def test_the_tools_convert_and_publish(build, tmp_path):
+    source = build()
+    content = contents(source, "model", "segnext")
+    content["meta"] |= {
+        "mean": [1.0, 2.0, 3.0],
+        "std": [4.0, 5.0, 6.0],
+        "bgr_to_rgb": True,
+        "cfg": "x = 1",
+        "dataset_meta": {"classes": ("a", "b", "c"), "palette": [(0, 0, 0)] * 3},
+    }
+    torch.save(content, tmp_path / "in.pth")
+    out = tool("convert_checkpoint.py", tmp_path / "in.pth", tmp_path / "m.pth", "--to", "mmseg")
+    assert "segnext to mmseg, NMF rank 4" in out
+    published = Path(
+        tool("publish_model.py", tmp_path / "in.pth", tmp_path / "p.safetensors").strip()
+    )
+    digest = hashlib.sha256(published.read_bytes()).hexdigest()[:8]
+    assert published.name == f"p-{digest}.safetensors"
+    result = read_checkpoint(published)
+    assert result["meta"]["mean"] == [1.0, 2.0, 3.0]
+    assert result["meta"]["dataset_meta"]["classes"] == ["a", "b", "c"]
+    state = state_dict_of(result)
+    assert all(torch.equal(state[k], v) for k, v in source.state_dict().items())
+
+
+def test_publishing_says_what_a_foreign_checkpoint_lacks(build, tmp_path):
+    torch.save(contents(build(), "model", "official"), tmp_path / "in.pth")
+    out = tool("publish_model.py", tmp_path / "in.pth", tmp_path / "p.pth", expect=1)
+    assert "does not tell mean, std" in out
+    assert "--config" in out
