@@ -59,6 +59,12 @@ class BaseSegDataset(BaseDataset):
         for key in ("classes", "palette"):
             if key not in info:
                 raise UserError(f"{cls.__name__}: the config's metainfo=dict(...) lacks {key!r}")
+        own = cls.METAINFO.get("classes")
+        if own is not None and list(info["classes"]) != list(own):
+            raise UserError(
+                f"{cls.__name__}: the config names other classes than its {len(own)}, whose ids the "
+                "masks hold; for a data set of your own use type='BaseSegDataset'"
+            )
         if len(info["classes"]) != len(info["palette"]):
             raise UserError(
                 f"{cls.__name__}: metainfo has {len(info['classes'])} classes and "

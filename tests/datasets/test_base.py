@@ -205,3 +205,9 @@ def test_pipeline_uses_our_transforms_outside_of_a_runner(folder_config, image_f
     dataset = build_dataset({**folder_config, "pipeline": steps})
     with pytest.raises(UserError, match="ids 3 outside"):
         dataset[0]
+
+
+def test_other_classes_for_a_known_data_set_are_refused():
+    names = {"classes": ("person", "car"), "palette": [(0, 0, 0), (1, 1, 1)]}
+    with pytest.raises(UserError, match="names other classes"):
+        build_dataset({"type": "PascalVOCDataset", "data_prefix": {}, "metainfo": names})

@@ -15,6 +15,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
+from mmseg.config import load_config
 from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights
 from mmseg.engine.dialects import DIALECTS, rank_of, state_dict_as, state_dict_of
 from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
@@ -249,3 +250,21 @@ def test_publishing_says_what_a_foreign_checkpoint_lacks(build, tmp_path):
     out = tool("publish_model.py", tmp_path / "in.pth", tmp_path / "p.pth", expect=1)
     assert "does not tell mean, std" in out
     assert "--config" in out
+
+
+@pytest.mark.parametrize("size", ["tiny", "small", "base", "large"])
+def test_every_size_predicts_the_same_after_a_round_trip_in_every_dialect(size, tmp_path):
+    config = load_config(ROOT / f"local_configs/segnext/{size}/segnext.{size}.512x512.ade.160k.py")
+    config.model.backbone.init_cfg = None
+    source, target = (MODELS.build(config.model).eval() for _ in range(2))
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = source(image)
+        for dialect in DIALECTS:
+            state = state_dict_as({"state_dict": source.state_dict()}, dialect)
+            meta = {"nmf_rank": source.decode_head.hamburger.ham.rank}
+            write_checkpoint(tmp_path / f"{dialect}.pth", state, meta)
+            for parameter in target.parameters():
+                parameter.zero_()
+            load_model_weights(target, tmp_path / f"{dialect}.pth")
+            assert torch.equal(target(image), expected)
