@@ -49,6 +49,8 @@ FIXED: dict[str, dict[str, tuple]] = {
     },
     "LoadAnnotations": {"imdecode_backend": ("pillow",), "file_client_args": (None, DISK)},
     "RandomCrop": {"ignore_index": (255,)},
+    "RandomResize": {"resize_type": ("Resize",)},
+    "RandomChoiceResize": {"resize_type": ("Resize",)},
     "ResizeToMultiple": {"interpolation": (None, "bilinear")},
     "GN": {"requires_grad": (True,)},
     "BN": {"requires_grad": (True,)},
@@ -77,8 +79,8 @@ def adapt_components(config: Config) -> None:
 
     Raises `UserError` naming the key, its value and the value that there is.
     """
-    if any(_has_sync_bn(config.get(key)) for key in ("model", "norm_cfg")):
-        config.sync_bn = "torch"
+    if "model" in config:
+        _settle_sync_bn(config)
     for key in ADAPTED:
         if key in config:
             config[key] = adapt_component(config[key], key)
@@ -87,6 +89,16 @@ def adapt_components(config: Config) -> None:
 def adapt_component(value: Any, where: str) -> Any:
     """Return one part of a config with ours for MMSegmentation's components; `where` is its key."""
     return _adapted(_plain(value), where)
+
+
+def _settle_sync_bn(config: Config) -> None:
+    """Say once for the run what MMSegmentation says in each `norm_cfg`, by default SyncBN."""
+    backbone = config.model.get("backbone", {})
+    unsaid = backbone.get("type") == "MSCAN" and "norm_cfg" not in backbone
+    if _has_sync_bn(config.model) or (unsaid and "sync_bn" not in config):
+        config.sync_bn = "torch"
+    elif "sync_bn" not in config:
+        config.sync_bn = None
 
 
 def _has_sync_bn(value: Any) -> bool:

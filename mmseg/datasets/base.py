@@ -62,8 +62,8 @@ class BaseSegDataset(BaseDataset):
         own = cls.METAINFO.get("classes")
         if own is not None and list(info["classes"]) != list(own):
             raise UserError(
-                f"{cls.__name__}: the config names other classes than its {len(own)}, whose ids the "
-                "masks hold; for a data set of your own use type='BaseSegDataset'"
+                f"{cls.__name__}: the config names other classes than its {len(own)}, whose ids "
+                "the masks hold; for a data set of your own use type='BaseSegDataset'"
             )
         if len(info["classes"]) != len(info["palette"]):
             raise UserError(

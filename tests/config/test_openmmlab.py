@@ -172,3 +172,16 @@ def test_another_value_is_refused_by_its_key(path, lines, parts):
         load_config(path)
     for part in (str(path), *parts):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("", None),
+        ("model['backbone']['norm_cfg'] = dict(type='SyncBN', requires_grad=True)", "torch"),
+        ("model['backbone'].pop('norm_cfg')", "torch"),
+    ],
+)
+def test_batch_norm_is_synchronised_where_it_is_at_home(path, line, expected):
+    path.write_text(f"{path.read_text()}\n{line}\n")
+    assert load_config(path).sync_bn == expected

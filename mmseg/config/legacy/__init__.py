@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from mmseg.config.legacy_data import Preprocessing, translate_dataset
+from mmseg.config.legacy.data import Preprocessing, translate_dataset
+from mmseg.config.legacy.schedule import translate_loops, translate_optimizer, translate_rates
 from mmseg.config.suggest import did_you_mean, refuse_rest
 from mmseg.errors import UserError
 
@@ -50,7 +51,9 @@ def translate_legacy(config: Mapping) -> dict[str, Any]:
     if old.get("resume_from"):
         new |= {"load_from": old["resume_from"], "resume": True}
     _translate_data(old, new)
-    _translate_schedule(old, new)
+    translate_loops(old, new)
+    translate_optimizer(old, new)
+    translate_rates(old, new)
     _translate_hooks(old, new)
     _translate_environment(old, new)
     return new
@@ -81,95 +84,6 @@ def _translate_data(old: dict, new: dict) -> None:
     model = old["model"]
     model |= {key: old[key] for key in ("train_cfg", "test_cfg") if key in old}
     new["model"] = {**model, "data_preprocessor": preprocessing.config()}
-
-
-def _translate_schedule(old: dict, new: dict) -> None:
-    runner = old.get("runner")
-    if runner is None or runner.get("type") != "IterBasedRunner":
-        raise UserError(f"runner={runner!r}: use dict(type='IterBasedRunner', max_iters=...)")
-    max_iters = runner["max_iters"]
-    evaluation = old.get("evaluation", {})
-    interval = evaluation.pop("interval", 1)
-    new["train_cfg"] = {
-        "type": "IterBasedTrainLoop",
-        "max_iters": max_iters,
-        "val_interval": interval,
-    }
-    new |= {"val_cfg": {"type": "ValLoop"}, "test_cfg": {"type": "TestLoop"}}
-    metric = evaluation.pop("metric", "mIoU")
-    metrics = [metric] if isinstance(metric, str) else list(metric)
-    new["val_evaluator"] = {"type": "IoUMetric", "iou_metrics": metrics}
-    new["test_evaluator"] = dict(new["val_evaluator"])
-    if "val_dataloader" not in new:
-        new |= {"val_cfg": None, "val_evaluator": None}
-    if "test_dataloader" not in new:
-        new |= {"test_cfg": None, "test_evaluator": None}
-
-    optimizer = old.get("optimizer", {})
-    wrapper = {"type": "OptimWrapper", "optimizer": optimizer}
-    for key in ("paramwise_cfg", "constructor"):
-        if optimizer.get(key) is not None:
-            wrapper[key] = optimizer.pop(key)
-    steps = old.get("optimizer_config", {})
-    if steps.get("grad_clip"):
-        wrapper["clip_grad"] = steps["grad_clip"]
-    kind = steps.pop("type", None)
-    if kind == "GradientCumulativeOptimizerHook":
-        wrapper["accumulative_counts"] = steps.pop("cumulative_iters")
-    elif kind not in (None, "OptimizerHook", "Fp16OptimizerHook"):
-        raise UserError(f"optimizer_config.type={kind!r}: put what it does into optim_wrapper")
-    half = old.get("fp16") or (steps if kind == "Fp16OptimizerHook" else None)
-    if half is not None:
-        wrapper |= {"type": "AmpOptimWrapper", "loss_scale": half.pop("loss_scale", 512.0)}
-    steps.pop("grad_clip", None)
-    refuse_rest(steps, "optimizer_config")
-    new["optim_wrapper"] = wrapper
-    new["param_scheduler"] = _schedulers(old.get("lr_config", {"policy": "fixed"}), max_iters)
-
-
-def _schedulers(old: dict, max_iters: int) -> list[dict]:
-    """Return mmengine's schedulers, which it multiplies.
-
-    Their `end` is one more than the iteration at which the last value is reached.
-    """
-    policy = old.pop("policy")
-    if old.pop("by_epoch", False):
-        raise UserError("lr_config.by_epoch=True: set by_epoch=False and count in iterations")
-    whole = {"by_epoch": False, "begin": 0, "end": max_iters + 1}
-    schedulers = []
-    if warmup := old.pop("warmup", None):
-        if warmup not in ("linear", "constant"):
-            raise UserError(f"lr_config.warmup={warmup!r}: use 'linear' or 'constant'")
-        if old.get("min_lr"):
-            raise UserError("lr_config.min_lr with a warm-up: set min_lr=0 or no warmup")
-        ratio, iters = old.pop("warmup_ratio", 0.1), old.pop("warmup_iters")
-        ramp = {"by_epoch": False, "begin": 0, "end": iters + 1}
-        name, key = ("LinearLR", "start_factor") if warmup == "linear" else ("ConstantLR", "factor")
-        schedulers.append({"type": name, key: ratio, **ramp})
-    if policy == "poly":
-        values = {"power": old.pop("power", 1.0), "eta_min": old.pop("min_lr", 0.0)}
-        schedulers.append({"type": "PolyLR", **values, **whole})
-    elif policy == "step":
-        step = old.pop("step")
-        milestones = list(step) if isinstance(step, list | tuple) else _every(step, max_iters)
-        gamma = old.pop("gamma", 0.1)
-        schedulers.append(
-            {"type": "MultiStepLR", "milestones": milestones, "gamma": gamma, **whole}
-        )
-    elif policy == "CosineAnnealing":
-        values = {"T_max": max_iters, "eta_min": old.pop("min_lr", 0.0)}
-        schedulers.append({"type": "CosineAnnealingLR", **values, **whole})
-    elif policy != "fixed":
-        raise UserError(
-            f"lr_config.policy={policy!r}: there are poly, step, CosineAnnealing and fixed; write "
-            "another as param_scheduler in mmengine's dialect"
-        )
-    refuse_rest(old, "lr_config")
-    return schedulers
-
-
-def _every(step: int, end: int) -> list[int]:
-    return list(range(step, end + 1, step))
 
 
 def _translate_hooks(old: dict, new: dict) -> None:

@@ -1,4 +1,4 @@
-"""Data sets and pipelines of MMSegmentation 0.x, turned into mmengine's; see `legacy`."""
+"""Data sets and pipelines of MMSegmentation 0.x, turned into mmengine's."""
 
 from collections.abc import Sequence
 from typing import Any
