@@ -1,4 +1,8 @@
-"""python tools/train.py local_configs/segnext/large/segnext.large.512x512.landcover.40k_weight.py"""
+r"""python tools/train.py \
+    local_configs/segnext/large/segnext.large.512x512.landcover.40k_weight.py
+
+No score of SegNeXt on LandCover.ai has been published.
+"""
 
 _base_ = [
     "../../_base_/models/mscan_large.py",
