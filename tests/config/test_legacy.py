@@ -235,6 +235,7 @@ def test_overrides_name_keys_as_written_or_as_translated(path):
     [
         ({"lr_config__policy": "Exp"}, ("lr_config.policy='Exp'", "poly")),
         ({"runner__type": "EpochBasedRunner"}, ("runner=", "IterBasedRunner")),
+        ({"evaluation__by_epoch": True}, ("evaluation.by_epoch=True", "iterations")),
         ({"evaluation__start": 5}, ("evaluation.start=5", "no counterpart")),
         ({"optimizer_config__detect_anomaly": True}, ("optimizer_config.detect_anomaly=True",)),
         ({"workflow": [("train", 1), ("val", 1)]}, ("workflow", "evaluation.interval")),

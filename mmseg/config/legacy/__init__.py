@@ -103,7 +103,8 @@ def _translate_hooks(old: dict, new: dict) -> None:
     for key in ("save_best", "rule"):
         if key in evaluation:
             checkpoint[key] = evaluation.pop(key)
-    evaluation.pop("by_epoch", None)
+    if evaluation.pop("by_epoch", False):
+        raise UserError("evaluation.by_epoch=True: set by_epoch=False and count in iterations")
     refuse_rest(evaluation, "evaluation")
     new["default_hooks"] = {
         "timer": {"type": "IterTimerHook"},
