@@ -197,9 +197,7 @@ def test_palette_of_another_length_is_refused(folder_config):
         build_dataset(folder_config)
 
 
-def test_pipeline_uses_our_transforms_outside_of_a_runner(
-    folder_config, image_folder, monkeypatch
-):
+def test_pipeline_uses_our_transforms_outside_of_a_runner(folder_config, image_folder, monkeypatch):
     monkeypatch.setattr(DefaultScope, "_instance_dict", OrderedDict())
     # mmcv has a LoadAnnotations too, which takes 3 as it is.
     Image.fromarray(np.full((48, 64), 3, np.uint8)).save(image_folder / "ann_dir/a.png")

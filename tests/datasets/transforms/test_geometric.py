@@ -43,7 +43,9 @@ def test_crop_is_a_window_of_image_and_labels_alike():
     assert {c[1] for c in corners} == set(range(7))
 
 
-@pytest.mark.parametrize(("size", "expected"), [((3, 3), (3, 3)), ((3, 9), (3, 4)), ((8, 2), (5, 2))])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((3, 3), (3, 3)), ((3, 9), (3, 4)), ((8, 2), (5, 2))]
+)
 def test_image_smaller_than_the_window_is_kept_whole_in_that_direction(size, expected):
     out = RandomCrop((5, 4))(located(*size))
     assert out["img"].shape[:2] == out["gt_seg_map"].shape == out["img_shape"] == expected
@@ -136,9 +138,7 @@ def test_resizing_makes_no_new_ids(config):
 
 
 def test_random_resize_keeps_the_ratio_within_its_range():
-    transform = built(
-        type="RandomResize", scale=(64, 48), ratio_range=(0.5, 2.0), keep_ratio=True
-    )
+    transform = built(type="RandomResize", scale=(64, 48), ratio_range=(0.5, 2.0), keep_ratio=True)
     widths = [transform(located(48, 64))["img"].shape[:2] for _ in range(100)]
     assert all(abs(w * 48 - h * 64) <= 64 for h, w in widths)
     widths = [w for _, w in widths]

@@ -40,7 +40,9 @@ def test_contrast_is_multiplied_and_cut(contrast_first):
     assert out.tolist() == [[[0, 150, 255]]]
 
 
-@pytest.mark.parametrize("drawn", [{"hue": 17}, {"saturation": 1.5}, {"hue": -18, "saturation": 0.5}])
+@pytest.mark.parametrize(
+    "drawn", [{"hue": 17}, {"saturation": 1.5}, {"hue": -18, "saturation": 0.5}]
+)
 def test_hue_and_saturation_leave_grey_grey(drawn):
     grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
     np.testing.assert_array_equal(distort(grey, **drawn), grey)

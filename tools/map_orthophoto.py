@@ -1,0 +1,149 @@
+"""Map orthophotos of any size: python tools/map_orthophoto.py CONFIG CHECKPOINT SCENE... --out DIR
+
+Every scene gives <out>/<name>.landcover.tif, a georeferenced map of the classes; see
+docs/mapping.md. Interrupted, it goes on when started again. Processes started with torchrun share
+the work.
+"""
+
+import argparse
+import datetime
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from common import config_parser, read_config
+from mmengine.dist import get_rank, is_distributed
+from mmengine.logging import MMLogger
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from mmseg.apis import default_device, init_model
+from mmseg.errors import UserError, one_line_errors
+from mmseg.evaluation.confusion import scores
+from mmseg.evaluation.report import render_table, score_table
+from mmseg.raster import MapOptions, map_scene
+
+SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
+OUTPUTS = (".landcover.tif", ".probabilities.tif")
+
+
+def find_scenes(inputs: Sequence[str]) -> list[str]:
+    """Return the scenes in folders, and every other input, which GDAL may open or not."""
+    scenes: list[str] = []
+    for name in inputs:
+        if not Path(name).is_dir():
+            scenes.append(name)
+            continue
+        files = sorted(path for path in Path(name).iterdir() if path.suffix.lower() in SUFFIXES)
+        found = [str(path) for path in files if not path.name.endswith(OUTPUTS)]
+        if not found:
+            raise UserError(f"{name}: no raster in this folder ({' '.join(SUFFIXES)})")
+        scenes += found
+    names: dict[str, str] = {}
+    for scene in scenes:
+        other = names.setdefault(Path(scene).stem, scene)
+        if other != scene:
+            raise UserError(f"{other} and {scene} have the same name: map them into two folders")
+    return scenes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = config_parser(__doc__)
+    parser.add_argument("checkpoint")
+    parser.add_argument(
+        "scenes", nargs="+", metavar="SCENE", help="rasters, folders of them, or /vsi paths"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--overlap", type=float, default=0.25, help="of windows, 0 to 0.5")
+    parser.add_argument("--batch-size", type=int, default=4, help="windows predicted at a time")
+    parser.add_argument("--bands", type=int, nargs=3, metavar=("R", "G", "B"))
+    parser.add_argument(
+        "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="16-bit values for 0 and 255"
+    )
+    parser.add_argument("--nodata", type=float, help="value of pixels without image")
+    parser.add_argument("--gsd", type=float, help="metres per pixel that the model was trained at")
+    parser.add_argument("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
+    parser.add_argument("--polygons", action="store_true", help="also write a GeoPackage")
+    parser.add_argument("--min-area", type=float, default=0.0, help="of polygons, in m2")
+    parser.add_argument("--probabilities", action="store_true", help="also of each class")
+    parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
+    parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    return parser.parse_args()
+
+
+def join_group() -> str:
+    """Join the processes that torchrun started, if any; return this one's device."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return default_device()
+    # They only wait for each other, and the first may be long at the products.
+    torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(days=7))
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+
+
+def truth_of(scene: str, truth: str | None) -> str | None:
+    if truth is None or not Path(truth).is_dir():
+        return truth
+    return str(Path(truth) / Path(scene).name)
+
+
+@one_line_errors
+def main() -> None:
+    args = parse_args()
+    device = join_group()
+    scenes = find_scenes(args.scenes)
+    model = init_model(read_config(args), args.checkpoint, args.device or device)
+    names = MapOptions.__dataclass_fields__
+    options = MapOptions(**{name: getattr(args, name) for name in names})
+    logger = MMLogger.get_current_instance()
+    if get_rank() != 0:
+        logger.setLevel("WARNING")
+    classes = model.dataset_meta["classes"]
+    for scene in scenes:
+        with progress_bar() as bar:
+            task = bar.add_task(Path(scene).stem, total=None)
+
+            def show(done: int, total: int, bar=bar, task=task) -> None:
+                bar.update(task, completed=done, total=total)
+
+            result = map_scene(model, scene, args.out, options, truth_of(scene, args.truth), show)
+        if result is not None and result.confusion is not None:
+            rows = [[name, *row] for name, row in zip(classes, result.confusion, strict=True)]
+            logger.info(render_table(["truth \\ map", *classes], rows, title=scene))
+            logger.info("\n" + score_table(scores(result.confusion), classes, ["mIoU"]))
+    if is_distributed():
+        torch.distributed.destroy_process_group()
+
+
+class WindowsColumn(ProgressColumn):
+    """Windows done, of how many, and how many a second."""
+
+    def render(self, task: Task) -> Text:
+        if task.total is None:
+            return Text("")
+        return Text(f"{task.completed:.0f}/{task.total:.0f} windows, {task.speed or 0:.1f}/s")
+
+
+def progress_bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        WindowsColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=get_rank() != 0,
+    )
+
+
+if __name__ == "__main__":
+    main()
