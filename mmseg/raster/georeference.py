@@ -50,7 +50,8 @@ def _is_on_ellipsoid(crs: CRS) -> bool:
 def _to_degrees(
     transform: Affine, crs: CRS, columns: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    x, y = transform * (columns, rows)
+    x = transform.a * columns + transform.b * rows + transform.c
+    y = transform.d * columns + transform.e * rows + transform.f
     longitudes, latitudes = transform_points(crs, DEGREES, x, y)
     return np.array(longitudes), np.array(latitudes)
 

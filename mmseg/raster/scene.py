@@ -13,6 +13,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
+from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError
 from mmseg.raster.vector import AreaOfInterest
@@ -85,7 +86,7 @@ class Scene:
         if self.nodata is not None:
             valid &= (image != self.nodata).any(axis=0)
         if self.aoi is not None:
-            place = self.transform @ Affine.translation(0, top)
+            place = window_transform(window, self.transform)
             valid &= self.aoi.mask(place, *valid.shape)
         return self._to_8_bits(image), valid
 
