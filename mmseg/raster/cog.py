@@ -9,7 +9,6 @@ import rasterio
 import rasterio.shutil
 from rasterio import Affine
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
 
 from mmseg.errors import UserError
 
@@ -72,9 +71,13 @@ def write_cog(source: Path, target: Path, overviews: str) -> None:
     options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": 512, "BIGTIFF": "IF_SAFER"}
     try:
         rasterio.shutil.copy(source, target, driver="COG", OVERVIEW_RESAMPLING=overviews, **options)
-    except (RasterioError, OSError) as error:
+        # GDAL keeps silent about what it could not write when it closed the file.
+        with rasterio.open(target) as raster:
+            for _, window in raster.block_windows(1):
+                raster.read(window=window)
+    except Exception as error:  # GDAL's own errors have no public base class
         raise UserError(
-            f"{target}: cannot be written ({_one_line(error)}); see that the disk has room and "
+            f"{target.name} cannot be written ({_one_line(error)}); see that the disk has room and "
             "start again: finished strips are kept"
         ) from error
 

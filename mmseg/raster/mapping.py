@@ -172,7 +172,9 @@ def _introduction(scene: Scene, grid: Grid) -> str:
         f"{rows.count} x {columns.count} windows of {columns.size} x {rows.size} pixels"
     ]
     if scene.crs is None:
-        lines.append("it has no CRS: the map is without a georeference, areas are in pixels")
+        lines.append(
+            "it has no CRS: the map is without a georeference and polygons, areas are in pixels"
+        )
     if scene.scale is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.scale)
         lines.append(f"16-bit samples scaled to 0 to 255, by band: {ranges}")

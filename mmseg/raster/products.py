@@ -10,6 +10,7 @@ from rasterio.errors import RasterioError
 from mmseg.raster.cog import FULL, Strip, Style, write_cog, write_vrt
 from mmseg.raster.georeference import row_areas
 from mmseg.raster.options import MapOptions
+from mmseg.raster.polygons import write_polygons
 from mmseg.raster.scene import Scene
 from mmseg.raster.strips import Workshop
 from mmseg.raster.style import preview, qgis_style
@@ -36,7 +37,7 @@ class Products:
     def layers(self) -> dict[str, int]:
         """Name and number of bands of what the strips hold."""
         layers = {"landcover": 1}
-        if self.options.polygons:
+        if self._has_polygons:
             layers["confidence"] = 1
         if self.options.probabilities:
             layers["probabilities"] = len(self.classes)
@@ -55,16 +56,22 @@ class Products:
     def write(self, workshop: Workshop, rows: WindowAxis, job: str) -> None:
         """Make everything of the finished strips and remove them."""
         self._write_cogs(workshop, rows, job)
-        made = workshop.folder / self.map_path.name
-        table = survey(str(made), len(self.classes), self._row_areas()).to_csv(self.classes)
-        (workshop.folder / self._path("areas.csv").name).write_text(table, encoding="utf-8")
+        folder, areas = workshop.folder, self._row_areas()
+        map_path = folder / self.map_path.name
+        table = survey(str(map_path), len(self.classes), areas).to_csv(self.classes)
+        (folder / self._path("areas.csv").name).write_text(table, encoding="utf-8")
         style = qgis_style(self.classes, self.palette)
-        (workshop.folder / self._path("landcover.qml").name).write_text(style, encoding="utf-8")
-        picture = preview(self.scene, str(made), self.classes, self.palette)
-        write_image(workshop.folder / self._path("preview.png").name, picture)
+        (folder / self._path("landcover.qml").name).write_text(style, encoding="utf-8")
+        picture = preview(self.scene, str(map_path), self.classes, self.palette)
+        write_image(folder / self._path("preview.png").name, picture)
         kinds = ["areas.csv", "landcover.qml", "preview.png"]
         if self.options.probabilities:
             kinds.append("probabilities.tif")
+        if self._has_polygons and areas is not None:
+            kinds.append("landcover.gpkg")
+            target = folder / self._path(kinds[-1]).name
+            confidence, min_area = folder / "confidence.vrt", self.options.min_area
+            write_polygons(target, map_path, confidence, self.classes, areas, min_area)
         for kind in [*kinds, "landcover.tif"]:
             workshop.publish(self._path(kind))
         workshop.clear()
@@ -93,6 +100,10 @@ class Products:
             if layer != "confidence":  # only the polygons use it
                 target = workshop.folder / self._path(f"{layer}.tif").name
                 write_cog(vrt, target, "MODE" if layer == "landcover" else "AVERAGE")
+
+    @property
+    def _has_polygons(self) -> bool:
+        return self.options.polygons and self.scene.crs is not None
 
     def _path(self, kind: str) -> Path:
         return self.out / f"{self.scene.name}.{kind}"

@@ -384,7 +384,8 @@ def test_a_mistake_is_one_line_for_the_user(colour_model, tmp_path, bands, optio
 
 
 def map_in_group(rank: int, scene: str, out: str) -> bool:
-    return map_scene(ColourModel(), scene, out, MapOptions(probabilities=True)) is None
+    options = MapOptions(probabilities=True, polygons=True)
+    return map_scene(ColourModel(), scene, out, options) is None
 
 
 def test_two_processes_write_the_files_of_one(tmp_path, in_two_processes):
@@ -395,7 +396,7 @@ def test_two_processes_write_the_files_of_one(tmp_path, in_two_processes):
     assert in_two_processes(map_in_group, scene, str(tmp_path / "two")) == [False, True]
     for path in (tmp_path / "one").iterdir():
         assert (tmp_path / "two" / path.name).read_bytes() == path.read_bytes()
-    assert len(list((tmp_path / "two").iterdir())) == 5
+    assert len(list((tmp_path / "two").iterdir())) == 6
 
 
 def test_a_virtual_raster_is_a_scene_like_any_other(colour_model, tmp_path):
