@@ -8,7 +8,9 @@ the work.
 import argparse
 import datetime
 import os
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,15 +18,8 @@ from common import config_parser, read_config
 from mmengine.dist import get_rank, is_distributed
 from mmengine.logging import MMLogger
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from mmseg.apis import default_device, init_model
 from mmseg.errors import UserError, one_line_errors
@@ -99,7 +94,13 @@ def truth_of(scene: str, truth: str | None) -> str | None:
 
 @one_line_errors
 def main() -> None:
-    args = parse_args()
+    try:
+        map_scenes(parse_args())
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from here")
+
+
+def map_scenes(args: argparse.Namespace) -> None:
     device = join_group()
     scenes = find_scenes(args.scenes)
     model = init_model(read_config(args), args.checkpoint, args.device or device)
@@ -111,11 +112,8 @@ def main() -> None:
     classes = model.dataset_meta["classes"]
     for scene in scenes:
         with progress_bar() as bar:
-            task = bar.add_task(Path(scene).stem, total=None)
-
-            def show(done: int, total: int, bar=bar, task=task) -> None:
-                bar.update(task, completed=done, total=total)
-
+            task = bar.add_task(Path(scene).stem, speed=0, visible=False)
+            show = partial(show_progress, bar, task)
             result = map_scene(model, scene, args.out, options, truth_of(scene, args.truth), show)
         if result is not None and result.confusion is not None:
             rows = [[name, *row] for name, row in zip(classes, result.confusion, strict=True)]
@@ -125,24 +123,25 @@ def main() -> None:
         torch.distributed.destroy_process_group()
 
 
-class WindowsColumn(ProgressColumn):
-    """Windows done, of how many, and how many a second."""
-
-    def render(self, task: Task) -> Text:
-        if task.total is None:
-            return Text("")
-        return Text(f"{task.completed:.0f}/{task.total:.0f} windows, {task.speed or 0:.1f}/s")
-
-
 def progress_bar() -> Progress:
+    # On one line, also where there is no terminal to tell its width.
+    whole = partial(Column, no_wrap=True)
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        WindowsColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}", table_column=whole(max_width=24)),
+        BarColumn(bar_width=12),
+        TextColumn(
+            "{task.completed}/{task.total} windows, {task.fields[speed]:.1f}/s",
+            table_column=whole(),
+        ),
+        TimeRemainingColumn(table_column=whole()),
         console=Console(stderr=True),
         disable=get_rank() != 0,
     )
+
+
+def show_progress(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total, visible=True)
+    bar.update(task, speed=bar.tasks[task].speed or 0)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from mmseg.raster.predict import WindowPredictor
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
 from mmseg.raster.strips import Workshop
-from mmseg.raster.survey import Survey, compare
+from mmseg.raster.survey import Survey, check_truth, compare
 from mmseg.raster.windows import window_axis
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def map_scene(
     options = options or MapOptions()
     with _raster_environment():
         opened = Scene(scene, options.bands, options.scale, options.nodata, options.aoi)
+        if truth:
+            check_truth(truth, opened.height, opened.width)
         products = Products(opened, Path(out), model.dataset_meta, options)
         try:
             _map(model, opened, products, options, progress)

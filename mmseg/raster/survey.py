@@ -57,12 +57,6 @@ def compare(path: str, truth: str, num_classes: int) -> np.ndarray:
     Pixels that the truth calls 255, or that the map has not mapped, do not count.
     """
     total = np.zeros((num_classes, num_classes), np.int64)
-    with rasterio.open(path) as one, rasterio.open(truth) as other:
-        if one.shape != other.shape:
-            raise UserError(
-                f"{truth}: the truth has {other.width} x {other.height} pixels, "
-                f"the scene {one.width} x {one.height}"
-            )
     for (_, ids), (_, labels) in zip(iter_rows(path), iter_rows(truth), strict=True):
         labels = np.where(ids == NODATA, NODATA, labels.astype(np.int64))
         try:
@@ -71,6 +65,19 @@ def compare(path: str, truth: str, num_classes: int) -> np.ndarray:
             raise UserError(f"{truth}: {error}") from None
         total += matrix.numpy()
     return total
+
+
+def check_truth(truth: str, height: int, width: int) -> None:
+    """Raise `UserError` unless `truth` is a raster of this size."""
+    try:
+        with rasterio.open(truth) as raster:
+            shape = raster.shape
+    except RasterioError as error:
+        raise UserError(f"{truth}: not a readable raster") from error
+    if shape != (height, width):
+        raise UserError(
+            f"{truth}: the truth has {shape[1]} x {shape[0]} pixels, the scene {width} x {height}"
+        )
 
 
 def iter_rows(path: str) -> Iterator[tuple[int, np.ndarray]]:

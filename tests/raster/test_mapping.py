@@ -1,12 +1,8 @@
 """Scenes in, maps out: places, colours, nodata, interruptions, and scenes of every kind."""
 
 import csv
-import io
-import logging
 import os
 import xml.etree.ElementTree as xml
-from collections.abc import Iterator
-from types import SimpleNamespace
 
 import numpy as np
 import pyogrio
@@ -15,7 +11,6 @@ import rasterio
 import shapely
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from PIL import Image
 from rasterio import Affine
 from scenes import (
@@ -55,17 +50,6 @@ def context_model(tiny_model: dict) -> EncoderDecoder:
     model.cfg = Config({"model": tiny_model})
     model.dataset_meta = {"classes": CLASSES, "palette": PALETTE}
     return model.eval()
-
-
-@pytest.fixture
-def log() -> Iterator[SimpleNamespace]:
-    """`read()` returns what was logged."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield SimpleNamespace(read=stream.getvalue)
-    logger.removeHandler(handler)
 
 
 def test_the_map_has_the_classes_of_the_pixels_and_the_place_of_the_scene(colour_model, tmp_path):
