@@ -9,7 +9,6 @@ import argparse
 import datetime
 import os
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,33 +21,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from mmseg.apis import default_device, init_model
-from mmseg.errors import UserError, one_line_errors
+from mmseg.errors import one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
 from mmseg.raster import MapOptions, map_scene
-
-SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
-OUTPUTS = (".landcover.tif", ".probabilities.tif")
-
-
-def find_scenes(inputs: Sequence[str]) -> list[str]:
-    """Return the scenes in folders, and every other input, which GDAL may open or not."""
-    scenes: list[str] = []
-    for name in inputs:
-        if not Path(name).is_dir():
-            scenes.append(name)
-            continue
-        files = sorted(path for path in Path(name).iterdir() if path.suffix.lower() in SUFFIXES)
-        found = [str(path) for path in files if not path.name.endswith(OUTPUTS)]
-        if not found:
-            raise UserError(f"{name}: no raster in this folder ({' '.join(SUFFIXES)})")
-        scenes += found
-    names: dict[str, str] = {}
-    for scene in scenes:
-        other = names.setdefault(Path(scene).stem, scene)
-        if other != scene:
-            raise UserError(f"{other} and {scene} have the same name: map them into two folders")
-    return scenes
+from mmseg.raster.inputs import find_scenes
 
 
 def parse_args() -> argparse.Namespace:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     # What maps knows nothing of models but how to call them.
     from mmseg.models import EncoderDecoder
 
-# GDAL's cache of blocks, in MB; by default it takes 5 % of the machine's memory.
-CACHE = 256
+# GDAL's cache of blocks, in bytes; by default it takes 5 % of the machine's memory.
+CACHE = 2**28
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _introduction(scene: Scene, grid: Grid) -> str:
         lines.append(
             "it has no CRS: the map is without a georeference and polygons, areas are in pixels"
         )
-    if scene.scale is not None:
-        ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.scale)
+    if scene.ranges is not None:
+        ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)
         lines.append(f"16-bit samples scaled to 0 to 255, by band: {ranges}")
     return "; ".join(lines)

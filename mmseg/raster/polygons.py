@@ -11,6 +11,7 @@ import shapely
 from rasterio.features import shapes
 from rasterio.windows import Window
 
+from mmseg.errors import UserError
 from mmseg.raster.cog import FULL
 from mmseg.raster.regions import Regions, RegionTable
 
@@ -41,6 +42,15 @@ def write_polygons(
     pyogrio.set_gdal_config_options(NO_DATE)
     try:
         _write(path, numbered, regions, classes)
+        # GDAL keeps silent about what it could not write when it closed a file.
+        written, expected = pyogrio.read_info(path)["features"], len(regions.areas) - 1
+        if written != expected:
+            raise OSError(f"{written} of {expected} polygons are in the file")
+    except Exception as error:  # GDAL's own errors have no public base class
+        raise UserError(
+            f"{path.name} cannot be written ({error}); see that the disk has room and start again: "
+            "finished strips are kept"
+        ) from error
     finally:
         pyogrio.set_gdal_config_options(dict.fromkeys(NO_DATE))
 

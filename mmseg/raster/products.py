@@ -31,21 +31,32 @@ class Products:
         self.classes, self.palette = list(meta["classes"]), list(meta["palette"])
         self.options = options
         self.map_path = self._path("landcover.tif")
+        self._survey: Survey | None = None
         self.workshop_folder = out / f".{scene.name}.unfinished"
 
     @property
     def layers(self) -> dict[str, int]:
         """Name and number of bands of what the strips hold."""
         layers = {"landcover": 1}
-        if self._has_polygons:
+        if self.options.polygons and self.scene.crs is not None:
             layers["confidence"] = 1
         if self.options.probabilities:
             layers["probabilities"] = len(self.classes)
         return layers
 
+    @property
+    def kinds(self) -> list[str]:
+        """The outputs by the ends of their names, the map last."""
+        kinds = ["areas.csv", "landcover.qml", "preview.png"]
+        if "confidence" in self.layers:
+            kinds.append("landcover.gpkg")
+        if "probabilities" in self.layers:
+            kinds.append("probabilities.tif")
+        return [*kinds, "landcover.tif"]
+
     def are_finished(self, job: str) -> bool:
-        """Tell whether the map is there and of this job."""
-        if not self.map_path.is_file():
+        """Tell whether all outputs are there, and the map is of this job."""
+        if not all(self._path(kind).is_file() for kind in self.kinds):
             return False
         try:
             with rasterio.open(self.map_path) as raster:
@@ -56,29 +67,25 @@ class Products:
     def write(self, workshop: Workshop, rows: WindowAxis, job: str) -> None:
         """Make everything of the finished strips and remove them."""
         self._write_cogs(workshop, rows, job)
-        folder, areas = workshop.folder, self._row_areas()
-        map_path = folder / self.map_path.name
-        table = survey(str(map_path), len(self.classes), areas).to_csv(self.classes)
-        (folder / self._path("areas.csv").name).write_text(table, encoding="utf-8")
+        made = {kind: workshop.folder / self._path(kind).name for kind in self.kinds}
+        map_path, areas = made["landcover.tif"], self._row_areas()
+        self._survey = survey(str(map_path), len(self.classes), areas)
+        made["areas.csv"].write_text(self._survey.to_csv(self.classes), encoding="utf-8")
         style = qgis_style(self.classes, self.palette)
-        (folder / self._path("landcover.qml").name).write_text(style, encoding="utf-8")
+        made["landcover.qml"].write_text(style, encoding="utf-8")
         picture = preview(self.scene, str(map_path), self.classes, self.palette)
-        write_image(folder / self._path("preview.png").name, picture)
-        kinds = ["areas.csv", "landcover.qml", "preview.png"]
-        if self.options.probabilities:
-            kinds.append("probabilities.tif")
-        if self._has_polygons and areas is not None:
-            kinds.append("landcover.gpkg")
-            target = folder / self._path(kinds[-1]).name
-            confidence, min_area = folder / "confidence.vrt", self.options.min_area
+        write_image(made["preview.png"], picture)
+        if areas is not None and "landcover.gpkg" in made:
+            confidence = workshop.folder / "confidence.vrt"
+            target, min_area = made["landcover.gpkg"], self.options.min_area
             write_polygons(target, map_path, confidence, self.classes, areas, min_area)
-        for kind in [*kinds, "landcover.tif"]:
+        for kind in self.kinds:
             workshop.publish(self._path(kind))
         workshop.clear()
 
     def survey(self) -> Survey:
-        """Measure the finished map."""
-        return survey(str(self.map_path), len(self.classes), self._row_areas())
+        """Measure the finished map, unless `write` just did."""
+        return self._survey or survey(str(self.map_path), len(self.classes), self._row_areas())
 
     def _write_cogs(self, workshop: Workshop, rows: WindowAxis, job: str) -> None:
         names = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
@@ -100,10 +107,6 @@ class Products:
             if layer != "confidence":  # only the polygons use it
                 target = workshop.folder / self._path(f"{layer}.tif").name
                 write_cog(vrt, target, "MODE" if layer == "landcover" else "AVERAGE")
-
-    @property
-    def _has_polygons(self) -> bool:
-        return self.options.polygons and self.scene.crs is not None
 
     def _path(self, kind: str) -> Path:
         return self.out / f"{self.scene.name}.{kind}"

@@ -3,23 +3,24 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import product
 from pathlib import Path
 
+import cv2
 import numpy as np
 import rasterio
 from rasterio import Affine
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError
+from mmseg.raster.scaling import Ranges, percentile_ranges, sample_windows, to_8_bits
 from mmseg.raster.vector import AreaOfInterest
 
-# 16-bit scenes are stretched between these percentiles of a sample of 8 x 8 pieces.
-PERCENTILES, SAMPLES, SAMPLE_SIZE = (2, 98), 8, 128
+# An overview is read so many times finer, on each side, than it is shown.
+OVERSAMPLING = 4
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -53,7 +54,7 @@ class Scene:
         self.bands = self._choose_bands(bands)
         self.nodata = nodata
         self.aoi = AreaOfInterest(aoi, self.crs) if aoi else None
-        self.scale = self._choose_scale(scale)
+        self.ranges = self._choose_ranges(scale)
 
     @property
     def name(self) -> str:
@@ -69,7 +70,7 @@ class Scene:
             "changed": file and file.st_mtime_ns,
             "shape": self.raster.shape,
             "bands": self.bands,
-            "scale": self.scale,
+            "ranges": self.ranges,
             "nodata": self.nodata,
             "aoi": self.aoi and self.aoi.shapes,
         }
@@ -80,25 +81,23 @@ class Scene:
         Raises `UserError` where the file is cut short or broken.
         """
         window = Window(0, top, self.width, bottom - top)
-        with _readable(self.path, f"cannot be read at rows {top} to {bottom}"):
-            image = self.raster.read(self.bands, window=window)
-            valid = self.raster.dataset_mask(window=window) > 0
-        if self.nodata is not None:
-            valid &= (image != self.nodata).any(axis=0)
+        image, valid = self._read(window)
         if self.aoi is not None:
             place = window_transform(window, self.transform)
             valid &= self.aoi.mask(place, *valid.shape)
-        return self._to_8_bits(image), valid
+        return to_8_bits(image, self.ranges), valid
 
     def overview(self, limit: int) -> np.ndarray:
         """Read the whole scene smaller, no side longer than `limit`: uint8 RGB (h, w, 3)."""
         shrink = max(1, max(self.height, self.width) / limit)
-        size = (max(1, int(self.height / shrink)), max(1, int(self.width / shrink)))
+        # Every n-th pixel is read, which GDAL does fast, and a few of them averaged.
+        step = shrink / min(shrink, OVERSAMPLING)
+        shape = (3, max(1, round(self.height / step)), max(1, round(self.width / step)))
         with _readable(self.path):
-            image = self.raster.read(
-                self.bands, out_shape=(3, *size), resampling=Resampling.average
-            )
-        return self._to_8_bits(image).transpose(1, 2, 0)
+            image = self.raster.read(self.bands, out_shape=shape)
+        size = (max(1, int(self.width / shrink)), max(1, int(self.height / shrink)))
+        picture = np.ascontiguousarray(to_8_bits(image, self.ranges).transpose(1, 2, 0))
+        return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
     def _choose_bands(self, bands: Sequence[int] | None) -> list[int]:
         count = self.raster.count
@@ -113,8 +112,7 @@ class Scene:
             )
         return list(bands)
 
-    def _choose_scale(self, scale: tuple[float, float] | None) -> list[tuple[float, float]] | None:
-        """Return for each band the values that become 0 and 255; None for 8 bits."""
+    def _choose_ranges(self, scale: tuple[float, float] | None) -> Ranges | None:
         types = {self.raster.dtypes[band - 1] for band in self.bands}
         if types == {"uint8"}:
             return None
@@ -122,35 +120,25 @@ class Scene:
             raise UserError(
                 f"{self.path}: samples are {', '.join(sorted(types))}; uint8 and uint16 are mapped"
             )
-        return [scale] * 3 if scale else self._percentiles()
+        if scale is not None:
+            if scale[0] >= scale[1]:
+                raise UserError(f"the scale is {scale[0]:g} to {scale[1]:g}: the second is larger")
+            return [scale] * 3
+        windows = sample_windows(self.height, self.width)
+        return percentile_ranges(np.concatenate([self._valid_pixels(w) for w in windows], axis=1))
 
-    def _percentiles(self) -> list[tuple[float, float]]:
-        samples = []
-        for row, column in product(range(SAMPLES), repeat=2):
-            top = row * max(0, self.height - SAMPLE_SIZE) // (SAMPLES - 1)
-            left = column * max(0, self.width - SAMPLE_SIZE) // (SAMPLES - 1)
-            right, bottom = min(left + SAMPLE_SIZE, self.width), min(top + SAMPLE_SIZE, self.height)
-            window = Window(left, top, right - left, bottom - top)
-            with _readable(self.path):
-                pixels = self.raster.read(self.bands, window=window)
-                valid = self.raster.dataset_mask(window=window) > 0
-            if self.nodata is not None:
-                valid &= (pixels != self.nodata).any(axis=0)
-            samples.append(pixels[:, valid])
-        found = np.concatenate(samples, axis=1)
-        if not found.size:
-            return [(0.0, 65535.0)] * 3
-        low, high = np.percentile(found, PERCENTILES, axis=1)
-        return [(float(a), float(max(b, a + 1))) for a, b in zip(low, high, strict=True)]
+    def _valid_pixels(self, window: Window) -> np.ndarray:
+        """Return the samples (3, N) of the pixels with image in a piece of the scene."""
+        pixels, valid = self._read(window)
+        return pixels[:, valid]
 
-    def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
-        if self.scale is None:
-            return image
-        result = np.empty(image.shape, np.uint8)
-        for band, target, (low, high) in zip(image, result, self.scale, strict=True):
-            levels = np.float32(255 / (high - low)) * (band - np.float32(low))
-            target[:] = np.clip(levels + 0.5, 0, 255)
-        return result
+    def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        with _readable(self.path, f"cannot be read at rows {window.row_off} and below"):
+            image = self.raster.read(self.bands, window=window)
+            valid = self.raster.dataset_mask(window=window) > 0
+        if self.nodata is not None:
+            valid &= (image != self.nodata).any(axis=0)
+        return image, valid
 
 
 @contextmanager
