@@ -2,6 +2,8 @@
 
 import csv
 import os
+import resource
+import signal
 import xml.etree.ElementTree as xml
 
 import numpy as np
@@ -350,6 +352,31 @@ def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_mod
     assert not list((tmp_path / "out").glob("scene*"))
 
 
+@pytest.mark.parametrize("room", [0.3, 0.97])
+def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
+    colour_model, tmp_path, room
+):
+    scene = write_scene(tmp_path, paint(make_ids(700, 600, block=1)))
+    colour_model.data_preprocessor.size = (256, 256)
+    whole = map_scene(colour_model, scene, tmp_path / "once").path.read_bytes()
+    windows = colour_model.windows
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As on a full disk, writing beyond the limit fails; here at different moments for each `room`.
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(len(whole) * room), limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot be written .* room and start again") as caught:
+            map_scene(colour_model, scene, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "out").glob("scene*"))
+    result = map_scene(colour_model, scene, tmp_path / "out")
+    assert result.path.read_bytes() == whole
+    assert colour_model.windows <= 2 * windows  # no strip was made twice
+
+
 @pytest.mark.parametrize(
     ("bands", "options", "message"),
     [
@@ -358,6 +385,7 @@ def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_mod
         (np.zeros((3, 9, 9), np.float32), {}, r"samples are float32; uint8 and uint16"),
         (np.zeros((3, 9, 9), np.uint8), {"aoi": "no.gpkg"}, r"no\.gpkg: not a readable file"),
         (np.zeros((3, 9, 9), np.uint8), {"overlap": 0.7}, r"choose a fraction"),
+        (np.zeros((3, 9, 9), np.uint16), {"scale": (5, 5)}, r"the second is larger"),
     ],
 )
 def test_a_mistake_is_one_line_for_the_user(colour_model, tmp_path, bands, options, message):
