@@ -281,11 +281,14 @@ def test_a_scene_without_crs_is_mapped_without_a_place(colour_model, tmp_path, l
 
 
 def test_areas_of_a_scene_in_degrees_are_those_of_the_ground(colour_model, tmp_path):
-    ids = np.zeros((100, 100), np.uint8)
-    scene = write_scene(tmp_path, paint(ids), crs="EPSG:4326", transform=DEGREES)
+    ids = np.zeros((100, 50), np.uint8)
+    ids[60:] = 1
+    transform = Affine(0.01, 0, 20, 0, -0.01, 60)
+    scene = write_scene(tmp_path, paint(ids), crs="EPSG:4326", transform=transform)
     hectares = map_scene(colour_model, scene, tmp_path).survey.hectares
-    # At 52 degrees north 0.001 degrees are 111.26 m by 68.68 m.
-    assert hectares[0] == pytest.approx(111.26 * 68.68 / 1e4, rel=1e-3)
+    # At 59.7 degrees north a degree is 111.41 km by 56.32 km, at 59.2 degrees 57.15 km.
+    expected = np.array([111.41 * 56.32 * 0.6, 111.41 * 57.15 * 0.4, 0]) * 0.5 * 100
+    assert hectares == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_truth_is_compared_where_there_is_a_map(colour_model, tmp_path):
@@ -330,6 +333,19 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(context_model, tmp_
     for name in names:
         once, twice = ((tmp_path / folder / name).read_bytes() for folder in ("once", "twice"))
         assert once == twice, name
+
+
+def test_strips_of_another_model_are_not_gone_on_from(colour_model, tmp_path):
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    scene = write_scene(tmp_path, paint(make_ids(200, 60)))
+    with pytest.raises(KeyboardInterrupt):
+        map_scene(colour_model, scene, tmp_path, progress=stop)
+    assert list((tmp_path / ".scene.unfinished").glob("*.tif"))
+    colour_model.gain.data *= -1
+    result = map_scene(colour_model, scene, tmp_path)
+    assert (read(result.path) != make_ids(200, 60)).all()
 
 
 def test_a_finished_map_is_kept_and_a_changed_job_maps_anew(colour_model, tmp_path):
