@@ -146,4 +146,7 @@ def _readable(path: str, problem: str = "not a readable raster") -> Iterator[Non
     try:
         yield
     except RasterioIOError as error:
-        raise UserError(f"{path}: {problem}, or cut short; get the file again") from error
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise UserError(
+            f"{path}: {problem}, or cut short ({reason}); get the file again"
+        ) from error
