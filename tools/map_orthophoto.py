@@ -35,8 +35,8 @@ def parse_args() -> argparse.Namespace:
         "scenes", nargs="+", metavar="SCENE", help="rasters, folders of them, or /vsi paths"
     )
     parser.add_argument("--out", required=True, metavar="DIR")
-    parser.add_argument("--overlap", type=float, default=0.25, help="of windows, 0 to 0.5")
-    parser.add_argument("--batch-size", type=int, default=4, help="windows predicted at a time")
+    parser.add_argument("--overlap", type=float, help="of windows, 0 to 0.5")
+    parser.add_argument("--batch-size", type=int, help="windows predicted at a time")
     parser.add_argument("--bands", type=int, nargs=3, metavar=("R", "G", "B"))
     parser.add_argument(
         "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="16-bit values for 0 and 255"
@@ -45,10 +45,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--gsd", type=float, help="metres per pixel that the model was trained at")
     parser.add_argument("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
     parser.add_argument("--polygons", action="store_true", help="also write a GeoPackage")
-    parser.add_argument("--min-area", type=float, default=0.0, help="of polygons, in m2")
+    parser.add_argument("--min-area", type=float, help="of polygons, in m2")
     parser.add_argument("--probabilities", action="store_true", help="also of each class")
     parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    parser.set_defaults(**vars(MapOptions()))
     return parser.parse_args()
 
 
@@ -81,8 +82,7 @@ def map_scenes(args: argparse.Namespace) -> None:
     device = join_group()
     scenes = find_scenes(args.scenes)
     model = init_model(read_config(args), args.checkpoint, args.device or device)
-    names = MapOptions.__dataclass_fields__
-    options = MapOptions(**{name: getattr(args, name) for name in names})
+    options = MapOptions(**{name: getattr(args, name) for name in vars(MapOptions())})
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:
         logger.setLevel("WARNING")

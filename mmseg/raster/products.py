@@ -1,6 +1,6 @@
 """The files written of a scene, each under its final name only when it is whole."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from mmseg.raster.strips import Workshop
 from mmseg.raster.style import preview, qgis_style
 from mmseg.raster.survey import Survey, survey
 from mmseg.raster.windows import WindowAxis
-from mmseg.visualization.images import write_image
+from mmseg.visualization.images import Palette, write_image
 
 
 class Products:
@@ -88,13 +88,7 @@ class Products:
         return self._survey or survey(str(self.map_path), len(self.classes), self._row_areas())
 
     def _write_cogs(self, workshop: Workshop, rows: WindowAxis, job: str) -> None:
-        names = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
-        tags = {**names, "SEGNEXT_JOB": job}
-        styles = {
-            "landcover": Style(["land cover"], tags, palette=self.palette),
-            "confidence": Style(["confidence"], tags, scale=1 / FULL),
-            "probabilities": Style(self.classes, tags, scale=1 / FULL),
-        }
+        styles = _styles(self.classes, self.palette, job)
         for layer in workshop.layers:
             strips = [
                 Strip(workshop.strip(layer, index), *rows.strip(index))
@@ -115,3 +109,13 @@ class Products:
         if self.scene.crs is None:
             return None
         return row_areas(self.scene.transform, self.scene.crs, self.scene.height, self.scene.width)
+
+
+def _styles(classes: Sequence[str], palette: Palette, job: str) -> dict[str, Style]:
+    """What the raster of each layer says about its values."""
+    tags = {f"CLASS_{i}": name for i, name in enumerate(classes)} | {"SEGNEXT_JOB": job}
+    return {
+        "landcover": Style(["land cover"], tags, palette=palette),
+        "confidence": Style(["confidence"], tags, scale=1 / FULL),
+        "probabilities": Style(classes, tags, scale=1 / FULL),
+    }

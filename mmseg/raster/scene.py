@@ -51,7 +51,7 @@ class Scene:
         self.height, self.width = self.raster.shape
         self.crs: CRS | None = self.raster.crs
         self.transform = self.raster.transform if self.crs else Affine.identity()
-        self.bands = self._choose_bands(bands)
+        self.bands = _choose_bands(self.raster, bands)
         self.nodata = nodata
         self.aoi = AreaOfInterest(aoi, self.crs) if aoi else None
         self.ranges = self._choose_ranges(scale)
@@ -99,27 +99,9 @@ class Scene:
         picture = np.ascontiguousarray(to_8_bits(image, self.ranges).transpose(1, 2, 0))
         return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
-    def _choose_bands(self, bands: Sequence[int] | None) -> list[int]:
-        count = self.raster.count
-        if bands is None:
-            colours = list(self.raster.colorinterp)
-            named = all(colour in colours for colour in RGB)
-            bands = [colours.index(colour) + 1 for colour in RGB] if named else [1, 2, 3]
-        if len(bands) != 3 or not all(1 <= band <= count for band in bands):
-            raise UserError(
-                f"{self.path}: it has {count} bands, bands {list(bands)} were asked for; "
-                "give the numbers of the red, green and blue band, as in --bands 1 2 3"
-            )
-        return list(bands)
-
     def _choose_ranges(self, scale: tuple[float, float] | None) -> Ranges | None:
-        types = {self.raster.dtypes[band - 1] for band in self.bands}
-        if types == {"uint8"}:
+        if _has_8_bits(self.raster, self.bands):
             return None
-        if types != {"uint16"}:
-            raise UserError(
-                f"{self.path}: samples are {', '.join(sorted(types))}; uint8 and uint16 are mapped"
-            )
         if scale is not None:
             if scale[0] >= scale[1]:
                 raise UserError(f"the scale is {scale[0]:g} to {scale[1]:g}: the second is larger")
@@ -139,6 +121,29 @@ class Scene:
         if self.nodata is not None:
             valid &= (image != self.nodata).any(axis=0)
         return image, valid
+
+
+def _choose_bands(raster: rasterio.DatasetReader, bands: Sequence[int] | None) -> list[int]:
+    count = raster.count
+    if bands is None:
+        colours = list(raster.colorinterp)
+        named = all(colour in colours for colour in RGB)
+        bands = [colours.index(colour) + 1 for colour in RGB] if named else [1, 2, 3]
+    if len(bands) != 3 or not all(1 <= band <= count for band in bands):
+        raise UserError(
+            f"{raster.name}: it has {count} bands, bands {list(bands)} were asked for; "
+            "give the numbers of the red, green and blue band, as in --bands 1 2 3"
+        )
+    return list(bands)
+
+
+def _has_8_bits(raster: rasterio.DatasetReader, bands: Sequence[int]) -> bool:
+    types = {raster.dtypes[band - 1] for band in bands}
+    if types not in ({"uint8"}, {"uint16"}):
+        raise UserError(
+            f"{raster.name}: samples are {', '.join(sorted(types))}; uint8 and uint16 are mapped"
+        )
+    return types == {"uint8"}
 
 
 @contextmanager
