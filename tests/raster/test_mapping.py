@@ -202,6 +202,8 @@ def test_pixels_without_image_come_out_as_nodata_and_empty_windows_are_skipped(
     result = map_scene(colour_model, scene, tmp_path / "out", options)
     assert (read(result.path) == np.where(valid, ids, 255)).all()
     assert result.survey.pixels.tolist() == np.bincount(ids[valid], minlength=3).tolist()
+    picture = np.asarray(Image.open(tmp_path / "out/scene.preview.png"))[:150, 144:284]
+    assert ((picture == 255).all(axis=2) == ~valid).all()
     # 6 x 6 windows of 32 every 24 pixels; 2 x 3 of them end before row 70 and column 80.
     assert colour_model.windows == 36 - 2 * 3
 
@@ -244,6 +246,8 @@ def test_the_colours_of_a_four_band_scene_are_found_or_told(colour_model, tmp_pa
 def test_sixteen_bits_are_scaled_and_the_log_says_how(colour_model, tmp_path, log, scale):
     ids = make_ids(64, 64)
     pixels = (1000 + paint(ids).astype(np.uint16) * 15).astype(np.uint16)
+    pixels[:, 0, :9] = [[0], [65535], [0]]  # outliers, which do not count
+    ids[0, :9] = 1
     scene = write_scene(tmp_path, pixels)
     result = map_scene(colour_model, scene, tmp_path, MapOptions(scale=scale))
     assert (read(result.path) == ids).all()
