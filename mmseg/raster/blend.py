@@ -42,7 +42,7 @@ class BandAccumulator:
         end = min(start + self.columns.size, self.columns.length)
         down = self._weights(self.rows, row)[:, None]
         across = self._weights(self.columns, column)[: end - start]
-        self.band[:, :, start:end] += probabilities[:, :, : end - start] * (down * across)
+        self.band[:, :, start:end].addcmul_(probabilities[:, :, : end - start], down * across)
 
     def strip(self, row: int) -> Tensor:
         """Return the finished probabilities of strip `row`, (K, rows, width): a view."""

@@ -40,12 +40,16 @@ class WindowPredictor:
         size = bgr.shape[2:]
         if tuple(size) != self.crop_size:
             bgr = F.interpolate(bgr.float(), self.crop_size, mode="bilinear", antialias=True)
-        data = {"inputs": list(bgr), "data_samples": [None] * len(bgr)}
-        x = torch.stack(self.model.data_preprocessor(data)["inputs"])
         with self.clock("model"):
+            data = {"inputs": list(bgr), "data_samples": [None] * len(bgr)}
+            x = torch.stack(self.model.data_preprocessor(data)["inputs"])
             logits = self.model.inference(x).float()
             if x.is_cuda:
                 torch.cuda.synchronize()  # or the time would be that of launching kernels
+        with self.clock("blending"):
+            return self._to_probabilities(logits, size)
+
+    def _to_probabilities(self, logits: Tensor, size: torch.Size) -> Tensor:
         probabilities = logits.softmax(1)
         if tuple(size) != self.crop_size:
             probabilities = F.interpolate(probabilities, size, mode="bilinear")
