@@ -31,7 +31,6 @@ def init_model(
     """
     if not isinstance(config, Config):
         config = load_config(config)
-    DefaultScope.get_instance(SCOPE, scope_name=SCOPE)
     model = MODELS.build(config.model)
     model.cfg = config
     dataset = DATASETS.build({**config.test_dataloader.dataset, "lazy_init": True})

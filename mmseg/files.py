@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from mmseg.errors import UserError
 
 
 @contextmanager
@@ -11,16 +13,20 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to it when the block ends well.
 
     An interruption leaves the old file or the new one, never half of it. Missing folders are made.
+    Raises `UserError` when the file cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: writers choose the format by it.
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         os.replace(part, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # renamed by now, or never begun
+            part.unlink()
 
 
 def write_whole(path: str | Path, data: bytes) -> None:

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from common import config_parser, read_config
-from mmengine.registry import DefaultScope
 from rich.console import Console
 from rich.progress import track
 
 from mmseg.datasets import build_dataset
 from mmseg.errors import one_line_errors
-from mmseg.registry import SCOPE
 from mmseg.visualization.images import contact_sheet, legend, overlay, write_image
 
 
@@ -42,8 +40,7 @@ def parse_args():
 def main() -> None:
     args = parse_args()
     config = read_config(args)
-    with DefaultScope.overwrite_default_scope(SCOPE):
-        dataset = build_dataset(config[f"{args.split}_dataloader"].dataset)
+    dataset = build_dataset(config[f"{args.split}_dataloader"].dataset)
     np.random.seed(args.seed)
     indices = np.random.permutation(len(dataset))[: args.count]
     sheets = [indices[i : i + args.per_sheet] for i in range(0, len(indices), args.per_sheet)]

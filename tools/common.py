@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import runpy
 import sys
 from pathlib import Path
 
@@ -9,17 +10,18 @@ from pathlib import Path
 # cores the network then runs up to twenty times slower. Read once, when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# By its path: `import mmseg` may find another project's package of that name.
+environment = runpy.run_path(str(Path(__file__).parents[1] / "mmseg/environment.py"))
 try:
-    from mmseg.config import load_config
-    from mmseg.errors import UserError
+    environment["check_environment"]()
 except ImportError as error:
-    sys.exit(
-        f"error: {error} (if another `mmseg` is installed: "
-        "pip uninstall mmsegmentation onedl-mmsegmentation)"
-    )
+    sys.exit(f"error: {error}")
 
 import torch
 from mmengine.config import Config, DictAction
+
+from mmseg.config import load_config
+from mmseg.errors import UserError
 
 
 def config_parser(description: str | None) -> argparse.ArgumentParser:

@@ -4,13 +4,12 @@ import sys
 
 import torch
 from common import config_parser, read_config
-from mmengine.registry import DefaultScope
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
-from mmseg.registry import MODELS, SCOPE
+from mmseg.registry import MODELS
 
 
 def count(model: torch.nn.Module, height: int, width: int) -> tuple[int, dict[str, int]]:
@@ -40,7 +39,7 @@ def main() -> None:
         raise UserError(f"--shape {args.shape[0]} {args.shape[1]}: give multiples of 32")
     config = read_config(args)
     # Fake tensors have shapes and no data: nothing is computed, however large the image.
-    with FakeTensorMode(), DefaultScope.overwrite_default_scope(SCOPE):
+    with FakeTensorMode():
         parameters, macs = count(MODELS.build(config.model), *args.shape)
     total = sum(macs.values())
     rows = [[part, f"{value / 1e9:.2f} G"] for part, value in macs.items()]

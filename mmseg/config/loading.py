@@ -38,7 +38,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _similar(path: Path) -> str:
-    root = next((p for p in path.parents if p.is_dir()), Path("."))
-    names = {file.name: file for file in root.rglob("*.py")}
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
-    return f"; did you mean {names[close[0]]}?" if close else f" (looked in {root})"
+    nearby = [*path.parent.glob("*.py"), *Path("local_configs").rglob("*.py")]
+    names = {file.name: file for file in nearby}
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
+    return f"; did you mean {names[close[0]]}?" if close else ""

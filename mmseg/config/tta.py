@@ -14,9 +14,11 @@ def use_tta(config: Config) -> None:
     is that test.
     """
     pipeline = list(config.test_dataloader.dataset.pipeline)
-    index = next((i for i, step in enumerate(pipeline) if step["type"] == "Resize"), None)
+    index = next((i for i, step in enumerate(pipeline) if _scaled(step)), None)
     if index is None:
-        raise UserError("multi-scale testing needs a Resize with a scale in the test pipeline")
+        raise UserError(
+            "multi-scale testing needs Resize with scale=(width, height) in the test pipeline"
+        )
     resize = pipeline[index]
     scales = [
         {**resize, "scale": tuple(int(side * ratio) for side in resize["scale"])}
@@ -30,3 +32,7 @@ def use_tta(config: Config) -> None:
     augment = {"type": "TestTimeAug", "transforms": transforms}
     config.test_dataloader.dataset.pipeline = [*pipeline[:index], augment]
     config.model = ConfigDict(type="SegTTAModel", module=config.model)
+
+
+def _scaled(step: dict) -> bool:
+    return step["type"] == "Resize" and isinstance(step.get("scale"), tuple | list)

@@ -6,12 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.registry import DefaultScope
 from mmengine.utils import scandir
 
 from mmseg.datasets.seg_map import read_mask, to_train_ids
 from mmseg.datasets.subset import class_presence, stratified_subset
 from mmseg.errors import UserError
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, SCOPE
 
 
 @DATASETS.register_module()
@@ -48,7 +49,9 @@ class BaseSegDataset(BaseDataset):
         if reduce_zero_label is not None:
             self.reduce_zero_label = reduce_zero_label
         self.subset = subset
-        super().__init__(data_prefix=dict(data_prefix), **kwargs)  # type: ignore[arg-type]
+        # So that a pipeline finds our transforms without a runner around it too.
+        with DefaultScope.overwrite_default_scope(SCOPE):
+            super().__init__(data_prefix=dict(data_prefix), **kwargs)  # type: ignore[arg-type]
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:

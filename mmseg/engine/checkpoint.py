@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 from mmengine.logging import MMLogger
@@ -27,13 +26,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(get_torch_safe_globals()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises many kinds
-        first_line = str(error).strip().splitlines()[0]
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: cannot be read as a checkpoint ({first_line})") from error
 
 
-def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint under the official key names."""
-    state = checkpoint.get("state_dict", checkpoint)
+def state_dict_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint, read from `source`, under the official key names."""
+    state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
+    if not isinstance(state, Mapping):
+        raise UserError(f"{source}: holds no weights; a checkpoint has them under `state_dict`")
     return {OPENMMLAB_KEY.sub(r"\1.dwconv.\2", key): value for key, value in state.items()}
 
 
@@ -46,7 +47,7 @@ def load_model_weights(model: nn.Module, path: str | Path) -> dict[str, Any]:
     while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
         network = network.module
     checkpoint = read_checkpoint(path)
-    _load(network, state_dict_of(checkpoint), str(path), "model")
+    _load(network, state_dict_of(checkpoint, str(path)), str(path), "model")
     return checkpoint
 
 
@@ -102,7 +103,7 @@ class PretrainedBackbone:
         else:
             content = self._download()
             source = self.url
-        state = state_dict_of(content)
+        state = state_dict_of(content, source)
         prefix = "backbone."
         if any(key.startswith(prefix) for key in state):
             state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -110,12 +111,14 @@ class PretrainedBackbone:
 
     def _download(self) -> dict[str, Any]:
         try:
-            return torch.hub.load_state_dict_from_url(
-                self.url, map_location="cpu", check_hash=True, weights_only=True
-            )
-        except (URLError, OSError, RuntimeError) as error:
+            with torch.serialization.safe_globals(get_torch_safe_globals()):
+                return torch.hub.load_state_dict_from_url(
+                    self.url, map_location="cpu", check_hash=True, weights_only=True
+                )
+        except Exception as error:  # of the network, of the hash, of the file
+            reason = str(error).partition("\n")[0]
             raise UserError(
                 f"no ImageNet weights: {self.checkpoint} is not there and {self.url} cannot be "
-                f"downloaded ({error}); put that file at {self.checkpoint.absolute()}, or train "
+                f"downloaded ({reason}); put that file at {self.checkpoint.absolute()}, or train "
                 "without it: the configs whose names end in _nopre need none"
             ) from error

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook, Hook
@@ -22,6 +23,11 @@ class LatestCheckpointHook(CheckpointHook):
     """
 
     interval: int
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if self.args:  # what mmengine would hand on to the first save, hours later
+            raise UserError(f"default_hooks.checkpoint: unknown key {', '.join(self.args)}")
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)

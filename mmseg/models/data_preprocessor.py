@@ -8,6 +8,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
 
@@ -57,4 +58,9 @@ class SegDataPreProcessor(BaseDataPreprocessor):
 
 def pad_to(x: Tensor, height: int, width: int, value: float) -> Tensor:
     """Pad (C, h, w) at the right and the bottom to (C, height, width)."""
+    if x.shape[-2] > height or x.shape[-1] > width:
+        raise UserError(
+            f"model.data_preprocessor.size=({height}, {width}) is smaller than the training images "
+            f"of {x.shape[-2]}x{x.shape[-1]} pixels: set both it and RandomCrop to the crop size"
+        )
     return F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]), value=value)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 import torch.utils.checkpoint
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -30,16 +30,30 @@ class BatchNorm2d(nn.BatchNorm2d):
     def _forward_cpu_group(self, x: Tensor) -> Tensor:
         dtype = x.dtype
         x = x.float()  # under autocast too: sums over a batch need the range
-        count = all_reduce(x.new_tensor(x.numel() / x.shape[1]))
-        mean = all_reduce(x.sum((0, 2, 3))) / count
+        count = _AllReduce.apply(x.new_tensor(x.numel() / x.shape[1]))
+        mean = _AllReduce.apply(x.sum((0, 2, 3))) / count
         centered = x - mean[:, None, None]
-        var = all_reduce(centered.square().sum((0, 2, 3))) / count
+        var = _AllReduce.apply(centered.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * count / (count - 1), self.momentum)
         scale = self.weight * torch.rsqrt(var + self.eps)
         return (centered * scale[:, None, None] + self.bias[:, None, None]).to(dtype)
+
+
+class _AllReduce(torch.autograd.Function):
+    """The sum over all processes, of values forward and of gradients backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _AllReduce.forward(ctx, grad)
 
 
 class LayerNorm2d(nn.LayerNorm):

@@ -111,7 +111,7 @@ class LovaszLoss(_Loss):
             target = (labels == cls).float()
             errors, order = (target - prob[:, cls]).abs().sort(descending=True)
             weight = 1.0 if self.class_weight is None else self.class_weight[cls]
-            losses.append(weight * errors @ _lovasz_gradient(target[order]))
+            losses.append(weight * (errors * _lovasz_gradient(target[order])).sum())
         mean = torch.stack(losses).mean() if losses else logits.sum() * 0.0
         return self.loss_weight * mean
 

@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 WHOLE = {"mode": "whole"}
+FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
 
 @MODELS.register_module()
@@ -107,7 +108,7 @@ class EncoderDecoder(BaseModel):
 
     def _to_original(self, logits: Tensor, meta: Mapping) -> Tensor:
         if meta.get("flip"):
-            logits = logits.flip(-1 if meta["flip_direction"] == "horizontal" else -2)
+            logits = logits.flip(FLIPPED_DIMS[meta["flip_direction"]])
         size = meta["ori_shape"]
         return rescale(logits[None], size, self.decode_head.align_corners)[0]
 

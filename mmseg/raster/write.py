@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio import Affine
-from rasterio.errors import RasterioIOError
 
-from mmseg.errors import UserError
 from mmseg.files import whole_file
 
 
@@ -31,11 +29,8 @@ def write_geotiff(path: Path, array: np.ndarray, transform: Affine, crs: str) ->
         "predictor": 2,
     }
     size = {"width": width, "height": height, "count": count}
-    try:
-        with (
-            whole_file(path) as part,
-            rasterio.open(part, "w", transform=transform, crs=crs, **size, **profile) as target,
-        ):
-            target.write(bands)
-    except RasterioIOError as error:
-        raise UserError(f"cannot write {path}: {error}") from error
+    with (
+        whole_file(path) as part,
+        rasterio.open(part, "w", transform=transform, crs=crs, **size, **profile) as target,
+    ):
+        target.write(bands)

@@ -86,6 +86,17 @@ def test_class_that_shows_only_beside_rarer_ones_is_present():
         assert presence[chosen].any(0).all(), seed
 
 
+def test_image_that_brings_two_left_out_classes_is_chosen_once():
+    # As above, and class 4 shows wherever class 3 does.
+    presence = np.zeros((12, 5), bool)
+    presence[np.arange(12), np.arange(12) // 4] = True
+    presence[:, 3] = presence[:, 4] = np.arange(12) % 4 < 2
+    for seed in range(100):
+        chosen = stratified_subset(IDS[:12], presence, 0.25, seed)
+        assert presence[chosen].any(0).all(), seed
+        assert len(set(chosen)) == len(chosen), seed
+
+
 def test_smaller_fraction_is_contained_in_a_larger_one(presence):
     chosen = [set(stratified_subset(IDS, presence, f, 0)) for f in (0.02, 0.1, 0.3, 1.0)]
     assert chosen[0] < chosen[1] < chosen[2] < chosen[3] == set(range(400))
@@ -147,6 +158,13 @@ def test_cache_is_another_one_with_the_zero_label_reduced(folder_config, image_f
     write_mask(image_folder, "a", [0, 2])
     reduced = build_dataset({**folder_config, "reduce_zero_label": True})
     assert class_presence(reduced, image_folder)[0].tolist() == [False, True, False]
+
+
+def test_cache_is_another_one_with_more_classes(folder_config, image_folder):
+    class_presence(build_dataset(folder_config), image_folder)
+    more = {"classes": ("field", "wood", "water", "road"), "palette": [(0, 0, i) for i in range(4)]}
+    presence = class_presence(build_dataset({**folder_config, "metainfo": more}), image_folder)
+    assert presence.tolist() == [[True, True, True, False]] * 4
 
 
 def test_folder_that_cannot_be_written_is_no_obstacle(folder_config, tmp_path):

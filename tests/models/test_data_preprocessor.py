@@ -4,7 +4,8 @@ import pytest
 import torch
 from mmengine.structures import PixelData
 
-from mmseg.models.data_preprocessor import SegDataPreProcessor
+from mmseg.errors import UserError
+from mmseg.models.data_preprocessor import SegDataPreProcessor, pad_to
 from mmseg.structures import SegDataSample
 
 MEAN, STD = (10.0, 20.0, 30.0), (1.0, 2.0, 4.0)
@@ -65,3 +66,8 @@ def test_mean_and_deviation_are_no_part_of_the_state(training):
     preprocessor = SegDataPreProcessor(MEAN, STD)
     preprocessor(data((2, 3)), training)
     assert not preprocessor.state_dict()
+
+
+def test_image_larger_than_the_size_is_refused_not_cropped():
+    with pytest.raises(UserError, match=r"size=\(4, 4\) is smaller than .* 8x8"):
+        pad_to(torch.zeros(1, 8, 8), 4, 4, 0)

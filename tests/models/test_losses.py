@@ -1,5 +1,6 @@
 """The losses against independent definitions, with ignored pixels and class weights."""
 
+import itertools
 import math
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_lovasz_is_the_lovasz_extension_of_the_jaccard_distance(logits, labels, 
         steps = np.concatenate([[0.0], np.sort(errors)])
         area = sum(
             (high - low) * jaccard_distance(errors > low, target)
-            for low, high in zip(steps[:-1], steps[1:], strict=True)
+            for low, high in itertools.pairwise(steps)
         )
         terms.append(area * (weight[cls] if weight else 1))
     loss = LovaszLoss(class_weight=weight)(logits, labels)

@@ -137,3 +137,10 @@ def test_pipeline_without_a_resize_is_refused(config):
     config.test_dataloader.dataset.pipeline = [s for s in pipeline if s["type"] != "Resize"]
     with pytest.raises(UserError, match="Resize"):
         use_tta(config)
+
+
+def test_pipeline_without_a_scale_is_refused():
+    steps = [{"type": "LoadImageFromFile"}, {"type": "Resize", "scale_factor": 0.5}]
+    config = Config({"model": {}, "test_dataloader": {"dataset": {"pipeline": steps}}})
+    with pytest.raises(UserError, match="needs Resize with scale"):
+        use_tta(config)

@@ -32,7 +32,8 @@ def test_writing_leaves_one_file_and_replaces_an_older_one(tmp_path):
         assert (raster.read() == 2).all()
 
 
-def test_a_folder_that_is_missing_is_one_line_for_the_user(tmp_path):
-    with pytest.raises(UserError, match="cannot write") as caught:
-        write_geotiff(tmp_path / "no/a.tif", np.zeros((9, 9), np.uint8), TRANSFORM, "EPSG:2180")
+def test_a_place_that_cannot_be_written_is_one_line_for_the_user(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UserError, match=r"file/a\.tif: cannot be written") as caught:
+        write_geotiff(tmp_path / "file/a.tif", np.zeros((9, 9), np.uint8), TRANSFORM, "EPSG:2180")
     assert "\n" not in str(caught.value)

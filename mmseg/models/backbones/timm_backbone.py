@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
 
@@ -20,8 +21,12 @@ class TIMMBackbone(BaseModule):
         **kwargs: Any,
     ) -> None:
         # Imported here: timm needs a torchvision that matches torch, which SegNeXt itself does not.
-        import timm
-
+        try:
+            import timm
+        except Exception as error:  # a torchvision that does not match torch raises anything
+            raise UserError(
+                f"TIMMBackbone needs timm and a torchvision made for this torch ({error})"
+            ) from error
         super().__init__(init_cfg)
         self.timm_model = timm.create_model(
             model_name, pretrained=pretrained, features_only=True, **kwargs

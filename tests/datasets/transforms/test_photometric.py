@@ -54,6 +54,13 @@ def test_hue_turns_by_two_degrees_a_unit():
     assert distort(blue, hue=60).tolist() == [[[0, 0, 200]]]
 
 
+def test_hue_goes_round():
+    red = np.array([[[0, 0, 200]]], np.uint8)
+    assert distort(red, hue=-60).tolist() == [[[200, 0, 0]]]
+    magenta = np.array([[[200, 0, 200]]], np.uint8)
+    assert distort(magenta, hue=90).tolist() == [[[0, 200, 0]]]
+
+
 def test_saturation_of_zero_leaves_the_brightest_channel():
     out = distort(np.array([[[200, 40, 90]]], np.uint8), saturation=0.0)
     assert out.tolist() == [[[200, 200, 200]]]

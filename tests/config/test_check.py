@@ -1,0 +1,130 @@
+"""Keys that nothing would read are found before anything is built."""
+
+from pathlib import Path
+
+import pytest
+
+from mmseg.config import load_config
+from mmseg.errors import UserError
+
+ADE = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x512.ade.160k.py"
+OUTDATED = {
+    "data": "train_dataloader",
+    "optimizer": "optim_wrapper",
+    "lr_config": "param_scheduler",
+    "runner": "train_cfg",
+    "evaluation": "val_evaluator",
+    "log_config": "default_hooks",
+    "checkpoint_config": "default_hooks",
+    "cudnn_benchmark": "env_cfg",
+}
+
+
+@pytest.fixture
+def leaf(tmp_path):
+    """Write a config that adds lines to a shipped one."""
+
+    def write(lines):
+        path = tmp_path / "leaf.py"
+        path.write_text(f"_base_ = {str(ADE)!r}\n{lines}\n")
+        return path
+
+    return write
+
+
+def refused(path):
+    with pytest.raises(UserError) as error:
+        load_config(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("key", OUTDATED)
+def test_key_of_mmsegmentation_0_is_refused_with_its_successor(leaf, key):
+    message = refused(leaf(f"{key} = dict()"))
+    assert f"'{key}' is a key of MMSegmentation 0.x" in message
+    assert OUTDATED[key] in message
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "right"),
+    [("param_schedulers", "param_scheduler"), ("train_dataloder", "train_dataloader")],
+)
+def test_misspelt_top_level_key_names_the_right_one(leaf, misspelt, right):
+    message = refused(leaf(f"{misspelt} = dict()"))
+    assert f"unknown key {misspelt!r}; did you mean {right!r}?" in message
+
+
+def test_variable_of_a_file_is_no_key(leaf):
+    assert load_config(leaf("my_size = (3, 4)\ncrops = 5")).my_size == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "near"),
+    [
+        ("model = dict(backbone=dict(deepths=(1,)))", "model.backbone.deepths", "depths"),
+        (
+            "model = dict(decode_head=dict(num_class=3))",
+            "model.decode_head.num_class",
+            "num_classes",
+        ),
+        ("train_dataloader = dict(batchsize=2)", "train_dataloader.batchsize", "batch_size"),
+        (
+            "train_dataloader = dict(dataset=dict(reduce_zero_labels=True))",
+            "train_dataloader.dataset.reduce_zero_labels",
+            "reduce_zero_label",
+        ),
+        (
+            "optim_wrapper = dict(optimizer=dict(weight_decays=0))",
+            "optim_wrapper.optimizer.weight_decays",
+            "weight_decay",
+        ),
+        (
+            "default_hooks = dict(logger=dict(intervals=10))",
+            "default_hooks.logger.intervals",
+            "interval",
+        ),
+        (
+            "val_evaluator = dict(iou_metric=['mIoU'])",
+            "val_evaluator.iou_metric",
+            "iou_metrics",
+        ),
+    ],
+)
+def test_misspelt_key_of_a_component_names_its_path_and_the_nearest(leaf, lines, key, near):
+    assert f"unknown key {key}; did you mean {near!r}?" in refused(leaf(lines))
+
+
+def test_misspelt_key_of_a_transform_names_its_place_in_the_pipeline(leaf):
+    message = refused(
+        leaf(
+            "pipeline = _base_.train_pipeline\n"
+            "pipeline[3] = dict(type='RandomCrop', crop_size=(64, 64), cat_max_ration=0.75)\n"
+            "train_dataloader = dict(dataset=dict(pipeline=pipeline))"
+        )
+    )
+    assert "train_dataloader.dataset.pipeline[3].cat_max_ration" in message
+    assert "did you mean 'cat_max_ratio'?" in message
+
+
+def test_key_that_resembles_none_lists_the_known_ones(leaf):
+    message = refused(leaf("model = dict(backbone=dict(zzz=1))"))
+    assert "unknown key model.backbone.zzz; known: " in message
+    assert "embed_dims" in message
+
+
+@pytest.mark.parametrize(("misspelt", "right"), [("MSCANN", "MSCAN"), ("LightHam", "LightHamHead")])
+def test_unknown_type_names_the_nearest(leaf, misspelt, right):
+    part = "backbone" if misspelt == "MSCANN" else "decode_head"
+    message = refused(leaf(f"model = dict({part}=dict(type={misspelt!r}))"))
+    assert f"model.{part}.type = {misspelt!r} is not known; did you mean {right!r}?" in message
+
+
+def test_arguments_that_a_class_hands_to_its_base_are_known(leaf):
+    lines = (
+        "train_dataloader = dict(dataset=dict(indices=10))\n"
+        "model = dict(decode_head=dict(align_corners=True))"
+    )
+    assert load_config(leaf(lines)).model.decode_head.align_corners is True

@@ -1,0 +1,85 @@
+"""Loading configs: overrides, and files that are none."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mmseg.config import load_config
+from mmseg.errors import UserError
+
+TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny"
+ADE = TINY / "segnext.tiny.512x512.ade.160k.py"
+
+
+def refused(path, overrides=None):
+    with pytest.raises(UserError) as error:
+        load_config(path, overrides)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_override_replaces_a_nested_value():
+    config = load_config(ADE, {"train_dataloader.batch_size": 4, "model.backbone.with_cp": True})
+    assert config.train_dataloader.batch_size == 4
+    assert config.model.backbone.with_cp is True
+    assert config.model.backbone.depths == (3, 3, 5, 2)
+
+
+def test_override_reaches_into_a_list():
+    config = load_config(ADE, {"train_dataloader.dataset.pipeline.3.cat_max_ratio": 0.5})
+    assert config.train_dataloader.dataset.pipeline[3].cat_max_ratio == 0.5
+
+
+def test_missing_config_names_the_nearest_one():
+    message = refused(TINY / "segnext.tiny.512x512.ade.16k.py")
+    assert message.startswith(f"{TINY}/segnext.tiny.512x512.ade.16k.py: no such config")
+    assert re.search(rf"did you mean \S*{re.escape(ADE.name)}\?", message)
+
+
+def test_missing_config_in_a_wrong_folder_names_the_nearest_one():
+    message = refused(TINY / "typo" / ADE.name)
+    assert re.search(rf"did you mean \S*{re.escape(ADE.name)}\?", message)
+
+
+def test_missing_config_without_a_near_one_suggests_nothing(tmp_path):
+    assert refused(tmp_path / "nothing.py") == f"{tmp_path}/nothing.py: no such config"
+
+
+def test_syntax_error_is_one_line_with_its_place(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("model = dict(\n    type='EncoderDecoder'\nmodel = 3\n")
+    message = refused(path)
+    assert message.startswith(f"{path}: cannot be read as a config (")
+    assert "SyntaxError" in message
+
+
+def test_error_while_a_config_runs_is_one_line(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("batch_size = 16 / 0\n")
+    assert "ZeroDivisionError" in refused(path)
+
+
+def test_missing_base_is_named(tmp_path):
+    path = tmp_path / "leaf.py"
+    path.write_text("_base_ = './absent.py'\n")
+    assert "absent.py" in refused(path)
+
+
+def test_override_of_an_unknown_top_level_key_is_refused():
+    assert "--cfg-options optimizer.lr: " in refused(ADE, {"optimizer.lr": 1e-3})
+
+
+def test_override_of_an_unknown_nested_key_names_the_nearest():
+    message = refused(ADE, {"model.backbone.drop_path_ratio": 0.2})
+    assert "unknown key model.backbone.drop_path_ratio" in message
+    assert "did you mean 'drop_path_rate'?" in message
+
+
+def test_override_below_a_value_that_is_no_dict_is_refused():
+    assert "--cfg-options" in refused(ADE, {"train_dataloader.batch_size.value": 3})
+
+
+def test_override_of_a_list_item_that_is_not_there_is_refused():
+    assert "--cfg-options" in refused(ADE, {"train_dataloader.dataset.pipeline.99.prob": 0.1})

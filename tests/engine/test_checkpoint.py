@@ -1,0 +1,283 @@
+"""Loading weights: all of them, under both names, or an error that says what does not fit."""
+
+import os
+import pickle
+from collections import OrderedDict
+from types import SimpleNamespace
+from urllib.error import URLError
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+
+from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights, read_checkpoint
+from mmseg.errors import UserError
+from mmseg.registry import MODELS
+
+URL = "https://example.org/mscan_t-12345678.pth"
+
+
+def built(config):
+    torch.manual_seed(0)
+    return MODELS.build(config)
+
+
+@pytest.fixture
+def model(tiny_model):
+    return built(tiny_model)
+
+
+@pytest.fixture
+def weights(model):
+    """Other weights than the model's, under the official names."""
+    generator = torch.Generator().manual_seed(1)
+    return OrderedDict(
+        (key, torch.rand(value.shape, generator=generator) if value.is_floating_point() else value)
+        for key, value in model.state_dict().items()
+    )
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(content):
+        path = tmp_path / "weights.pth"
+        torch.save(content, path)
+        return path
+
+    return write
+
+
+def refused(function, *arguments):
+    with pytest.raises(UserError) as error:
+        function(*arguments)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def assert_loaded(module, weights):
+    state = module.state_dict()
+    assert state.keys() == weights.keys()
+    for key, value in weights.items():
+        assert torch.equal(state[key], value), key
+
+
+def openmmlab(weights):
+    """The same tensors as OpenMMLab names them: the inner name of the MLP's convolution is gone."""
+    renamed = {key.replace("mlp.dwconv.dwconv.", "mlp.dwconv."): v for key, v in weights.items()}
+    assert renamed.keys() != weights.keys()
+    return renamed
+
+
+def test_every_tensor_is_loaded(model, weights, save):
+    load_model_weights(model, save(weights))
+    assert_loaded(model, weights)
+
+
+def test_checkpoint_of_a_run_is_loaded(model, weights, save):
+    load_model_weights(model, save({"state_dict": weights, "meta": {"iter": 3}, "optimizer": {}}))
+    assert_loaded(model, weights)
+
+
+def test_names_of_openmmlab_are_understood(model, weights, save):
+    load_model_weights(model, save({"state_dict": openmmlab(weights)}))
+    assert_loaded(model, weights)
+
+
+def test_weights_go_into_the_model_that_test_time_augmentation_wraps(tiny_model, weights, save):
+    wrapped = MODELS.build({"type": "SegTTAModel", "module": tiny_model})
+    load_model_weights(wrapped, save(weights))
+    assert_loaded(wrapped.module, weights)
+
+
+def test_counters_of_batch_norm_may_be_missing(model, weights, save):
+    old = {k: v for k, v in weights.items() if not k.endswith("num_batches_tracked")}
+    load_model_weights(model, save(old))
+    assert_loaded(model, weights)
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_checkpoint_of_another_class_count_names_both_counts_and_the_tensors(
+    tiny_model, weights, save, wrapped
+):
+    tiny_model["decode_head"]["num_classes"] = 7
+    path = save({"state_dict": weights} if wrapped else weights)
+    message = refused(load_model_weights, built(tiny_model), path)
+    assert message.startswith(f"{path}: ")
+    assert "it was trained on 3 classes, the config has 7" in message
+    assert "decode_head.conv_seg.weight [3, 32, 1, 1] instead of [7, 32, 1, 1]" in message
+
+
+def test_deeper_model_is_named_another_size_with_its_tensors(tiny_model, weights, save):
+    tiny_model["backbone"]["depths"] = (1, 1, 2, 1)
+    message = refused(load_model_weights, built(tiny_model), save(weights))
+    assert "it is of another size than the config" in message
+    assert "backbone.block3.1.layer_scale_1" in message
+
+
+def test_wider_model_is_named_another_size_with_its_tensors(tiny_model, weights, save):
+    tiny_model["backbone"]["embed_dims"] = (12, 16, 24, 32)
+    message = refused(load_model_weights, built(tiny_model), save(weights))
+    assert "it is of another size than the config" in message
+    assert "backbone.patch_embed1.proj.0.weight [4, 3, 3, 3] instead of [6, 3, 3, 3]" in message
+
+
+def test_other_kind_of_model_is_named_so(model, save):
+    message = refused(load_model_weights, model, save({"conv1.weight": torch.zeros(3)}))
+    assert "it holds another kind of model" in message
+    assert message.count("backbone.") == 5
+    assert message.endswith("...")
+
+
+def test_one_missing_tensor_is_refused_and_counted(model, weights, save):
+    del weights["decode_head.align.gn.bias"]
+    needed = sum(not k.endswith("num_batches_tracked") for k in weights) + 1
+    message = refused(load_model_weights, model, save(weights))
+    assert f"{needed - 1} of {needed} tensors fit" in message
+    assert "decode_head.align.gn.bias" in message
+
+
+def test_refused_checkpoint_leaves_the_model_as_it_was(model, weights, save):
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    del weights["decode_head.align.gn.bias"]
+    refused(load_model_weights, model, save(weights))
+    assert_loaded(model, before)
+
+
+@pytest.mark.parametrize("content", [[1, 2, 3], torch.zeros(3), {"state_dict": None}, {}])
+def test_file_without_a_state_dict_is_refused(model, save, content):
+    path = save(content)
+    assert refused(load_model_weights, model, path).startswith(f"{path}: ")
+
+
+def test_missing_checkpoint_is_named(model, tmp_path):
+    message = refused(load_model_weights, model, tmp_path / "absent.pth")
+    assert message == f"{tmp_path}/absent.pth: no such checkpoint"
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+def test_truncated_checkpoint_is_named(model, weights, save, keep):
+    path = save(weights)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+    assert f"{path}: cannot be read as a checkpoint (" in refused(load_model_weights, model, path)
+
+
+class Attack:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda x, p: p.write_bytes(pickle.dumps(x))])
+def test_code_in_a_checkpoint_does_not_run(weights, tmp_path, write):
+    path, trace = tmp_path / "evil.pth", tmp_path / "trace"
+    write({"state_dict": weights, "meta": Attack(trace)}, path)
+    assert f"{path}: cannot be read as a checkpoint (" in refused(read_checkpoint, path)
+    assert not trace.exists()
+
+
+@pytest.fixture
+def backbone(tiny_model):
+    return built(tiny_model["backbone"])
+
+
+@pytest.fixture
+def backbone_weights(weights):
+    prefix = "backbone."
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def test_backbone_gets_the_weights_of_its_file(backbone, backbone_weights, save):
+    PretrainedBackbone(str(save(backbone_weights)), URL)(backbone)
+    assert_loaded(backbone, backbone_weights)
+
+
+def test_classifier_of_imagenet_in_the_file_is_left_aside(backbone, backbone_weights, save):
+    extras = {"head.weight": torch.zeros(1000, 32), "head.bias": torch.zeros(1000)}
+    PretrainedBackbone(str(save({"state_dict": {**backbone_weights, **extras}})), URL)(backbone)
+    assert_loaded(backbone, backbone_weights)
+
+
+def test_backbone_of_a_whole_segmentor_is_taken(backbone, backbone_weights, weights, save):
+    PretrainedBackbone(str(save({"state_dict": openmmlab(weights)})), URL)(backbone)
+    assert_loaded(backbone, backbone_weights)
+
+
+def test_backbone_of_another_size_is_refused(tiny_model, backbone_weights, save):
+    deeper = built({**tiny_model["backbone"], "depths": (1, 2, 1, 1)})
+    message = refused(PretrainedBackbone(str(save(backbone_weights)), URL), deeper)
+    assert "it is of another size than the config" in message
+    assert "block2.1.layer_scale_1" in message
+
+
+def test_number_of_loaded_tensors_is_logged(backbone, backbone_weights, save, monkeypatch):
+    path = save({**backbone_weights, "head.weight": torch.zeros(3)})
+    lines = []
+    log = SimpleNamespace(info=lines.append)
+    monkeypatch.setattr(MMLogger, "get_current_instance", lambda: log)
+    PretrainedBackbone(str(path), URL)(backbone)
+    count = sum(not k.endswith("num_batches_tracked") for k in backbone_weights)
+    assert lines == [f"{path}: {count} of {count} backbone tensors; 1 others in the file not used"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(URLError("no network"), TimeoutError("timed out"), RuntimeError("invalid hash value")),
+        pickle.UnpicklingError("Weights only load failed\nand more"),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_run_stops_without_weights_and_says_what_to_do(backbone, tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    path = tmp_path / "pretrained/mscan_t.pth"
+    message = refused(PretrainedBackbone(str(path), URL), backbone)
+    assert f"put that file at {path}" in message
+    assert URL in message
+    assert "_nopre" in message
+
+
+def test_weights_come_from_the_url_where_there_is_no_file(
+    backbone, backbone_weights, tmp_path, monkeypatch
+):
+    asked = []
+
+    def download(url, **kwargs):
+        asked.append((url, kwargs["check_hash"]))
+        return {"state_dict": backbone_weights}
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", download)
+    PretrainedBackbone(str(tmp_path / "absent.pth"), URL)(backbone)
+    assert asked == [(URL, True)]
+    assert_loaded(backbone, backbone_weights)
+
+
+def test_model_with_weights_asked_for_takes_them_when_it_is_initialised(
+    tiny_model, backbone_weights, save
+):
+    path = save(backbone_weights)
+    tiny_model["backbone"]["init_cfg"] = {
+        "type": "PretrainedBackbone",
+        "checkpoint": str(path),
+        "url": URL,
+    }
+    model = built(tiny_model)
+    model.init_weights()
+    assert_loaded(model.backbone, backbone_weights)
+
+
+def test_model_without_weights_asked_for_draws_convolutions_by_their_fan_out(tiny_model):
+    model = built(tiny_model)
+    model.init_weights()
+    weight = model.backbone.block4[0].mlp.fc1.weight
+    assert weight.std().item() == pytest.approx((2 / weight.shape[0]) ** 0.5, rel=0.1)
+    assert model.backbone.block1[0].layer_scale_1.tolist() == pytest.approx([0.01] * 8)
+    assert model.decode_head.conv_seg.weight.std().item() == pytest.approx(0.01, rel=0.3)

@@ -1,0 +1,221 @@
+"""The hooks of a run, in a runner that is a stand-in."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from mmseg.engine.hooks import LatestCheckpointHook, RunSummaryHook
+from mmseg.errors import UserError
+
+META = {
+    "classes": ("field", "wood", "water"),
+    "palette": [(250, 180, 60), (0, 100, 0), (0, 0, 255)],
+    "reduce_zero_label": False,
+}
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def info(self, text):
+        self.lines.append(("info", text))
+
+    def warning(self, text):
+        self.lines.append(("warning", text))
+
+
+class Runner:
+    """What the summary reads of mmengine's runner."""
+
+    def __init__(self, meta=META, num_classes=3, weight=None, work_dir="."):
+        loss = SimpleNamespace(class_weight=None if weight is None else torch.tensor(weight))
+        self.model = nn.Module()
+        self.model.decode_head = SimpleNamespace(
+            num_classes=num_classes, loss_decode=[loss], ignore_index=255
+        )
+        dataset = SimpleNamespace(metainfo=meta)
+        loader = SimpleNamespace(dataset=dataset, batch_size=16)
+        self.train_dataloader = self.val_dataloader = self.test_dataloader = loader
+        self.world_size = 1
+        groups = [
+            {"initial_lr": 6e-5, "weight_decay": 0.01, "params": [1, 2]},
+            {"initial_lr": 6e-4, "weight_decay": 0.0, "params": [3]},
+        ]
+        self.optim_wrapper = SimpleNamespace(param_groups=groups, _accumulative_counts=1)
+        self.work_dir = work_dir
+        self.logger = Log()
+
+
+def summary(runner):
+    """The log of the start of a training, as (level, text)."""
+    hook = RunSummaryHook()
+    hook.before_run(runner)
+    hook.before_train(runner)
+    return runner.logger.lines
+
+
+def rows(runner):
+    """The cells of the class table below its head."""
+    (text,) = [t for _, t in summary(runner) if t.startswith("classes of the training data")]
+    lines = [line for line in text.splitlines() if line.startswith("|") and "--" not in line]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
+
+
+def test_table_leads_from_file_value_to_train_id_class_colour_and_weight():
+    assert rows(Runner()) == [
+        ["0", "0", "field", "#fab43c", "1"],
+        ["1", "1", "wood", "#006400", "1"],
+        ["2", "2", "water", "#0000ff", "1"],
+    ]
+
+
+def test_table_shifts_file_values_where_the_zero_label_is_reduced():
+    runner = Runner({**META, "reduce_zero_label": True})
+    assert [row[:3] for row in rows(runner)] == [
+        *(["1", "0", "field"], ["2", "1", "wood"], ["3", "2", "water"]),
+    ]
+
+
+@pytest.mark.parametrize(("reduced", "ignored"), [(False, "255"), (True, "0, 255")])
+def test_table_names_the_ignored_file_values(reduced, ignored):
+    lines = summary(Runner({**META, "reduce_zero_label": reduced}))
+    assert any(text.endswith(f"ignored mask values: {ignored}") for _, text in lines)
+
+
+def test_table_shows_the_weights_of_the_loss():
+    weights = [row[4] for row in rows(Runner(weight=[0.5, 9.157, 0.8525]))]
+    assert weights == ["0.5", "9.157", "0.8525"]
+
+
+def batch_line(runner):
+    (line,) = [(level, t) for level, t in summary(runner) if t.startswith("effective batch")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("per_process", "processes", "accumulated"), [(16, 1, 1), (8, 2, 1), (2, 2, 4)]
+)
+def test_batch_of_the_recipe_is_logged_with_its_factors(per_process, processes, accumulated):
+    runner = Runner()
+    runner.train_dataloader.batch_size = per_process
+    runner.world_size = processes
+    runner.optim_wrapper._accumulative_counts = accumulated
+    assert batch_line(runner) == (
+        "info",
+        f"effective batch 16 = {per_process} images x {processes} processes x {accumulated} "
+        "accumulated steps",
+    )
+
+
+@pytest.mark.parametrize(("per_process", "processes"), [(8, 1), (8, 8)])
+def test_another_batch_is_a_warning(per_process, processes):
+    runner = Runner()
+    runner.train_dataloader.batch_size, runner.world_size = per_process, processes
+    level, text = batch_line(runner)
+    assert level == "warning"
+    assert text.startswith(f"effective batch {per_process * processes} = ")
+    assert "the recipe's is 16" in text
+
+
+def test_groups_of_the_optimiser_are_logged():
+    lines = [text for _, text in summary(Runner())]
+    assert (
+        "optimiser: 2 tensors with lr 6e-05 and decay 0.01; "
+        "1 tensors with lr 0.0006 and decay 0" in lines
+    )
+
+
+@pytest.mark.parametrize("when", ["before_train", "before_val", "before_test"])
+def test_number_of_classes_that_does_not_fit_the_data_is_refused(when):
+    runner = Runner(num_classes=150)
+    hook = RunSummaryHook()
+    hook.before_run(runner)
+    with pytest.raises(UserError, match=r"num_classes=150, but the data set has 3 classes: set"):
+        getattr(hook, when)(runner)
+
+
+def test_ids_of_a_subset_are_logged_and_written(tmp_path):
+    runner = Runner(work_dir=str(tmp_path))
+    runner.train_dataloader.dataset.subset_ids = ["b", "d/e"]
+    lines = [text for _, text in summary(runner)]
+    assert f"training on a subset of 2 images, listed in {tmp_path}/subset.txt" in lines
+    assert (tmp_path / "subset.txt").read_text() == "b\nd/e\n"
+
+
+@pytest.mark.parametrize("wrapper", ["module of tta", "ddp"])
+def test_summary_finds_the_head_inside_of_wrappers(wrapper):
+    runner = Runner()
+    inner = runner.model
+    runner.model = nn.Module()
+    runner.model.module = inner
+    hook = RunSummaryHook()
+    hook.before_run(runner)
+    assert hook.head is inner.decode_head
+
+
+class Saving:
+    """What saving a checkpoint needs of mmengine's runner."""
+
+    def __init__(self, work_dir):
+        self.work_dir = str(work_dir)
+        self.message_hub = SimpleNamespace(update_info=lambda *_: None, runtime_info={})
+        self.logger = Log()
+        self.train_loop = SimpleNamespace(val_interval=8000)
+
+    def save_checkpoint(self, out_dir, filename, *_, **__):
+        with open(os.path.join(out_dir, filename), "w") as file:
+            file.write(filename)
+
+
+def saving_hook(runner, **kwargs):
+    hook = LatestCheckpointHook(by_epoch=False, **kwargs)
+    hook.before_train(runner)
+    return hook
+
+
+def test_latest_checkpoint_is_a_link_to_the_newest(tmp_path):
+    runner = Saving(tmp_path)
+    hook = saving_hook(runner, interval=10)
+    for step in (10, 20, 30):
+        hook._save_checkpoint_with_step(runner, step, {})
+        assert (tmp_path / "latest.pth").read_text() == f"iter_{step}.pth"
+
+
+def test_link_still_holds_when_the_folder_has_moved(tmp_path):
+    (tmp_path / "run").mkdir()
+    runner = Saving(tmp_path / "run")
+    saving_hook(runner, interval=10)._save_checkpoint_with_step(runner, 10, {})
+    assert os.readlink(tmp_path / "run/latest.pth") == "iter_10.pth"
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert (tmp_path / "moved/latest.pth").read_text() == "iter_10.pth"
+
+
+def test_link_leaves_no_other_file_behind(tmp_path):
+    runner = Saving(tmp_path)
+    (tmp_path / ".latest.pth").write_text("left by an interrupted run")
+    saving_hook(runner, interval=10)._save_checkpoint_with_step(runner, 10, {})
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"iter_10.pth", "latest.pth", "last_checkpoint"}
+
+
+def test_old_checkpoints_go_and_the_link_holds(tmp_path):
+    runner = Saving(tmp_path)
+    hook = saving_hook(runner, interval=10, max_keep_ckpts=2)
+    for step in (10, 20, 30):
+        hook._save_checkpoint_with_step(runner, step, {})
+    assert {p.name for p in tmp_path.glob("iter_*")} == {"iter_20.pth", "iter_30.pth"}
+    assert (tmp_path / "latest.pth").read_text() == "iter_30.pth"
+
+
+def test_checkpoints_are_saved_as_often_as_validated_without_an_interval(tmp_path):
+    assert saving_hook(Saving(tmp_path)).interval == 8000
+    assert saving_hook(Saving(tmp_path), interval=5).interval == 5
+
+
+def test_misspelt_key_of_the_checkpoint_hook_stops_before_training():
+    with pytest.raises(UserError, match="unknown key max_keep_ckpt"):
+        LatestCheckpointHook(by_epoch=False, max_keep_ckpt=1)

@@ -1,0 +1,178 @@
+"""The optimiser's groups and the learning rate of every step, against the official recipe."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS
+from torch import nn
+
+from mmseg.config import load_config
+from mmseg.engine.accumulation import accumulate_gradients
+from mmseg.engine.amp import use_amp
+from mmseg.errors import UserError
+from mmseg.registry import MODELS
+
+TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny"
+LR, DECAY = 6e-5, 0.01
+HEAD = {
+    *("conv_seg.weight", "conv_seg.bias", "squeeze.conv.weight", "squeeze.gn.weight"),
+    *("squeeze.gn.bias", "hamburger.ham_in.conv.weight", "hamburger.ham_in.conv.bias"),
+    *("hamburger.ham_out.conv.weight", "hamburger.ham_out.gn.weight", "hamburger.ham_out.gn.bias"),
+    *("align.conv.weight", "align.gn.weight", "align.gn.bias"),
+}
+NORMS_OF_A_BLOCK = ("norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias")
+
+
+@pytest.fixture
+def config():
+    return load_config(TINY / "segnext.tiny.512x512.ade.160k.py")
+
+
+@pytest.fixture
+def groups(config):
+    """(learning rate, decay) of every parameter by its name."""
+    with torch.device("meta"):
+        model = MODELS.build(config.model)
+    wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    of_parameter = {
+        id(p): (group["lr"], group["weight_decay"])
+        for group in wrapper.param_groups
+        for p in group["params"]
+    }
+    return {name: of_parameter[id(p)] for name, p in model.named_parameters()}
+
+
+def undecayed():
+    """The norms of SegNeXt-T that the official recipe does not decay."""
+    names = {f"norm{s}.{kind}" for s in range(1, 5) for kind in ("weight", "bias")}
+    names |= {f"patch_embed{s}.norm.{kind}" for s in (2, 3, 4) for kind in ("weight", "bias")}
+    for s, depth in enumerate((3, 3, 5, 2), 1):
+        names |= {f"block{s}.{j}.{name}" for j in range(depth) for name in NORMS_OF_A_BLOCK}
+    return {f"backbone.{name}" for name in names}
+
+
+def test_head_learns_ten_times_faster_and_is_decayed(groups):
+    fast = {name for name, (lr, _) in groups.items() if lr != LR}
+    assert fast == {f"decode_head.{name}" for name in HEAD}
+    for name in fast:
+        assert groups[name] == (pytest.approx(10 * LR), DECAY)
+
+
+def test_norms_named_so_are_not_decayed_and_nothing_else(groups):
+    free = {name for name, (_, decay) in groups.items() if decay != DECAY}
+    assert free == undecayed()
+    assert {groups[name] for name in free} == {(LR, 0.0)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("patch_embed1.proj.1.weight", "patch_embed1.proj.4.bias", "block1.0.layer_scale_1"),
+        "block1.0.mlp.fc1.bias",
+    ],
+)
+def test_norms_of_the_stem_layer_scales_and_biases_are_decayed(groups, name):
+    assert groups[f"backbone.{name}"] == (LR, DECAY)
+
+
+def learning_rates(config, steps, base=LR):
+    """The rate of the step at each iteration, of a parameter with the recipe's rate."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=base)
+    schedulers = [
+        PARAM_SCHEDULERS.build({**scheduler, "optimizer": optimizer})
+        for scheduler in config.param_scheduler
+    ]
+    rates = {}
+    for iteration in range(max(steps) + 1):
+        if iteration in steps:
+            rates[iteration] = optimizer.param_groups[0]["lr"]
+        for scheduler in schedulers:
+            scheduler.step()
+    return rates
+
+
+def official(iteration, total):
+    """Polynomial decay of power 1 from the start, times a linear warm-up over 1500 iterations."""
+    warm_up = 1 - (1 - iteration / 1500) * (1 - 1e-6) if iteration < 1500 else 1
+    return LR * (1 - iteration / total) * warm_up
+
+
+@pytest.mark.parametrize(
+    ("name", "total"),
+    [("ade.160k", 160_000), ("voc.40k", 40_000), ("landcover.40k_weight", 40_000)],
+)
+def test_learning_rate_is_the_official_one_at_every_iteration(name, total):
+    config = load_config(TINY / f"segnext.tiny.512x512.{name}.py")
+    steps = {0, 1, 2, 750, 1499, 1500, 1501, 20_000, total // 2, total - 1}
+    for iteration, rate in learning_rates(config, steps).items():
+        assert rate == pytest.approx(official(iteration, total), rel=1e-6), iteration
+
+
+@pytest.fixture
+def accumulated(config):
+    accumulate_gradients(config, 4)
+    return config
+
+
+def test_accumulation_keeps_the_total_batch(accumulated):
+    assert accumulated.train_dataloader.batch_size == 4
+    assert accumulated.optim_wrapper.accumulative_counts == 4
+
+
+def test_accumulation_keeps_the_number_of_steps_and_of_validations(accumulated):
+    assert accumulated.train_cfg.max_iters == 4 * 160_000
+    assert accumulated.train_cfg.val_interval == 4 * 8_000
+
+
+def test_accumulation_keeps_the_learning_rate_of_each_step(accumulated):
+    # The optimiser steps at the end of the four parts of a batch.
+    steps = {4 * i + 3 for i in (0, 1, 750, 1500, 20_000)}
+    for iteration, rate in learning_rates(accumulated, steps).items():
+        step = iteration / 4  # in batches; within one the rate moves by quarters
+        assert rate == pytest.approx(official(step, 160_000), rel=1e-6), iteration
+
+
+def test_accumulation_that_does_not_divide_the_batch_is_refused(config):
+    with pytest.raises(UserError, match=r"--accumulate 3 does not divide .*batch_size=16"):
+        accumulate_gradients(config, 3)
+
+
+def test_parts_of_a_batch_add_up_to_the_gradient_of_the_batch(config):
+    torch.manual_seed(0)
+    x = torch.randn(16, 3)
+    weights = []
+    for batch_size in (16, 4):
+        wrapper_config = {
+            **config.optim_wrapper,
+            "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 0.0},
+            "accumulative_counts": 16 // batch_size,
+        }
+        torch.manual_seed(1)
+        model = nn.Linear(3, 1)
+        wrapper = build_optim_wrapper(model, wrapper_config)
+        for part in x.split(batch_size):
+            with wrapper.optim_context(model):
+                loss = model(part).square().mean()
+            wrapper.update_params(loss)
+        weights.append(model.weight.detach().clone())
+    torch.testing.assert_close(*weights)
+
+
+def test_mixed_precision_without_a_gpu_is_bfloat16(config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    use_amp(config)
+    model = nn.Linear(2, 2)
+    wrapper = build_optim_wrapper(model, {**config.optim_wrapper, "paramwise_cfg": None})
+    with wrapper.optim_context(model):
+        assert model(torch.zeros(1, 2)).dtype == torch.bfloat16
+    assert model(torch.zeros(1, 2)).dtype == torch.float32
+
+
+def test_mixed_precision_on_a_gpu_without_bfloat16_scales_the_loss(config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    use_amp(config)
+    assert config.optim_wrapper.type == "AmpOptimWrapper"
+    assert config.optim_wrapper.loss_scale == "dynamic"

@@ -1,0 +1,97 @@
+"""Rivals for our import names, and life without torchvision and timm."""
+
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+
+from mmseg import environment
+from mmseg.environment import check_environment, hide_broken_torchvision
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Pretend that only the named distributions are installed."""
+
+    def install(*names):
+        def distribution(name):
+            if name not in names:
+                raise importlib.metadata.PackageNotFoundError(name)
+
+        monkeypatch.setattr(environment, "distribution", distribution)
+
+    return install
+
+
+def test_environment_without_rivals_is_accepted(installed):
+    installed("segnext", "onedl-mmcv", "onedl-mmengine", "torch")
+    check_environment()
+
+
+def test_this_environment_is_accepted():
+    check_environment()
+
+
+@pytest.mark.parametrize("rival", ["mmsegmentation", "onedl-mmsegmentation"])
+def test_other_owner_of_mmseg_is_named_with_what_to_uninstall(installed, rival):
+    installed("segnext", rival)
+    with pytest.raises(ImportError) as error:
+        check_environment()
+    assert f"{rival} and SegNeXt use the same import names" in str(error.value)
+    assert f"`pip uninstall -y {rival}`" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("rival", ["mmcv", "mmcv-full", "mmcv-lite"])
+def test_old_mmcv_is_named_with_what_to_install_again(installed, rival):
+    installed("onedl-mmcv", rival)
+    with pytest.raises(ImportError) as error:
+        check_environment()
+    assert f"pip uninstall -y {rival} && pip install --force-reinstall" in str(error.value)
+    assert "onedl-mmcv`" in str(error.value)
+
+
+def test_all_rivals_are_named_at_once(installed):
+    installed("mmsegmentation", "mmcv-full", "mmengine")
+    with pytest.raises(ImportError, match="-y mmsegmentation mmcv-full mmengine && ") as error:
+        check_environment()
+    assert "onedl-mmcv onedl-mmengine`" in str(error.value)
+
+
+def test_torchvision_that_cannot_be_imported_looks_absent(tmp_path, monkeypatch):
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    # Whatever was there comes back after the test.
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    del sys.modules["torchvision"]
+    hide_broken_torchvision()
+    with pytest.raises(ModuleNotFoundError):
+        import torchvision  # noqa: F401
+
+
+def test_torchvision_that_works_stays(tmp_path, monkeypatch):
+    (tmp_path / "torchvision.py").write_text("__version__ = '1'")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    del sys.modules["torchvision"]
+    hide_broken_torchvision()
+    assert sys.modules["torchvision"].__version__ == "1"
+
+
+WITHOUT = """
+import sys
+sys.modules["torchvision"] = sys.modules["timm"] = sys.modules["mmcv._ext"] = None
+import torch
+import mmseg.datasets, mmseg.engine, mmseg.evaluation
+from mmseg.config import load_config
+from mmseg.models import MSCAN
+stages = MSCAN(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1))(torch.zeros(1, 3, 64, 64))
+print(*(tuple(stage.shape) for stage in stages))
+"""
+
+
+def test_package_works_without_torchvision_timm_and_compiled_mmcv():
+    result = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "(1, 8, 16, 16) (1, 16, 8, 8) (1, 24, 4, 4) (1, 32, 2, 2)" in result.stdout

@@ -1,0 +1,58 @@
+"""What the README says can be done as it is written there."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg.config import load_config
+from mmseg.registry import DATASETS, MODELS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def own_folder_config() -> str:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    return next(block for block in blocks if "data/mine" in block)
+
+
+def test_the_ten_line_config_makes_any_folder_a_data_set(tmp_path, monkeypatch):
+    for split in ("train", "val"):
+        for kind, suffix in (("images", "jpg"), ("masks", "png")):
+            (tmp_path / f"data/mine/{split}/{kind}").mkdir(parents=True)
+            path = tmp_path / f"data/mine/{split}/{kind}/a.{suffix}"
+            shape = (600, 600, 3) if kind == "images" else (600, 600)
+            Image.fromarray(np.full(shape, 2, np.uint8)).save(path)
+    text = own_folder_config().replace("local_configs/", f"{ROOT}/local_configs/")
+    assert len([line for line in text.splitlines() if line.strip()]) <= 10
+    (tmp_path / "my_config.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+
+    config = load_config("my_config.py")
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        dataset = DATASETS.build(loader.dataset)
+        assert dataset.metainfo["classes"] == ("ground", "roof", "tree")
+        assert len(dataset) == 1
+    sample = DATASETS.build(config.train_dataloader.dataset)[0]
+    model = MODELS.build(config.model)
+    assert sample["data_samples"].gt_sem_seg.data.unique().tolist() == [2]
+    assert model.decode_head.num_classes == 3
+    assert model.decode_head.loss_decode[0].class_weight is None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_named_in_the_documentation_exist(page):
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:local_configs|tools|docs|tests|mmseg|resources)/[\w./-]+\w", text))
+    absent = [name for name in named if not (ROOT / name).exists() and "mmsegmentation" not in name]
+    assert not absent
+
+
+def test_make_targets_of_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
