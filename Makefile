@@ -19,8 +19,11 @@ demo: $(INSTALLED)
 		--out demo/predictions
 	$(RUN) tools/test.py $(DEMO) demo/work/latest.pth --eval mIoU --work-dir demo/work \
 		--show-dir demo/pictures
+	$(RUN) tools/map_orthophoto.py $(DEMO) demo/work/latest.pth demo/archive/images/DEMO-8.tif \
+		--out demo/map --polygons --min-area 5 --truth demo/archive/masks/DEMO-8.tif
 	@echo "image, prediction, truth: demo/pictures/*.png"
 	@echo "overlays of predictions: demo/predictions/overlay/*.png"
+	@echo "scene, map and legend of a whole orthophoto: demo/map/DEMO-8.preview.png"
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

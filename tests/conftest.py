@@ -1,9 +1,12 @@
 """What the tests share: tiny models, tiny data and the folder of real data."""
 
+import io
+import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 # As the tools do; see tools/common.py.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -11,6 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from PIL import Image
 
@@ -103,3 +107,14 @@ def _member(rank: int, folder: str, function: Callable, arguments: tuple) -> Non
     )
     torch.save(function(rank, *arguments), f"{folder}/{rank}.pth")
     torch.distributed.destroy_process_group()
+
+
+@pytest.fixture
+def log() -> Iterator[SimpleNamespace]:
+    """`read()` returns what was logged."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield SimpleNamespace(read=stream.getvalue)
+    logger.removeHandler(handler)

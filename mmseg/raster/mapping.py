@@ -1,0 +1,183 @@
+"""map_scene: from a scene of any size to a finished, georeferenced map of its classes.
+
+The scene is read in rows of overlapping windows; each row adds to a band of class probabilities,
+and what no later window touches is written as a strip. The strips become the map.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import rasterio
+from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.logging import MMLogger
+from rasterio.errors import NotGeoreferencedWarning
+
+import mmseg
+from mmseg.errors import UserError
+from mmseg.raster.bands import BandMapper, Grid, Progress
+from mmseg.raster.clock import Clock
+from mmseg.raster.georeference import ground_resolution
+from mmseg.raster.options import MapOptions
+from mmseg.raster.predict import WindowPredictor
+from mmseg.raster.products import Products
+from mmseg.raster.scene import Scene
+from mmseg.raster.strips import Workshop
+from mmseg.raster.survey import Survey, check_truth, compare
+from mmseg.raster.windows import window_axis
+
+if TYPE_CHECKING:
+    # What maps knows nothing of models but how to call them.
+    from mmseg.models import EncoderDecoder
+
+# GDAL's cache of blocks, in bytes; by default it takes 5 % of the machine's memory.
+CACHE = 2**28
+
+
+@dataclass(frozen=True)
+class SceneMap:
+    """A finished map: its file, what it holds and, given the truth, its confusion matrix (K, K)."""
+
+    path: Path
+    survey: Survey
+    confusion: np.ndarray | None
+
+
+def map_scene(
+    model: "EncoderDecoder",
+    scene: str | Path,
+    out: str | Path,
+    options: MapOptions | None = None,
+    truth: str | None = None,
+    progress: Progress = lambda done, total: None,
+) -> SceneMap | None:
+    """Map the classes of `model` on a scene, anything that GDAL opens, into the folder `out`.
+
+    Writes `<name>.landcover.tif` and what else `options` ask for; each file appears when it is
+    whole. Started again after an interruption, it goes on with the strips that are missing. The
+    processes of a group share the strips; all but the first return None.
+
+    `model` is what `mmseg.apis.init_model` returns. Raises `UserError` when the scene or the truth
+    cannot be read or the outputs cannot be written.
+    """
+    options = options or MapOptions()
+    with _raster_environment():
+        opened = Scene(scene, options.bands, options.scale, options.nodata, options.aoi)
+        if truth:
+            check_truth(truth, opened.height, opened.width)
+        products = Products(opened, Path(out), model.dataset_meta, options)
+        try:
+            _map(model, opened, products, options, progress)
+            if get_rank() != 0:
+                return None
+            classes = model.dataset_meta["classes"]
+            matrix = compare(str(products.map_path), truth, len(classes)) if truth else None
+            return SceneMap(products.map_path, products.survey(), matrix)
+        except OSError as error:
+            raise UserError(
+                f"{out}: cannot be written ({error.strerror or error}); see that the disk has room "
+                "and start again: finished strips are kept"
+            ) from error
+
+
+@contextmanager
+def _raster_environment() -> Iterator[None]:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
+        # Strips have no georeference, nor have some scenes, of which the log says so.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
+def _map(
+    model: "EncoderDecoder",
+    scene: Scene,
+    products: Products,
+    options: MapOptions,
+    progress: Progress,
+) -> None:
+    logger = MMLogger.get_current_instance()
+    clock = Clock()
+    predictor = WindowPredictor(model, clock)
+    grid = _grid(scene, predictor.crop_size, options)
+    job = _describe_job(scene, model, grid, options)
+    digest = hashlib.sha256(job.encode()).hexdigest()
+    finished = products.are_finished(digest)
+    barrier()
+    if finished:
+        logger.info(f"{products.map_path} is finished already; delete it to map the scene again")
+        return
+    workshop = Workshop(products.workshop_folder, products.layers)
+    if get_rank() == 0:
+        workshop.prepare(job)
+        logger.info(_introduction(scene, grid))
+    barrier()
+    strips = _share(grid.rows.count)
+    missing = [index for index in strips if not workshop.has(index)]
+    if len(missing) < len(strips):
+        logger.info(f"going on: {len(strips) - len(missing)} of {len(strips)} strips are done")
+    BandMapper(scene, grid, predictor, workshop, clock).map(missing, progress)
+    barrier()
+    if get_rank() == 0:
+        with clock("map and products"):
+            products.write(workshop, grid.rows, digest)
+        logger.info(f"{products.map_path}: the model took {clock.share('model'):.1f} % of {clock}")
+
+
+def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid:
+    """Lay windows that cover on the ground what the model's crop covers."""
+    height, width = crop_size
+    if options.gsd is not None:
+        if scene.crs is None:
+            raise UserError(f"{scene.path}: without a CRS its resolution is unknown; omit the gsd")
+        down, across = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
+        height = max(1, round(height * options.gsd / down))
+        width = max(1, round(width * options.gsd / across))
+    return Grid(
+        window_axis(scene.height, height, options.overlap),
+        window_axis(scene.width, width, options.overlap),
+        options.batch_size,
+    )
+
+
+def _share(count: int) -> range:
+    """Return the strips of this process, about as many as those of every other."""
+    rank, processes = get_rank(), get_world_size()
+    return range(count * rank // processes, count * (rank + 1) // processes)
+
+
+def _describe_job(scene: Scene, model: "EncoderDecoder", grid: Grid, options: MapOptions) -> str:
+    """Tell one job from another: strips of the same job fit together."""
+    weights = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        weights.update(name.encode())
+        weights.update(tensor.cpu().numpy().tobytes())
+    job = {
+        "version": mmseg.__version__,
+        "scene": scene.identity(),
+        "model": [weights.hexdigest(), str(model.cfg.model)],
+        "grid": asdict(grid),
+        "options": asdict(options),
+    }
+    return json.dumps(job, sort_keys=True)
+
+
+def _introduction(scene: Scene, grid: Grid) -> str:
+    rows, columns = grid.rows, grid.columns
+    lines = [
+        f"{scene.path}: {scene.width} x {scene.height} pixels, bands {scene.bands}, "
+        f"{rows.count} x {columns.count} windows of {columns.size} x {rows.size} pixels"
+    ]
+    if scene.crs is None:
+        lines.append(
+            "it has no CRS: the map is without a georeference and polygons, areas are in pixels"
+        )
+    if scene.ranges is not None:
+        ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)
+        lines.append(f"16-bit samples scaled to 0 to 255, by band: {ranges}")
+    return "; ".join(lines)

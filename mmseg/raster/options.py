@@ -1,0 +1,33 @@
+"""What a user can choose when mapping."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """How a scene is mapped and what is written of it.
+
+    Args:
+        overlap: Fraction of a window that it shares with the next, 0 to 0.5.
+        batch_size: Windows that the model predicts at a time.
+        bands: Numbers of the red, green and blue band, from 1; see `Scene`.
+        scale: Sample values of a 16-bit scene that become 0 and 255; see `Scene`.
+        nodata: Value of pixels without image, where the file does not say it.
+        gsd: Metres per pixel that the model was trained at; the scene's own where it is None.
+        aoi: File of polygons; what lies outside is not mapped.
+        polygons: Also write a GeoPackage.
+        min_area: Polygons smaller than so many m2 go to their largest neighbour.
+        probabilities: Also write the probability of each class.
+    """
+
+    overlap: float = 0.25
+    batch_size: int = 4
+    bands: Sequence[int] | None = None
+    scale: tuple[float, float] | None = None
+    nodata: float | None = None
+    gsd: float | None = None
+    aoi: str | None = None
+    polygons: bool = False
+    min_area: float = 0.0
+    probabilities: bool = False

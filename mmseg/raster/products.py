@@ -1,0 +1,121 @@
+"""The files written of a scene, each under its final name only when it is whole."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+
+from mmseg.raster.cog import FULL, Strip, Style, write_cog, write_vrt
+from mmseg.raster.georeference import row_areas
+from mmseg.raster.options import MapOptions
+from mmseg.raster.polygons import write_polygons
+from mmseg.raster.scene import Scene
+from mmseg.raster.strips import Workshop
+from mmseg.raster.style import preview, qgis_style
+from mmseg.raster.survey import Survey, survey
+from mmseg.raster.windows import WindowAxis
+from mmseg.visualization.images import Palette, write_image
+
+
+class Products:
+    """The outputs of one scene in the folder `out`; `meta` has the data set's classes, palette.
+
+    The map itself comes last: where it is, everything is.
+    """
+
+    def __init__(self, scene: Scene, out: Path, meta: Mapping, options: MapOptions) -> None:
+        self.scene = scene
+        self.out = out
+        self.classes, self.palette = list(meta["classes"]), list(meta["palette"])
+        self.options = options
+        self.map_path = self._path("landcover.tif")
+        self._survey: Survey | None = None
+        self.workshop_folder = out / f".{scene.name}.unfinished"
+
+    @property
+    def layers(self) -> dict[str, int]:
+        """Name and number of bands of what the strips hold."""
+        layers = {"landcover": 1}
+        if self.options.polygons and self.scene.crs is not None:
+            layers["confidence"] = 1
+        if self.options.probabilities:
+            layers["probabilities"] = len(self.classes)
+        return layers
+
+    @property
+    def kinds(self) -> list[str]:
+        """The outputs by the ends of their names, the map last."""
+        kinds = ["areas.csv", "landcover.qml", "preview.png"]
+        if "confidence" in self.layers:
+            kinds.append("landcover.gpkg")
+        if "probabilities" in self.layers:
+            kinds.append("probabilities.tif")
+        return [*kinds, "landcover.tif"]
+
+    def are_finished(self, job: str) -> bool:
+        """Tell whether all outputs are there, and the map is of this job."""
+        if not all(self._path(kind).is_file() for kind in self.kinds):
+            return False
+        try:
+            with rasterio.open(self.map_path) as raster:
+                return raster.tags().get("SEGNEXT_JOB") == job
+        except RasterioError:
+            return False
+
+    def write(self, workshop: Workshop, rows: WindowAxis, job: str) -> None:
+        """Make everything of the finished strips and remove them."""
+        self._write_cogs(workshop, rows, job)
+        made = {kind: workshop.folder / self._path(kind).name for kind in self.kinds}
+        map_path, areas = made["landcover.tif"], self._row_areas()
+        self._survey = survey(str(map_path), len(self.classes), areas)
+        made["areas.csv"].write_text(self._survey.to_csv(self.classes), encoding="utf-8")
+        style = qgis_style(self.classes, self.palette)
+        made["landcover.qml"].write_text(style, encoding="utf-8")
+        picture = preview(self.scene, str(map_path), self.classes, self.palette)
+        write_image(made["preview.png"], picture)
+        if areas is not None and "landcover.gpkg" in made:
+            confidence = workshop.folder / "confidence.vrt"
+            target, min_area = made["landcover.gpkg"], self.options.min_area
+            write_polygons(target, map_path, confidence, self.classes, areas, min_area)
+        for kind in self.kinds:
+            workshop.publish(self._path(kind))
+        workshop.clear()
+
+    def survey(self) -> Survey:
+        """Measure the finished map, unless `write` just did."""
+        return self._survey or survey(str(self.map_path), len(self.classes), self._row_areas())
+
+    def _write_cogs(self, workshop: Workshop, rows: WindowAxis, job: str) -> None:
+        styles = _styles(self.classes, self.palette, job)
+        for layer in workshop.layers:
+            strips = [
+                Strip(workshop.strip(layer, index), *rows.strip(index))
+                for index in range(rows.count)
+            ]
+            vrt = workshop.folder / f"{layer}.vrt"
+            write_vrt(
+                vrt, strips, self.scene.width, self.scene.transform, self.scene.crs, styles[layer]
+            )
+            if layer != "confidence":  # only the polygons use it
+                target = workshop.folder / self._path(f"{layer}.tif").name
+                write_cog(vrt, target, "MODE" if layer == "landcover" else "AVERAGE")
+
+    def _path(self, kind: str) -> Path:
+        return self.out / f"{self.scene.name}.{kind}"
+
+    def _row_areas(self) -> np.ndarray | None:
+        if self.scene.crs is None:
+            return None
+        return row_areas(self.scene.transform, self.scene.crs, self.scene.height, self.scene.width)
+
+
+def _styles(classes: Sequence[str], palette: Palette, job: str) -> dict[str, Style]:
+    """What the raster of each layer says about its values."""
+    tags = {f"CLASS_{i}": name for i, name in enumerate(classes)} | {"SEGNEXT_JOB": job}
+    return {
+        "landcover": Style(["land cover"], tags, palette=palette),
+        "confidence": Style(["confidence"], tags, scale=1 / FULL),
+        "probabilities": Style(classes, tags, scale=1 / FULL),
+    }

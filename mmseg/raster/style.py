@@ -1,0 +1,42 @@
+"""How a map looks: the style that QGIS picks up by its name, and a picture to look at."""
+
+from collections.abc import Sequence
+from xml.etree import ElementTree as xml
+
+import numpy as np
+import rasterio
+
+from mmseg.raster.cog import NODATA
+from mmseg.raster.scene import Scene
+from mmseg.visualization.images import Palette, colorize, legend, side_by_side
+
+PREVIEW = 1024  # the longest side of each picture, in pixels
+LEGEND = 120  # the width of the legend where no name needs more
+
+
+def qgis_style(classes: Sequence[str], palette: Palette) -> str:
+    """Return a QML document that paints class ids in the palette, with the classes as labels."""
+    root = xml.Element("qgis", version="3.0", styleCategories="Symbology")
+    pipe = xml.SubElement(root, "pipe")
+    renderer = xml.SubElement(
+        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
+    )
+    entries = xml.SubElement(renderer, "colorPalette")
+    for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True)):
+        colour = f"#{red:02x}{green:02x}{blue:02x}"
+        xml.SubElement(
+            entries, "paletteEntry", value=str(index), color=colour, alpha="255", label=name
+        )
+    document_type = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+    return document_type + xml.tostring(root, encoding="unicode")
+
+
+def preview(scene: Scene, map_path: str, classes: Sequence[str], palette: Palette) -> np.ndarray:
+    """Return the scene, its map and the legend side by side, uint8 RGB (h, w, 3)."""
+    image = scene.overview(PREVIEW)
+    with rasterio.open(map_path) as raster:
+        ids = raster.read(1, out_shape=image.shape[:2])  # nearest, from the overviews by mode
+    found = [index for index in np.unique(ids) if index < len(classes)]
+    key = legend([classes[i] for i in found], [palette[i] for i in found], LEGEND)
+    picture = np.where((ids == NODATA)[..., None], np.uint8(255), colorize(ids, palette))
+    return side_by_side([image, picture, key])

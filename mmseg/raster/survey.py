@@ -1,0 +1,91 @@
+"""What a finished map holds: the area of each class, and how it compares with the ground truth."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import rasterio
+import torch
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from mmseg.errors import UserError
+from mmseg.evaluation.confusion import confusion_matrix
+from mmseg.raster.cog import NODATA
+
+ROWS = 512  # read at a time: the height of a block
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Pixels, int64 (K,), and hectares, float64 (K,) or None without a georeference, by class."""
+
+    pixels: np.ndarray
+    hectares: np.ndarray | None
+
+    def to_csv(self, classes: Sequence[str]) -> str:
+        """Return a table with one line per class; percent are of the mapped area."""
+        weights = self.pixels if self.hectares is None else self.hectares
+        percent = 100 * weights / max(weights.sum(), np.finfo(float).tiny)
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["class_id", "class_name", "pixels", "hectares", "percent"])
+        for index, name in enumerate(classes):
+            hectares = "" if self.hectares is None else f"{self.hectares[index]:.4f}"
+            table.writerow([index, name, self.pixels[index], hectares, f"{percent[index]:.2f}"])
+        return text.getvalue()
+
+
+def survey(path: str, num_classes: int, row_areas: np.ndarray | None) -> Survey:
+    """Count the pixels of each class; `row_areas`, m2 of a pixel of each row (H,), weigh them."""
+    pixels = np.zeros(num_classes, np.int64)
+    hectares = None if row_areas is None else np.zeros(num_classes)
+    for top, ids in iter_rows(path):
+        for row, row_ids in enumerate(ids, start=top):
+            counts = np.bincount(row_ids, minlength=num_classes)[:num_classes]
+            pixels += counts
+            if hectares is not None and row_areas is not None:
+                hectares += counts * (row_areas[row] / 10_000)
+    return Survey(pixels, hectares)
+
+
+def compare(path: str, truth: str, num_classes: int) -> np.ndarray:
+    """Return the confusion matrix of a map, int64 (K, K): rows are the truth's classes.
+
+    Pixels that the truth calls 255, or that the map has not mapped, do not count.
+    """
+    total = np.zeros((num_classes, num_classes), np.int64)
+    for (_, ids), (_, labels) in zip(iter_rows(path), iter_rows(truth), strict=True):
+        labels = np.where(ids == NODATA, NODATA, labels.astype(np.int64))
+        try:
+            matrix = confusion_matrix(torch.from_numpy(ids), torch.from_numpy(labels), num_classes)
+        except UserError as error:
+            raise UserError(f"{truth}: {error}") from None
+        total += matrix.numpy()
+    return total
+
+
+def check_truth(truth: str, height: int, width: int) -> None:
+    """Raise `UserError` unless `truth` is a raster of this size."""
+    try:
+        with rasterio.open(truth) as raster:
+            shape = raster.shape
+    except RasterioError as error:
+        raise UserError(f"{truth}: not a readable raster") from error
+    if shape != (height, width):
+        raise UserError(
+            f"{truth}: the truth has {shape[1]} x {shape[0]} pixels, the scene {width} x {height}"
+        )
+
+
+def iter_rows(path: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, values (rows, W)) of the first band."""
+    try:
+        with rasterio.open(path) as raster:
+            for top in range(0, raster.height, ROWS):
+                rows = min(ROWS, raster.height - top)
+                yield top, raster.read(1, window=Window(0, top, raster.width, rows))
+    except RasterioError as error:
+        raise UserError(f"{path}: not a readable raster, or cut short") from error

@@ -1,0 +1,35 @@
+"""Polygons in and out: areas of interest, GeoPackages."""
+
+import numpy as np
+import pyogrio
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio import Affine
+from rasterio.crs import CRS
+from rasterio.features import geometry_mask
+from rasterio.warp import transform_geom
+
+from mmseg.errors import UserError
+
+
+class AreaOfInterest:
+    """The polygons of a vector file, in the coordinates of a scene."""
+
+    def __init__(self, path: str, crs: CRS | None) -> None:
+        if crs is None:
+            raise UserError(f"{path}: the scene has no CRS, so that an area cannot be laid on it")
+        try:
+            meta, _, geometries, _ = pyogrio.raw.read(path, columns=[])
+        except (DataSourceError, DataLayerError) as error:
+            raise UserError(f"{path}: not a readable file of polygons: {error}") from error
+        shapes = [s for s in shapely.from_wkb(geometries) if s is not None and s.area > 0]
+        if not shapes:
+            raise UserError(f"{path}: there are no polygons in it")
+        if meta["crs"] is None:
+            raise UserError(f"{path}: it has no CRS; write the polygons with one")
+        source = CRS.from_user_input(meta["crs"])
+        self.shapes = [transform_geom(source, crs, shapely.geometry.mapping(s)) for s in shapes]
+
+    def mask(self, transform: Affine, height: int, width: int) -> np.ndarray:
+        """Tell which pixels of a piece of the scene have their centre inside, bool (H, W)."""
+        return geometry_mask(self.shapes, (height, width), transform, invert=True)

@@ -1,0 +1,48 @@
+"""Blending: weights that sum to one, and a band that forgets nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg.raster.blend import BandAccumulator, blend_weights
+from mmseg.raster.windows import window_axis
+
+
+@pytest.mark.parametrize("overlap", [0, 0.1, 0.25, 0.5])
+@pytest.mark.parametrize("length", [5, 32, 33, 100, 1000])
+def test_weights_sum_to_one_everywhere(length, overlap):
+    axis = window_axis(length, 32, overlap)
+    total = np.zeros(axis.covered)
+    for index in range(axis.count):
+        weights = blend_weights(axis, index)
+        assert (weights >= 0).all()
+        total[axis.start(index) : axis.start(index) + axis.size] += weights
+    assert np.abs(total[:length] - 1).max() < 1e-6
+
+
+def test_weights_change_smoothly_from_window_to_window():
+    axis = window_axis(1000, 512, 0.25)
+    weights = blend_weights(axis, 1)
+    assert np.abs(np.diff(weights)).max() < 0.02
+    assert weights[0] < 1e-4
+
+
+@pytest.mark.parametrize("overlap", [0, 0.25, 0.5])
+def test_the_band_gives_the_weighted_sum_over_the_whole_scene(overlap):
+    rows, columns = window_axis(75, 16, overlap), window_axis(61, 16, overlap)
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.zeros(2, rows.covered, columns.covered, dtype=torch.float64)
+    band = BandAccumulator(2, rows, columns, "cpu")
+    strips = []
+    for row in range(rows.count):
+        for column in range(columns.count):
+            window = torch.rand(2, 16, 16, generator=generator)
+            band.add(row, column, window)
+            top, left = rows.start(row), columns.start(column)
+            weights = np.outer(blend_weights(rows, row), blend_weights(columns, column))
+            whole[:, top : top + 16, left : left + 16] += window * torch.from_numpy(weights)
+        strips.append(band.strip(row).clone())
+        band.next_row()
+    result = torch.cat(strips, dim=1)
+    assert result.shape == (2, 75, 61)
+    assert (result - whole[:, :75, :61]).abs().max() < 1e-6

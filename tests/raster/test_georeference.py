@@ -1,0 +1,51 @@
+"""Areas and resolutions on the ground."""
+
+import numpy as np
+import pytest
+from rasterio import Affine
+from rasterio.crs import CRS
+from rasterio.transform import array_bounds
+from rasterio.warp import transform_geom
+from shapely.geometry import shape
+
+from mmseg.raster.georeference import ground_resolution, row_areas
+
+DEGREES, MERCATOR = CRS.from_epsg(4326), CRS.from_epsg(3857)
+
+
+def test_the_cells_of_the_globe_have_the_area_of_the_ellipsoid():
+    areas = row_areas(Affine(1, 0, -180, 0, -1, 90), DEGREES, 180, 360)
+    assert areas.sum() * 360 == pytest.approx(510_065_621_724_088, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        (DEGREES, Affine(1e-4, 0, 20, 0, -1e-4, 52)),
+        (MERCATOR, Affine(5, 0, 2_226_000, 0, -5, 6_800_000)),
+    ],
+)
+def test_areas_in_degrees_and_web_mercator_are_those_of_an_equal_area_projection(crs, transform):
+    height, width = 100, 80
+    areas = row_areas(transform, crs, height, width)
+    left, bottom, right, top = array_bounds(height, width, transform)
+    rows = np.linspace(top, bottom, 50)
+    ring = [(left, y) for y in rows] + [(right, y) for y in rows[::-1]] + [(left, top)]
+    polygon = {"type": "Polygon", "coordinates": [ring]}
+    equal_area = CRS.from_string("+proj=laea +lat_0=52 +lon_0=20")
+    expected = shape(transform_geom(crs, equal_area, polygon)).area
+    assert areas.sum() * width == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_plane_counts_in_its_own_unit_also_when_turned():
+    feet = CRS.from_epsg(2263)
+    areas = row_areas(Affine(0, 2, 0, 2, 0, 0), feet, 3, 3)
+    assert areas == pytest.approx([4 * 0.3048006096**2] * 3)
+
+
+def test_the_resolution_is_in_metres():
+    transform = Affine(0.5, 0, 500_000, 0, -0.25, 600_000)
+    assert ground_resolution(transform, CRS.from_epsg(2180), 10, 10) == (0.25, 0.5)
+    down, across = ground_resolution(Affine(1e-5, 0, 20, 0, -1e-5, 60), DEGREES, 100, 100)
+    assert down == pytest.approx(1.114, abs=0.002)
+    assert across == pytest.approx(0.558, abs=0.002)

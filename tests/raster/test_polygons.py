@@ -1,0 +1,88 @@
+"""The GeoPackage of a map."""
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+from rasterio import Affine
+from rasterio.crs import CRS
+from rasterio.features import rasterize
+from rasterio.warp import transform_geom
+from scenes import CLASSES, TRANSFORM, ColourModel, make_ids, paint, write_scene
+
+from mmseg.raster import MapOptions, map_scene
+
+
+def read_polygons(path) -> tuple[dict, np.ndarray, dict]:
+    """Return the layer's facts, its polygons and its fields by name."""
+    meta, _, geometries, values = pyogrio.raw.read(path, layer="landcover")
+    return meta, shapely.from_wkb(geometries), dict(zip(meta["fields"], values, strict=True))
+
+
+def test_polygons_are_the_map_without_gaps_and_their_areas_its_pixels(tmp_path):
+    ids = make_ids(300, 90)
+    ids[100:164, 16:80] = 0
+    ids[116:140, 32:56] = 2  # a hole, kept
+    valid = np.ones(ids.shape, bool)
+    valid[:40, :40] = False
+    scene = write_scene(tmp_path, paint(ids) * valid, nodata=0)
+    model = ColourModel()
+    model.gain.data.fill_(1.0)
+    result = map_scene(model, scene, tmp_path, MapOptions(polygons=True))
+    meta, polygons, fields = read_polygons(tmp_path / "scene.landcover.gpkg")
+    assert CRS.from_user_input(meta["crs"]).to_epsg() == 2180
+    shapes = zip(polygons, fields["class_id"], strict=True)
+    drawn = rasterize(shapes, ids.shape, fill=255, transform=TRANSFORM)
+    assert (drawn == np.where(valid, ids, 255)).all()
+    assert sum(p.area for p in polygons) == pytest.approx(shapely.union_all(polygons).area)
+    assert fields["area_m2"] == pytest.approx([p.area for p in polygons])
+    for class_id, name in enumerate(CLASSES):
+        of_class = fields["class_id"] == class_id
+        assert (fields["class_name"][of_class] == name).all()
+        pixels = result.survey.pixels[class_id]
+        assert fields["area_m2"][of_class].sum() == pytest.approx(pixels / 4)
+    assert all(p.is_valid for p in polygons)
+    assert max(len(p.interiors) for p in polygons) > 0
+    # The model is as sure of every pixel: softmax of (80, -80, -80) / 60.
+    assert fields["confidence"] == pytest.approx(0.878, abs=0.002)
+
+
+def test_islands_below_the_smallest_area_are_gone(tmp_path):
+    ids = np.zeros((100, 100), np.uint8)
+    ids[20:24, 20:24] = 1  # 4 m2
+    ids[60:70, 60:70] = 1  # 25 m2
+    scene = write_scene(tmp_path, paint(ids))
+    map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True, min_area=10))
+    _, polygons, fields = read_polygons(tmp_path / "scene.landcover.gpkg")
+    assert sorted(fields["area_m2"]) == [25, 2475]
+    assert sorted(p.area for p in polygons) == [25, 2475]
+
+
+def test_areas_of_polygons_in_degrees_are_those_of_the_ground(tmp_path):
+    ids = make_ids(80, 80, block=40)
+    transform = Affine(1e-4, 0, 20, 0, -1e-4, 52)
+    scene = write_scene(tmp_path, paint(ids), crs="EPSG:4326", transform=transform)
+    map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True))
+    _, polygons, fields = read_polygons(tmp_path / "scene.landcover.gpkg")
+    plane = CRS.from_string("+proj=laea +lat_0=52 +lon_0=20")
+    projected = [
+        transform_geom("EPSG:4326", plane, shapely.geometry.mapping(polygon))
+        for polygon in polygons
+    ]
+    expected = [shapely.geometry.shape(shape).area for shape in projected]
+    assert fields["area_m2"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_same_map_gives_the_same_geopackage(tmp_path):
+    scene = write_scene(tmp_path, paint(make_ids(80, 80)))
+    for folder in ("a", "b"):
+        map_scene(ColourModel(), scene, tmp_path / folder, MapOptions(polygons=True))
+    one, two = ((tmp_path / f / "scene.landcover.gpkg").read_bytes() for f in ("a", "b"))
+    assert one == two
+
+
+def test_a_scene_without_anything_to_map_has_no_polygons(tmp_path):
+    scene = write_scene(tmp_path, np.zeros((3, 40, 40), np.uint8), nodata=0)
+    map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True))
+    _, polygons, _ = read_polygons(tmp_path / "scene.landcover.gpkg")
+    assert len(polygons) == 0

@@ -1,0 +1,151 @@
+"""Mapping from the command line: folders, the truth, two processes, interruptions, mistakes."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio import Affine
+
+from mmseg.apis import init_model
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / "tools"
+CONFIG = """
+_base_ = [
+    "{root}/local_configs/_base_/models/mscan_tiny.py",
+    "{root}/local_configs/_base_/datasets/landcover.py",
+    "{root}/local_configs/_base_/schedules/adamw.py",
+    "{root}/local_configs/_base_/default_runtime.py",
+]
+model = dict(
+    data_preprocessor=dict(size=(64, 64)),
+    backbone=dict(init_cfg=None, embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1)),
+    decode_head=dict(
+        in_channels=(16, 24, 32),
+        channels=32,
+        ham_channels=32,
+        ham_kwargs=dict(MD_R=4),
+        num_classes=5,
+        norm_cfg=dict(type="GN", num_groups=4),
+    ),
+)
+train_dataloader = dict(batch_size=1)
+"""
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    bands, height, width = array.shape
+    size = {"count": bands, "height": height, "width": width, "dtype": "uint8"}
+    place = {"crs": "EPSG:2180", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 600_000)}
+    with rasterio.open(path, "w", driver="GTiff", **size, **place) as raster:
+        raster.write(array)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """A folder with a config, a checkpoint of random weights, two scenes and their truth."""
+    torch.manual_seed(0)
+    (tmp_path / "config.py").write_text(CONFIG.format(root=ROOT))
+    model = init_model(tmp_path / "config.py", device="cpu")
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=3.0)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "random.pth")
+    rng = np.random.default_rng(0)
+    for folder in ("scenes", "truth"):
+        (tmp_path / folder).mkdir()
+    for name, shape in (("a", (150, 90)), ("b", (40, 200))):
+        write(tmp_path / f"scenes/{name}.tif", rng.integers(0, 256, (3, *shape), dtype=np.uint8))
+        write(tmp_path / f"truth/{name}.tif", rng.integers(0, 5, (1, *shape), dtype=np.uint8))
+    (tmp_path / "scenes/notes.txt").write_text("not a raster")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def call(project, monkeypatch):
+    """Run the tool in this process; return what it exits with."""
+
+    def call(*args: str) -> str | int | None:
+        monkeypatch.syspath_prepend(str(TOOLS))
+        command = ["map_orthophoto.py", "config.py", "random.pth", *args]
+        monkeypatch.setattr(sys, "argv", command)
+        try:
+            runpy.run_path(str(TOOLS / "map_orthophoto.py"), run_name="__main__")
+        except SystemExit as stop:
+            return stop.code
+        return None
+
+    return call
+
+
+def test_a_folder_of_scenes_is_mapped_and_compared_with_a_folder_of_masks(project, call, log):
+    arguments = ("scenes", "--out", "maps", "--truth", "truth", "--polygons", "--probabilities")
+    assert call(*arguments) is None
+    output = log.read()
+    for name in ("a", "b"):
+        kinds = ("landcover.tif", "landcover.gpkg", "landcover.qml", "areas.csv", "preview.png")
+        assert all((project / f"maps/{name}.{kind}").is_file() for kind in kinds)
+        with rasterio.open(project / f"maps/{name}.landcover.tif") as raster:
+            ids = raster.read(1)
+        with rasterio.open(project / f"truth/{name}.tif") as raster:
+            labels = raster.read(1)
+        # Random pixels are rather even: the share that happens to agree is that of the table.
+        assert f"{100 * (ids == labels).mean():.2f}" in output
+    assert output.count("truth \\ map") == 2
+    assert output.count("the model took") == 2
+    assert call("scenes", "--out", "maps") is None
+
+
+def test_torchrun_writes_the_files_of_one_process(project, call):
+    torch.set_num_threads(1)
+    options = ("--probabilities", "--polygons", "--min-area", "2")
+    assert call("scenes/a.tif", "--out", "one", *options) is None
+    torch.set_num_threads(2)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--master-port=29633", str(TOOLS / "map_orthophoto.py"), "config.py", "random.pth"]
+    command += ["scenes/a.tif", "--out", "two", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        command, cwd=project, capture_output=True, text=True, timeout=180, env=environment
+    )
+    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+    names = sorted(path.name for path in (project / "one").iterdir())
+    assert len(names) == 6
+    assert sorted(path.name for path in (project / "two").iterdir()) == names
+    for name in names:
+        assert (project / "one" / name).read_bytes() == (project / "two" / name).read_bytes(), name
+
+
+def test_an_interruption_is_one_line(call, monkeypatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmseg.raster.bands.BandMapper.map", interrupt)
+    code = call("scenes/a.tif", "--out", "maps")
+    assert code == "interrupted; the same command goes on from here"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("missing.tif",), "error: missing.tif: not a readable raster"),
+        (("truth/../scenes/a.tif", "scenes"), "have the same name: map them into two folders"),
+        (("scenes/a.tif", "--bands", "1", "2", "9"), "it has 3 bands, bands [1, 2, 9]"),
+        (("scenes/a.tif", "--truth", "scenes/b.tif"), "the truth has 200 x 40 pixels"),
+    ],
+)
+def test_a_mistake_is_one_line(call, arguments, message):
+    code = call(*arguments, "--out", "maps")
+    assert isinstance(code, str) and "\n" not in code
+    assert code.startswith("error: ")
+    assert message in code
+
+
+def test_a_folder_without_rasters_is_one_line(project, call):
+    (project / "empty").mkdir()
+    assert "empty: no raster in this folder" in str(call("empty", "--out", "maps"))

@@ -1,0 +1,125 @@
+"""Map orthophotos of any size: python tools/map_orthophoto.py CONFIG CHECKPOINT SCENE... --out DIR
+
+Every scene gives <out>/<name>.landcover.tif, a georeferenced map of the classes; see
+docs/mapping.md. Interrupted, it goes on when started again. Processes started with torchrun share
+the work.
+"""
+
+import argparse
+import datetime
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+from common import config_parser, read_config
+from mmengine.dist import get_rank, is_distributed
+from mmengine.logging import MMLogger
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from mmseg.apis import default_device, init_model
+from mmseg.errors import one_line_errors
+from mmseg.evaluation.confusion import scores
+from mmseg.evaluation.report import render_table, score_table
+from mmseg.raster import MapOptions, map_scene
+from mmseg.raster.inputs import find_scenes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = config_parser(__doc__)
+    parser.add_argument("checkpoint")
+    parser.add_argument(
+        "scenes", nargs="+", metavar="SCENE", help="rasters, folders of them, or /vsi paths"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--overlap", type=float, help="of windows, 0 to 0.5")
+    parser.add_argument("--batch-size", type=int, help="windows predicted at a time")
+    parser.add_argument("--bands", type=int, nargs=3, metavar=("R", "G", "B"))
+    parser.add_argument(
+        "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="16-bit values for 0 and 255"
+    )
+    parser.add_argument("--nodata", type=float, help="value of pixels without image")
+    parser.add_argument("--gsd", type=float, help="metres per pixel that the model was trained at")
+    parser.add_argument("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
+    parser.add_argument("--polygons", action="store_true", help="also write a GeoPackage")
+    parser.add_argument("--min-area", type=float, help="of polygons, in m2")
+    parser.add_argument("--probabilities", action="store_true", help="also of each class")
+    parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
+    parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    parser.set_defaults(**vars(MapOptions()))
+    return parser.parse_args()
+
+
+def join_group() -> str:
+    """Join the processes that torchrun started, if any; return this one's device."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return default_device()
+    # They only wait for each other, and the first may be long at the products.
+    torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(days=7))
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+
+
+def truth_of(scene: str, truth: str | None) -> str | None:
+    if truth is None or not Path(truth).is_dir():
+        return truth
+    return str(Path(truth) / Path(scene).name)
+
+
+@one_line_errors
+def main() -> None:
+    try:
+        map_scenes(parse_args())
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from here")
+
+
+def map_scenes(args: argparse.Namespace) -> None:
+    device = join_group()
+    scenes = find_scenes(args.scenes)
+    model = init_model(read_config(args), args.checkpoint, args.device or device)
+    options = MapOptions(**{name: getattr(args, name) for name in vars(MapOptions())})
+    logger = MMLogger.get_current_instance()
+    if get_rank() != 0:
+        logger.setLevel("WARNING")
+    classes = model.dataset_meta["classes"]
+    for scene in scenes:
+        with progress_bar() as bar:
+            task = bar.add_task(Path(scene).stem, speed=0, visible=False)
+            show = partial(show_progress, bar, task)
+            result = map_scene(model, scene, args.out, options, truth_of(scene, args.truth), show)
+        if result is not None and result.confusion is not None:
+            rows = [[name, *row] for name, row in zip(classes, result.confusion, strict=True)]
+            logger.info(render_table(["truth \\ map", *classes], rows, title=scene))
+            logger.info("\n" + score_table(scores(result.confusion), classes, ["mIoU"]))
+    if is_distributed():
+        torch.distributed.destroy_process_group()
+
+
+def progress_bar() -> Progress:
+    # On one line, also where there is no terminal to tell its width.
+    whole = partial(Column, no_wrap=True)
+    return Progress(
+        TextColumn("{task.description}", table_column=whole(max_width=24)),
+        BarColumn(bar_width=12),
+        TextColumn(
+            "{task.completed}/{task.total} windows, {task.fields[speed]:.1f}/s",
+            table_column=whole(),
+        ),
+        TimeRemainingColumn(table_column=whole()),
+        console=Console(stderr=True),
+        disable=get_rank() != 0,
+    )
+
+
+def show_progress(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total, visible=True)
+    bar.update(task, speed=bar.tasks[task].speed or 0)
+
+
+if __name__ == "__main__":
+    main()
