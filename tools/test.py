@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from common import read_run_config, run_parser
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 
 from mmseg.config.tta import use_tta
 from mmseg.engine import SegRunner
@@ -50,17 +50,17 @@ def apply_flags(config: Config, args) -> None:
     name = f"eval_{Path(args.checkpoint).resolve().stem}{'_tta' if args.tta else ''}.json"
     format_only = args.format_only is not None
     as_pickle = Path(args.out or "").suffix in (".pkl", ".pickle")
-    config.test_evaluator.update(
+    iou_metric(config).update(
         iou_metrics=args.eval,
         output_dir=output_dir(args, config.work_dir, as_pickle),
         format_only=format_only,
         json_file=None if format_only else str(Path(config.work_dir) / name),
     )
     if args.gpu_collect:
-        config.test_evaluator.collect_device = "gpu"
+        iou_metric(config).collect_device = "gpu"
     if as_pickle:
         pickled = {"type": "PickledPredictions", "out_file_path": args.out}
-        config.test_evaluator = [config.test_evaluator, pickled]
+        config.test_evaluator = [*evaluators(config), pickled]
     if args.tta:
         use_tta(config)
     if format_only:
@@ -71,6 +71,18 @@ def apply_flags(config: Config, args) -> None:
             "show_dir": args.show_dir,
             "opacity": args.opacity,
         }
+
+
+def evaluators(config: Config) -> list:
+    given = config.test_evaluator
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def iou_metric(config: Config) -> ConfigDict:
+    for evaluator in evaluators(config):
+        if evaluator["type"] == "IoUMetric":
+            return evaluator
+    raise UserError("test_evaluator: has no IoUMetric, which --eval, --out and --format-only set")
 
 
 def output_dir(args, work_dir: str, as_pickle: bool) -> str | None:

@@ -292,3 +292,11 @@ def test_flops_are_those_of_the_paper(call, capsys):
     output = capsys.readouterr().out
     assert "6.40 G" in output
     assert "4.26 M" in output
+
+
+def test_evaluation_by_several_metrics_is_that_of_the_iou_metric(project, evaluation):
+    text = (project / "tiny.py").read_text()
+    (project / "listed.py").write_text(text + '\ntest_evaluator = [dict(type="IoUMetric")]\n')
+    run(project, "test.py", "listed.py", "work_dirs/tiny/latest.pth", "--work-dir", "listed")
+    listed = json.loads((project / "listed/eval_iter_4.json").read_text())
+    assert listed["confusion_matrix"] == evaluation["confusion_matrix"]
