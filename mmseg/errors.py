@@ -9,6 +9,11 @@ class UserError(ValueError):
     """Something the user can mend: one line that says what is wrong where, and what to do."""
 
 
+def shorten(text: str, length: int = 100) -> str:
+    """Cut a text out of a file, which may be damaged, to what fits an error message."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
     """End a command with `error: <message>` and exit code 1 on a `UserError`, no traceback."""
 

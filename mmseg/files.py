@@ -29,6 +29,19 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             part.unlink()
 
 
+def read_text(path: str | Path) -> str:
+    """Return a UTF-8 text, with or without a byte order mark; `UserError` for any other content."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text in UTF-8; save it as UTF-8") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not all(character.isprintable() or character.isspace() for character in text):
+        raise UserError(f"{path}: not a text, it holds control characters; write it again")
+    return text
+
+
 def write_whole(path: str | Path, data: bytes) -> None:
     """Write bytes through `whole_file`."""
     with whole_file(path) as part:

@@ -14,7 +14,7 @@ from mmengine.utils import track_parallel_progress, track_progress
 from PIL import Image
 
 from mmseg.errors import UserError
-from mmseg.files import write_whole
+from mmseg.files import read_text, write_whole
 
 Task = TypeVar("Task")
 
@@ -23,7 +23,7 @@ def read_ids(path: Path) -> list[str]:
     """Return the ids of a list file, one per line, in the order of the file."""
     if not path.is_file():
         raise UserError(f"{path}: no such list; the archive is incomplete, unpack it again")
-    return path.read_text(encoding="utf-8").split()
+    return read_text(path).split()
 
 
 def write_ids(path: Path, ids: Sequence[str]) -> None:
