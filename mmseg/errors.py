@@ -14,6 +14,11 @@ def shorten(text: str, length: int = 100) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
+def reason(error: BaseException) -> str:
+    """Say in one line what another library's exception says in many."""
+    return shorten(" ".join(str(error).split()) or type(error).__name__, 200)
+
+
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
     """End a command with `error: <message>` and exit code 1 on a `UserError`, no traceback."""
 

@@ -29,6 +29,15 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             part.unlink()
 
 
+def make_writable(folder: str | Path) -> None:
+    """Make a folder, with its parents, and try it; `UserError` when nothing can be written there.
+
+    A run should not find this out when it saves its first checkpoint.
+    """
+    write_whole(Path(folder) / ".writable", b"")
+    (Path(folder) / ".writable").unlink(missing_ok=True)
+
+
 def read_text(path: str | Path) -> str:
     """Return a UTF-8 text, with or without a byte order mark; `UserError` for any other content."""
     try:
@@ -37,7 +46,7 @@ def read_text(path: str | Path) -> str:
         raise UserError(f"{path}: not a text in UTF-8; save it as UTF-8") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if not all(character.isprintable() or character.isspace() for character in text):
+    if not "".join(text.split()).isprintable():
         raise UserError(f"{path}: not a text, it holds control characters; write it again")
     return text
 

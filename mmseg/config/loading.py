@@ -20,7 +20,7 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
         raise UserError(f"{path}: no such config{_similar(path)}")
     try:
         config = Config.fromfile(path)
-    except Exception as error:  # a config is Python: anything can be raised
+    except (Exception, SystemExit) as error:  # a config is Python: anything can be raised
         raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
     for key in overrides or {}:
         if key.split(".")[0] not in config:
@@ -33,7 +33,7 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
     return config
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 

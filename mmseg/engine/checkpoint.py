@@ -1,6 +1,7 @@
 """Read checkpoints and load weights so that nothing is missing without a word."""
 
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
+        _check_archive(path)
         with torch.serialization.safe_globals(get_torch_safe_globals()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises many kinds
@@ -30,11 +32,24 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read as a checkpoint ({first_line})") from error
 
 
+def _check_archive(path: str | Path) -> None:
+    """Check what torch does not: the check sums, and that nothing expands when it is read."""
+    if not zipfile.is_zipfile(path):
+        return  # torch's format before 1.6
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("its members are compressed, which torch never does")
+        if damaged := archive.testzip():
+            raise ValueError(f"the check sum of its member {damaged} is wrong")
+
+
 def state_dict_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint, read from `source`, under the official key names."""
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping):
         raise UserError(f"{source}: holds no weights; a checkpoint has them under `state_dict`")
+    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise UserError(f"{source}: its weights are not named tensors; is it a checkpoint?")
     return {OPENMMLAB_KEY.sub(r"\1.dwconv.\2", key): value for key, value in state.items()}
 
 
