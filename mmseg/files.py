@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,8 +35,13 @@ def make_writable(folder: str | Path) -> None:
 
     A run should not find this out when it saves its first checkpoint.
     """
-    write_whole(Path(folder) / ".writable", b"")
-    (Path(folder) / ".writable").unlink(missing_ok=True)
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror or error}); choose another folder"
+        ) from error
 
 
 def read_text(path: str | Path) -> str:

@@ -55,5 +55,5 @@ def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path):
 def test_a_folder_that_cannot_be_made_or_written_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     for folder in (tmp_path / "file/work", Path("/proc/work")):
-        with pytest.raises(UserError, match=f"{folder}.*: cannot be written"):
+        with pytest.raises(UserError, match=f"{folder}: cannot be written"):
             make_writable(folder)

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import hostile
 import numpy as np
 import originals
 import torch
@@ -155,18 +156,18 @@ def nothing() -> list[bytes]:
 
 
 KINDS = {
-    "image": Kind(".jpg", BINARY, originals.images, originals.hostile_images, read_image),
-    "mask": Kind(".png", BINARY, originals.masks, originals.hostile_images, read_mask),
-    "list": Kind(".txt", TEXT, originals.lists, originals.hostile_lists, read_list),
-    "geotiff": Kind(".tif", BINARY, originals.geotiffs, originals.hostile_geotiffs, read_geotiff),
-    "zip": Kind(".zip", BINARY, originals.zips, originals.hostile_zips, convert_zip),
+    "image": Kind(".jpg", BINARY, originals.images, hostile.images, read_image),
+    "mask": Kind(".png", BINARY, originals.masks, hostile.images, read_mask),
+    "list": Kind(".txt", TEXT, originals.lists, hostile.lists, read_list),
+    "geotiff": Kind(".tif", BINARY, originals.geotiffs, hostile.geotiffs, read_geotiff),
+    "zip": Kind(".zip", BINARY, originals.zips, hostile.zips, convert_zip),
     "checkpoint": Kind(
         ".pth",
         BINARY,
         lambda: originals.checkpoint(_network().state_dict()),
-        lambda: originals.hostile_checkpoints(_network().state_dict()),
+        lambda: hostile.checkpoints(_network().state_dict()),
         load_weights,
     ),
-    "config": Kind(".py", TEXT, originals.configs, originals.hostile_configs, read_config),
+    "config": Kind(".py", TEXT, originals.configs, hostile.configs, read_config),
     "mat": Kind(".mat", BINARY, originals.mats, nothing, convert_mat),
 }
