@@ -10,7 +10,7 @@ from mmseg.errors import UserError, reason
 
 IGNORE_INDEX = 255
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-PNG_START, PNG_END = b"\x89PNG", b"IEND"
+PNG_START, PNG_END = b"\x89PNG", b"\0\0\0\0IEND"
 
 
 def read_file(path: str, kind: str, backend_args: dict | None = None) -> bytes:
@@ -25,9 +25,9 @@ def read_file(path: str, kind: str, backend_args: dict | None = None) -> bytes:
         raise UserError(f"{path}: cannot read the {kind} ({error.strerror or error})") from error
     if not data:
         raise UserError(f"{path}: cannot decode the {kind}, the file is empty; copy it again")
-    lacks_end = data.startswith(PNG_START) and PNG_END not in data[-4096:]
-    if lacks_end or (data.startswith(JPEG_START) and not _has_jpeg_end(data)):
-        raise UserError(f"{path}: the {kind} is truncated; copy or download it again")
+    for start, has_end in ((JPEG_START, _has_jpeg_end), (PNG_START, _has_png_end)):
+        if data.startswith(start) and not has_end(data):
+            raise UserError(f"{path}: the {kind} is truncated; copy or download it again")
     try:
         Image.open(io.BytesIO(data)).close()  # reads the header only
     except Image.DecompressionBombError as error:
@@ -44,6 +44,14 @@ def _has_jpeg_end(data: bytes) -> bool:
         is_fill = data[at + 1 : at + 2] == b"\xff"
         at += 1 if is_fill else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return data.find(JPEG_END, at) >= 0
+
+
+def _has_png_end(data: bytes) -> bool:
+    # Chunk by chunk: a decoder reserves the memory that a damaged one declares.
+    at = 8
+    while data[at : at + 8] not in (PNG_END, b""):
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return data[at : at + 8] == PNG_END
 
 
 def read_mask(path: str, backend_args: dict | None = None) -> np.ndarray:

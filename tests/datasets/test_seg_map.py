@@ -182,3 +182,12 @@ def test_small_file_that_declares_gigabytes_is_refused(tmp_path):
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"bomb\.png: the mask is too large; cut it"):
         read_mask(str(path))
+
+
+def test_png_whose_chunk_declares_gigabytes_is_refused(tmp_path):
+    data = encoded("PNG")
+    at = data.index(b"IDAT")
+    path = tmp_path / "damaged.png"
+    path.write_bytes(data[: at - 4] + b"\xfa" + data[at - 3 :])
+    with pytest.raises(UserError, match=r"damaged\.png: the image is truncated"):
+        read_file(str(path), "image")
