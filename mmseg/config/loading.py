@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmseg.config.check import check_config
-from mmseg.errors import UserError
+from mmseg.errors import UserError, shorten
 
 
 def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
@@ -34,7 +34,7 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
 
 
 def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return shorten(f"{type(error).__name__}: {' '.join(str(error).split())}", 400)
 
 
 def _similar(path: Path) -> str:
