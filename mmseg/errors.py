@@ -9,6 +9,16 @@ class UserError(ValueError):
     """Something the user can mend: one line that says what is wrong where, and what to do."""
 
 
+def shorten(text: str, length: int = 100) -> str:
+    """Cut a text out of a file, which may be damaged, to what fits an error message."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line what another library's exception says in many."""
+    return shorten(" ".join(str(error).split()) or type(error).__name__, 200)
+
+
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
     """End a command with `error: <message>` and exit code 1 on a `UserError`, no traceback."""
 

@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,33 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # renamed by now, or never begun
             part.unlink()
+
+
+def make_writable(folder: str | Path) -> None:
+    """Make a folder, with its parents, and try it; `UserError` when nothing can be written there.
+
+    A run should not find this out when it saves its first checkpoint.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror or error}); choose another folder"
+        ) from error
+
+
+def read_text(path: str | Path) -> str:
+    """Return a UTF-8 text, with or without a byte order mark; `UserError` for any other content."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text in UTF-8; save it as UTF-8") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not "".join(text.split()).isprintable():
+        raise UserError(f"{path}: not a text, it holds control characters; write it again")
+    return text
 
 
 def write_whole(path: str | Path, data: bytes) -> None:

@@ -1,9 +1,11 @@
 """Files are whole or not there."""
 
+from pathlib import Path
+
 import pytest
 
 from mmseg.errors import UserError
-from mmseg.files import whole_file, write_whole
+from mmseg.files import make_writable, read_text, whole_file, write_whole
 
 
 def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -27,3 +29,31 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UserError, match=r"file/b\.txt: cannot be written"):
         write_whole(tmp_path / "file/b.txt", b"")
+
+
+@pytest.mark.parametrize(
+    "content", ["a\nb".encode("utf-16"), b"\xff\xd8\xff\xe0", b"a\0b", b"\x1b[2J"]
+)
+def test_a_file_that_is_no_utf8_text_is_named(tmp_path, content):
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(UserError, match=r"list\.txt: not a text"):
+        read_text(tmp_path / "list.txt")
+
+
+def test_a_text_of_any_language_is_read_with_and_without_a_mark(tmp_path):
+    text = "Straße\t東京\r\nb\n"
+    for encoding in ("utf-8", "utf-8-sig"):
+        (tmp_path / "list.txt").write_bytes(text.encode(encoding))
+        assert read_text(tmp_path / "list.txt").split() == text.split()
+
+
+def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path):
+    make_writable(tmp_path / "work/run")
+    assert list((tmp_path / "work/run").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_or_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    for folder in (tmp_path / "file/work", Path("/proc/work")):
+        with pytest.raises(UserError, match=f"{folder}: cannot be written"):
+            make_writable(folder)

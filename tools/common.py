@@ -22,6 +22,7 @@ from mmengine.config import Config, DictAction
 
 from mmseg.config import load_config
 from mmseg.errors import UserError
+from mmseg.files import make_writable
 
 
 def config_parser(description: str | None) -> argparse.ArgumentParser:
@@ -81,9 +82,13 @@ def read_config(args: argparse.Namespace) -> Config:
 
 
 def read_run_config(args: argparse.Namespace) -> Config:
-    """Read the config that `run_parser`'s arguments name, with work directory and launcher."""
+    """Read the config that `run_parser`'s arguments name, with launcher and work directory.
+
+    The directory is made; `UserError` when nothing can be written there.
+    """
     config = read_config(args)
     config.work_dir = args.work_dir or config.get("work_dir") or default_work_dir(args.config)
+    make_writable(config.work_dir)
     config.launcher = args.launcher
     use_rank(config, args.nmf_rank)
     if args.gpu_id is not None:

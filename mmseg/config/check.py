@@ -3,6 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from mmengine.config import Config
@@ -16,7 +17,7 @@ import mmseg.evaluation
 import mmseg.models
 import mmseg.visualization  # noqa: F401  (its hook registers itself)
 from mmseg import registry
-from mmseg.errors import UserError
+from mmseg.errors import UserError, shorten
 
 # Keys of MMSegmentation 0.x, which mmengine would ignore, and where their content goes today.
 OUTDATED = {
@@ -71,6 +72,8 @@ def check_config(config: Config, path: str) -> None:
             if close:
                 raise UserError(f"{path}: unknown key {key!r}; did you mean {close[0]!r}?")
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if config.get(name) and not isinstance(config[name], Mapping):
+            raise UserError(f"{path}: {name} = {config[name]!r:.80} is no dict(...)")
         if config.get(name):
             arguments = {*inspect.signature(DataLoader).parameters, "num_batch_per_epoch"}
             _check_keys(config[name], arguments, name, path)
@@ -95,13 +98,13 @@ def _check_component(value: Any, where: str, path: str) -> None:
 
 def _find(name: str, where: str, path: str) -> Any:
     for each in registry.ALL:
-        component = each.get(name)
-        if component is not None:
-            return component
+        with suppress(RuntimeError, TypeError):  # mmengine's answers to names such as "" and "."
+            if (component := each.get(name)) is not None:
+                return component
     known = {n for each in registry.ALL for n in _names(each)}
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise UserError(f"{path}: {where}.type = {name!r} is not known{hint}")
+    raise UserError(f"{path}: {where}.type = {shorten(name)!r} is not known{hint}")
 
 
 def _names(each: Registry) -> Iterable[str]:
@@ -128,6 +131,6 @@ def _arguments(component: Any) -> set[str] | None:
 def _check_keys(value: Mapping, known: set[str], where: str, path: str) -> None:
     for key in value:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
+            close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
-            raise UserError(f"{path}: unknown key {where}.{key}; {hint}")
+            raise UserError(f"{path}: unknown key {where}.{shorten(str(key))}; {hint}")

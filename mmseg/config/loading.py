@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.config.check import check_config, check_outdated
 from mmseg.config.legacy import is_legacy, translate_legacy
 from mmseg.config.openmmlab import adapt_components
-from mmseg.errors import UserError
+from mmseg.errors import UserError, shorten
 
 
 def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
@@ -24,7 +24,7 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
         raise UserError(f"{path}: no such config{_similar(path)}")
     try:
         config = Config.fromfile(path)
-    except Exception as error:  # a config is Python: anything can be raised
+    except (Exception, SystemExit) as error:  # a config is Python: anything can be raised
         raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
     overrides = dict(overrides or {})
     written = {key: overrides.pop(key) for key in list(overrides) if key.split(".")[0] in config}
@@ -37,6 +37,9 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
         adapt_components(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # A section of another kind than anyone would write, a list for a dict, say.
+        raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
     check_config(config, str(path))
     return config
 
@@ -51,8 +54,8 @@ def _override(config: Config, overrides: Mapping, path: Path) -> None:
         raise UserError(f"--cfg-options: {_one_line(error)}") from error
 
 
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _one_line(error: BaseException) -> str:
+    return shorten(f"{type(error).__name__}: {' '.join(str(error).split())}", 400)
 
 
 def _similar(path: Path) -> str:

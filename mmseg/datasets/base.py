@@ -11,7 +11,8 @@ from mmengine.utils import scandir
 
 from mmseg.datasets.seg_map import read_mask, to_train_ids
 from mmseg.datasets.subset import class_presence, stratified_subset
-from mmseg.errors import UserError
+from mmseg.errors import UserError, shorten
+from mmseg.files import read_text
 from mmseg.registry import DATASETS, SCOPE
 
 
@@ -78,21 +79,13 @@ class BaseSegDataset(BaseDataset):
         return {**super().metainfo, "reduce_zero_label": self.reduce_zero_label}
 
     def load_data_list(self) -> list[dict]:
-        """List the samples: `img_path`, `seg_map_path` and what reading the mask needs."""
-        images = self._folder("img_path")
-        masks = self._folder("seg_map_path") if self.data_prefix.get("seg_map_path") else None
-        names = self._names(images)
-        self._check_complete(names, images, self.img_suffix, "images")
-        if masks:
-            self._check_complete(names, masks, self.seg_map_suffix, "masks")
-        common = {
-            "reduce_zero_label": self.reduce_zero_label,
-            "num_classes": len(self.metainfo["classes"]),
-        }
-        samples = [{"img_path": str(images / (n + self.img_suffix)), **common} for n in names]
-        if masks:
-            for sample, name in zip(samples, names, strict=True):
-                sample["seg_map_path"] = str(masks / (name + self.seg_map_suffix))
+        """List the samples; see `sample`. Raises `UserError` when a file of them is missing."""
+        folders = [self._folder(key) for key in ("img_path", "seg_map_path") if self._has(key)]
+        names = self.list_names()
+        suffixes = {"images": self.img_suffix, "masks": self.seg_map_suffix}
+        for folder, (kind, suffix) in zip(folders, suffixes.items(), strict=False):
+            self._check_complete(names, folder, suffix, kind)
+        samples = [self.sample(name) for name in names]
         if self.subset is None:
             return samples
         self.data_list = samples
@@ -100,6 +93,34 @@ class BaseSegDataset(BaseDataset):
         chosen = stratified_subset(names, presence, self.subset["fraction"], self.subset["seed"])
         self.subset_ids = [names[i] for i in chosen]
         return [samples[i] for i in chosen]
+
+    def list_names(self) -> list[str]:
+        """Return the names in `ann_file`, or else of all images; their files may be missing."""
+        if self.ann_file:
+            if not Path(self.ann_file).is_file():
+                raise self._missing(f"the list {self.ann_file} (ann_file)")
+            lines = read_text(self.ann_file).splitlines()
+            names = [line.strip() for line in lines if line.strip()]
+            if not names:
+                raise UserError(f"{self.ann_file}: the list is empty")
+            return names
+        images = self._folder("img_path")
+        names = names_in(images, self.img_suffix)
+        if not names:
+            raise UserError(f"{images}: no image ends in {self.img_suffix!r} (img_suffix)")
+        return names
+
+    def sample(self, name: str) -> dict:
+        """Return `img_path` and `seg_map_path` of a name, and what reading the mask needs."""
+        sample = {
+            "img_path": str(Path(self.data_prefix["img_path"], name + self.img_suffix)),
+            "reduce_zero_label": self.reduce_zero_label,
+            "num_classes": len(self.metainfo["classes"]),
+        }
+        if self._has("seg_map_path"):
+            mask = Path(self.data_prefix["seg_map_path"], name + self.seg_map_suffix)
+            sample["seg_map_path"] = str(mask)
+        return sample
 
     def read_seg_map(self, info: Mapping) -> np.ndarray:
         """Read the mask of one sample: (H, W) uint8 train ids, 255 = ignored."""
@@ -111,6 +132,9 @@ class BaseSegDataset(BaseDataset):
         """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
         return self.read_seg_map(self.get_data_info(index))
 
+    def _has(self, key: str) -> bool:
+        return bool(self.data_prefix.get(key))
+
     def _folder(self, key: str) -> Path:
         folder = Path(self.data_prefix[key])
         if not folder.is_dir():
@@ -120,23 +144,9 @@ class BaseSegDataset(BaseDataset):
     def _missing(self, what: str) -> UserError:
         return UserError(f"{type(self).__name__}: {what} is not there; {self.source}")
 
-    def _names(self, images: Path) -> list[str]:
-        if not self.ann_file:
-            names = [n.removesuffix(self.img_suffix) for n in _files(images, self.img_suffix)]
-            if not names:
-                raise UserError(f"{images}: no image ends in {self.img_suffix!r} (img_suffix)")
-            return names
-        if not Path(self.ann_file).is_file():
-            raise self._missing(f"the list {self.ann_file} (ann_file)")
-        lines = Path(self.ann_file).read_text(encoding="utf-8").splitlines()
-        names = [line.strip() for line in lines if line.strip()]
-        if not names:
-            raise UserError(f"{self.ann_file}: the list is empty")
-        return names
-
     def _check_complete(self, names: Sequence[str], folder: Path, suffix: str, kind: str) -> None:
-        there = set(_files(folder, suffix))
-        absent = [name + suffix for name in names if name + suffix not in there]
+        there = set(names_in(folder, suffix))
+        absent = [shorten(name + suffix) for name in names if name not in there]
         if absent:
             shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
             raise UserError(
@@ -145,5 +155,6 @@ class BaseSegDataset(BaseDataset):
             )
 
 
-def _files(folder: Path, suffix: str) -> list[str]:
-    return sorted(scandir(str(folder), suffix, recursive=True))
+def names_in(folder: str | Path, suffix: str) -> list[str]:
+    """Return the sorted names, without suffix, of the files below a folder that end in it."""
+    return sorted(n.removesuffix(suffix) for n in scandir(str(folder), suffix, recursive=True))

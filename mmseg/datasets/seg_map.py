@@ -6,26 +6,52 @@ import numpy as np
 from mmengine import fileio
 from PIL import Image
 
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 
 IGNORE_INDEX = 255
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-PNG_START, PNG_END = b"\x89PNG", b"IEND"
+JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+PNG_START, PNG_END = b"\x89PNG", b"\0\0\0\0IEND"
 
 
 def read_file(path: str, kind: str, backend_args: dict | None = None) -> bytes:
-    """Return the bytes of an image file that has its end; `kind` is the word for it in errors.
+    """Return the bytes of an image file that can be decoded; `kind` is the word for it in errors.
 
-    Decoders fill what a truncated JPEG lacks with grey and say nothing.
+    Raises `UserError` for what decoders do not say: that they fill what a truncated JPEG lacks with
+    grey, and that a file of a few bytes, made to harm or damaged, asks for gigabytes of memory.
     """
     try:
         data = fileio.get(path, backend_args=backend_args)
     except OSError as error:
         raise UserError(f"{path}: cannot read the {kind} ({error.strerror or error})") from error
-    for start, end in ((JPEG_START, JPEG_END), (PNG_START, PNG_END)):
-        if data.startswith(start) and end not in data[-4096:]:
+    if not data:
+        raise UserError(f"{path}: cannot decode the {kind}, the file is empty; copy it again")
+    for start, has_end in ((JPEG_START, _has_jpeg_end), (PNG_START, _has_png_end)):
+        if data.startswith(start) and not has_end(data):
             raise UserError(f"{path}: the {kind} is truncated; copy or download it again")
+    try:
+        Image.open(io.BytesIO(data)).close()  # reads the header only
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: the {kind} is too large; cut it into tiles") from error
+    except Exception:
+        pass  # whoever decodes it will say what is wrong, or know the format
     return data
+
+
+def _has_jpeg_end(data: bytes) -> bool:
+    # A thumbnail among the segments before the first scan has an end of its own.
+    at = len(JPEG_START)
+    while data[at : at + 1] == b"\xff" and data[at : at + 2] != JPEG_SCAN:
+        is_fill = data[at + 1 : at + 2] == b"\xff"
+        at += 1 if is_fill else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(JPEG_END, at) >= 0
+
+
+def _has_png_end(data: bytes) -> bool:
+    # Chunk by chunk: a decoder reserves the memory that a damaged one declares.
+    at = 8
+    while data[at : at + 8] not in (PNG_END, b""):
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return data[at : at + 8] == PNG_END
 
 
 def read_mask(path: str, backend_args: dict | None = None) -> np.ndarray:
@@ -38,7 +64,7 @@ def read_mask(path: str, backend_args: dict | None = None) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             values = np.asarray(image)
     except Exception as error:  # PIL raises many kinds on broken files
-        raise UserError(f"{path}: cannot decode the mask ({error})") from error
+        raise UserError(f"{path}: cannot decode the mask ({reason(error)})") from error
     if values.ndim == 3:
         values = single_channel(values, path)
     if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:

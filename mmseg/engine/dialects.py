@@ -28,8 +28,11 @@ RANKS = {
 def raw_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the tensors under the file's own names, without the prefix of a parallel wrapper."""
     state = checkpoint.get("state_dict", checkpoint)
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    return {key.removeprefix("module."): value for key, value in tensors.items()}
+    return {
+        key.removeprefix("module."): value
+        for key, value in state.items()
+        if isinstance(key, str) and isinstance(value, Tensor)
+    }
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

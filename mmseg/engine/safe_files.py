@@ -7,6 +7,7 @@ unpickling.
 """
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, Mapping) or not isinstance(content.get("state_dict", {}), Mapping):
         raise UserError(f"{path}: holds no weights; a checkpoint has them under `state_dict`")
+    state = content.get("state_dict", {})
+    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()):
+        raise UserError(f"{path}: its weights are not named tensors; is it a checkpoint?")
     return dict(content)
 
 
@@ -107,8 +111,20 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: Mappin
 
 
 def _read_pickle(path: str | Path) -> Any:
+    _check_archive(path)
     with torch.serialization.safe_globals(_allowed()):
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _check_archive(path: str | Path) -> None:
+    """Check what torch does not: the check sums, and that nothing expands when it is read."""
+    if not zipfile.is_zipfile(path):
+        return  # torch's format before 1.6
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("its members are compressed, which torch never does")
+        if damaged := archive.testzip():
+            raise ValueError(f"the check sum of its member {damaged} is wrong")
 
 
 def _read_safetensors(path: str | Path) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from rasterio.windows import Window
 
 from mmseg.errors import UserError
 
+# Deflate reaches 1,032 and LZW less; small rasters may be sparse.
+MAX_COMPRESSION, ALWAYS_ACCEPTED = 2000, 2**28  # ratio, bytes
+
 
 def full_tiles(height: int, width: int, size: int) -> list[int]:
     """Return the numbers of the tiles that lie wholly inside a raster of `height` x `width` pixels.
@@ -52,14 +55,26 @@ def _open_uint8(path: Path) -> Iterator[rasterio.DatasetReader]:
         with warnings.catch_warnings():
             # Tiles are counted in pixels: a raster without georeference is as good as any other.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            raster = rasterio.open(path)
+            # No other driver: GDAL's descriptions of rasters can name any file or address.
+            raster = rasterio.open(path, driver="GTiff")
         with raster:
             if set(raster.dtypes) != {"uint8"}:
                 raise UserError(
                     f"{path}: samples are {raster.dtypes[0]}, not uint8; convert it to 8 bits first"
                 )
+            _check_declared_size(raster, path)
             yield raster
     except RasterioIOError as error:
         raise UserError(
             f"{path}: not a readable raster, or cut short; get the file again"
         ) from error
+
+
+def _check_declared_size(raster: rasterio.DatasetReader, path: Path) -> None:
+    """Refuse a header that declares more than the bytes of the file can hold."""
+    declared, size = raster.height * raster.width * raster.count, path.stat().st_size
+    if declared > ALWAYS_ACCEPTED + MAX_COMPRESSION * size:
+        raise UserError(
+            f"{path}: declares {raster.width}x{raster.height} pixels, but has {size:,} bytes; "
+            "it is damaged or made to harm: get the file again"
+        )

@@ -61,6 +61,26 @@ def test_error_while_a_config_runs_is_one_line(tmp_path):
     assert "ZeroDivisionError" in refused(path)
 
 
+def test_config_that_ends_the_program_is_named(tmp_path):
+    (tmp_path / "exit.py").write_text("exit(3)\n")
+    with pytest.raises(UserError, match=r"exit\.py: cannot be read as a config \(SystemExit: 3"):
+        load_config(tmp_path / "exit.py")
+
+
+@pytest.mark.parametrize("name", ["", "...", ".a", "x" * 1000])
+def test_type_that_is_no_name_is_named_in_one_line(tmp_path, name):
+    (tmp_path / "odd.py").write_text(f"model = dict(type={name!r})\n")
+    with pytest.raises(UserError, match=r"odd\.py: model\.type = .* is not known") as error:
+        load_config(tmp_path / "odd.py")
+    assert len(str(error.value)) < 400
+
+
+def test_loader_that_is_no_dict_is_named(tmp_path):
+    (tmp_path / "odd.py").write_text("train_dataloader = 5\n")
+    with pytest.raises(UserError, match=r"odd\.py: train_dataloader = 5 is no dict"):
+        load_config(tmp_path / "odd.py")
+
+
 def test_missing_base_is_named(tmp_path):
     path = tmp_path / "leaf.py"
     path.write_text("_base_ = './absent.py'\n")

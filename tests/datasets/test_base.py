@@ -162,6 +162,17 @@ def test_missing_voc_list_names_its_converter(image_folder):
         build_dataset(config)
 
 
+def test_list_saved_as_utf16_is_refused_by_name(folder_config, image_folder):
+    (image_folder / "train.txt").write_text("a\nb\n", encoding="utf-16")
+    with pytest.raises(UserError, match=r"train\.txt: not a text in UTF-8"):
+        build_dataset({**folder_config, "ann_file": "train.txt"})
+
+
+def test_list_with_a_byte_order_mark_is_read(folder_config, image_folder):
+    (image_folder / "train.txt").write_text("b\na\n", encoding="utf-8-sig")
+    assert stems(build_dataset({**folder_config, "ann_file": "train.txt"})) == ["b.jpg", "a.jpg"]
+
+
 def test_empty_list_is_refused(folder_config, image_folder):
     (image_folder / "train.txt").write_text("\n \n")
     with pytest.raises(UserError, match=r"train\.txt: the list is empty"):

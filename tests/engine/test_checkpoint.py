@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
 from types import SimpleNamespace
 from urllib.error import URLError
@@ -148,6 +149,35 @@ def test_refused_checkpoint_leaves_the_model_as_it_was(model, weights, save):
 def test_file_without_a_state_dict_is_refused(model, save, content):
     path = save(content)
     assert refused(load_model_weights, model, path).startswith(f"{path}: ")
+
+
+def test_every_flipped_bit_in_the_weights_is_found(weights, save):
+    path = save({"state_dict": weights})
+    whole = path.read_bytes()
+    tensor = weights["backbone.patch_embed1.proj.0.weight"].numpy().tobytes()
+    start = whole.index(tensor)
+    for at in (start, start + len(tensor) // 2, start + len(tensor) - 1):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        with pytest.raises(UserError, match=r"weights\.pth: .*the check sum of its member"):
+            read_checkpoint(path)
+
+
+def test_compressed_checkpoint_is_refused_before_it_expands(weights, save):
+    path = save({"state_dict": weights})
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(UserError, match="its members are compressed"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("entry", [{"a": 3}, {1: torch.zeros(2)}])
+def test_weights_that_are_no_named_tensors_are_refused(model, weights, save, entry):
+    path = save({"state_dict": {**weights, **entry}})
+    with pytest.raises(UserError, match="not named tensors"):
+        load_model_weights(model, path)
 
 
 def test_missing_checkpoint_is_named(model, tmp_path):

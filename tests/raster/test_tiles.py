@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 
 from mmseg.errors import UserError
 from mmseg.raster.tiles import full_tiles, iter_full_tiles, raster_shape
@@ -104,3 +105,21 @@ def test_real_landcover_masks_are_tiled(name, shape):
         assert (tile == tile[:, :, :1]).all()
         values |= set(np.unique(tile).tolist())
     assert values <= {0, 1, 2, 3, 4} and 4 in values
+
+
+def test_a_header_that_declares_more_than_the_file_can_hold_is_refused(tmp_path):
+    path = tmp_path / "huge.tif"
+    size = {"height": 2_000_000, "width": 2_000_000, "count": 1, "dtype": "uint8"}
+    block = {"tiled": True, "blockxsize": 8192, "blockysize": 8192, "SPARSE_OK": True}
+    with rasterio.open(path, "w", driver="GTiff", BIGTIFF="YES", **size, **block):
+        pass
+    with pytest.raises(UserError, match=r"huge\.tif: declares 2000000x2000000 pixels, but has"):
+        next(iter_full_tiles(path))
+
+
+def test_a_description_that_opens_another_file_is_no_raster(tmp_path):
+    write_raster(tmp_path / "secret.tif", np.zeros((64, 64, 1), np.uint8))
+    rasterio.shutil.copy(tmp_path / "secret.tif", tmp_path / "open.tif", driver="VRT")
+    assert (tmp_path / "open.tif").read_text().startswith("<VRTDataset")
+    with pytest.raises(UserError, match=r"open\.tif: not a readable raster"):
+        raster_shape(tmp_path / "open.tif")

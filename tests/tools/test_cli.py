@@ -259,6 +259,10 @@ def test_predict_takes_folders_and_globs_and_agrees_with_evaluation(project, eva
             ),
             r"of another size than the config .*: backbone\.\S+ \[",
         ),
+        (
+            ("train.py", "tiny.py", "--work-dir", "tiny.py/work"),
+            r"tiny\.py/work: cannot be written \(.*\); choose another folder",
+        ),
         (("predict.py", "tiny.py", "x.pth", "nothing/*.png", "--out", "o"), r"no image there"),
     ],
 )

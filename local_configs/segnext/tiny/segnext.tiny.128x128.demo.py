@@ -10,7 +10,7 @@ _base_ = [
     "../../_base_/default_runtime.py",
 ]
 crop_size = (128, 128)
-max_iters = 700
+max_iters = 500
 
 model = dict(
     data_preprocessor=dict(size=crop_size),

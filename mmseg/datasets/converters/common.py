@@ -1,9 +1,10 @@
 """What the converters share: id lists, masks, safe unpacking, progress."""
 
+import io
+import shutil
 import stat
 import sys
 import zipfile
-import zlib
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -13,17 +14,21 @@ import numpy as np
 from mmengine.utils import track_parallel_progress, track_progress
 from PIL import Image
 
-from mmseg.errors import UserError
-from mmseg.files import write_whole
+from mmseg.datasets.seg_map import read_file
+from mmseg.errors import UserError, reason, shorten
+from mmseg.files import read_text, write_whole
 
 Task = TypeVar("Task")
+
+# Photos and rasters with their masks shrink 20-fold at most, all together; a bomb 1,000-fold.
+MAX_EXPANSION, ALWAYS_ACCEPTED = 100, 2**28  # ratio, bytes
 
 
 def read_ids(path: Path) -> list[str]:
     """Return the ids of a list file, one per line, in the order of the file."""
     if not path.is_file():
         raise UserError(f"{path}: no such list; the archive is incomplete, unpack it again")
-    return path.read_text(encoding="utf-8").split()
+    return read_text(path).split()
 
 
 def write_ids(path: Path, ids: Sequence[str]) -> None:
@@ -38,10 +43,11 @@ def name_some(ids: Collection[str], total: int) -> str:
 
 def read_image(path: Path) -> np.ndarray:
     """Read an image as uint8 (H, W, 3) in RGB order."""
+    data = read_file(str(path), "image")
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
-    except OSError as error:
+    except Exception as error:  # PIL raises many kinds on broken files
         raise UserError(f"{path}: not a readable image; get the file again") from error
 
 
@@ -58,38 +64,63 @@ def encode_image(image: np.ndarray, suffix: str) -> bytes:
 def count_ids(
     mask: np.ndarray, num_classes: int, path: Path, ignore_index: int | None = None
 ) -> np.ndarray:
-    """Return the int64 (num_classes,) pixel counts of a uint8 (H, W) mask read from `path`.
+    """Return the int64 (num_classes,) pixel counts of a mask of integers read from `path`.
 
     Raises `UserError` that names the ids which are neither a class nor `ignore_index`.
     """
-    counts = np.bincount(mask.ravel(), minlength=256)
-    present = np.flatnonzero(counts)
-    unknown = present[(present >= num_classes) & (present != ignore_index)]
+    # Not bincount at first: a 32-bit value would make it count gigabytes.
+    present = np.unique(mask).astype(np.int64)
+    unknown = present[((present < 0) | (present >= num_classes)) & (present != ignore_index)]
     if unknown.size:
+        shown = f"{unknown[:5].tolist()}{' and more' if unknown.size > 5 else ''}"
         raise UserError(
-            f"{path}: ids {unknown.tolist()} are outside 0..{num_classes - 1}; "
+            f"{path}: ids {shown} are outside 0..{num_classes - 1}; "
             "is this the mask of another data set?"
         )
-    return counts[:num_classes]
+    return np.bincount(mask.ravel(), minlength=num_classes)[:num_classes]
 
 
 def extract_zip(archive: Path, folder: Path, suffixes: Collection[str]) -> None:
     """Unpack the members with one of `suffixes` into `folder`.
 
-    Raises `UserError`, before anything is written, when any member would land outside `folder`.
+    Raises `UserError`, before anything is written, when any member would land outside `folder`, or
+    when the members are too large to be believed or for the disk.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            for member in opened.infolist():
-                if not _stays_inside(member):
-                    raise UserError(
-                        f"{archive}: member {member.filename!r} would land outside the target "
-                        "folder; do not trust this archive, get it from its publisher"
-                    )
-            wanted = [m for m in opened.infolist() if Path(m.filename).suffix in suffixes]
+            members = opened.infolist()
+            wanted = [m for m in members if Path(m.filename).suffix in suffixes]
+            _check_members(archive, members)
+            _check_expansion(archive, sum(m.file_size for m in wanted), folder)
             opened.extractall(folder, wanted)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{archive}: not a whole zip archive ({error}); get it again") from error
+    except UserError:
+        raise
+    except Exception as error:  # zipfile raises a dozen kinds on broken archives
+        raise UserError(
+            f"{archive}: not a whole zip archive ({reason(error)}); get it again"
+        ) from error
+
+
+def _check_members(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    for member in members:
+        if not _stays_inside(member):
+            raise UserError(
+                f"{archive}: member {shorten(member.filename)!r} would land outside the target "
+                "folder; do not trust this archive, get it from its publisher"
+            )
+
+
+def _check_expansion(archive: Path, size: int, folder: Path) -> None:
+    """Refuse `size` bytes; zipfile never writes more of a member than the archive declares."""
+    packed = archive.stat().st_size
+    if size > ALWAYS_ACCEPTED + MAX_EXPANSION * packed:
+        raise UserError(
+            f"{archive}: its {packed:,} bytes would unpack to {size:,}; do not trust this archive, "
+            "get it from its publisher"
+        )
+    existing = next(parent for parent in folder.absolute().parents if parent.exists())
+    if size > (free := shutil.disk_usage(existing).free):
+        raise UserError(f"{archive}: unpacks to {size:,} bytes, but {existing} has {free:,} free")
 
 
 def _stays_inside(member: zipfile.ZipInfo) -> bool:

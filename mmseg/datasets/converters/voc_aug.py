@@ -4,13 +4,11 @@
 VOC's train list, and SBD's mask, which has no border, for all others.
 """
 
-import zlib
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from mmseg.datasets.converters import common
 from mmseg.datasets.seg_map import IGNORE_INDEX, read_mask
@@ -59,12 +57,15 @@ def convert_voc_aug(
 def _write_mask(source: Path, out: Path) -> None:
     mask = _read_mat(source) if source.suffix == ".mat" else read_mask(str(source))
     common.count_ids(mask, NUM_CLASSES, source, IGNORE_INDEX)
-    write_whole(out / f"{source.stem}.png", common.encode_image(mask, ".png"))
+    write_whole(out / f"{source.stem}.png", common.encode_image(mask.astype(np.uint8), ".png"))
 
 
 def _read_mat(path: Path) -> np.ndarray:
     """Return the uint8 (H, W) ids of an SBD file."""
     try:
-        return loadmat(path)["GTcls"][0]["Segmentation"][0]
-    except (MatReadError, OSError, ValueError, TypeError, LookupError, zlib.error) as error:
+        mask = loadmat(path)["GTcls"][0]["Segmentation"][0]
+    except Exception as error:  # scipy raises many kinds on broken files
         raise UserError(f"{path}: not an SBD mask (GTcls.Segmentation); get it again") from error
+    if mask.dtype != np.uint8 or mask.ndim != 2 or not mask.size:
+        raise UserError(f"{path}: GTcls.Segmentation is {mask.dtype} {mask.shape}; get it again")
+    return mask

@@ -4,7 +4,7 @@ import mmcv
 from mmcv.transforms import BaseTransform
 
 from mmseg.datasets.seg_map import read_file, read_mask, to_train_ids
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 from mmseg.registry import TRANSFORMS
 
 
@@ -30,7 +30,7 @@ class LoadImageFromFile(BaseTransform):
         try:
             image = mmcv.imfrombytes(data, flag="color", backend=self.imdecode_backend)
         except Exception as error:  # each backend raises its own kinds
-            raise UserError(f"{path}: cannot decode the image ({error})") from error
+            raise UserError(f"{path}: cannot decode the image ({reason(error)})") from error
         if image is None:
             raise UserError(
                 f"{path}: cannot decode the image; it is damaged or of an unknown format"

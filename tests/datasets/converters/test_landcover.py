@@ -10,6 +10,7 @@ import sys
 import zipfile
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -228,6 +229,47 @@ def test_a_zip_member_that_is_a_symbolic_link_is_refused(archive, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_bomb_is_refused_before_anything_is_written(archive, tmp_path):
+    path = zip_folder(archive, tmp_path / "bomb.zip")
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as opened,
+        opened.open("images/zeros.tif", "w") as member,
+    ):
+        for _ in range(600):
+            member.write(bytes(2**20))
+    with pytest.raises(UserError, match=r"bomb\.zip: its .* bytes would unpack to 62\d,.*trust"):
+        convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_member_that_holds_more_than_it_declares_is_refused(archive, tmp_path):
+    path = zip_folder(archive, tmp_path / "lie.zip")
+    data = bytearray(path.read_bytes())
+    entry = data.rfind(b"PK\x01\x02", 0, data.rfind(b"images/N-1-a.tif"))
+    data[entry + 24 : entry + 28] = (1000).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"lie\.zip: not a whole zip archive"):
+        convert(path, tmp_path / "out")
+    assert not (tmp_path / "out/splits").exists() and not (tmp_path / "out/.unpacked").exists()
+
+
+def test_an_archive_that_the_disk_cannot_hold_is_refused_at_once(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    path = zip_folder(archive, tmp_path / "a.zip")
+    with pytest.raises(UserError, match=r"a\.zip: unpacks to .* has 1,000 free"):
+        convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["images/N-2.tif/x.txt", "n" * 300 + ".txt"])
+def test_a_member_that_no_folder_can_hold_names_the_archive(archive, tmp_path, name):
+    path = zip_folder(archive, tmp_path / "odd.zip")
+    with zipfile.ZipFile(path, "a") as opened:
+        opened.writestr(name, "x")
+    with pytest.raises(UserError, match=r"odd\.zip: not a whole zip archive"):
+        convert(path, tmp_path / "out")
+
+
 def test_a_zip_cut_short_is_named(archive, tmp_path):
     path = zip_folder(archive, tmp_path / "short.zip")
     path.write_bytes(path.read_bytes()[:-100])
@@ -310,7 +352,7 @@ def test_an_orthophoto_without_three_bands_is_refused(archive, tmp_path):
 def test_a_cut_tile_that_cannot_be_read_is_named(cut, tmp_path, name):
     path = cut / "output" / name
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UserError, match=rf"{name}: (not a readable image|the mask is truncated)"):
+    with pytest.raises(UserError, match=rf"{name}: the (image|mask) is truncated"):
         convert(cut, tmp_path / "out")
 
 

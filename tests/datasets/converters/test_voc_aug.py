@@ -137,6 +137,20 @@ def test_ids_outside_the_classes_are_named(archives):
         convert_voc_aug(*archives, allow_partial=True)
 
 
+def test_wide_ids_are_named_without_counting_up_to_them(archives):
+    path = archives[0] / "VOC2012/SegmentationClass/2007_1.png"
+    Image.fromarray(np.full((4, 4), 2**31 - 1, np.int32)).save(path, "TIFF")
+    with pytest.raises(UserError, match=r"2007_1\.png: ids \[2147483647\] are outside"):
+        convert_voc_aug(*archives, allow_partial=True)
+
+
+@pytest.mark.parametrize("mask", [np.zeros((4, 4)), np.zeros((4, 4, 3), np.uint8)])
+def test_a_mat_file_of_another_kind_of_mask_is_named(archives, mask):
+    write_mat(archives[1] / "dataset/cls/2008_4.mat", mask)
+    with pytest.raises(UserError, match=r"2008_4\.mat: GTcls\.Segmentation is .* \(4, 4"):
+        convert_voc_aug(*archives, allow_partial=True)
+
+
 def test_a_missing_list_is_named(archives):
     (archives[1] / "dataset/val.txt").unlink()
     with pytest.raises(UserError, match=r"dataset/val\.txt: no such list"):

@@ -1,0 +1,155 @@
+"""Find what is wrong with the files of a data set: all of it, before a training run finds one.
+
+A sample is an image with its mask. Every sample is read as training reads it, so what passes here
+does not stop a run.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mmseg.datasets import build_dataset
+from mmseg.datasets.base import BaseSegDataset, names_in
+from mmseg.datasets.seg_map import IGNORE_INDEX, read_file, read_mask, to_train_ids
+from mmseg.datasets.transforms import LoadImageFromFile
+from mmseg.errors import UserError
+
+
+@dataclass
+class Sample:
+    """What reading one sample gave; what could not be read is None."""
+
+    name: str
+    image: str
+    problems: list[str] = field(default_factory=list)
+    size: tuple[int, int] | None = None  # height and width of the image
+    channel_mean: np.ndarray | None = None  # float64 (3,) in RGB order
+    channel_square: np.ndarray | None = None  # mean of the squares, float64 (3,)
+    digest: bytes | None = None
+    class_pixels: np.ndarray | None = None  # int64 (num_classes,)
+
+
+def build_parts(cfg: Mapping) -> list[BaseSegDataset]:
+    """Build the data set of a config without its files; wrapped and joined ones give their parts.
+
+    `BaseDataset` builds a pipeline and checks the classes, but `lazy_init` lists no file.
+    """
+    if "type" in cfg and "data_prefix" in cfg:
+        return [build_dataset({**cfg, "lazy_init": True})]
+    inner = cfg.get("datasets") or [cfg["dataset"]]
+    return [part for each in inner for part in build_parts(each)]
+
+
+def masks_without_image(dataset: BaseSegDataset) -> list[str]:
+    """Name the masks that no image has; a list (`ann_file`) may leave out what it likes."""
+    folder = dataset.data_prefix.get("seg_map_path")
+    if dataset.ann_file or not folder or not Path(folder).is_dir():
+        return []
+    alone = set(names_in(folder, dataset.seg_map_suffix)) - set(dataset.list_names())
+    paths = [Path(folder, name + dataset.seg_map_suffix) for name in sorted(alone)]
+    return [f"{path}: the mask has no image {path.stem + dataset.img_suffix}" for path in paths]
+
+
+def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
+    """Read an image and its mask; `problems` names each file that is not as it should be."""
+    info = dataset.sample(name)
+    sample = Sample(name, info["img_path"])
+    with _noted(sample.problems):
+        _check_image(sample, _loader_of(dataset))
+    if "seg_map_path" in info:
+        with _noted(sample.problems):
+            _check_mask(sample, info)
+    return sample
+
+
+def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
+    """Note, as a problem, every image that a later one of the splits has too.
+
+    Pictures are compared by their decoded pixels, so a copy under another name, with other
+    metadata, or as PNG instead of BMP is found; a copy compressed again is not. The later split
+    keeps the picture: what a model is scored on stays as published.
+    """
+    later: dict[bytes, str] = {}
+    for split in reversed(list(splits)):
+        for sample in splits[split]:
+            if sample.digest in later:
+                sample.problems.append(
+                    f"{sample.image}: the same picture as {later[sample.digest]}; take it out of "
+                    f"{split}"
+                )
+        later.update({s.digest: f"{s.image} of {split}" for s in splits[split] if s.digest})
+
+
+def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (3,) mean and standard deviation, in RGB order, of all pixels of all images."""
+    read = [s for s in samples if s.size and s.channel_mean is not None]
+    pixels = [height * width for height, width in (s.size for s in read if s.size)]
+    mean = np.average([s.channel_mean for s in read], axis=0, weights=pixels)
+    square = np.average([s.channel_square for s in read], axis=0, weights=pixels)
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+
+@contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        problems.append(str(error))
+
+
+def _loader_of(dataset: BaseSegDataset) -> LoadImageFromFile:
+    steps = dataset.pipeline.transforms
+    return next((s for s in steps if isinstance(s, LoadImageFromFile)), LoadImageFromFile())
+
+
+def _check_image(sample: Sample, load: LoadImageFromFile) -> None:
+    if not Path(sample.image).is_file():
+        raise UserError(f"{sample.image}: the image is not there")
+    image = load({"img_path": sample.image})["img"]
+    sample.size = image.shape[:2]
+    mean, std = cv2.meanStdDev(image)
+    sample.channel_mean = mean[2::-1, 0]
+    sample.channel_square = (std**2 + mean**2)[2::-1, 0]
+    digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(image).data)
+    sample.digest = digest.digest()
+    channels = _channels(sample.image)
+    if channels not in (1, 3):
+        raise UserError(
+            f"{sample.image}: has {channels} channels; only the colours of an RGB or grey image "
+            "are read: convert it"
+        )
+
+
+def _channels(path: str) -> int:
+    """Return the channels in the file, of which the loader makes three; a palette is colour."""
+    try:
+        with Image.open(io.BytesIO(read_file(path, "image"))) as image:
+            return 3 if image.mode == "P" else len(image.getbands())
+    except OSError:
+        return 3  # a format that only the loader knows
+
+
+def _check_mask(sample: Sample, info: Mapping) -> None:
+    path = info["seg_map_path"]
+    if not Path(path).is_file():
+        raise UserError(f"{path}: the mask of {sample.image} is not there")
+    values = read_mask(path)
+    if sample.size and values.shape != sample.size:
+        height, width = sample.size
+        sample.problems.append(
+            f"{path}: the mask is {values.shape[1]}x{values.shape[0]} pixels, its image "
+            f"{sample.image} {width}x{height}"
+        )
+    ids = to_train_ids(values, info["num_classes"], info["reduce_zero_label"], path)
+    counts = np.bincount(ids.ravel(), minlength=256)
+    sample.class_pixels = counts[: info["num_classes"]]
+    if counts[IGNORE_INDEX] == ids.size:
+        raise UserError(f"{path}: the mask is empty, every pixel is ignored")

@@ -1,0 +1,102 @@
+"""Read every image and mask of a config's data sets and report each file that is not right.
+
+python tools/check_dataset.py CONFIG --split train val --fix-list good.txt
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from common import config_parser, read_config
+from mmengine.config import Config
+from rich.console import Console
+from rich.progress import track
+
+from mmseg.datasets.base import BaseSegDataset
+from mmseg.datasets.check import (
+    Sample,
+    build_parts,
+    check_sample,
+    find_leaks,
+    masks_without_image,
+)
+from mmseg.datasets.check_report import class_table, overview
+from mmseg.errors import UserError, one_line_errors
+from mmseg.files import write_whole
+
+SPLITS = ("train", "val", "test")
+Task = tuple[BaseSegDataset, str]
+
+
+def list_tasks(config: Config, wanted: Sequence[str]) -> dict[str, list[Task]]:
+    """Return the samples of each split; a split with the images of an earlier one is left out."""
+    splits: dict[str, list[Task]] = {}
+    seen: list[list[str]] = []
+    for split in wanted:
+        loader = config.get(f"{split}_dataloader")
+        if not loader:
+            continue
+        tasks = [(part, name) for part in build_parts(loader.dataset) for name in part.list_names()]
+        images = [part.sample(name)["img_path"] for part, name in tasks]
+        if images not in seen:  # of many data sets, val is also the test split
+            splits[split] = tasks
+            seen.append(images)
+    if not splits:
+        raise UserError(f"{config.filename}: has no data set for {', '.join(wanted)}")
+    return splits
+
+
+def read_all(tasks: dict[str, list[Task]], workers: int) -> dict[str, list[Sample]]:
+    """Check the samples of all splits under one progress bar."""
+    # Threads are enough: decoding and counting release the interpreter lock.
+    with ThreadPoolExecutor(workers) as pool:
+        in_order = [task for own in tasks.values() for task in own]
+        results = pool.map(lambda task: check_sample(*task), in_order)
+        console = Console(stderr=True)
+        read = iter(list(track(results, "Reading", total=len(in_order), console=console)))
+    return {split: [next(read) for _ in own] for split, own in tasks.items()}
+
+
+def write_fix_lists(out: Path, splits: Mapping[str, Sequence[Sample]]) -> list[Path]:
+    """Write the names without a problem to `out`, or of several splits to <out>_<split>."""
+    written = []
+    for split, samples in splits.items():
+        path = out if len(splits) == 1 else out.with_stem(f"{out.stem}_{split}")
+        names = [sample.name for sample in samples if not sample.problems]
+        write_whole(path, "".join(f"{name}\n" for name in names).encode())
+        written.append(path)
+    return written
+
+
+def parse_args() -> argparse.Namespace:
+    parser = config_parser(__doc__)
+    parser.add_argument("--split", nargs="+", choices=SPLITS, default=SPLITS)
+    parser.add_argument("--fix-list", type=Path, metavar="OUT", help="write the names of the rest")
+    parser.add_argument("--workers", type=int, default=2, help="threads that read")
+    return parser.parse_args()
+
+
+@one_line_errors
+def main() -> None:
+    args = parse_args()
+    tasks = list_tasks(read_config(args), sorted(args.split, key=SPLITS.index))
+    splits = read_all(tasks, args.workers)
+    find_leaks(splits)
+
+    parts = {id(part): part for own in tasks.values() for part, _ in own}.values()
+    problems = [line for part in parts for line in masks_without_image(part)]
+    problems += [line for samples in splits.values() for s in samples for line in s.problems]
+    sys.stdout.writelines(f"{line}\n" for line in problems)
+    console = Console()
+    console.print(overview(splits), class_table(splits, next(iter(parts)).metainfo["classes"]))
+    if args.fix_list:
+        written = write_fix_lists(args.fix_list, splits)
+        console.print(f"the rest: {', '.join(map(str, written))} (ann_file of the config)")
+    console.print(f"{len(problems)} problems in {sum(map(len, splits.values()))} samples")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
