@@ -12,11 +12,12 @@ from mmengine.utils import scandir
 from mmseg.datasets.seg_map import read_mask, to_train_ids
 from mmseg.datasets.subset import class_presence, stratified_subset
 from mmseg.errors import UserError
+from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 
 
 @DATASETS.register_module()
-class BaseSegDataset(BaseDataset):
+class BaseSegDataset(Seeded, BaseDataset):
     """A folder of images and a folder of masks; a mask has its image's name and its own suffix.
 
     Subclasses state the facts of a data set as class attributes. Any folder becomes a data set in
