@@ -2,11 +2,19 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 class UserError(ValueError):
     """Something the user can mend: one line that says what is wrong where, and what to do."""
+
+
+class NonFiniteLoss(ArithmeticError):
+    """A loss that is NaN or infinite, in this process or another one."""
+
+    def __init__(self, losses: Mapping[str, float]) -> None:
+        super().__init__(f"a loss is not finite: {losses}")
+        self.losses = losses
 
 
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:

@@ -1,6 +1,7 @@
 """mmengine's runner with strict weights and process groups that also run on CPUs."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ NOISE = (
     *('"HardDiskBackend" is the alias', "Hooks will be executed in the following order"),
     "Distributed training is not used, all SyncBatchNorm",
 )
+
+# What the backends of torch.distributed say of a connection that broke.
+LOST_PROCESS = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)")
 
 
 @RUNNERS.register_module()
@@ -88,8 +92,16 @@ class SegRunner(Runner):
     def train(self) -> nn.Module:
         """Train, alone in the work directory."""
         self.register_hook(PreemptionHook())
-        with sole_run(self.work_dir):
-            return super().train()
+        try:
+            with sole_run(self.work_dir):
+                return super().train()
+        except RuntimeError as error:
+            if not (self.distributed and LOST_PROCESS.search(str(error))):
+                raise
+            raise UserError(
+                f"iteration {self.iter + 1}: another process of this run has ended or cannot be "
+                "reached; start all of them again with --resume"
+            ) from error
 
     def _init_model_weights(self) -> None:
         # A checkpoint to go on from holds all weights: those of ImageNet need not be there.

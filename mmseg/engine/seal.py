@@ -17,6 +17,9 @@ from mmseg.errors import UserError
 MARK = b"sha256:"
 DIGEST_LENGTH = 64  # in hexadecimal
 SEAL_LENGTH = len(MARK) + DIGEST_LENGTH
+# The last record of a zip archive: its mark, sizes and offsets, the length of the comment after it.
+ZIP_END, ZIP_END_LENGTH = b"PK\x05\x06", 22
+COMMENT_LENGTH = struct.pack("<H", SEAL_LENGTH)
 
 
 def seal(path: Path) -> None:
@@ -27,7 +30,7 @@ def seal(path: Path) -> None:
     with path.open("r+b") as file:
         # An archive without a comment ends in the two bytes of the comment's length.
         file.seek(-2, os.SEEK_END)
-        file.write(struct.pack("<H", SEAL_LENGTH))
+        file.write(COMMENT_LENGTH)
         size = file.tell()
         digest = _digest(file, size)
         file.seek(size)
@@ -41,13 +44,20 @@ def seal(path: Path) -> None:
 def check_seal(path: str | Path) -> None:
     """Raise `UserError` when the file has a digest and is not what it was; others have none."""
     with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END) - SEAL_LENGTH
-        if size < 0:
+        size = max(file.seek(0, os.SEEK_END) - SEAL_LENGTH, 0)
+        file.seek(max(size - ZIP_END_LENGTH, 0))
+        end = file.read()
+        # Either is left of a seal when the file was cut within it.
+        if MARK not in end and ZIP_END + COMMENT_LENGTH not in _without_sizes(end):
             return
-        file.seek(size)
-        mark, digest = file.read(len(MARK)), file.read()
-        if mark == MARK and digest != _digest(file, size):
+        if end[-SEAL_LENGTH:] != MARK + _digest(file, size):
             raise UserError("its content does not have the digest stored in it")
+
+
+def _without_sizes(end: bytes) -> bytes:
+    """Return the mark of a zip's last record and what follows its sizes and offsets."""
+    _, mark, record = end.rpartition(ZIP_END)
+    return mark + record[ZIP_END_LENGTH - len(ZIP_END) - len(COMMENT_LENGTH) :]
 
 
 def _digest(file: BinaryIO, size: int) -> bytes:
