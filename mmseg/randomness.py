@@ -22,7 +22,9 @@ def seed_all(seed: int) -> None:
     """Start the generators of Python, numpy and torch from `seed`."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # not in a loader's worker
+        torch.cuda.manual_seed_all(seed)
 
 
 class Draw(NamedTuple):

@@ -1,6 +1,7 @@
 """mmengine's runner with strict weights and process groups that also run on CPUs."""
 
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mmengine.dist import master_only
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import nn
+from torch.distributed import PrefixStore
 
 from mmseg.engine.checkpoint import load_model_weights, unwrap
 from mmseg.engine.dialects import metadata, model_facts
@@ -53,7 +55,7 @@ class SegRunner(Runner):
         # mmengine's own set-up selects a CUDA device, also where there is none.
         on_cpu = not torch.cuda.is_available()
         if on_cpu and self.distributed and not torch.distributed.is_initialized():
-            torch.distributed.init_process_group("gloo")
+            _join_on_cpu()
         super().setup_env(env_cfg)
 
     def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
@@ -140,6 +142,14 @@ class SegRunner(Runner):
         with whole_file(Path(out_dir, filename), durable=True) as part:
             super().save_checkpoint(str(part.parent), part.name, *args, meta=meta, **kwargs)
             seal(part)
+
+
+def _join_on_cpu() -> None:
+    store, rank, processes = next(torch.distributed.rendezvous("env://"))
+    # A launcher that starts a run again may keep its store, in which the addresses of the processes
+    # that have ended still are.
+    store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=processes)
 
 
 def _not_noise(record: logging.LogRecord) -> bool:
