@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 class UserError(ValueError):
@@ -17,6 +17,14 @@ def shorten(text: str, length: int = 100) -> str:
 def reason(error: BaseException) -> str:
     """Say in one line what another library's exception says in many."""
     return shorten(" ".join(str(error).split()) or type(error).__name__, 200)
+
+
+class NonFiniteLoss(ArithmeticError):
+    """A loss that is NaN or infinite, in this process or another one."""
+
+    def __init__(self, losses: Mapping[str, float]) -> None:
+        super().__init__(f"a loss is not finite: {losses}")
+        self.losses = losses
 
 
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:

@@ -10,11 +10,12 @@ from mmseg.errors import UserError
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to it when the block ends well.
 
     An interruption leaves the old file or the new one, never half of it. Missing folders are made.
-    Raises `UserError` when the file cannot be written.
+    `durable` waits for the disk, so that a power cut leaves one of the two as well. Raises
+    `UserError` when the file cannot be written.
     """
     path = Path(path)
     # The suffix stays last: writers choose the format by it.
@@ -22,7 +23,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
+        if durable:
+            _flush(part)
         os.replace(part, path)
+        if durable:
+            _flush(path.parent)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
@@ -55,6 +60,14 @@ def read_text(path: str | Path) -> str:
     if not "".join(text.split()).isprintable():
         raise UserError(f"{path}: not a text, it holds control characters; write it again")
     return text
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: str | Path, data: bytes) -> None:

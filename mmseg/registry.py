@@ -18,12 +18,14 @@ HOOKS = _child(root.HOOKS, "mmseg.engine")
 RUNNERS = _child(root.RUNNERS, "mmseg.engine")
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, "mmseg.engine")
 WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, "mmseg.engine")
+DATA_SAMPLERS = _child(root.DATA_SAMPLERS, "mmseg.engine")
+LOOPS = _child(root.LOOPS, "mmseg.engine")
 
 # mmengine warns of every kind that a scope does not have, also where it adds nothing to it.
 _OTHERS = [
     _child(parent, "mmseg.engine")
     for parent in (
-        *(root.DATA_SAMPLERS, root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS, root.LOOPS),
+        *(root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS),
         *(root.LOG_PROCESSORS, root.MODEL_WRAPPERS, root.OPTIMIZERS, root.PARAM_SCHEDULERS),
         *(root.OPTIM_WRAPPER_CONSTRUCTORS, root.RUNNER_CONSTRUCTORS, root.TASK_UTILS),
         *(root.VISBACKENDS, root.VISUALIZERS),
@@ -31,5 +33,6 @@ _OTHERS = [
 ]
 ALL = (
     *(DATASETS, TRANSFORMS, MODELS, METRICS, HOOKS, RUNNERS, OPTIM_WRAPPERS, WEIGHT_INITIALIZERS),
+    *(DATA_SAMPLERS, LOOPS),
     *_OTHERS,
 )

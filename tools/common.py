@@ -117,8 +117,3 @@ def existing_file(path: str, what: str) -> str:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such {what}")
     return path
-
-
-def has_checkpoint(work_dir: str) -> bool:
-    """Tell whether a run in this work directory has saved a checkpoint."""
-    return (Path(work_dir) / "last_checkpoint").is_file()

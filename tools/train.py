@@ -1,6 +1,6 @@
 """Train a segmentor: python tools/train.py local_configs/segnext/tiny/<config>.py"""
 
-from common import existing_file, has_checkpoint, read_run_config, run_parser
+from common import existing_file, read_run_config, run_parser
 from mmengine.config import Config
 
 from mmseg.engine import SegRunner
@@ -46,9 +46,6 @@ def apply_flags(config: Config, args) -> None:
     if args.resume is not None:
         config.resume = True
         config.load_from = existing_file(args.resume, "checkpoint") if args.resume else None
-        # The weights come from the checkpoint, wherever there is one.
-        if args.resume or has_checkpoint(config.work_dir):
-            config.model.backbone.init_cfg = None
     if args.load_from:
         config.load_from = existing_file(args.load_from, "checkpoint")
         config.model.backbone.init_cfg = None

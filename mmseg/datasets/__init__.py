@@ -12,6 +12,7 @@ from mmseg.datasets.landcover import LandCoverAIDataset
 from mmseg.datasets.loveda import LoveDADataset
 from mmseg.datasets.pascal_context import PascalContextDataset, PascalContextDataset59
 from mmseg.datasets.voc import PascalVOCDataset
+from mmseg.datasets.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmseg.registry import DATASETS
 
 __all__ = [
@@ -23,12 +24,15 @@ __all__ = [
     "COCOStuffDataset",
     "CamVidDataset",
     "CityscapesDataset",
+    "ClassBalancedDataset",
+    "ConcatDataset",
     "CustomDataset",
     "LandCoverAIDataset",
     "LoveDADataset",
     "PascalContextDataset",
     "PascalContextDataset59",
     "PascalVOCDataset",
+    "RepeatDataset",
     "build_dataset",
     "iSAIDDataset",
 ]

@@ -2,22 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 from mmengine.utils import scandir
 
+from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.seg_map import read_mask, to_train_ids
 from mmseg.datasets.subset import class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
+from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 
 
 @DATASETS.register_module()
-class BaseSegDataset(BaseDataset):
+class BaseSegDataset(Seeded, BaseDataset):
     """A folder of images and a folder of masks; a mask has its image's name and its own suffix.
 
     Subclasses state the facts of a data set as class attributes. Any folder becomes a data set in
@@ -28,6 +30,8 @@ class BaseSegDataset(BaseDataset):
     - `ann_file`: a list of names without suffix, one per line; without it, all images.
     - `reduce_zero_label`: the value 0 in a mask is ignored, and k is class k - 1.
     - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images.
+    - `on_bad_sample`: 'raise' ends a training at a file that cannot be read; 'skip' logs it and
+      draws another one, until more than `max_bad_share` of the samples are bad.
     """
 
     METAINFO: ClassVar[dict] = {}
@@ -43,6 +47,8 @@ class BaseSegDataset(BaseDataset):
         seg_map_suffix: str | None = None,
         reduce_zero_label: bool | None = None,
         subset: Mapping | None = None,
+        on_bad_sample: Literal["raise", "skip"] = "raise",
+        max_bad_share: float = 0.01,
         **kwargs: object,
     ) -> None:
         self.img_suffix = img_suffix or self.img_suffix
@@ -53,6 +59,10 @@ class BaseSegDataset(BaseDataset):
         # So that a pipeline finds our transforms without a runner around it too.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix=dict(data_prefix), **kwargs)  # type: ignore[arg-type]
+        if on_bad_sample not in ("raise", "skip"):
+            raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
+        skips = on_bad_sample == "skip" and not self.test_mode
+        self.bad_samples = BadSamples(len(self), max_bad_share) if skips else None
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
@@ -121,6 +131,19 @@ class BaseSegDataset(BaseDataset):
             mask = Path(self.data_prefix["seg_map_path"], name + self.seg_map_suffix)
             sample["seg_map_path"] = str(mask)
         return sample
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline on one sample; None stands for a bad one, and mmengine draws another."""
+        try:
+            return super().prepare_data(idx)
+        except UserError as error:
+            folder = Path(self.get_data_info(idx)["img_path"]).parent
+            if not folder.is_dir():
+                raise UserError(f"{folder}: the folder is gone since the training began") from error
+            if self.bad_samples is None:
+                raise
+            self.bad_samples.add(idx, error)
+            return None
 
     def read_seg_map(self, info: Mapping) -> np.ndarray:
         """Read the mask of one sample: (H, W) uint8 train ids, 255 = ignored."""

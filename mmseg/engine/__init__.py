@@ -2,8 +2,11 @@
 
 from mmseg.engine.amp import BFloat16OptimWrapper
 from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights
-from mmseg.engine.hooks import LatestCheckpointHook, RunSummaryHook
+from mmseg.engine.checkpoint_hook import LatestCheckpointHook
+from mmseg.engine.hooks import RunSummaryHook
+from mmseg.engine.loop import SegTrainLoop
 from mmseg.engine.runner import SegRunner
+from mmseg.engine.sampler import StatelessSampler
 from mmseg.visualization.hook import SegVisualizationHook
 
 __all__ = [
@@ -12,6 +15,8 @@ __all__ = [
     "PretrainedBackbone",
     "RunSummaryHook",
     "SegRunner",
+    "SegTrainLoop",
     "SegVisualizationHook",
+    "StatelessSampler",
     "load_model_weights",
 ]

@@ -1,51 +1,16 @@
-"""Hooks of a training run: what it starts with, and the link to its newest checkpoint."""
+"""What a training run says of itself before it starts."""
 
-import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from mmengine.dist import master_only
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmseg.errors import UserError
 from mmseg.evaluation.report import render_table
 from mmseg.registry import HOOKS
-
-
-@HOOKS.register_module()
-class LatestCheckpointHook(CheckpointHook):
-    """mmengine's checkpoints, and `latest.pth` in the work directory as a link to the newest.
-
-    Without an `interval` a checkpoint is saved as often as the run validates.
-    """
-
-    interval: int
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if self.args:  # what mmengine would hand on to the first save, hours later
-            raise UserError(f"default_hooks.checkpoint: unknown key {', '.join(self.args)}")
-
-    def before_train(self, runner: Runner) -> None:
-        super().before_train(runner)
-        if self.interval == -1:
-            self.interval = runner.train_loop.val_interval
-
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        super()._save_checkpoint_with_step(runner, step, meta)
-        self._link(Path(self.last_ckpt))
-
-    @master_only
-    def _link(self, checkpoint: Path) -> None:
-        link = checkpoint.with_name("latest.pth")
-        # Replaced in one step: the link never points nowhere.
-        temporary = checkpoint.with_name(".latest.pth")
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(checkpoint.name)
-        os.replace(temporary, link)
 
 
 @HOOKS.register_module()

@@ -1,18 +1,30 @@
 """mmengine's runner with strict weights and process groups that also run on CPUs."""
 
 import logging
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed
+from mmengine.config import Config
+from mmengine.dist import master_only
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import nn
+from torch.distributed import PrefixStore
 
 from mmseg.engine.checkpoint import load_model_weights, unwrap
 from mmseg.engine.dialects import metadata, model_facts
+from mmseg.engine.lock import make_work_dir, sole_run
+from mmseg.engine.preemption import PreemptionHook
+from mmseg.engine.resume import FACTS, check_same_training, newest_whole, training_facts
+from mmseg.engine.safe_files import read_checkpoint
+from mmseg.engine.seal import seal
 from mmseg.environment import hide_broken_torchvision
 from mmseg.errors import UserError
+from mmseg.files import whole_file
 from mmseg.registry import RUNNERS
 
 # What mmengine logs about itself and no user can act on. The optimiser's groups, which it lists
@@ -23,16 +35,27 @@ NOISE = (
     "Distributed training is not used, all SyncBatchNorm",
 )
 
+# What the backends of torch.distributed say of a connection that broke.
+LOST_PROCESS = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)")
+
 
 @RUNNERS.register_module()
 class SegRunner(Runner):
     """The runner of `tools/train.py` and `tools/test.py`."""
 
+    _resume: bool
+    _load_from: str | None
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> "SegRunner":
+        make_work_dir(cfg.work_dir)
+        return super().from_cfg(cfg)
+
     def setup_env(self, env_cfg: dict) -> None:
         # mmengine's own set-up selects a CUDA device, also where there is none.
         on_cpu = not torch.cuda.is_available()
         if on_cpu and self.distributed and not torch.distributed.is_initialized():
-            torch.distributed.init_process_group("gloo")
+            _join_on_cpu()
         super().setup_env(env_cfg)
 
     def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
@@ -59,10 +82,45 @@ class SegRunner(Runner):
         checkpoint = load_model_weights(self.model, filename, **options)
         # mmengine would run the text of a config that mmcv 1.x stored as Python.
         checkpoint["meta"] = {k: v for k, v in metadata(checkpoint).items() if k != "config"}
+        network = unwrap(self.model)
+        if not self._resume:
+            self.call_hook("after_load_checkpoint", checkpoint={"state_dict": network.state_dict()})
+            return checkpoint
+        # With averaged weights, those are the `state_dict`; mmengine's hook gives back the others.
+        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        network.load_state_dict(checkpoint["state_dict"], strict=False)
         return checkpoint
 
+    def train(self) -> nn.Module:
+        """Train, alone in the work directory."""
+        self.register_hook(PreemptionHook())
+        try:
+            with sole_run(self.work_dir):
+                return super().train()
+        except RuntimeError as error:
+            if not (self.distributed and LOST_PROCESS.search(str(error))):
+                raise
+            raise UserError(
+                f"iteration {self.iter + 1}: another process of this run has ended or cannot be "
+                "reached; start all of them again with --resume"
+            ) from error
+
+    def _init_model_weights(self) -> None:
+        # A checkpoint to go on from holds all weights: those of ImageNet need not be there.
+        if self._resume and self._load_from is None:
+            newest = newest_whole(self.work_dir)
+            if newest is None:
+                self.logger.warning(f"no checkpoint in {self.work_dir}: training starts fresh")
+            self._resume = newest is not None
+            self._load_from = str(newest) if newest else None
+        if not self._resume:
+            super()._init_model_weights()
+
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Go on from a checkpoint with optimiser, schedule and iteration."""
+        """Go on from a checkpoint of the same training as if it had never been interrupted."""
+        stored = metadata(read_checkpoint(filename)).get(FACTS)
+        if stored:
+            check_same_training(stored, self._facts(), filename)
         try:
             super().resume(filename, *args, **kwargs)
         except KeyError as error:
@@ -70,11 +128,28 @@ class SegRunner(Runner):
                 f"{filename}: cannot be resumed, it holds no {error}; pass it as --load-from to "
                 "start from its weights"
             ) from error
+        self.train_dataloader.sampler.seed = self.seed  # the checkpoint's, when the config has none
 
-    def save_checkpoint(self, *args: Any, meta: dict | None = None, **kwargs: Any) -> None:
-        """Save as mmengine does, with the rank and the normalisation in the metadata."""
-        facts = model_facts(unwrap(self.model))
-        super().save_checkpoint(*args, meta={**(meta or {}), **facts}, **kwargs)
+    def _facts(self) -> dict[str, Any]:
+        return training_facts(self.cfg, self.world_size)
+
+    @master_only
+    def save_checkpoint(
+        self, out_dir: str, filename: str, *args: Any, meta: dict | None = None, **kwargs: Any
+    ) -> None:
+        """Save what mmengine does and the facts of model and training, as a whole, sealed file."""
+        meta = {**(meta or {}), **model_facts(unwrap(self.model)), FACTS: self._facts()}
+        with whole_file(Path(out_dir, filename), durable=True) as part:
+            super().save_checkpoint(str(part.parent), part.name, *args, meta=meta, **kwargs)
+            seal(part)
+
+
+def _join_on_cpu() -> None:
+    store, rank, processes = next(torch.distributed.rendezvous("env://"))
+    # A launcher that starts a run again may keep its store, in which the addresses of the processes
+    # that have ended still are.
+    store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=processes)
 
 
 def _not_noise(record: logging.LogRecord) -> bool:

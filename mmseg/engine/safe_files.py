@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mmseg.engine.seal import check_seal
 from mmseg.errors import UserError
 from mmseg.files import whole_file
 
@@ -112,6 +113,7 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: Mappin
 
 def _read_pickle(path: str | Path) -> Any:
     _check_archive(path)
+    check_seal(path)
     with torch.serialization.safe_globals(_allowed()):
         return torch.load(path, map_location="cpu", weights_only=True)
 

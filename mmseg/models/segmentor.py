@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from mmseg.errors import NonFiniteLoss
 from mmseg.models.inference import rescale, slide_inference
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -66,6 +68,15 @@ class EncoderDecoder(BaseModel):
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
         losses = self.decode_head.loss(self.extract_feat(inputs), labels)
         return {f"decode.{name}": value for name, value in losses.items()}
+
+    def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum the losses; raise `NonFiniteLoss`, before the step and in every process, for NaN."""
+        loss, log_vars = super().parse_losses(losses)
+        finite = loss.detach().isfinite().to(torch.uint8)
+        all_reduce(finite, "min")
+        if not finite:
+            raise NonFiniteLoss({name: float(value) for name, value in log_vars.items()})
+        return loss, log_vars
 
     def predict(
         self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]

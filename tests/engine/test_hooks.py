@@ -1,13 +1,12 @@
 """The hooks of a run, in a runner that is a stand-in."""
 
-import os
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from mmseg.engine.hooks import LatestCheckpointHook, RunSummaryHook
+from mmseg.engine.hooks import RunSummaryHook
 from mmseg.errors import UserError
 
 META = {
@@ -155,67 +154,3 @@ def test_summary_finds_the_head_inside_of_wrappers(wrapper):
     hook = RunSummaryHook()
     hook.before_run(runner)
     assert hook.head is inner.decode_head
-
-
-class Saving:
-    """What saving a checkpoint needs of mmengine's runner."""
-
-    def __init__(self, work_dir):
-        self.work_dir = str(work_dir)
-        self.message_hub = SimpleNamespace(update_info=lambda *_: None, runtime_info={})
-        self.logger = Log()
-        self.train_loop = SimpleNamespace(val_interval=8000)
-
-    def save_checkpoint(self, out_dir, filename, *_, **__):
-        with open(os.path.join(out_dir, filename), "w") as file:
-            file.write(filename)
-
-
-def saving_hook(runner, **kwargs):
-    hook = LatestCheckpointHook(by_epoch=False, **kwargs)
-    hook.before_train(runner)
-    return hook
-
-
-def test_latest_checkpoint_is_a_link_to_the_newest(tmp_path):
-    runner = Saving(tmp_path)
-    hook = saving_hook(runner, interval=10)
-    for step in (10, 20, 30):
-        hook._save_checkpoint_with_step(runner, step, {})
-        assert (tmp_path / "latest.pth").read_text() == f"iter_{step}.pth"
-
-
-def test_link_still_holds_when_the_folder_has_moved(tmp_path):
-    (tmp_path / "run").mkdir()
-    runner = Saving(tmp_path / "run")
-    saving_hook(runner, interval=10)._save_checkpoint_with_step(runner, 10, {})
-    assert os.readlink(tmp_path / "run/latest.pth") == "iter_10.pth"
-    (tmp_path / "run").rename(tmp_path / "moved")
-    assert (tmp_path / "moved/latest.pth").read_text() == "iter_10.pth"
-
-
-def test_link_leaves_no_other_file_behind(tmp_path):
-    runner = Saving(tmp_path)
-    (tmp_path / ".latest.pth").write_text("left by an interrupted run")
-    saving_hook(runner, interval=10)._save_checkpoint_with_step(runner, 10, {})
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"iter_10.pth", "latest.pth", "last_checkpoint"}
-
-
-def test_old_checkpoints_go_and_the_link_holds(tmp_path):
-    runner = Saving(tmp_path)
-    hook = saving_hook(runner, interval=10, max_keep_ckpts=2)
-    for step in (10, 20, 30):
-        hook._save_checkpoint_with_step(runner, step, {})
-    assert {p.name for p in tmp_path.glob("iter_*")} == {"iter_20.pth", "iter_30.pth"}
-    assert (tmp_path / "latest.pth").read_text() == "iter_30.pth"
-
-
-def test_checkpoints_are_saved_as_often_as_validated_without_an_interval(tmp_path):
-    assert saving_hook(Saving(tmp_path)).interval == 8000
-    assert saving_hook(Saving(tmp_path), interval=5).interval == 5
-
-
-def test_misspelt_key_of_the_checkpoint_hook_stops_before_training():
-    with pytest.raises(UserError, match="unknown key max_keep_ckpt"):
-        LatestCheckpointHook(by_epoch=False, max_keep_ckpt=1)

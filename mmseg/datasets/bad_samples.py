@@ -1,0 +1,28 @@
+"""Samples that cannot be read, and how many of them a training bears."""
+
+import torch
+from mmengine.logging import MMLogger
+
+from mmseg.errors import UserError
+
+
+class BadSamples:
+    """Count the bad samples of a data set, each once, in all loader workers together."""
+
+    def __init__(self, size: int, max_share: float) -> None:
+        self.max_share = max_share
+        # The workers are forked and write into the same memory.
+        self.found = torch.zeros(size, dtype=torch.bool).share_memory_()
+
+    def add(self, index: int, error: UserError) -> None:
+        """Log a bad sample when it is new; raise `UserError` when there are too many."""
+        if self.found[index]:
+            return
+        self.found[index] = True
+        MMLogger.get_current_instance().warning(f"{error}; another sample takes its place")
+        count, size = int(self.found.sum()), len(self.found)
+        if count > self.max_share * size:
+            raise UserError(
+                f"{count} of {size} samples are bad, more than max_bad_share={self.max_share}; "
+                f"the last one: {error}"
+            )

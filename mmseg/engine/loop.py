@@ -1,0 +1,91 @@
+"""mmengine's training loop, with randomness that depends on the iteration alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from mmengine.runner import IterBasedTrainLoop
+
+from mmseg.engine.checkpoint import unwrap
+from mmseg.errors import NonFiniteLoss, UserError
+from mmseg.files import whole_file
+from mmseg.randomness import seed_all, seed_of
+from mmseg.registry import LOOPS
+
+
+@LOOPS.register_module(name=["SegTrainLoop", "IterBasedTrainLoop"])
+class SegTrainLoop(IterBasedTrainLoop):
+    """Start each iteration's own draws (drop path, dropout, NMF bases) from a seed of its own.
+
+    A loss that is NaN or infinite ends the run before the step, after `max_skipped_steps` of them
+    that are left out.
+    """
+
+    def __init__(self, *args: Any, max_skipped_steps: int = 0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_skipped_steps = max_skipped_steps
+
+    def run_iter(self, data_batch: Any) -> None:
+        seed_all(seed_of(self.runner.seed, "model", self.runner.rank, self._iter))
+        network = unwrap(self.runner.model)
+        # The forward pass that is skipped has changed the statistics of batch norm.
+        buffers = [b.clone() for b in network.buffers()] if self.max_skipped_steps else []
+        try:
+            super().run_iter(data_batch)
+        except NonFiniteLoss as error:
+            info = self.runner.message_hub
+            skipped = info.get_info("skipped_steps", 0) + 1
+            if skipped > self.max_skipped_steps:
+                self._stop(error.losses, data_batch)
+            info.update_info("skipped_steps", skipped)
+            for buffer, before in zip(network.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+            self._skip(error.losses, data_batch, skipped)
+
+    def _skip(self, losses: Mapping[str, float], data_batch: Any, skipped: int) -> None:
+        if getattr(self.runner.optim_wrapper, "_accumulative_counts", 1) > 1:
+            raise UserError("train_cfg.max_skipped_steps does not go with --accumulate")
+        self.runner.logger.warning(
+            f"iteration {self._iter + 1}: {_text(losses)}; this step is left out, {skipped} of at "
+            f"most {self.max_skipped_steps}; images {', '.join(_files(data_batch))}"
+        )
+        self.runner.call_hook("after_train_iter", batch_idx=self._iter, data_batch=data_batch)
+        self._iter += 1
+
+    def _stop(self, losses: Mapping[str, float], data_batch: Any) -> NoReturn:
+        name = f"nonfinite_iter_{self._iter + 1}_process_{self.runner.rank}.pth"
+        path = Path(self.runner.work_dir, name)
+        content = {
+            "iteration": self._iter + 1,
+            "losses": losses,
+            "files": _files(data_batch),
+            "inputs": data_batch["inputs"],
+            "labels": [sample.gt_sem_seg.data for sample in data_batch["data_samples"]],
+            "state_dict": unwrap(self.runner.model).state_dict(),
+        }
+        with whole_file(path) as part:
+            torch.save(content, part)
+        raise UserError(
+            f"iteration {self._iter + 1}: {_text(losses)}; {path} holds this batch and the "
+            f"parameters before the step; images {', '.join(content['files'])}"
+        )
+
+    @property
+    def validates_now(self) -> bool:
+        """Whether a validation belongs to the iterations done so far."""
+        self._decide_current_val_interval()
+        return (
+            self.runner.val_loop is not None
+            and self._iter >= max(self.val_begin, 1)
+            and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
+        )
+
+
+def _files(data_batch: Mapping[str, Any]) -> list[str]:
+    return [sample.metainfo["img_path"] for sample in data_batch["data_samples"]]
+
+
+def _text(losses: Mapping[str, float]) -> str:
+    values = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+    return f"the loss is not finite in some process (here {values})"

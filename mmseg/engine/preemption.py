@@ -1,0 +1,63 @@
+"""Leave in good order when the machine is wanted for something else."""
+
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, barrier
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmseg.engine.checkpoint_hook import LatestCheckpointHook
+
+# Of a scheduler (Slurm: SIGTERM, or SIGUSR1 with --signal=USR1@120) and of Ctrl-C.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# EX_TEMPFAIL of sysexits.h: not done, and trying again will help.
+EXIT_CODE = 75
+
+
+class PreemptionHook(Hook):
+    """At a signal, save after the iteration and leave with `EXIT_CODE`; at a second one, at once.
+
+    All processes leave after the same iteration, whichever of them got the signal.
+    """
+
+    priority = "LOWEST"
+    received: int = 0
+
+    def before_run(self, runner: Runner) -> None:
+        self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+
+    def after_run(self, runner: Runner) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        # The loader's workers inherit this: a first signal to all processes leaves them working.
+        if self.received:
+            os._exit(EXIT_CODE)
+        self.received = number
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        step = runner.iter + 1
+        # Gradients that wait for the rest of their batch are not in a checkpoint.
+        if step % getattr(runner.optim_wrapper, "_accumulative_counts", 1) == 0:
+            self._leave_if_asked(runner, step)
+
+    def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        self._leave_if_asked(runner, runner.iter)
+
+    def _leave_if_asked(self, runner: Runner, step: int) -> None:
+        received = torch.tensor(self.received)
+        all_reduce(received, "max")
+        if not received:
+            return
+        hook = next(hook for hook in runner.hooks if isinstance(hook, LatestCheckpointHook))
+        saved = hook.saved_step == step or hook.save(runner, step)
+        what = f"saved iteration {step}" if saved else f"could not save iteration {step}"
+        name = signal.Signals(int(received)).name
+        runner.logger.warning(f"{name}: {what}; --resume goes on from the newest checkpoint")
+        barrier()  # nobody leaves, and makes a launcher end the others, before the file is whole
+        raise SystemExit(EXIT_CODE)

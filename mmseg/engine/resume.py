@@ -1,0 +1,90 @@
+"""From which checkpoint a run may go on: the newest whole one, of the same training."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from mmseg.engine.safe_files import read_checkpoint
+from mmseg.errors import UserError
+
+LATEST = "latest.pth"
+FACTS = "training"
+NUMBERED = re.compile(r"(?:iter|epoch)_(\d+)\.pth")
+# What decides the values of a training step, and below it what does not: where files are and how
+# they are loaded, and weights that the checkpoint replaces.
+DECIDING = ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "custom_hooks")
+FREE = {
+    *("data_root", "init_cfg", "backend_args", "num_workers", "persistent_workers", "pin_memory"),
+    *("prefetch_factor", "timeout", "on_bad_sample", "max_bad_share"),
+}
+
+
+def numbered(folder: str | Path) -> list[tuple[int, Path]]:
+    """List the checkpoints of a work directory with their numbers, the highest first."""
+    found = [(NUMBERED.fullmatch(path.name), path) for path in Path(folder).glob("*.pth")]
+    return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
+
+
+def newest_whole(folder: str | Path) -> Path | None:
+    """Return the checkpoint to go on from: the one `latest.pth` names, or the whole one before.
+
+    Each damaged one is a warning. Files of a higher number than the link's belong to another run.
+    """
+    files = numbered(folder)
+    latest = Path(folder, LATEST).resolve().name
+    newest = next((number for number, path in files if path.name == latest), None)
+    logger = MMLogger.get_current_instance()
+    for number, path in files:
+        if newest is not None and number > newest:
+            continue
+        try:
+            read_checkpoint(path)
+        except UserError as error:
+            logger.warning(f"{error}; the checkpoint before it is tried")
+        else:
+            return path
+    return None
+
+
+def training_facts(config: Config, processes: int) -> dict[str, Any]:
+    """Return what a checkpoint stores of the training it belongs to: plain nested values."""
+    facts = {key: config.get(key) for key in DECIDING if config.get(key)}
+    facts["seed"] = (config.get("randomness") or {}).get("seed")
+    facts["processes"] = processes
+    return json.loads(json.dumps(facts, default=str))
+
+
+def check_same_training(stored: Mapping, current: Mapping, path: str | Path) -> None:
+    """Raise `UserError` with what differs between two `training_facts`."""
+    before, now = dict(_leaves(stored)), dict(_leaves(current))
+    if now.get("seed") is None:
+        now["seed"] = before.get("seed")  # the checkpoint's goes on
+    differences = [
+        f"{key}: {before.get(key, 'not set')} there, {now.get(key, 'not set')} here"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
+    if differences:
+        more = f"; and {len(differences) - 8} more" if len(differences) > 8 else ""
+        raise UserError(
+            f"{path}: belongs to another training ({'; '.join(differences[:8])}{more}); pass it "
+            "as --load-from to start from its weights, or use another --work-dir"
+        )
+
+
+def _leaves(value: Any, where: str = "") -> Any:
+    """Yield the dotted key and the value of every leaf that decides something."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            if key not in FREE:
+                yield from _leaves(item, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        for i, item in enumerate(value):
+            yield from _leaves(item, f"{where}[{i}]")
+    else:
+        yield where, value

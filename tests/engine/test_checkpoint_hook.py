@@ -1,0 +1,125 @@
+"""When checkpoints are saved, what points to them, and which old ones go."""
+
+import logging
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mmengine.logging import MessageHub
+
+from mmseg.engine import LatestCheckpointHook
+from mmseg.errors import UserError
+
+
+class Saving:
+    """What saving a checkpoint needs of mmengine's runner."""
+
+    full = False
+
+    def __init__(self, work_dir):
+        self.work_dir = str(work_dir)
+        self.message_hub = MessageHub.get_instance(str(work_dir))
+        self.epoch = 0
+        self.logger = logging.getLogger()
+        self.iter = 0
+        self.train_loop = SimpleNamespace(val_interval=8000)
+
+    def save_checkpoint(self, out_dir, filename, **_):
+        if self.full:
+            raise UserError(f"{filename}: cannot be written (No space left on device)")
+        Path(out_dir, filename).write_text(filename)
+
+
+def saving_hook(runner, **kwargs):
+    hook = LatestCheckpointHook(by_epoch=False, **kwargs)
+    hook.before_train(runner)
+    return hook
+
+
+def test_latest_checkpoint_is_a_link_to_the_newest(tmp_path):
+    runner = Saving(tmp_path)
+    hook = saving_hook(runner, interval=10)
+    for step in (10, 20, 30):
+        hook.save(runner, step)
+        assert (tmp_path / "latest.pth").read_text() == f"iter_{step}.pth"
+
+
+def test_link_still_holds_when_the_folder_has_moved(tmp_path):
+    (tmp_path / "run").mkdir()
+    runner = Saving(tmp_path / "run")
+    saving_hook(runner, interval=10).save(runner, 10)
+    assert os.readlink(tmp_path / "run/latest.pth") == "iter_10.pth"
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert (tmp_path / "moved/latest.pth").read_text() == "iter_10.pth"
+
+
+def test_link_leaves_no_other_file_behind(tmp_path):
+    runner = Saving(tmp_path)
+    (tmp_path / ".latest.pth").write_text("left by an interrupted run")
+    saving_hook(runner, interval=10).save(runner, 10)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"iter_10.pth", "latest.pth"}
+
+
+def test_old_checkpoints_go_and_the_link_holds(tmp_path):
+    runner = Saving(tmp_path)
+    hook = saving_hook(runner, interval=10, max_keep_ckpts=2)
+    for step in (10, 20, 30):
+        hook.save(runner, step)
+    assert {p.name for p in tmp_path.glob("iter_*")} == {"iter_20.pth", "iter_30.pth"}
+    assert (tmp_path / "latest.pth").read_text() == "iter_30.pth"
+
+
+def test_checkpoints_are_saved_as_often_as_validated_without_an_interval(tmp_path):
+    assert saving_hook(Saving(tmp_path)).interval == 8000
+    assert saving_hook(Saving(tmp_path), interval=5).interval == 5
+
+
+def test_misspelt_key_of_the_checkpoint_hook_stops_before_training():
+    with pytest.raises(UserError, match="unknown key max_keep_ckpt"):
+        LatestCheckpointHook(by_epoch=False, max_keep_ckpt=1)
+
+
+def test_a_full_disk_keeps_the_older_files_and_the_next_interval_tries_again(tmp_path, caplog):
+    runner = Saving(tmp_path)
+    hook = saving_hook(runner, interval=10, max_keep_ckpts=1)
+    assert hook.save(runner, 10)
+    runner.full = True
+    assert not hook.save(runner, 20)
+    assert "iter_20.pth: cannot be written (No space left" in caplog.text
+    assert "next attempt is in 10 iterations" in caplog.text
+    assert (tmp_path / "latest.pth").read_text() == "iter_10.pth"
+    runner.full = False
+    assert hook.save(runner, 30)
+    assert {p.name for p in tmp_path.glob("iter_*")} == {"iter_30.pth"}
+
+
+def test_checkpoints_of_a_run_that_went_further_are_not_pruned(tmp_path):
+    runner = Saving(tmp_path)
+    (tmp_path / "iter_90.pth").touch()
+    hook = saving_hook(runner, interval=10, max_keep_ckpts=1)
+    for step in (10, 20):
+        hook.save(runner, step)
+    assert {p.name for p in tmp_path.glob("iter_*")} == {"iter_20.pth", "iter_90.pth"}
+
+
+def validate(hook, runner, step, score):
+    runner.iter = step
+    hook.after_val_epoch(runner, {"mIoU": score})
+
+
+def test_the_best_file_is_replaced_only_by_a_whole_better_one(tmp_path):
+    runner = Saving(tmp_path)
+    hook = saving_hook(runner, interval=10, save_best="mIoU")
+    best = lambda: [p.name for p in tmp_path.glob("best_*")]  # noqa: E731
+    validate(hook, runner, 10, 50.0)
+    validate(hook, runner, 20, 40.0)
+    assert best() == ["best_mIoU_iter_10.pth"]
+    runner.full = True
+    validate(hook, runner, 30, 60.0)
+    assert best() == ["best_mIoU_iter_10.pth"]
+    runner.full = False
+    validate(hook, runner, 40, 55.0)
+    assert best() == ["best_mIoU_iter_40.pth"]
+    assert runner.message_hub.get_info("best_score") == 55.0

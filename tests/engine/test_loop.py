@@ -1,0 +1,86 @@
+"""The training loop where a loss is not finite."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from torch import nn
+
+from mmseg.engine.loop import SegTrainLoop
+from mmseg.errors import NonFiniteLoss, UserError
+
+BATCH = {
+    "inputs": [torch.zeros(3, 2, 2)],
+    "data_samples": [
+        SimpleNamespace(
+            metainfo={"img_path": "a.jpg"}, gt_sem_seg=SimpleNamespace(data=torch.ones(1, 2, 2))
+        )
+    ],
+}
+
+
+class Model(nn.Module):
+    """Batch norm whose loss is NaN in the iterations of `bad`; a step adds one to the weight."""
+
+    def __init__(self, bad):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1)
+        self.bad, self.calls, self.draws = bad, 0, []
+
+    def train_step(self, data, optim_wrapper):
+        self.calls += 1
+        self.draws.append(float(torch.rand(())))
+        self.norm(torch.full((2, 1), float("nan") if self.calls in self.bad else 1.0))
+        if self.calls in self.bad:
+            raise NonFiniteLoss({"loss": float("nan")})
+        with torch.no_grad():
+            self.norm.weight += 1
+
+
+def make_loop(tmp_path, bad=(), limit=0, iteration=0):
+    loop = SegTrainLoop.__new__(SegTrainLoop)
+    loop.max_skipped_steps, loop._iter = limit, iteration
+    loop._runner = SimpleNamespace(
+        model=Model(bad),
+        seed=0,
+        rank=0,
+        work_dir=str(tmp_path),
+        optim_wrapper=None,
+        logger=logging.getLogger(),
+        message_hub=MessageHub.get_instance(str(tmp_path)),
+        call_hook=lambda *_, **__: None,
+    )
+    return loop
+
+
+def test_a_step_that_is_left_out_changes_neither_weights_nor_statistics(tmp_path, caplog):
+    loop = make_loop(tmp_path, bad=(2,), limit=1)
+    for _ in range(3):
+        loop.run_iter(BATCH)
+    norm = loop.runner.model.norm
+    assert loop.iter == 3
+    assert norm.weight.item() == 3.0  # 1 and two steps
+    assert norm.num_batches_tracked == 2 and norm.running_mean.isfinite()
+    assert "iteration 2" in caplog.text and "a.jpg" in caplog.text
+
+
+def test_one_more_than_allowed_ends_the_run(tmp_path):
+    loop = make_loop(tmp_path, bad=(1, 2), limit=1)
+    loop.run_iter(BATCH)
+    with pytest.raises(UserError, match=r"iteration 2: the loss is not finite .*loss nan.*a\.jpg"):
+        loop.run_iter(BATCH)
+    kept = torch.load(tmp_path / "nonfinite_iter_2_process_0.pth")
+    assert kept["state_dict"]["norm.weight"].item() == 1.0
+
+
+def test_the_draws_of_an_iteration_do_not_depend_on_those_before(tmp_path):
+    loop = make_loop(tmp_path)
+    for _ in range(4):
+        loop.run_iter(BATCH)
+    later = make_loop(tmp_path, iteration=3)
+    torch.rand(7)
+    later.run_iter(BATCH)
+    assert later.runner.model.draws == loop.runner.model.draws[3:]
+    assert len(set(loop.runner.model.draws)) == 4

@@ -1,0 +1,25 @@
+"""Signals, as a process of its own gets them."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import os, signal
+from mmseg.engine.preemption import PreemptionHook
+PreemptionHook().before_run(None)
+for name in {names}:
+    os.kill(os.getpid(), getattr(signal, name))
+print("still here")
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "output"),
+    [(["SIGINT"], 0, "still here\n"), (["SIGINT", "SIGTERM"], 75, "")],
+)
+def test_a_first_signal_waits_for_the_iteration_and_a_second_leaves_at_once(names, code, output):
+    command = [sys.executable, "-c", SCRIPT.format(names=names)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout) == (code, output), result.stderr

@@ -1,0 +1,62 @@
+"""Which sample comes when, and what happens to it, as a function of the seed alone."""
+
+import random
+from itertools import islice
+
+import numpy as np
+import torch
+
+from mmseg.engine import StatelessSampler
+from mmseg.randomness import Draw, Seeded, seed_all, seed_of
+
+
+def draws(count, start=0, **kwargs):
+    sampler = StatelessSampler(range(5), **{"seed": 3, **kwargs})
+    sampler.skip(start)
+    return list(islice(sampler, count))
+
+
+def test_each_pass_has_every_sample_once_in_another_order():
+    orders = [[draw.sample for draw in draws(15)][i : i + 5] for i in (0, 5, 10)]
+    assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_a_stream_that_begins_anywhere_goes_on_as_one_that_ran_through():
+    assert draws(10, start=13) == draws(23)[13:]
+
+
+def test_the_draws_of_two_processes_together_are_those_of_one(monkeypatch):
+    streams = []
+    for rank in (0, 1):
+        monkeypatch.setattr("mmseg.engine.sampler.get_dist_info", lambda rank=rank: (rank, 2))
+        streams.append(draws(6))
+    monkeypatch.undo()
+    assert [draw for pair in zip(*streams, strict=True) for draw in pair] == draws(12)
+
+
+def test_draws_have_seeds_of_their_own_and_another_seed_gives_others():
+    assert len({draw.seed for draw in draws(50)}) == 50
+    assert not {draw.seed for draw in draws(50)} & {draw.seed for draw in draws(50, seed=4)}
+
+
+def test_a_seed_is_the_same_in_every_process_of_every_day():
+    assert seed_of(0, "sample", 7) == 4074231479723851838
+
+
+class Noise(list):
+    def __getitem__(self, index):
+        return index, random.random(), np.random.random(), float(torch.rand(()))
+
+
+class SeededNoise(Seeded, Noise):
+    """A data set whose samples are random in all three ways."""
+
+
+def test_a_sample_depends_on_its_draw_and_on_nothing_before_it():
+    seed_all(1)
+    first = SeededNoise()[Draw(2, 99)]
+    seed_all(2)
+    assert SeededNoise()[Draw(2, 99)] == first
+    assert SeededNoise()[Draw(2, 98)] != first
+    assert first[0] == 2
