@@ -112,14 +112,14 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: Mappin
 
 
 def _read_pickle(path: str | Path) -> Any:
-    _check_archive(path)
     check_seal(path)
+    _check_archive(path)
     with torch.serialization.safe_globals(_allowed()):
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _check_archive(path: str | Path) -> None:
-    """Check what torch does not: the check sums, and that nothing expands when it is read."""
+    """Check what torch does not: the check sums of files without a seal, and that none expands."""
     if not zipfile.is_zipfile(path):
         return  # torch's format before 1.6
     with zipfile.ZipFile(path) as archive:
