@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,19 @@ def test_a_mat_file_cut_short_is_named(archives):
     path = archives[1] / "dataset/cls/2008_4.mat"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"2008_4\.mat: not an SBD mask"):
+        convert_voc_aug(*archives, allow_partial=True)
+
+
+def test_a_mat_file_that_crashes_its_reader_is_named(archives, monkeypatch):
+    read = voc_aug.loadmat
+
+    def crash(path):
+        if path.name == "2008_4.mat":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return read(path)
+
+    monkeypatch.setattr(voc_aug, "loadmat", crash)
+    with pytest.raises(UserError, match=r"2008_4\.mat: is damaged so that reading it crashes"):
         convert_voc_aug(*archives, allow_partial=True)
 
 
