@@ -1,6 +1,7 @@
 """What the tools share: command-line arguments and the set-up of a run."""
 
 import argparse
+import gc
 import os
 import runpy
 import sys
@@ -105,6 +106,16 @@ def choose_gpu(index: int) -> None:
         raise UserError(f"--gpu-id {index}: this machine has {count} GPUs, counted from 0")
     if count:
         torch.cuda.set_device(index)
+
+
+def leave_group() -> None:
+    """Part from the other processes, if any, in order: threads of a group left open at the exit of
+    the interpreter can crash it after the work is done.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+        gc.collect()  # the model's wrapper holds the group too
 
 
 def default_work_dir(config: str) -> str:

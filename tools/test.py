@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from common import read_run_config, run_parser
+from common import leave_group, read_run_config, run_parser
 from mmengine.config import Config, ConfigDict, DictAction
 
 from mmseg.config.tta import use_tta
@@ -122,6 +122,7 @@ def main() -> None:
     for key in ("optim_wrapper", "param_scheduler"):
         config.pop(key, None)
     SegRunner.from_cfg(config).test()
+    leave_group()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train a segmentor: python tools/train.py local_configs/segnext/tiny/<config>.py"""
 
-from common import existing_file, read_run_config, run_parser
+from common import existing_file, leave_group, read_run_config, run_parser
 from mmengine.config import Config
 
 from mmseg.engine import SegRunner
@@ -78,6 +78,7 @@ def main() -> None:
     # Testing has a tool of its own: its data need not be there to train.
     config.test_dataloader = config.test_cfg = config.test_evaluator = None
     SegRunner.from_cfg(config).train()
+    leave_group()
 
 
 if __name__ == "__main__":
