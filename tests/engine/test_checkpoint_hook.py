@@ -112,7 +112,10 @@ def validate(hook, runner, step, score):
 def test_the_best_file_is_replaced_only_by_a_whole_better_one(tmp_path):
     runner = Saving(tmp_path)
     hook = saving_hook(runner, interval=10, save_best="mIoU")
-    best = lambda: [p.name for p in tmp_path.glob("best_*")]  # noqa: E731
+
+    def best():
+        return [p.name for p in tmp_path.glob("best_*")]
+
     validate(hook, runner, 10, 50.0)
     validate(hook, runner, 20, 40.0)
     assert best() == ["best_mIoU_iter_10.pth"]
