@@ -108,7 +108,9 @@ def _touching(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def _join(count: int, pairs: np.ndarray) -> np.ndarray:
     """Number the groups that `pairs` join among `count` items; item 0 is in group 0."""
-    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (count, count))
+    # Labels fit int32; given int64, older scipy (seen: 1.11) returns garbage instead of groups.
+    ends = pairs.astype(np.int32).T
+    graph = coo_array((np.ones(len(pairs), bool), (ends[0], ends[1])), (count, count))
     return connected_components(graph, directed=False)[1]
 
 
