@@ -16,7 +16,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["mmseg", "mmseg.*"]),
     python_requires=">=3.10",
-    install_requires=(ROOT / "requirements.txt").read_text().split(),
+    install_requires=(ROOT / "requirements.txt").read_text().splitlines(),
     extras_require={
         "dev": ["pytest>=8.0", "ruff>=0.8", "mypy>=1.11"],
         "tensorboard": ["tensorboard"],

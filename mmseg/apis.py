@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 
+from mmseg import ops
 from mmseg.config import load_config
 from mmseg.engine.checkpoint import load_model_weights
 from mmseg.errors import UserError
@@ -37,6 +38,7 @@ def init_model(
     """
     if not isinstance(config, Config):
         config = load_config(config)
+    ops.enable(config.get("fast_ops", True))
     model = MODELS.build(config.model)
     model.cfg = config
     dataset = DATASETS.build({**config.test_dataloader.dataset, "lazy_init": True})

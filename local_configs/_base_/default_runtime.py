@@ -8,6 +8,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
+# False runs the plain paths of mmseg/ops, the references of the fast ones.
+fast_ops = True
 # Batch norm is synchronised whenever there is more than one process.
 sync_bn = "torch"
 # Without device_ids it wraps a model on any device; mmengine would name a GPU.

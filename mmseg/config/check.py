@@ -45,8 +45,9 @@ READ_BY_RUNNER = {
         "activation_checkpointing",
     ),
     *("default_scope", "custom_imports", "env_cfg", "tta_model"),
-    # Options of loading `load_from`, which our runner reads; the pipeline of tools/test.py --tta.
-    *("load_cfg", "tta_pipeline"),
+    # Options of loading `load_from` and the fast paths, which our runner reads; the pipeline of
+    # tools/test.py --tta.
+    *("load_cfg", "fast_ops", "tta_pipeline"),
 }
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.distributed import PrefixStore
 
+from mmseg import ops
 from mmseg.engine.checkpoint import load_model_weights, unwrap
 from mmseg.engine.dialects import metadata, model_facts
 from mmseg.engine.lock import make_work_dir, sole_run
@@ -57,6 +58,7 @@ class SegRunner(Runner):
         if on_cpu and self.distributed and not torch.distributed.is_initialized():
             _join_on_cpu()
         super().setup_env(env_cfg)
+        ops.enable(self.cfg.get("fast_ops", True))
 
     def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)  # type: ignore[arg-type]
