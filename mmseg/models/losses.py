@@ -49,6 +49,10 @@ class CrossEntropyLoss(_Loss):
         total = F.cross_entropy(
             logits, labels, self.class_weight, ignore_index=ignore_index, reduction="none"
         ).sum()
+        return self.mean(total, labels, ignore_index)
+
+    def mean(self, total: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
+        """Turn the weighted sum over the pixels of labels (B, H, W) into the loss."""
         if not self.avg_non_ignore:
             return self.loss_weight * total / labels.numel()
         valid = labels[labels != ignore_index]

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg.errors import UserError
+from mmseg.models.losses import CrossEntropyLoss
+from mmseg.ops.cross_entropy import right_pixels, upsampled_cross_entropy
 from mmseg.registry import MODELS
 
 
@@ -71,12 +72,26 @@ class BaseDecodeHead(BaseModule):
         Returns one scalar per loss name and `acc_seg`, the percentage of right pixels among those
         that are not ignored.
         """
-        logits = self.resize(self(features), labels.shape[1:])
-        losses: dict[Any, Any] = {}
+        logits = self(features)
+        only, *others = self.loss_decode
+        if isinstance(only, CrossEntropyLoss) and not others:
+            total, right = upsampled_cross_entropy(
+                logits, labels, only.class_weight, self.ignore_index, self.align_corners
+            )
+            losses = {only.loss_name: only.mean(total, labels, self.ignore_index)}
+        else:
+            logits = self.resize(logits, labels.shape[1:])
+            losses = self._sum_by_name(logits, labels)
+            right = right_pixels(logits, labels, self.ignore_index)
+        valid = (labels != self.ignore_index).sum()
+        losses["acc_seg"] = 100.0 * right / valid.clamp(min=1)
+        return losses
+
+    def _sum_by_name(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        losses: dict[str, Any] = {}
         for loss in self.loss_decode:
             value = loss(logits, labels, ignore_index=self.ignore_index)
             losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
-        losses["acc_seg"] = pixel_accuracy(logits, labels, self.ignore_index)
         return losses
 
 
@@ -88,11 +103,3 @@ def check_class_weight(loss: nn.Module, num_classes: int) -> None:
             f"loss_decode.class_weight has {len(weight)} values for num_classes={num_classes}: "
             "give one weight per class (tools/class_weights.py computes them)"
         )
-
-
-@torch.no_grad()
-def pixel_accuracy(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
-    """Percentage of right pixels among those that are not ignored; 0 when all are."""
-    valid = labels != ignore_index
-    right = (logits.max(1).indices == labels) & valid
-    return 100.0 * right.sum() / valid.sum().clamp(min=1)

@@ -1,0 +1,129 @@
+"""Softmax cross entropy of bilinearly upsampled logits, pixel by pixel: a loop for numba.
+
+Class vectors are `LANES`-padded so that LLVM turns every loop over them into vector instructions.
+"""
+
+import numpy as np
+from numba import njit
+
+LANES = 16
+# Of a padding class: exp of its difference to any real logit is 0, and no product of it is NaN.
+NO_CLASS = np.float32(-1e30)
+
+LOG2_E = np.float32(1.44269504)
+# ln 2 in two parts, so that r below keeps all bits (Cody and Waite).
+LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+# Below, 2**n is no normal float32.
+LOWEST = np.float32(-87.0)
+# A sum of exponentials that lost classes to LOWEST.
+VANISHED = np.float32(1e-20)
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _blend(source, first, second, share, target, index):
+    """Set row `index` of `target` between rows `first` and `second` of `source`."""
+    for k in range(source.shape[1]):
+        start = source[first, k]
+        target[index, k] = start + share * (source[second, k] - start)
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _spread(source, index, scale, share, target, first, second):
+    """Add `scale` times row `index` of `source` to the rows that `_blend` would make it from."""
+    a, b = scale * (np.float32(1) - share), scale * share
+    for k in range(source.shape[1]):
+        target[first, k] += a * source[index, k]
+        target[second, k] += b * source[index, k]
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _exponentials(values, top, reduced, bits, power, result):
+    """Fill row 0 of `result` with exp(values - top) and return its sum; `power` views `bits`."""
+    for k in range(values.shape[1]):
+        x = max(values[0, k] - top, LOWEST)
+        n = np.floor(x * LOG2_E + np.float32(0.5))
+        reduced[k] = x - n * LN2_HIGH - n * LN2_LOW
+        bits[k] = (np.int32(n) + np.int32(127)) << np.int32(23)
+    total = np.float32(0)
+    for k in range(values.shape[1]):
+        # exp(r) for |r| <= ln(2) / 2 by its Taylor series: the first term left out is below 2e-8.
+        r = reduced[k]
+        p = np.float32(1 / 720) + r * np.float32(1 / 5040)
+        p = np.float32(1 / 120) + r * p
+        p = np.float32(1 / 24) + r * p
+        p = np.float32(1 / 6) + r * p
+        p = np.float32(1 / 2) + r * p
+        e = (np.float32(1) + r * (np.float32(1) + r * p)) * power[k]
+        result[0, k] = e
+        total += e
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _is_largest(values, label):
+    """Whether `label` is the first index of the largest value in row 0."""
+    larger = 0
+    for k in range(label):
+        larger += values[0, k] >= values[0, label]
+    for k in range(label + 1, values.shape[1]):
+        larger += values[0, k] > values[0, label]
+    return larger == 0
+
+
+@njit(nogil=True, cache=True)
+def rows_cross_entropy(
+    logits, labels, weight, ignore_index, down, down_share, across, across_share, grad
+):
+    """Sum the loss of some rows of one image and add its gradient to `grad`.
+
+    logits and grad are finite float32 (h, w, K padded to LANES); labels int64 (rows, W); weight
+    float32 (K,). Row y of the labels lies between rows down[y] and down[y] + 1 of the logits, at
+    the share down_share[y] of the way, and column x likewise; what is beyond the border counts as
+    the border. Returns the sum and the number of rightly classified pixels, -1 for a label that is
+    no class.
+    """
+    height, width, classes = logits.shape
+    row = np.empty((width, classes), np.float32)
+    row_grad = np.empty((width, classes), np.float32)
+    tops = np.empty(width, np.float32)
+    values = np.empty((1, classes), np.float32)
+    result = np.empty((1, classes), np.float32)
+    reduced = np.empty(classes, np.float32)
+    bits = np.empty(classes, np.int32)
+    power = bits.view(np.float32)
+    total, right = 0.0, 0
+    for y in range(labels.shape[0]):
+        y0, y1 = down[y], min(down[y] + 1, height - 1)
+        above, below, grad_above, grad_below = logits[y0], logits[y1], grad[y0], grad[y1]
+        share = down_share[y]
+        for x in range(width):
+            top = NO_CLASS
+            for k in range(classes):
+                row[x, k] = above[x, k] + share * (below[x, k] - above[x, k])
+                top = max(top, row[x, k])
+            tops[x] = top
+        row_grad[:] = 0
+        for x in range(labels.shape[1]):
+            label = labels[y, x]
+            if label == ignore_index:
+                continue
+            if label < 0 or label >= weight.size:
+                return total, -1
+            left, end = across[x], min(across[x] + 1, width - 1)
+            _blend(row, left, end, across_share[x], values, 0)
+            # Not less than any value, which is all that is needed while no exponential vanishes.
+            top = max(tops[left], tops[end])
+            exp_sum = _exponentials(values, top, reduced, bits, power, result)
+            if exp_sum < VANISHED:
+                top = values.max()
+                exp_sum = _exponentials(values, top, reduced, bits, power, result)
+            total += weight[label] * (np.log(exp_sum) - (values[0, label] - top))
+            right += _is_largest(values, label)
+            result[0, label] -= exp_sum
+            scale = weight[label] / exp_sum
+            _spread(result, 0, scale, across_share[x], row_grad, left, end)
+        for x in range(width):
+            for k in range(classes):
+                grad_above[x, k] += (np.float32(1) - share) * row_grad[x, k]
+                grad_below[x, k] += share * row_grad[x, k]
+    return total, right

@@ -1,0 +1,128 @@
+"""Cross entropy of upsampled logits in bands, against float64 at full size."""
+
+import pytest
+import torch
+
+from mmseg import ops
+from mmseg.ops import cross_entropy
+from mmseg.ops.cross_entropy import upsampled_cross_entropy
+
+# Batch, classes, size of the logits, size of the labels.
+SHAPES = {
+    "eighth": (2, 19, (8, 12), (64, 96)),
+    "odd": (1, 5, (7, 9), (53, 71)),
+    "two classes, more than one band of rows": (1, 2, (20, 3), (160, 24)),
+    "one row": (1, 150, (1, 4), (5, 30)),
+    "smaller than the logits": (1, 4, (16, 16), (9, 10)),
+}
+
+
+@pytest.fixture(params=["kernel", "bands"])
+def path(request, monkeypatch):
+    """Run with the compiled kernel, and with torch's operations in bands of a few rows."""
+    assert cross_entropy.kernel is not None
+    if request.param == "bands":
+        monkeypatch.setattr(cross_entropy, "kernel", None)
+        monkeypatch.setattr(cross_entropy, "LOGITS_AT_ONCE", 2000)
+    return request.param
+
+
+def data(shape, seed=0):
+    batch, classes, size, full_size = SHAPES[shape]
+    torch.manual_seed(seed)
+    logits = 5 * torch.randn(batch, classes, *size)
+    labels = torch.randint(classes, (batch, *full_size))
+    labels[:, : full_size[0] // 4] = 255
+    return logits, labels, 0.5 + torch.rand(classes)
+
+
+def loss_and_gradient(logits, labels, weight, **options):
+    logits = logits.detach().clone().requires_grad_()
+    total, right = upsampled_cross_entropy(logits, labels, weight, **options)
+    (2 * total).backward()
+    return total.item(), right.item(), logits.grad / 2
+
+
+def reference(logits, labels, weight, **options):
+    with ops.plain():
+        weight = None if weight is None else weight.double()
+        return loss_and_gradient(logits.double(), labels, weight, **options)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_loss_accuracy_and_gradient_equal_those_at_full_size(path, shape, align_corners):
+    logits, labels, weight = data(shape)
+    options = {"align_corners": align_corners}
+    total, right, grad = loss_and_gradient(logits, labels, weight, **options)
+    expected_total, expected_right, expected_grad = reference(logits, labels, weight, **options)
+    assert total == pytest.approx(expected_total, rel=1e-6)
+    assert right == expected_right
+    error = (grad - expected_grad).norm() / expected_grad.norm()
+    assert 0 < error < 1e-5  # not 0: the reference is another computation
+
+
+def test_channels_last_logits_without_weights_give_the_same(path):
+    logits, labels, _ = data("eighth")
+    result = loss_and_gradient(logits.to(memory_format=torch.channels_last), labels, None)
+    expected = reference(logits, labels, None)
+    assert result[0] == pytest.approx(expected[0], rel=1e-6)
+    torch.testing.assert_close(result[2], expected[2].float(), rtol=1e-5, atol=1e-6)
+
+
+def test_ignored_pixels_add_nothing(path):
+    logits, labels, weight = data("odd")
+    total, right, grad = loss_and_gradient(logits, torch.full_like(labels, 255), weight)
+    assert (total, right) == (0, 0)
+    assert not grad.any()
+
+
+def test_logits_far_apart_lose_no_digits(path):
+    # Between two pixels of opposite classes every logit is far below both pixels' largest.
+    logits = torch.zeros(1, 3, 1, 2)
+    logits[0, 0, 0, 0] = logits[0, 1, 0, 1] = 400.0
+    logits[0, 2] = -500.0
+    labels = torch.full((1, 1, 8), 2)
+    total, _, grad = loss_and_gradient(logits, labels, None)
+    expected_total, _, expected_grad = reference(logits, labels, None)
+    assert total == pytest.approx(expected_total, rel=1e-6)
+    torch.testing.assert_close(grad, expected_grad.float(), rtol=1e-5, atol=1e-6)
+
+
+def test_result_does_not_depend_on_the_number_of_threads():
+    logits, labels, weight = data("two classes, more than one band of rows")
+    threads = torch.get_num_threads()
+    results = []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        results.append(loss_and_gradient(logits, labels, weight))
+    torch.set_num_threads(threads)
+    assert results[0][:2] == results[1][:2]
+    assert torch.equal(results[0][2], results[1][2])
+
+
+def test_low_precision_logits_are_compared_in_float32(path):
+    logits, labels, weight = data("eighth")
+    logits = logits.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        total, right, grad = loss_and_gradient(logits, labels, weight)
+    expected_total, expected_right, expected_grad = reference(logits.float(), labels, weight)
+    assert total == pytest.approx(expected_total, rel=1e-6)
+    assert right == expected_right
+    assert grad.dtype == torch.bfloat16
+    torch.testing.assert_close(grad, expected_grad.bfloat16())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_loss_of_logits_that_are_not_finite_is_not_finite(path, value):
+    logits, labels, weight = data("odd")
+    logits[0, 1, 3, 4] = value
+    total, _ = upsampled_cross_entropy(logits, labels, weight)
+    assert not torch.isfinite(total)
+
+
+def test_label_that_is_no_class_is_refused(path):
+    logits, labels, weight = data("odd")
+    labels[0, -1, -1] = 5
+    with pytest.raises(IndexError):
+        upsampled_cross_entropy(logits, labels, weight)
