@@ -5,7 +5,6 @@ softmax as much again. The fast path goes through bands of rows and computes the
 with the value.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg import ops
-from mmseg.ops import bilinear
+from mmseg.ops import bilinear, threads
 
 try:
     from mmseg.ops import numba_cross_entropy as kernel
 except ImportError:  # numba is not there: torch's operations do it
-    kernel = None
+    kernel = None  # type: ignore[assignment]
 
 # Rows of labels that one thread takes at a time; fixed, so that sums do not depend on the threads.
 ROWS = 64
@@ -162,11 +161,10 @@ def _by_kernel(
     grad = np.zeros_like(logits)
     total, right = 0.0, 0
     tasks = [(image, start) for image in range(batch) for start in range(0, rows, ROWS)]
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for part_total, part_right, image, top, part in pool.map(run, tasks):
-            grad[image, top : top + len(part)] += part
-            total += part_total
-            right += part_right
+    for part_total, part_right, image, top, part in threads.run(run, tasks):
+        grad[image, top : top + len(part)] += part
+        total += part_total
+        right += part_right
     return (
         x.new_tensor(total),
         labels.new_tensor(right),

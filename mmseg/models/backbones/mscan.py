@@ -21,15 +21,21 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg.models.layers import BatchNorm2d, LayerNorm2d, checkpoint
+from mmseg.ops.depthwise import depthwise_conv2d
 from mmseg.registry import MODELS
 
 LAYER_SCALE_INIT = 1e-2
 
 
-def depthwise(channels: int, kernel_size: tuple[int, int]) -> nn.Conv2d:
-    """Build a depth-wise convolution that keeps the size of its input."""
-    padding = (kernel_size[0] // 2, kernel_size[1] // 2)
-    return nn.Conv2d(channels, channels, kernel_size, padding=padding, groups=channels)
+class DepthwiseConv2d(nn.Conv2d):
+    """A depth-wise convolution that keeps the size of its input; see `mmseg.ops.depthwise`."""
+
+    def __init__(self, channels: int, kernel_size: tuple[int, int]) -> None:
+        padding = (kernel_size[0] // 2, kernel_size[1] // 2)
+        super().__init__(channels, channels, kernel_size, padding=padding, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return depthwise_conv2d(x, self.weight, self.bias)
 
 
 class StemConv(nn.Module):
@@ -66,7 +72,7 @@ class DWConv(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.dwconv = depthwise(channels, (3, 3))
+        self.dwconv = DepthwiseConv2d(channels, (3, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dwconv(x)
@@ -93,13 +99,13 @@ class MSCA(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv0 = depthwise(channels, (5, 5))
-        self.conv0_1 = depthwise(channels, (1, 7))
-        self.conv0_2 = depthwise(channels, (7, 1))
-        self.conv1_1 = depthwise(channels, (1, 11))
-        self.conv1_2 = depthwise(channels, (11, 1))
-        self.conv2_1 = depthwise(channels, (1, 21))
-        self.conv2_2 = depthwise(channels, (21, 1))
+        self.conv0 = DepthwiseConv2d(channels, (5, 5))
+        self.conv0_1 = DepthwiseConv2d(channels, (1, 7))
+        self.conv0_2 = DepthwiseConv2d(channels, (7, 1))
+        self.conv1_1 = DepthwiseConv2d(channels, (1, 11))
+        self.conv1_2 = DepthwiseConv2d(channels, (11, 1))
+        self.conv2_1 = DepthwiseConv2d(channels, (1, 21))
+        self.conv2_2 = DepthwiseConv2d(channels, (21, 1))
         self.conv3 = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

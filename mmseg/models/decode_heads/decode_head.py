@@ -72,6 +72,7 @@ class BaseDecodeHead(BaseModule):
         Returns one scalar per loss name and `acc_seg`, the percentage of right pixels among those
         that are not ignored.
         """
+        losses: dict[str, Tensor]
         logits = self(features)
         only, *others = self.loss_decode
         if isinstance(only, CrossEntropyLoss) and not others:
@@ -88,7 +89,7 @@ class BaseDecodeHead(BaseModule):
         return losses
 
     def _sum_by_name(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        losses: dict[str, Any] = {}
+        losses: dict[Any, Any] = {}
         for loss in self.loss_decode:
             value = loss(logits, labels, ignore_index=self.ignore_index)
             losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value

@@ -18,7 +18,9 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
+from mmseg import ops
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.ops import algebra
 from mmseg.registry import MODELS
 
 EPS = 1e-6
@@ -34,16 +36,10 @@ def _eval_bases(channels: int, rank: int, device: torch.device) -> Tensor:
         return torch.rand(1, channels, rank, generator=generator).to(device)
 
 
-def _update_coef(x: Tensor, bases: Tensor, coef: Tensor) -> Tensor:
-    numerator = x.transpose(1, 2) @ bases
-    denominator = coef @ (bases.transpose(1, 2) @ bases)
-    return coef * numerator / (denominator + EPS)
-
-
-def _update_bases(x: Tensor, bases: Tensor, coef: Tensor) -> Tensor:
-    numerator = x @ coef
-    denominator = bases @ (coef.transpose(1, 2) @ coef)
-    return bases * numerator / (denominator + EPS)
+def _updated(factor: Tensor, numerator: Tensor, other: Tensor) -> Tensor:
+    """Multiply one factor (B, *, R) by numerator / (factor (other^T other))."""
+    denominator = factor @ (other.transpose(1, 2) @ other)
+    return factor * numerator / (denominator + EPS)
 
 
 class NMF2D(nn.Module):
@@ -68,20 +64,25 @@ class NMF2D(nn.Module):
         return F.normalize(bases, dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        bases, coef = self.factorise(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return (bases @ coef.transpose(1, 2)).view(x.shape).to(x.dtype)
+
+    def factorise(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D, H, W) -> bases (B, D, R) and coef (B, N, R), float32."""
         # Products over N = H*W positions leave the range of float16, and EPS is below it.
         with torch.autocast(x.device.type, enabled=False):
-            return self._factorise(x.float()).to(x.dtype)
+            return self._factorise(x.float().flatten(2))
 
-    def _factorise(self, x: Tensor) -> Tensor:
-        shape = x.shape
-        x = x.flatten(2)  # (B, D, N)
-        bases = self.build_bases(shape[0], shape[1], x.device)
-        coef = (x.transpose(1, 2) @ bases).softmax(dim=-1)  # (B, N, R)
+    def _factorise(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        bases = self.build_bases(x.shape[0], x.shape[1], x.device)
+        numerator = x.transpose(1, 2) @ bases
+        coef = numerator.softmax(dim=-1)
         for _ in range(self.train_steps if self.training else self.eval_steps):
-            coef = _update_coef(x, bases, coef)
-            bases = _update_bases(x, bases, coef)
-        coef = _update_coef(x, bases, coef)
-        return (bases @ coef.transpose(1, 2)).view(shape)
+            coef = _updated(coef, numerator, bases)
+            bases = _updated(bases, x @ coef, coef)
+            numerator = x.transpose(1, 2) @ bases
+        return bases, _updated(coef, numerator, bases)
 
 
 class Hamburger(nn.Module):
@@ -95,7 +96,12 @@ class Hamburger(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         context = F.relu(self.ham_in(x))  # NMF needs non-negative input
-        context = self.ham_out(self.ham(context))
+        if ops.enabled():
+            bases, coef = self.ham.factorise(context)
+            context = algebra.conv_of_product(self.ham_out.conv.weight, bases, coef, x.shape[2:])
+            context = self.ham_out.norm(context)
+        else:
+            context = self.ham_out(self.ham(context))
         return F.relu(x + context)
 
 
@@ -125,8 +131,12 @@ class LightHamHead(BaseDecodeHead):
         self.align = ConvModule(ham_channels, channels, 1, norm_cfg=norm_cfg)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        x = torch.cat(self.select(features), dim=1)
-        x = self.squeeze(x)
+        if ops.enabled():
+            levels = [features[i] for i in self.in_index]
+            x = algebra.conv_of_levels(self.squeeze.conv.weight, levels, self.align_corners)
+            x = self.squeeze.activate(self.squeeze.norm(x))
+        else:
+            x = self.squeeze(torch.cat(self.select(features), dim=1))
         x = self.hamburger(x)
         x = self.align(x)
         return self.cls_seg(x)

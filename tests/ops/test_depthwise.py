@@ -1,0 +1,66 @@
+"""Depth-wise convolutions: the compiled weight gradient against torch in float64."""
+
+import pytest
+import torch
+
+from mmseg import ops
+from mmseg.ops import depthwise
+from mmseg.ops.depthwise import depthwise_conv2d
+
+KERNELS = [(5, 5), (1, 7), (1, 11), (1, 21)]
+# Batch, channels, height, width: more than one band of rows, odd sizes, maps narrower than kernels.
+SHAPES = [(2, 16, 70, 12), (1, 5, 13, 33), (3, 8, 2, 4), (1, 3, 1, 1)]
+
+
+def tensors(shape, kernel_size, dtype=torch.float32):
+    torch.manual_seed(0)
+    x = torch.randn(shape).to(memory_format=torch.channels_last)
+    weight, bias = torch.randn(shape[1], 1, *kernel_size), torch.randn(shape[1])
+    return [each.to(dtype).requires_grad_() for each in (x, weight, bias)]
+
+
+def output_and_gradients(inputs):
+    output = depthwise_conv2d(*inputs)
+    toward = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
+    return output, *torch.autograd.grad(output, inputs, toward.to(output.dtype))
+
+
+@pytest.mark.parametrize("kernel_size", KERNELS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_output_and_gradients_equal_those_of_torch_in_float64(shape, kernel_size):
+    inputs = tensors(shape, kernel_size)
+    expected = output_and_gradients([x.detach().double().requires_grad_() for x in inputs])
+    result = output_and_gradients(inputs)
+    assert result[0].grad_fn.name() == "_DepthwiseConv2dBackward"
+    for value, wanted in zip(result, expected, strict=True):
+        assert value.dtype == torch.float32
+        assert (value - wanted).norm() <= 1e-6 * wanted.norm()
+
+
+def test_gradients_under_autocast_equal_those_of_the_plain_path():
+    x, weight, bias = tensors((2, 16, 20, 24), (1, 11))
+    results = []
+    for fast in (True, False):
+        ops.enable(fast)
+        with torch.autocast("cpu", torch.bfloat16):
+            results.append(output_and_gradients([x, weight, bias]))
+    ops.enable(True)
+    assert results[0][0].dtype == torch.bfloat16
+    for fast, plain in zip(*results, strict=True):
+        assert fast.dtype == plain.dtype
+        assert (fast.float() - plain.float()).norm() <= 0.01 * plain.float().norm()
+
+
+def test_gradient_of_a_convolution_whose_input_needs_none():
+    x, weight, bias = tensors((1, 4, 9, 9), (5, 5))
+    output = depthwise_conv2d(x.detach(), weight, bias)
+    (grad,) = torch.autograd.grad(output.sum(), weight)
+    with ops.plain():
+        (expected,) = torch.autograd.grad(depthwise_conv2d(x, weight, bias).sum(), weight)
+    torch.testing.assert_close(grad, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_it_works_without_numba(monkeypatch):
+    monkeypatch.setattr(depthwise, "kernel", None)
+    inputs = tensors((1, 4, 9, 9), (1, 21))
+    assert output_and_gradients(inputs)[0].grad_fn.name() == "ConvolutionBackward0"
