@@ -7,6 +7,7 @@ from common import config_parser, read_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmseg import ops
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
 from mmseg.registry import MODELS
@@ -18,7 +19,7 @@ def count(model: torch.nn.Module, height: int, width: int) -> tuple[int, dict[st
     Convolutions and matrix products count, those of the factorisation included.
     """
     image = torch.empty(1, 3, height, width)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), ops.plain():
         model.eval()(image, mode="tensor")
     parts = counter.get_flop_counts()
     name = type(model).__name__

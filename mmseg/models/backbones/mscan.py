@@ -13,6 +13,7 @@ Submodule names are those of the released checkpoints; tests/models/test_state_d
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,10 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmseg import ops
 from mmseg.models.layers import BatchNorm2d, LayerNorm2d, checkpoint
 from mmseg.ops.depthwise import depthwise_conv2d
+from mmseg.ops.fold import FoldedMSCAN, Folding
 from mmseg.registry import MODELS
 
 LAYER_SCALE_INIT = 1e-2
@@ -181,8 +184,10 @@ class MSCAN(BaseModule):
             self.add_module(f"norm{stage}", LayerNorm2d(channels))
             in_channels = channels
         self.num_stages = len(depths)
+        self._folding = Folding()
 
-    def _stages(self) -> Iterator[tuple[nn.Module, nn.ModuleList, nn.Module]]:
+    def stages(self) -> Iterator[tuple[nn.Module, nn.ModuleList, nn.Module]]:
+        """Yield patch embedding, blocks and norm of each stage."""
         for stage in range(1, self.num_stages + 1):
             yield tuple(self.get_submodule(f"{n}{stage}") for n in ("patch_embed", "block", "norm"))  # type: ignore[misc]
 
@@ -195,9 +200,22 @@ class MSCAN(BaseModule):
                 nn.init.zeros_(module.bias)
         super().init_weights()
 
+    def train(self, mode: bool = True) -> "MSCAN":
+        self._folding.clear()
+        return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> "MSCAN":
+        self._folding.clear()
+        return super()._apply(*args, **kwargs)
+
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_folding": Folding()}  # of copies and pickles
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        if (folded := self._folded(x)) is not None:
+            return folded(x)
         outs = []
-        for patch_embed, blocks, norm in self._stages():
+        for patch_embed, blocks, norm in self.stages():
             x = patch_embed(x)
             for block in blocks:
                 x = checkpoint(block, x) if self.with_cp and self.training else block(x)
@@ -205,3 +223,12 @@ class MSCAN(BaseModule):
             x = norm(x)
             outs.append(x)
         return tuple(outs)
+
+    def _folded(self, x: Tensor) -> FoldedMSCAN | None:
+        """Return what computes the same faster, if this is inference as it is now."""
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if self.training or torch.is_grad_enabled() or traced or not ops.enabled():
+            return None
+        autocast = torch.is_autocast_enabled(x.device.type)
+        dtype = torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
+        return self._folding.get(self, dtype)

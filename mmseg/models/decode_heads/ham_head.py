@@ -76,13 +76,11 @@ class NMF2D(nn.Module):
 
     def _factorise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         bases = self.build_bases(x.shape[0], x.shape[1], x.device)
-        numerator = x.transpose(1, 2) @ bases
-        coef = numerator.softmax(dim=-1)
+        coef = (x.transpose(1, 2) @ bases).softmax(dim=-1)
         for _ in range(self.train_steps if self.training else self.eval_steps):
-            coef = _updated(coef, numerator, bases)
+            coef = _updated(coef, x.transpose(1, 2) @ bases, bases)
             bases = _updated(bases, x @ coef, coef)
-            numerator = x.transpose(1, 2) @ bases
-        return bases, _updated(coef, numerator, bases)
+        return bases, _updated(coef, x.transpose(1, 2) @ bases, bases)
 
 
 class Hamburger(nn.Module):

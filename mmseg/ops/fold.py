@@ -1,0 +1,201 @@
+"""MSCAN for inference: batch norm and layer scale folded into convolutions, exactly.
+
+With norm(x) = a x + b per channel, a block of MSCAN is
+
+    y   = x + s1 (norm1(x) + proj_2(u)),  u = gate(GELU(proj_1(norm1(x))))
+        = (1 + s1 a1) x + s1 b1 + s1 proj_2(u)
+    out = y + s2 fc2(GELU(dwconv(fc1(norm2(y)))))
+
+so that norm1 goes into proj_1 and, as the shortcut starts from the normalised input, into a factor
+of x and the bias of proj_2; norm2 goes into fc1, as 1x1 convolutions have no padding; s1 and s2 go
+into proj_2 and fc2; the norm after a strided convolution goes into that.
+
+On CPUs, oneDNN applies the GELU, the sum or the product that follows a convolution on its way out.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Conv:
+    """A convolution with the elementwise operation that follows it."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, geometry: nn.Conv2d, dtype: torch.dtype
+    ) -> None:
+        self.weight = weight.to(dtype, memory_format=torch.channels_last)
+        self.bias = bias.to(dtype)
+        self.stride: list[int] = [*geometry.stride]
+        self.padding: list[int] = [*geometry.padding]  # type: ignore[list-item]
+        self.groups = geometry.groups
+        self.fuses = _fuses(weight.device, dtype)
+
+    def _geometry(self) -> tuple:
+        return self.padding, self.stride, [1, 1], self.groups
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, 1, self.groups)
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """Return GELU(conv(x))."""
+        if not self.fuses:
+            return F.gelu(self(x))
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, *self._geometry(), "gelu", [], "none"
+        )
+
+    def times(self, x: Tensor, other: Tensor) -> Tensor:
+        """Return other * conv(x)."""
+        if not self.fuses:
+            return other * self(x)
+        return torch.ops.mkldnn._convolution_pointwise.binary(
+            x, other, self.weight, self.bias, *self._geometry(), "mul", None, None, [], None
+        )
+
+    def add_to(self, total: Tensor, x: Tensor) -> Tensor:
+        """Return total + conv(x); `total` is overwritten."""
+        if not self.fuses:
+            return total.add_(self(x))
+        return torch.ops.mkldnn._convolution_pointwise_.binary(
+            total, x, self.weight, self.bias, *self._geometry(), "add", 1.0, None, [], None
+        )
+
+
+def _fuses(device: torch.device, dtype: torch.dtype) -> bool:
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if dtype == torch.bfloat16:
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return dtype == torch.float32
+
+
+def _affine(norm: Any) -> tuple[Tensor, Tensor]:
+    """Return a and b of norm(x) = a x + b, float32 (C,)."""
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return scale, norm.bias - scale * norm.running_mean
+
+
+def _plain(conv: Any, dtype: torch.dtype) -> Conv:
+    return Conv(conv.weight, conv.bias, conv, dtype)
+
+
+def _norm_after(conv: Any, norm: Any, dtype: torch.dtype) -> Conv:
+    a, b = _affine(norm)
+    return Conv(conv.weight * a[:, None, None, None], a * conv.bias + b, conv, dtype)
+
+
+def _norm_before(conv: Any, norm: Any, dtype: torch.dtype) -> Conv:
+    a, b = _affine(norm)
+    bias = conv.bias + conv.weight.flatten(1) @ b
+    return Conv(conv.weight * a[:, None, None], bias, conv, dtype)
+
+
+class FoldedBlock:
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        attn, mlp = block.attn, block.mlp
+        gate = attn.spatial_gating_unit
+        a1, b1 = _affine(block.norm1)
+        s1, s2 = block.layer_scale_1, block.layer_scale_2
+        self.proj_1 = _norm_before(attn.proj_1, block.norm1, dtype)
+        self.conv0 = _plain(gate.conv0, dtype)
+        self.strips = [
+            (_plain(first, dtype), _plain(second, dtype))
+            for first, second in (
+                (gate.conv0_1, gate.conv0_2),
+                (gate.conv1_1, gate.conv1_2),
+                (gate.conv2_1, gate.conv2_2),
+            )
+        ]
+        self.conv3 = _plain(gate.conv3, dtype)
+        proj_2, fc2 = attn.proj_2, mlp.fc2
+        self.proj_2 = Conv(
+            proj_2.weight * s1[:, None, None, None], s1 * (proj_2.bias + b1), proj_2, dtype
+        )
+        self.shortcut = (1 + s1 * a1)[:, None, None].to(dtype)
+        self.fc1 = _norm_before(mlp.fc1, block.norm2, dtype)
+        self.dwconv = _plain(mlp.dwconv.dwconv, dtype)
+        self.fc2 = Conv(fc2.weight * s2[:, None, None, None], s2 * fc2.bias, fc2, dtype)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        u = self.proj_1.gelu(x)
+        attn = self.conv0(u)
+        total = attn.clone()
+        for first, second in self.strips:
+            total = second.add_to(total, first(attn))
+        x = self.proj_2.add_to(x * self.shortcut, self.conv3.times(total, u))
+        return self.fc2.add_to(x, self.dwconv.gelu(self.fc1(x)))
+
+
+class FoldedMSCAN:
+    """An MSCAN in evaluation, as its weights are now, computing in `dtype`."""
+
+    def __init__(self, stages: Iterable[tuple], dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.stages = [
+            (
+                self._embed(patch_embed.proj, getattr(patch_embed, "norm", None), dtype),
+                [FoldedBlock(block, dtype) for block in blocks],
+                norm,
+            )
+            for patch_embed, blocks, norm in stages
+        ]
+
+    @staticmethod
+    def _embed(proj: Any, norm: Any, dtype: torch.dtype) -> list[Conv]:
+        if norm is not None:
+            return [_norm_after(proj, norm, dtype)]
+        first, first_norm, _, second, second_norm = proj  # the stem
+        return [_norm_after(first, first_norm, dtype), _norm_after(second, second_norm, dtype)]
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the backbone's maps, channels_last on CPUs."""
+        x = x.to(self.dtype)
+        if x.device.type == "cpu":
+            x = x.contiguous(memory_format=torch.channels_last)
+        outs = []
+        for embed, blocks, norm in self.stages:
+            for conv in embed[:-1]:
+                x = conv.gelu(x)
+            x = embed[-1](x)
+            for block in blocks:
+                x = block(x)
+            # Over the channels in float32 at least, whatever the convolutions compute in.
+            x = norm(x if x.dtype == torch.float64 else x.float()).to(self.dtype)
+            outs.append(x)
+        return tuple(outs)
+
+
+class Folding:
+    """Folded forms of a backbone, one per dtype, for as long as its weights stay as they are."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget them: for moves of the module and changes of weights that torch does not count."""
+        self._folded: dict[torch.dtype, FoldedMSCAN] = {}
+        self._modules: list[nn.Module] = []
+        self._versions: list[tuple[Tensor, int]] = []
+
+    def get(self, backbone: Any, dtype: torch.dtype) -> FoldedMSCAN | None:
+        """Return the form of `backbone` that computes in `dtype`; None if a hook looks inside."""
+        if any(_version(tensor) != version for tensor, version in self._versions):
+            self.clear()
+        if not self._folded:
+            self._modules = [*backbone.modules()][1:]
+            tensors = [*backbone.parameters(), *backbone.buffers()]
+            self._versions = [(tensor, _version(tensor)) for tensor in tensors]
+        if any(module._forward_hooks or module._forward_pre_hooks for module in self._modules):
+            return None
+        if dtype not in self._folded:
+            self._folded[dtype] = FoldedMSCAN(backbone.stages(), dtype)
+        return self._folded[dtype]
+
+
+def _version(tensor: Tensor) -> int:
+    """How often the tensor has been changed in place; torch does not count it for all tensors."""
+    return 0 if tensor.is_inference() else tensor._version

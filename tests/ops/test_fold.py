@@ -1,0 +1,142 @@
+"""The folded backbone against the plain one; it never outlives the weights it was made of."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from mmseg import ops
+from mmseg.ops import fold
+from mmseg.registry import MODELS
+
+
+@pytest.fixture
+def backbone(tiny_model):
+    """An MSCAN whose norms and layer scales all differ from their initial values."""
+    torch.manual_seed(0)
+    backbone = MODELS.build({**tiny_model["backbone"], "depths": (2, 1, 2, 1)})
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2)
+        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.3)
+    for name, parameter in backbone.named_parameters():
+        if "layer_scale" in name:
+            nn.init.uniform_(parameter, 0.2, 0.6)
+        elif name.endswith("bias"):
+            nn.init.normal_(parameter, 0, 0.3)
+    return backbone.eval()
+
+
+def image(*size, batch=1):
+    return torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def maps(backbone, x, fast=True):
+    ops.enable(fast)
+    try:
+        return backbone(x)
+    finally:
+        ops.enable(True)
+
+
+def deviation(result, expected):
+    """Largest relative deviation of the four maps."""
+    return max(((a - b).norm() / b.norm()).item() for a, b in zip(result, expected, strict=True))
+
+
+@pytest.mark.parametrize("fuses", [True, False])
+@pytest.mark.parametrize(("batch", "size"), [(1, (64, 64)), (2, (32, 96)), (1, (65, 47))])
+def test_folded_maps_equal_the_plain_ones(backbone, batch, size, fuses, monkeypatch):
+    if not fuses:
+        monkeypatch.setattr(fold, "_fuses", lambda *_: False)
+    x = image(*size, batch=batch)
+    result, expected = maps(backbone, x), maps(backbone, x, fast=False)
+    assert 0 < deviation(result, expected) < 1e-5  # not 0: another computation
+    assert [m.shape for m in result] == [m.shape for m in expected]
+
+
+def test_folding_is_exact_in_double(backbone):
+    backbone.double()
+    x = image(64, 64).double()
+    assert deviation(maps(backbone, x), maps(backbone, x, fast=False)) < 1e-13
+
+
+def test_bfloat16_maps_deviate_by_little_more_than_the_plain_ones_do(backbone):
+    x = image(64, 96)
+    expected = maps(backbone, x, fast=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        result, plain = maps(backbone, x), maps(backbone, x, fast=False)
+    assert result[0].dtype == torch.bfloat16
+    # The residual stream is bfloat16 too, which plain autocast leaves in float32.
+    assert deviation(result, expected) < min(0.02, 2.5 * deviation(plain, expected))
+
+
+def change_in_place(backbone):
+    with torch.no_grad():
+        backbone.block3[1].mlp.fc2.weight.mul_(1.5)
+
+
+def change_a_statistic(backbone):
+    backbone.block1[0].norm1.running_mean.add_(1)
+
+
+def load_weights(backbone):
+    backbone.load_state_dict({key: 1.1 * value for key, value in backbone.state_dict().items()})
+
+
+def swap_as_averaged_weights_are(backbone):
+    backbone.train()
+    for parameter in backbone.parameters():
+        parameter.data.copy_(0.9 * parameter.data)
+    backbone.eval()
+
+
+@pytest.mark.parametrize(
+    "change", [change_in_place, change_a_statistic, load_weights, swap_as_averaged_weights_are]
+)
+def test_changed_weights_are_used_at_once(backbone, change):
+    x = image(32, 64)
+    before = maps(backbone, x)
+    change(backbone)
+    result = maps(backbone, x)
+    assert deviation(result, maps(backbone, x, fast=False)) < 1e-5
+    assert deviation(result, before) > 1e-3
+
+
+def test_weights_of_another_dtype_are_used_at_once(backbone):
+    maps(backbone, image(32, 32))
+    assert maps(backbone.double(), image(32, 32).double())[0].dtype == torch.float64
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_fold_their_own_weights(backbone, copied):
+    x = image(32, 32)
+    before = maps(backbone, x)
+    other = copied(backbone)
+    change_in_place(other)
+    assert deviation(maps(other, x), maps(other, x, fast=False)) < 1e-5
+    assert deviation(maps(backbone, x), before) == 0
+
+
+def test_hooks_inside_the_backbone_are_called(backbone):
+    x = image(32, 32)
+    maps(backbone, x)
+    seen = []
+    handle = backbone.block2[0].attn.register_forward_hook(lambda *args: seen.append(args[2].shape))
+    maps(backbone, x)
+    assert seen == [(1, 16, 4, 4)]
+    handle.remove()
+    assert deviation(maps(backbone, x), maps(backbone, x, fast=False)) > 0
+
+
+def test_gradients_in_evaluation_go_the_plain_way(backbone):
+    x = image(32, 32).requires_grad_()
+    result = backbone(x)
+    assert torch.equal(result[3], maps(backbone, x, fast=False)[3])
+    assert torch.autograd.grad(result[3].sum(), x)[0].abs().sum() > 0
