@@ -1,6 +1,8 @@
 """Rivals for our import names, and life without torchvision and timm."""
 
 import importlib.metadata
+import os
+import platform
 import subprocess
 import sys
 
@@ -95,3 +97,26 @@ def test_package_works_without_torchvision_timm_and_compiled_mmcv():
     result = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "(1, 8, 16, 16) (1, 16, 8, 8) (1, 24, 4, 4) (1, 32, 2, 2)" in result.stdout
+
+
+KEPT_BYTES = """
+import os, resource, sys
+from pathlib import Path
+import numpy as np
+from mmseg.environment import keep_freed_memory
+keep_freed_memory()
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+before = resident()
+np.empty(2**26, np.uint8).fill(1)
+sys.stdout.write(str(resident() - before))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is about glibc's malloc")
+@pytest.mark.parametrize(("variable", "kept"), [("HOME", True), ("MALLOC_ARENA_MAX", False)])
+def test_freed_memory_is_kept_unless_malloc_is_configured(variable, kept):
+    env = {**os.environ, variable: "1"}
+    command = [sys.executable, "-c", KEPT_BYTES]
+    run = subprocess.run(command, env=env, capture_output=True, check=True)
+    assert (int(run.stdout) > 2**25) == kept

@@ -17,6 +17,7 @@ try:
     environment["check_environment"]()
 except ImportError as error:
     sys.exit(f"error: {error}")
+environment["keep_freed_memory"]()
 
 import torch
 from mmengine.config import Config, DictAction
