@@ -7,7 +7,8 @@ from mmengine.structures import PixelData
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from mmseg.models.inference import rescale, slide_inference, window_starts
+from mmseg.models.inference import slide_inference, window_starts
+from mmseg.ops.class_map import rescale
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
