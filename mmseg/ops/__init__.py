@@ -7,8 +7,6 @@ machine; without numba the fast paths are made of torch's operations.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from types import ModuleType
 
 _enabled = True
 
@@ -33,11 +31,3 @@ def plain() -> Iterator[None]:
         yield
     finally:
         enable(before)
-
-
-def compiled(name: str) -> ModuleType | None:
-    """Return the module `mmseg.ops.<name>` of numba's loops, None where numba does not work."""
-    try:
-        return import_module(f"mmseg.ops.{name}")
-    except (ImportError, RuntimeError):  # RuntimeError: numba finds no folder for its cache
-        return None

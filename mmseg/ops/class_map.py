@@ -5,8 +5,6 @@ the K is kept. The fast paths compose the stages into one bilinear weighting per
 more than a band of rows of them.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -18,6 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg import ops
+from mmseg.ops import threads
+
+try:
+    from mmseg.ops import numba_class_map as kernel
+except ImportError:  # numba is not there: torch's operations do it
+    kernel = None  # type: ignore[assignment]
 
 Size = tuple[int, int]
 FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
@@ -67,24 +71,23 @@ def best_class(scores: Tensor) -> Tensor:
 def class_map(logits: Tensor, frame: Frame) -> Tensor:
     """Logits (1, K, h, w) over a network's input -> classes at the original size, (H, W) uint8.
 
-    Equal to `class_map_reference` but where rounding decides between two classes, and near logits
+    Equal to `plain` but where rounding decides between two classes, and near logits
     that are not finite, where it is any class.
     """
     pixels, cells = frame.original[0] * frame.original[1], logits[0, 0].numel()
     if not ops.enabled() or pixels < SMALLEST_CELL * cells:
-        return class_map_reference(logits, frame)
+        return plain(logits, frame)
     logits = logits[0].detach().float()
-    kernels = ops.compiled("numba_evaluation")
-    if kernels is None or logits.device.type != "cpu":
+    if kernel is None or logits.device.type != "cpu":
         with torch.autocast(logits.device.type, enabled=False):
             return _by_bands(logits, frame)
     rows, columns = (_taps(logits.shape[1 + axis], frame, axis) for axis in (0, 1))
-    if max(len(rows.weights), len(columns.weights)) > kernels.TAPS:
-        return class_map_reference(logits[None], frame)
-    return _by_cells(logits, frame, rows, columns, kernels.class_rows)
+    if max(len(rows.weights), len(columns.weights)) > kernel.TAPS:
+        return plain(logits[None], frame)
+    return _by_cells(logits, frame, rows, columns)
 
 
-def class_map_reference(logits: Tensor, frame: Frame) -> Tensor:
+def plain(logits: Tensor, frame: Frame) -> Tensor:
     """Compute `class_map` from all logits of the image."""
     return best_class(to_original(logits, frame)[0])
 
@@ -149,19 +152,16 @@ def _taps(length: int, frame: Frame, axis: int) -> Taps:
     return Taps(bounds, first[bounds[:-1]], np.ascontiguousarray(taken.T))
 
 
-def _by_cells(
-    logits: Tensor, frame: Frame, rows: Taps, columns: Taps, class_rows: Callable[..., None]
-) -> Tensor:
+def _by_cells(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor:
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
     result = np.empty(frame.original, np.uint8)
-    threads = torch.get_num_threads()
+
+    def write_rows(segments: tuple[int, int]) -> None:
+        kernel.class_rows(pixels, *rows, *columns, *segments, result)
+
     # Several pieces per thread: their costs differ.
-    ends = np.linspace(0, len(rows.starts), 4 * threads + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads) as pool:
-        pieces = [
-            pool.submit(class_rows, pixels, *rows, *columns, *piece, result)
-            for piece in pairwise(ends)
-        ]
-        for piece in pieces:
-            piece.result()
+    pieces = 4 * torch.get_num_threads()
+    ends = np.linspace(0, len(rows.starts), pieces + 1).astype(int).tolist()
+    for _ in threads.run(write_rows, pairwise(ends)):
+        pass
     return torch.from_numpy(result)

@@ -1,4 +1,4 @@
-"""Loops of evaluation, compiled by numba; `ops.compiled` imports this file where numba is there."""
+"""The best class of each pixel of an image from coarse logits: a loop for numba."""
 
 import numpy as np
 from numba import njit
