@@ -1,6 +1,7 @@
 """EncoderDecoder: backbone and decode head as one model that mmengine's runner trains and tests."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from mmseg.errors import NonFiniteLoss
 from mmseg.models.inference import slide_inference
 from mmseg.ops.class_map import Frame, class_map, to_original
+from mmseg.ops.precision import half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -22,7 +24,8 @@ WHOLE = {"mode": "whole"}
 class EncoderDecoder(BaseModel):
     """A semantic segmentor.
 
-    `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`.
+    `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`, in
+    either `amp=True` lets the network predict in half precision.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class EncoderDecoder(BaseModel):
             return self.loss(inputs, data_samples)
         if mode == "predict":
             return self.predict(inputs, data_samples)
-        return self._network(inputs)
+        return self.network(inputs)
 
     def extract_feat(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> the backbone's maps."""
@@ -116,7 +119,7 @@ class EncoderDecoder(BaseModel):
         Images of one size run as one batch; none is padded, so that an image gets the same
         prediction alone and in any company.
         """
-        network = self.inference if self.test_cfg["mode"] == "slide" else self._network
+        network = self.inference if self.test_cfg["mode"] == "slide" else self.network
         groups: dict[tuple, list[int]] = {}
         for i, image in enumerate(inputs):
             groups.setdefault(tuple(image.shape), []).append(i)
@@ -135,11 +138,15 @@ class EncoderDecoder(BaseModel):
         return self._logits(x)
 
     def _logits(self, x: Tensor) -> Tensor:
-        return self.decode_head.resize(self._network(x), x.shape[2:])
+        return self.decode_head.resize(self.network(x), x.shape[2:])
 
-    def _network(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> logits (B, K, H/8, W/8)."""
-        return self.decode_head(self.extract_feat(x))
+    def network(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> logits (B, K, H/8, W/8), float32, computed as `test_cfg.amp` says."""
+        device = x.device.type
+        amp = self.test_cfg.get("amp", False)
+        with torch.autocast(device, half_dtype(device)) if amp else nullcontext():
+            logits = self.decode_head(self.extract_feat(x))
+        return logits.float()  # interpolated and compared, half precision would show
 
 
 def set_prediction(sample: SegDataSample, ids: Tensor) -> None:
