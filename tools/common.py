@@ -71,6 +71,15 @@ def add_rank_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_amp_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that `use_inference_amp` obeys."""
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="run the network in bfloat16, or float16 on GPUs without it",
+    )
+
+
 def use_rank(config: Config, rank: int | None) -> None:
     """Build the model with this NMF rank and load checkpoints as trained with it."""
     if rank is not None:

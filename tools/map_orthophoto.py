@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from common import config_parser, read_config
+from common import add_amp_flag, config_parser, read_config
 from mmengine.dist import get_rank, is_distributed
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from mmseg.apis import default_device, init_model
+from mmseg.engine.amp import use_inference_amp
 from mmseg.errors import one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
@@ -49,6 +50,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--probabilities", action="store_true", help="also of each class")
     parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    add_amp_flag(parser)
     parser.set_defaults(**vars(MapOptions()))
     return parser.parse_args()
 
@@ -81,7 +83,10 @@ def main() -> None:
 def map_scenes(args: argparse.Namespace) -> None:
     device = join_group()
     scenes = find_scenes(args.scenes)
-    model = init_model(read_config(args), args.checkpoint, args.device or device)
+    config = read_config(args)
+    if args.amp:
+        use_inference_amp(config)
+    model = init_model(config, args.checkpoint, args.device or device)
     options = MapOptions(**{name: getattr(args, name) for name in vars(MapOptions())})
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:

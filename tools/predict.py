@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmcv
-from common import add_rank_flag, config_parser, read_config, use_rank
+from common import add_amp_flag, add_rank_flag, config_parser, read_config, use_rank
 from rich.console import Console
 from rich.progress import track
 
 from mmseg.apis import init_model, predict_images
+from mmseg.engine.amp import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.visualization.hook import draw_sample
 from mmseg.visualization.images import write_id_png, write_image
@@ -45,6 +46,7 @@ def parse_args():
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    add_amp_flag(parser)
     add_rank_flag(parser)
     return parser.parse_args()
 
@@ -55,6 +57,8 @@ def main() -> None:
     images = find_images(args.inputs)
     config = read_config(args)
     use_rank(config, args.nmf_rank)
+    if args.amp:
+        use_inference_amp(config)
     model = init_model(config, args.checkpoint, args.device, args.nmf_rank)
     classes, palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
     root = os.path.commonpath([os.path.abspath(Path(image).parent) for image in images])

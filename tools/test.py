@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from common import leave_group, read_run_config, run_parser
+from common import add_amp_flag, leave_group, read_run_config, run_parser
 from mmengine.config import Config, ConfigDict, DictAction
 
 from mmseg.config.tta import use_tta
 from mmseg.engine import SegRunner
+from mmseg.engine.amp import use_inference_amp
+from mmseg.engine.compile import compile_network
 from mmseg.errors import UserError, one_line_errors
 
 
@@ -41,6 +43,10 @@ def parse_args():
     parser.add_argument("--gpu-collect", action="store_true", help="gather results by the GPUs")
     parser.add_argument("--show-dir", metavar="DIR", help="also write overlays beside the images")
     parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
+    add_amp_flag(parser)
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile the network: worth it for many images"
+    )
     return parser.parse_args()
 
 
@@ -61,6 +67,8 @@ def apply_flags(config: Config, args) -> None:
     if as_pickle:
         pickled = {"type": "PickledPredictions", "out_file_path": args.out}
         config.test_evaluator = [*evaluators(config), pickled]
+    if args.amp:
+        use_inference_amp(config)
     if args.tta:
         use_tta(config)
     if format_only:
@@ -121,7 +129,10 @@ def main() -> None:
             config.pop(f"{split}_{part}", None)
     for key in ("optim_wrapper", "param_scheduler"):
         config.pop(key, None)
-    SegRunner.from_cfg(config).test()
+    runner = SegRunner.from_cfg(config)
+    if args.compile:
+        compile_network(runner.model)
+    runner.test()
     leave_group()
 
 

@@ -9,6 +9,8 @@ from mmengine.device import get_device
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from mmseg.models.segmentor import WHOLE
+from mmseg.ops.precision import half_dtype
 from mmseg.registry import OPTIM_WRAPPERS
 
 
@@ -24,8 +26,13 @@ class BFloat16OptimWrapper(OptimWrapper):
 
 def use_amp(config: Config) -> None:
     """Switch a training config to mixed precision: bfloat16, or float16 on GPUs without it."""
-    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if half_dtype("cuda" if torch.cuda.is_available() else "cpu") == torch.float16:
         config.optim_wrapper.type = "AmpOptimWrapper"
         config.optim_wrapper.loss_scale = "dynamic"
     else:
         config.optim_wrapper.type = "BFloat16OptimWrapper"
+
+
+def use_inference_amp(config: Config) -> None:
+    """Let the config's model predict in the same mixed precision; maps and scores stay float32."""
+    config.model.test_cfg = {**(config.model.get("test_cfg") or WHOLE), "amp": True}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-import torch.nn.functional as F
 from torch import Tensor
 
 Network = Callable[[Tensor], Tensor]
@@ -37,10 +36,3 @@ def slide_inference(
             count[:, :, rows, columns] += 1
     assert total is not None
     return total / count
-
-
-def rescale(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
-    """Interpolate logits (B, K, h, w) bilinearly to the size of the original image."""
-    if tuple(logits.shape[2:]) == tuple(size):
-        return logits
-    return F.interpolate(logits, size, mode="bilinear", align_corners=align_corners)

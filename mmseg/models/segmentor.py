@@ -1,6 +1,7 @@
 """EncoderDecoder: backbone and decode head as one model that mmengine's runner trains and tests."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,19 +11,21 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmseg.errors import NonFiniteLoss
-from mmseg.models.inference import rescale, slide_inference
+from mmseg.models.inference import slide_inference
+from mmseg.ops.class_map import Frame, class_map, to_original
+from mmseg.ops.precision import half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 WHOLE = {"mode": "whole"}
-FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
 
 @MODELS.register_module()
 class EncoderDecoder(BaseModel):
     """A semantic segmentor.
 
-    `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`.
+    `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`, in
+    either `amp=True` lets the network predict in half precision.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class EncoderDecoder(BaseModel):
             return self.loss(inputs, data_samples)
         if mode == "predict":
             return self.predict(inputs, data_samples)
-        return self.decode_head(self.extract_feat(inputs))
+        return self.network(inputs)
 
     def extract_feat(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> the backbone's maps."""
@@ -82,28 +85,48 @@ class EncoderDecoder(BaseModel):
         self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
     ) -> Sequence[SegDataSample]:
         """Add `pred_sem_seg`, (1, H, W) uint8 at the original size, to each sample."""
-        for sample, logits in zip(
-            data_samples, self.predict_logits(inputs, data_samples), strict=True
-        ):
-            set_prediction(sample, logits)
+        frames = self._frames(inputs, data_samples)
+        for sample, logits, frame in zip(data_samples, self._coarse(inputs), frames, strict=True):
+            set_prediction(sample, class_map(logits, frame))
         return data_samples
 
     def predict_logits(
         self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
     ) -> list[Tensor]:
-        """Return logits (K, H, W) at the original size of each image, flips undone.
+        """Return logits (K, H, W) at the original size of each image, flips undone."""
+        frames = self._frames(inputs, data_samples)
+        pairs = zip(self._coarse(inputs), frames, strict=True)
+        return [to_original(logits, frame)[0] for logits, frame in pairs]
+
+    def _frames(
+        self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
+    ) -> list[Frame]:
+        metas = [sample.metainfo for sample in data_samples]
+        return [
+            Frame(
+                padded=(image.shape[1], image.shape[2]),
+                inside=tuple(meta.get("img_shape", image.shape[1:])[:2]),
+                original=tuple(meta["ori_shape"]),
+                flip=meta["flip_direction"] if meta.get("flip") else None,
+                align_corners=self.decode_head.align_corners,
+            )
+            for image, meta in zip(inputs, metas, strict=True)
+        ]
+
+    def _coarse(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return logits (1, K, h, w) of each image: the network's own, or by windows at its size.
 
         Images of one size run as one batch; none is padded, so that an image gets the same
         prediction alone and in any company.
         """
+        network = self.inference if self.test_cfg["mode"] == "slide" else self.network
         groups: dict[tuple, list[int]] = {}
         for i, image in enumerate(inputs):
             groups.setdefault(tuple(image.shape), []).append(i)
         results: dict[int, Tensor] = {}
         for indices in groups.values():
-            logits = self.inference(torch.stack([inputs[i] for i in indices]))
-            for i, image_logits in zip(indices, logits, strict=True):
-                results[i] = self._to_original(image_logits, data_samples[i].metainfo)
+            logits = network(torch.stack([inputs[i] for i in indices]))
+            results |= dict(zip(indices, logits.split(1), strict=True))
         return [results[i] for i in range(len(inputs))]
 
     def inference(self, x: Tensor) -> Tensor:
@@ -115,18 +138,17 @@ class EncoderDecoder(BaseModel):
         return self._logits(x)
 
     def _logits(self, x: Tensor) -> Tensor:
-        return self.decode_head.resize(self.decode_head(self.extract_feat(x)), x.shape[2:])
+        return self.decode_head.resize(self.network(x), x.shape[2:])
 
-    def _to_original(self, logits: Tensor, meta: Mapping) -> Tensor:
-        height, width = meta.get("img_shape", logits.shape[1:])[:2]
-        logits = logits[:, :height, :width]  # without the preprocessor's padding
-        if meta.get("flip"):
-            logits = logits.flip(FLIPPED_DIMS[meta["flip_direction"]])
-        size = meta["ori_shape"]
-        return rescale(logits[None], size, self.decode_head.align_corners)[0]
+    def network(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> logits (B, K, H/8, W/8), float32, computed as `test_cfg.amp` says."""
+        device = x.device.type
+        amp = self.test_cfg.get("amp", False)
+        with torch.autocast(device, half_dtype(device)) if amp else nullcontext():
+            logits = self.decode_head(self.extract_feat(x))
+        return logits.float()  # interpolated and compared, half precision would show
 
 
-def set_prediction(sample: SegDataSample, scores: Tensor) -> None:
-    """Write the class of the highest score (K, H, W) into the sample as `pred_sem_seg`."""
-    ids = scores.max(0, keepdim=True).indices.to(torch.uint8)
-    sample.pred_sem_seg = PixelData(data=ids)
+def set_prediction(sample: SegDataSample, ids: Tensor) -> None:
+    """Write class ids (H, W) uint8 into the sample as `pred_sem_seg`."""
+    sample.pred_sem_seg = PixelData(data=ids[None])

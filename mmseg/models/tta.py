@@ -6,6 +6,7 @@ import torch
 from mmengine.model import BaseTTAModel
 
 from mmseg.models.segmentor import set_prediction
+from mmseg.ops.class_map import best_class
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -31,7 +32,7 @@ class SegTTAModel(BaseTTAModel):
                 else probabilities
             )
         for sample, total in zip(batch["data_samples"], totals, strict=True):
-            set_prediction(sample, total)
+            set_prediction(sample, best_class(total))
         return batch["data_samples"]
 
     def merge_preds(self, data_samples_list: Sequence) -> Sequence:

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmseg.config import load_config
 from mmseg.engine.accumulation import accumulate_gradients
-from mmseg.engine.amp import use_amp
+from mmseg.engine.amp import use_amp, use_inference_amp
 from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
@@ -176,3 +176,14 @@ def test_mixed_precision_on_a_gpu_without_bfloat16_scales_the_loss(config, monke
     use_amp(config)
     assert config.optim_wrapper.type == "AmpOptimWrapper"
     assert config.optim_wrapper.loss_scale == "dynamic"
+
+
+def test_inference_in_mixed_precision_keeps_how_the_image_is_cut(config):
+    use_inference_amp(config)
+    assert config.model.test_cfg == {"mode": "whole", "amp": True}
+    config.model.test_cfg = {"mode": "slide", "crop_size": (8, 8), "stride": (4, 4)}
+    use_inference_amp(config)
+    assert config.model.test_cfg == {
+        **{"mode": "slide", "crop_size": (8, 8), "stride": (4, 4)},
+        "amp": True,
+    }

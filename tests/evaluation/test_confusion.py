@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmseg import ops
 from mmseg.errors import UserError
 from mmseg.evaluation import confusion
 from mmseg.evaluation.confusion import confusion_matrix, scores
@@ -18,14 +19,20 @@ def brute_force(pred, label, num_classes, ignore_index):
     return matrix
 
 
+@pytest.fixture(params=["fast", "plain"], autouse=True)
+def path(request, monkeypatch):
+    monkeypatch.setattr(ops, "_enabled", request.param == "fast")
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
-@pytest.mark.parametrize("ignore_index", [255, 2])
+@pytest.mark.parametrize("ignore_index", [255, 2, -100])
 def test_matrix_equals_a_double_loop_over_the_pixels(dtype, ignore_index, monkeypatch):
     monkeypatch.setattr(confusion, "CHUNK", 100)  # several chunks, the last one short
     random = np.random.default_rng(0)
     pred = random.integers(0, 5, (37, 41))
     label = random.integers(0, 5, (37, 41))
-    label[random.random(label.shape) < 0.2] = ignore_index
+    if ignore_index >= 0:
+        label[random.random(label.shape) < 0.2] = ignore_index
     matrix = confusion_matrix(
         torch.tensor(pred, dtype=dtype), torch.tensor(label, dtype=dtype), 5, ignore_index
     )
@@ -49,6 +56,24 @@ def test_prediction_on_an_ignored_pixel_does_not_count():
 def test_empty_image_gives_an_empty_matrix():
     empty = torch.zeros((0, 4), dtype=torch.uint8)
     assert confusion_matrix(empty, empty, 2).tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("where", ["label", "prediction"])
+def test_byte_outside_the_classes_is_named(where):
+    good, bad = torch.tensor([0, 1, 4, 0]), torch.tensor([7, 9, 1, 255])
+    pred, label = (good, bad) if where == "label" else (bad, good)
+    found = "7, 9" if where == "label" else "7, 9, 255"
+    with pytest.raises(UserError, match=rf"ids {found} outside 0\.\.4 in the {where}"):
+        confusion_matrix(pred.byte(), label.byte(), 5)
+
+
+def test_ids_of_256_classes_fit_into_bytes_and_more_classes_are_counted_too():
+    ids = torch.arange(256).byte()
+    for num_classes in (256, 300):
+        matrix = confusion_matrix(ids, ids, num_classes, ignore_index=-1)
+        assert matrix.shape == (num_classes, num_classes)
+        assert torch.equal(matrix.diagonal()[:256], torch.ones(256).long())
+        assert matrix.sum() == 256
 
 
 def test_label_outside_the_classes_is_named():

@@ -7,7 +7,10 @@ from mmengine.structures import PixelData
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from mmseg.models.inference import rescale, slide_inference, window_starts
+from mmseg.engine.compile import compile_network
+from mmseg.models.inference import slide_inference, window_starts
+from mmseg.models.tta import SegTTAModel
+from mmseg.ops.class_map import rescale
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -129,6 +132,34 @@ def test_metadata_of_a_flip_that_was_not_drawn_changes_nothing(model):
     (plain,) = predict(model, [image], [sample((64, 96))])
     (same,) = predict(model, [image], [sample((64, 96), flip=False, flip_direction=None)])
     assert torch.equal(same, plain)
+
+
+def test_with_amp_the_network_computes_in_half_precision_and_returns_float32(model):
+    image = picture(1, 3, 64, 96)
+    seen = []
+    model.decode_head.conv_seg.register_forward_hook(lambda *call: seen.append(call[2].dtype))
+    with torch.no_grad():
+        whole = model.inference(image)
+        model.test_cfg = {"mode": "whole", "amp": True}
+        half = model.inference(image)
+        (logits,) = model.predict_logits(list(image), [sample((64, 96))])
+    assert seen == [torch.float32, torch.bfloat16, torch.bfloat16]
+    assert half.dtype == logits.dtype == torch.float32
+    torch.testing.assert_close(half, whole, rtol=0.1, atol=0.1 * whole.abs().max().item())
+    assert not torch.equal(half, whole)
+
+
+def test_compiling_replaces_the_network_alone(model, monkeypatch):
+    compiled = []
+
+    def compile(function, **options):
+        compiled.append((function, options))
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile)
+    network = model.network
+    compile_network(SegTTAModel(module=model))
+    assert compiled[-1] == (network, {"options": {"freezing": True}})
 
 
 def labelled(batch_size, size=(64, 64)):

@@ -215,7 +215,8 @@ def test_multi_scale_testing_averages_twelve_copies(project, evaluation):
 def test_format_only_writes_predictions_without_any_mask(project):
     options = ("--cfg-options", "test_dataloader.dataset.data_prefix.seg_map_path=nowhere")
     arguments = ("tiny.py", "work_dirs/tiny/latest.pth", "--format-only", "only", *options)
-    run(project, "test.py", *arguments)
+    output = run(project, "test.py", "--amp", *arguments)
+    assert "amp=True" in output
     assert sorted(p.name for p in (project / "only").iterdir()) == [f"{i}.png" for i in range(5)]
 
 
@@ -274,6 +275,18 @@ def test_a_mistake_ends_with_one_line_that_says_what_to_do(call, arguments, mess
     assert code.startswith("error: ")
     assert "\n" not in code
     assert re.search(message, code), code
+
+
+def test_compiling_where_it_cannot_work_ends_with_one_line(call, monkeypatch):
+    def no_compiler(function):
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found\n\nSet TORCH...")
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    message = call("test.py", "tiny.py", "work_dirs/tiny/latest.pth", "--compile")
+    assert message == (
+        "error: --compile: torch.compile does not work here: InvalidCxxCompiler: No working C++ "
+        "compiler found"
+    )
 
 
 def test_a_bad_label_in_a_loader_worker_ends_with_one_line_that_names_the_file(project):

@@ -1,0 +1,146 @@
+"""The classes of an image without its logits: equal to the plain way in every geometry."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg import ops
+from mmseg.ops import class_map as class_map_module
+from mmseg.ops.class_map import (
+    Frame,
+    axis_weights,
+    class_map,
+    plain,
+    to_original,
+)
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+FRAMES = {
+    "as large as the input": ((5, 7), Frame((40, 56), (40, 56), (40, 56))),
+    "padded": ((5, 7), Frame((40, 56), (33, 51), (33, 51))),
+    "smaller than the input": ((8, 9), Frame((64, 72), (64, 72), (47, 55))),
+    "half the input": ((8, 9), Frame((64, 72), (61, 72), (32, 36))),
+    "larger than the input": ((6, 5), Frame((48, 40), (45, 40), (101, 77))),
+    "one axis up, one down": ((6, 9), Frame((48, 72), (48, 72), (90, 50))),
+    "flipped": ((6, 9), Frame((48, 72), (43, 70), (37, 61), "horizontal")),
+    "upside down": ((6, 9), Frame((48, 72), (43, 70), (43, 70), "vertical")),
+    "turned": ((6, 9), Frame((48, 72), (43, 70), (85, 140), "diagonal")),
+    "corners aligned": ((6, 9), Frame((48, 72), (43, 70), (61, 99), None, True)),
+    "corners aligned and flipped": ((6, 9), Frame((48, 72), (48, 72), (37, 61), "vertical", True)),
+    "an odd stride": ((7, 5), Frame((50, 33), (50, 33), (41, 35))),
+    "one logit high": ((1, 9), Frame((8, 72), (5, 70), (9, 81))),
+    "one logit": ((1, 1), Frame((8, 8), (8, 8), (5, 9))),
+    "at the image's size": ((40, 31), Frame((40, 31), (40, 31), (40, 31))),
+    "at the input's size": ((40, 31), Frame((40, 31), (37, 30), (77, 40), "horizontal")),
+    "much wider": ((3, 40), Frame((24, 320), (24, 320), (400, 33))),
+}
+
+
+@pytest.fixture(params=["kernel", "bands"])
+def path(request, monkeypatch):
+    """Run with the compiled kernel, and with torch's operations in bands of a few rows."""
+    assert class_map_module.kernel is not None
+    if request.param == "bands":
+        monkeypatch.setattr(class_map_module, "kernel", None)
+        monkeypatch.setitem(class_map_module.BAND, "cpu", 50_000)
+
+
+def logits_of(size, num_classes=150, seed=0, memory_format=torch.channels_last):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(1, num_classes, *size, generator=generator)
+    return logits.contiguous(memory_format=memory_format)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("num_classes", [2, 150])
+def test_classes_are_those_of_the_plain_way(name, num_classes, path):
+    size, frame = FRAMES[name]
+    for layout in (torch.channels_last, torch.contiguous_format):
+        logits = logits_of(size, num_classes, memory_format=layout)
+        expected, ids = plain(logits, frame), class_map(logits, frame)
+        assert ids.dtype == torch.uint8 and ids.shape == frame.original
+        best, second = to_original(logits, frame)[0].topk(2, dim=0).values
+        clear = best - second > 1e-5 * best.abs().clamp(min=1)
+        assert torch.equal(ids[clear], expected[clear])
+        assert (ids == expected).float().mean() >= 0.9999
+        assert clear.float().mean() > 0.99
+
+
+def test_the_fast_way_never_holds_all_logits(path, monkeypatch):
+    monkeypatch.setattr(class_map_module, "plain", None)
+    size, frame = FRAMES["smaller than the input"]
+    assert class_map(logits_of(size), frame).shape == frame.original
+
+
+def test_the_switch_selects_the_plain_way(monkeypatch):
+    monkeypatch.setattr(class_map_module, "_by_bands", None)
+    monkeypatch.setattr(class_map_module, "_by_cells", None)
+    size, frame = FRAMES["padded"]
+    with ops.plain():
+        assert class_map(logits_of(size), frame).shape == frame.original
+
+
+def test_the_first_of_equal_classes_wins(path):
+    size, frame = FRAMES["smaller than the input"]
+    one = logits_of(size, num_classes=1)
+    other = one + torch.linspace(-1, 1, size[1])
+    ids = class_map(torch.cat([one - 5, one, other, one, other], dim=1), frame)
+    assert set(ids.unique().tolist()) == {1, 2}
+    assert class_map(torch.zeros(1, 7, *size), frame).max() == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_logits_that_are_not_finite_still_give_classes(value, path):
+    size, frame = FRAMES["larger than the input"]
+    logits = logits_of(size, num_classes=5)
+    logits[0, 3, 0, 0] = value
+    assert class_map(logits, frame).max() < 5
+    assert class_map(torch.full_like(logits, value), frame).max() < 5
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_every_pixel_is_a_mean_of_logits(name):
+    size, frame = FRAMES[name]
+    for axis in (0, 1):
+        weights = axis_weights(size[axis], frame, axis)
+        assert weights.shape == (frame.original[axis], size[axis])
+        assert (weights >= 0).all()
+        np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-6)
+
+
+def test_bfloat16_logits_are_compared_in_float32(path):
+    size, frame = FRAMES["larger than the input"]
+    logits = logits_of(size).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        ids = class_map(logits, frame)
+    assert (ids == plain(logits.float(), frame)).float().mean() >= 0.999
+
+
+@pytest.mark.parametrize("mode", ["whole", "slide"])
+def test_a_model_predicts_the_same_fast_and_plain(tiny_model, mode, path):
+    torch.manual_seed(0)
+    model = MODELS.build(tiny_model).eval()
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+    if mode == "slide":
+        model.test_cfg = {"mode": "slide", "crop_size": (64, 64), "stride": (40, 40)}
+    images = [torch.randn(3, 64, 96), torch.randn(3, 96, 64), torch.randn(3, 64, 96)]
+    metas = [
+        {"ori_shape": (75, 101), "img_shape": (64, 90), "flip": True},
+        {"ori_shape": (48, 33), "img_shape": (96, 64), "flip": False},
+        {"ori_shape": (64, 96)},
+    ]
+    metas[0]["flip_direction"] = "horizontal"
+
+    def predicted():
+        samples = [SegDataSample(metainfo=meta) for meta in metas]
+        with torch.no_grad():
+            return [s.pred_sem_seg.data for s in model.predict(images, samples)]
+
+    fast = predicted()
+    with ops.plain():
+        expected = predicted()
+    for a, b, meta in zip(fast, expected, metas, strict=True):
+        assert a.shape == b.shape == (1, *meta["ori_shape"])
+        assert (a == b).float().mean() >= 0.999
+        assert len(a.unique()) > 1
