@@ -13,7 +13,7 @@ from mmseg.registry import DATASETS
 HEIGHT, WIDTH = 512, 683
 TRAIN_IMAGES, TEST_IMAGES = 16, 8
 # Grain and contrast with which the JPEGs take about 170 KB, as ADE20K's of this size do.
-NOISE = {1: 7.0, 2: 8.0, 4: 9.0, 16: 14.0, 64: 20.0}
+NOISE = {1: 5.5, 2: 7.0, 4: 9.0, 16: 14.0, 64: 20.0}
 JPEG_QUALITY = 95
 
 
@@ -52,7 +52,7 @@ def draw_scene(seed: int, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     canvas = Canvas(HEIGHT, WIDTH, rng)
     ids = np.full((HEIGHT, WIDTH), rng.integers(num_classes), np.uint8)
-    for radius in np.geomspace(220, 12, 60).astype(int):
+    for radius in np.geomspace(220, 12, 30).astype(int):
         centre = (int(rng.integers(WIDTH)), int(rng.integers(HEIGHT)))
         axes = (int(radius), int(radius * rng.uniform(0.3, 1)))
         colour = int(rng.integers(num_classes))

@@ -49,7 +49,18 @@ def prepare_config(config: Config, settings: Settings, folder: Path) -> tuple[Co
     config = copy.deepcopy(config)
     config.model.backbone.init_cfg = None
     config.model.data_preprocessor.size = settings.size
+    set_crop_size(config.train_dataloader.dataset, settings.size)
     return config, place_data(config, folder / "data")
+
+
+def set_crop_size(dataset: dict, size: tuple[int, int]) -> None:
+    """Let the pipeline of a data set, wrapped or not, crop to this size."""
+    for step in dataset.get("pipeline", ()):
+        if "crop_size" in step:
+            step["crop_size"] = size
+    for wrapped in [dataset.get("dataset"), *dataset.get("datasets", ())]:
+        if wrapped:
+            set_crop_size(wrapped, size)
 
 
 def our_side(

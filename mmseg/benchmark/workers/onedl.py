@@ -44,6 +44,9 @@ class OneDL:
         model.backbone.norm_cfg = {"type": "BN", "requires_grad": True}
         model.decode_head.num_classes = job["num_classes"]
         model.data_preprocessor.size = tuple(job["size"])
+        for step in self.config.train_dataloader.dataset.pipeline:
+            if "crop_size" in step:
+                step.crop_size = tuple(job["size"])
         cv2.setNumThreads(0)
         DefaultScope.get_instance("benchmark", scope_name="mmseg")
 
@@ -67,8 +70,8 @@ class OneDL:
     def build_loader(self, job: dict) -> Iterable:
         loader = self.config.train_dataloader
         loader.dataset.data_root = job["data_root"]
-        workers = {"num_workers": job["workers"], "persistent_workers": job["workers"] > 0}
-        loader.merge_from_dict({"batch_size": job["batch"], **workers})
+        workers = job["workers"]
+        loader.update(batch_size=job["batch"], num_workers=workers, persistent_workers=workers > 0)
         return Runner.build_dataloader(loader, seed=0)
 
     def build_metric(self) -> Any:
