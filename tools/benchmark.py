@@ -15,7 +15,7 @@ from mmengine.config import Config
 from rich.console import Console
 
 from mmseg.apis import default_device
-from mmseg.benchmark.report import results_table
+from mmseg.benchmark.report import check_notes, results_table, version_lines
 from mmseg.benchmark.run import PARTS, Measurement
 from mmseg.benchmark.settings import Settings
 from mmseg.benchmark.sides import our_side, peer_sides, prepare_config
@@ -64,27 +64,7 @@ def make_sides(args: argparse.Namespace, config: Config, settings: Settings, fol
     if args.against == "plain":
         return [ours, our_side("plain", config, settings, folder, fast_ops=False)]
     other, _ = prepare_config(load_config(args.against), settings, folder / "other")
-    return [ours, our_side(Path(args.against).stem, other, settings, folder)]
-
-
-def versions_of(results: list[dict]) -> list[str]:
-    """Return a line of versions for each side."""
-    sides = {entry["side"]: entry["versions"] for result in results for entry in result["sides"]}
-    return [
-        f"{name}: {', '.join(f'{package} {version}' for package, version in versions.items())}"
-        for name, versions in sides.items()
-    ]
-
-
-def notes_of(sides: list, checked: dict) -> list[str]:
-    """Return what a reader must know of the comparison."""
-    notes = []
-    for side in sides:
-        notes += side.notes
-    for name, gaps in checked.items():
-        shown = ", ".join(f"{what} {gap:.1e}" for what, gap in gaps.items())
-        notes.append(f"ours and {name} computed the same before (largest differences: {shown})")
-    return notes
+    return [ours, our_side(Path(args.against).stem, other, settings, folder / "other")]
 
 
 @one_line_errors
@@ -101,13 +81,13 @@ def main() -> None:
         same_model = args.against in ("onedl", "plain") and parts != ["data"]
         checked = measurement.check() if same_model else {}
         results = [r for part in parts for r in measurement.measure(part, console.print)]
-    notes = [files, *notes_of(sides, checked)]
+    notes = [files, *(note for side in sides for note in side.notes), *check_notes(checked)]
+    title = "\n".join([settings.title(), *version_lines(results), *notes])
+    sys.stdout.write(results_table(results, title) + "\n")
     if args.json:
         content = {"settings": settings.as_dict(), "notes": notes, "check": checked}
         content |= {"command": sys.argv, "config": args.config, "results": results}
         write_whole(args.json, json.dumps(content, indent=1).encode())
-    title = "\n".join([settings.title(), *versions_of(results), *notes])
-    sys.stdout.write(results_table(results, title) + "\n")
 
 
 if __name__ == "__main__":

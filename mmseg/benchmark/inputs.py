@@ -1,7 +1,6 @@
 """Weights, batches and starting bases that all sides take, in files."""
 
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -38,23 +37,27 @@ def _random(key: str, shape: torch.Size) -> Tensor:
 
 
 def write_batch(
-    path: Path, batch: int, size: tuple[int, int], head: Mapping, preprocessor: SegDataPreProcessor
+    path: Path,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    bases: tuple[int, int],
+    preprocessor: SegDataPreProcessor,
 ) -> None:
-    """Write a batch: uint8 `images` (B, 3, H, W) and `labels` (B, H, W) with some 255, `x`, the
-    normalised images, and `bases` (B, D, R) for the factorisation of `head`.
+    """Write a batch of `shape` (B, H, W): uint8 `images` (B, 3, H, W) and `labels` (B, H, W) with
+    some 255, `x`, the normalised images, and `bases` (B, D, R) for the factorisation.
     """
     rng = np.random.default_rng(0)
-    images = torch.from_numpy(rng.integers(0, 256, (batch, 3, *size), dtype=np.uint8))
-    labels = torch.from_numpy(rng.integers(0, head["num_classes"], (batch, *size), dtype=np.uint8))
-    labels[:, : size[0] // 8] = 255
+    batch, height, width = shape
+    images = torch.from_numpy(rng.integers(0, 256, (batch, 3, height, width), dtype=np.uint8))
+    labels = torch.from_numpy(rng.integers(0, num_classes, shape, dtype=np.uint8))
+    labels[:, : height // 8] = 255
     normalised = preprocessor({"inputs": list(images), "data_samples": []})["inputs"]
-    bases = rng.random((batch, head["ham_channels"], head["ham_kwargs"]["MD_R"]), dtype=np.float32)
     torch.save(
         {
             "images": images,
             "labels": labels,
             "x": torch.stack(normalised),
-            "bases": torch.from_numpy(bases),
+            "bases": torch.from_numpy(rng.random((batch, *bases), dtype=np.float32)),
         },
         path,
     )

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from mmseg.evaluation.report import render_table
 
 COLUMNS = (
-    *("measured", "batch", "side", "ms", "p20", "p80", "1/s", "peak MB", "growth", "waiting"),
-    *("ours is faster", "p20", "p80", "our peak"),
+    *("measured", "side", "ms (p20 - p80)", "1/s", "peak MB", "growth", "waiting"),
+    *("ours is faster (p20 - p80)", "our peak"),
 )
 
 
@@ -18,24 +18,42 @@ def results_table(results: Sequence[Mapping], title: str) -> str:
 def _rows(result: Mapping) -> Iterator[list[str]]:
     against = {entry["side"]: entry for entry in result["against"]}
     for entry in result["sides"]:
-        times = [f"{entry[key] * 1e3:.2f}" for key in ("median", "p20", "p80")]
+        what = result["measured"] + (f", batch {result['batch']}" if result["batch"] > 1 else "")
+        time = _spread({key: entry[key] * 1e3 for key in ("median", "p20", "p80")})
         rate = f"{result['batch'] / entry['median']:.1f}"
-        row = [result["measured"], result["batch"], entry["side"], *times, rate, *_memory(entry)]
         share = entry.get("waiting_share")
-        row.append("" if share is None else f"{share:.1%}")
-        yield [*map(str, row), *_comparison(against.get(entry["side"]))]
+        waiting = "" if share is None else f"{share:.1%}"
+        row = [what, entry["side"], time, rate, *_memory(entry), waiting]
+        yield [*row, *_comparison(against.get(entry["side"]))]
 
 
 def _memory(entry: Mapping) -> list[str]:
     if "peak_cuda_mb" in entry:
         return [f"{entry['peak_cuda_mb']:.0f} (GPU)", ""]
-    before = entry["rss_before_mb"]
     peak = entry["peak_rss_mb"]
-    return [f"{peak:.0f}", "" if before is None else f"{peak - before:.0f}"]
+    return [f"{peak:.0f}", f"{peak - entry['rss_before_mb']:.0f}"]
 
 
 def _comparison(entry: Mapping | None) -> list[str]:
     if entry is None:
-        return [""] * 4
-    times = [f"x{entry['times_as_fast'][key]:.2f}" for key in ("median", "p20", "p80")]
-    return [*times, f"{entry['peak_share']:.2f}"]
+        return ["", ""]
+    return [f"x{_spread(entry['times_as_fast'])}", f"{entry['peak_share']:.2f}"]
+
+
+def _spread(values: Mapping[str, float]) -> str:
+    return "{median:.2f} ({p20:.2f} - {p80:.2f})".format(**values)
+
+
+def version_lines(results: Sequence[Mapping]) -> list[str]:
+    """Return a line for each project: its python and packages."""
+    used = {e["side"].split(",")[0]: e["versions"] for result in results for e in result["sides"]}
+    return [f"{name}: {', '.join(map(' '.join, own.items()))}" for name, own in used.items()]
+
+
+def check_notes(checked: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return a line for each side that was found to compute the same."""
+    return [
+        f"ours and {name} computed the same before; largest differences: "
+        + ", ".join(f"{what} {gap:.1e}" for what, gap in gaps.items())
+        for name, gaps in checked.items()
+    ]

@@ -12,7 +12,7 @@ from mmseg.benchmark.check import check_equal, read_numbers
 from mmseg.benchmark.child import Child
 from mmseg.benchmark.inputs import write_batch
 from mmseg.benchmark.settings import Settings
-from mmseg.benchmark.sides import PEER_RANK, Side
+from mmseg.benchmark.sides import Side
 from mmseg.benchmark.statistics import alternate, ratio, spread
 from mmseg.registry import MODELS
 
@@ -37,35 +37,33 @@ class Measurement:
 
     def check(self) -> dict[str, dict[str, float]]:
         """Return how far each other side's numbers are from the first's; `UserError` if far."""
-        rank = {"ham_kwargs": {"MD_R": PEER_RANK}}  # of any rank: all sides get the same bases
-        inputs = self._write_inputs(2, rank)
-        outputs = []
-        for number, side in enumerate(self.sides):
-            out = str(self.folder / f"numbers_{number}.pth")
+        inputs = self._write_inputs(2)
+        numbers = {}
+        for side in self._projects():
+            out = str(self.folder / "numbers.pth")
             with self._start(side, "check", inputs=inputs, out=out) as child:
                 child.answer()
                 child.run("numbers")
-            outputs.append(read_numbers(out))
-        others = zip(self.sides[1:], outputs[1:], strict=True)
-        return {side.label: check_equal(outputs[0], out, side.label) for side, out in others}
+            numbers[side.name] = read_numbers(out)
+        first, *others = numbers
+        return {name: check_equal(numbers[first], numbers[name], name) for name in others}
 
     def measure(self, part: str, tell: Callable[[str], None]) -> Iterator[dict]:
         """Yield the result of each batch size and action of a part."""
         batches = self.settings.batches if part in ("infer", "train") else None
+        # Reading data knows no mixed precision.
+        sides = self._projects() if part == "data" else self.sides
         for batch in batches or BATCHES[part]:
             inputs = self._write_inputs(batch)
             with ExitStack() as stack:
-                starts = (self._start(s, part, inputs=inputs, batch=batch) for s in self.sides)
+                starts = (self._start(s, part, inputs=inputs, batch=batch) for s in sides)
                 children = [stack.enter_context(child) for child in starts]
-                ready = [child.answer() for child in children]
+                versions = [child.answer()["versions"] for child in children]
                 for action, name in PARTS[part].items():
                     tell(f"{name}, batch {batch}")
-                    turns = [partial(child.run, action) for child in children]
-                    answers = alternate(turns, self.settings.runs, self.settings.warm_up)
-                    entries = [
-                        {"side": side.label, "versions": first["versions"], **summary(first, own)}
-                        for side, first, own in zip(self.sides, ready, answers, strict=True)
-                    ]
+                    entries = self._take_turns(children, action)
+                    for entry, used in zip(entries, versions, strict=True):
+                        entry["versions"] = used
                     yield {
                         "part": part,
                         "measured": name,
@@ -74,12 +72,29 @@ class Measurement:
                         "against": [compare(entries[0], other) for other in entries[1:]],
                     }
 
-    def _write_inputs(self, batch: int, head: dict | None = None) -> str:
+    def _take_turns(self, children: Sequence[Child], action: str) -> list[dict]:
+        before = [child.run("forget peak")["rss_mb"] for child in children]
+        turns = [partial(child.run, action) for child in children]
+        answers = alternate(turns, self.settings.runs, self.settings.warm_up)
+        return [
+            {"side": child.name, "rss_before_mb": rss, **summary(own)}
+            for child, rss, own in zip(children, before, answers, strict=True)
+        ]
+
+    def _projects(self) -> list[Side]:
+        """Return the sides but those that are another with other switches."""
+        return list({side.name: side for side in reversed(self.sides)}.values())[::-1]
+
+    def _write_inputs(self, batch: int) -> str:
         path = self.folder / "inputs.pth"
         model = self.config.model
-        preprocessor = MODELS.build(model.data_preprocessor)
-        head = {**model.decode_head, **(head or {})}
-        write_batch(path, batch, self.settings.size, head, preprocessor)
+        classes, rank = (
+            min(side.job[key] for side in self.sides) for key in ("num_classes", "nmf_rank")
+        )
+        # Bases of any rank do: a side that is given some does not make its own.
+        bases = (model.decode_head.ham_channels, rank)
+        shape = (batch, *self.settings.size)
+        write_batch(path, shape, classes, bases, MODELS.build(model.data_preprocessor))
         return str(path)
 
     def _start(self, side: Side, part: str, **job: object) -> Child:
@@ -91,12 +106,12 @@ class Measurement:
         return Child(side.label, side.command, {**side.job, **common, **job}, environment)
 
 
-def summary(ready: dict, answers: Sequence[dict]) -> dict:
+def summary(answers: Sequence[dict]) -> dict:
     """Return the times of one unit of work, the peaks, and the share of the time that it waited."""
     seconds = [answer["seconds"] / answer.get("count", 1) for answer in answers]
     found = {"seconds": seconds, **spread(seconds)}
     peaks = {key: max(a[key] for a in answers) for key in answers[0] if key.startswith("peak_")}
-    found |= peaks | {"rss_before_mb": ready.get("rss_mb")}
+    found |= peaks
     if "waited" in answers[0]:
         total = sum(answer["seconds"] for answer in answers)
         found["waiting_share"] = sum(answer["waited"] for answer in answers) / total

@@ -76,6 +76,8 @@ def our_side(
     job = {
         "config": str(folder / f"{name}.py"),
         "weights": str(folder / f"{name}.pth"),
+        "num_classes": config.model.decode_head.num_classes,
+        "nmf_rank": config.model.decode_head.ham_kwargs["MD_R"],
         "amp": settings.amp,
         "compile": settings.compile,
     }
@@ -90,8 +92,7 @@ def peer_sides(config: Config, ours: Side, python: str | None) -> list[Side]:
     config is none that it has.
     """
     version = find_peer(python)
-    backbone, head = config.model.backbone, config.model.decode_head
-    rank = head.ham_kwargs["MD_R"]
+    backbone = config.model.backbone
     letter = SIZE_LETTERS.get((tuple(backbone.get("depths", ())), tuple(backbone.embed_dims)))
     dataset = config.train_dataloader.dataset
     if letter is None or dataset.type != "ADE20KDataset":
@@ -99,14 +100,18 @@ def peer_sides(config: Config, ours: Side, python: str | None) -> list[Side]:
     job = {
         "weights": ours.job["weights"],
         "size_letter": letter,
-        "num_classes": head.num_classes,
+        "num_classes": ours.job["num_classes"],
+        "nmf_rank": PEER_RANK,
+        "class_weight": config.model.decode_head.get("loss_decode", {}).get("class_weight"),
         "data_root": dataset.data_root,
         "workers": config.train_dataloader.num_workers,
         "amp": None,
         "compile": False,
     }
     command = [str(python), str(Path(workers.__file__).parent / "onedl.py")]
-    notes = [f"onedl: {PEER} {version}; NMF rank {PEER_RANK} in all sizes, ours {rank}"]
+    notes = [
+        f"onedl: {PEER} {version}; NMF rank {PEER_RANK} in all sizes, ours {ours.job['nmf_rank']}"
+    ]
     if version != PEER_VERSION:
         notes.append(f"onedl: this tool was made for {PEER_VERSION}, not {version}")
     peer = Side("onedl", command, job, notes=notes)

@@ -68,6 +68,7 @@ def train(side: Side, job: dict) -> dict:
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-8)
     scaler = torch.amp.GradScaler(job["device"].split(":")[0], enabled=job["amp"] == "fp16")
     tensors = torch.load(job["inputs"], weights_only=True)
+    labels = tensors["labels"].to(side.label_dtype)
     batches: Any = None
 
     def on_batch(batch: dict) -> None:
@@ -81,7 +82,7 @@ def train(side: Side, job: dict) -> dict:
         optimiser.zero_grad()
 
     def step() -> None:
-        samples = build_samples(side, tensors["labels"], tensors["labels"].shape[1:])
+        samples = build_samples(side, labels, labels.shape[1:])
         on_batch({"inputs": list(tensors["images"]), "data_samples": samples})
 
     def loop() -> dict:

@@ -40,9 +40,8 @@ class OneDL:
         self.config = Config.fromfile(CONFIGS / name)
         model = self.config.model
         model.backbone.init_cfg = None
-        # The size configs say so themselves; MSCAN's default is for several GPUs.
-        model.backbone.norm_cfg = {"type": "BN", "requires_grad": True}
         model.decode_head.num_classes = job["num_classes"]
+        model.decode_head.loss_decode.class_weight = job["class_weight"]
         model.data_preprocessor.size = tuple(job["size"])
         for step in self.config.train_dataloader.dataset.pipeline:
             if "crop_size" in step:

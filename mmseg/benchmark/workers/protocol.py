@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import torch
 
 MEGABYTE = 2**20
+MAC = sys.platform == "darwin"  # counts in bytes
 Action = Callable[[], dict | None]
 
 
@@ -32,8 +34,8 @@ def serve(prepare: Callable[[dict], tuple[dict[str, Action], dict]]) -> None:
         torch.set_num_threads(job["threads"])
         torch.manual_seed(0)
         actions, versions = prepare(job)
-        forget_peak(job["device"])
-        answers.write(json.dumps({"versions": versions, **memory(job["device"])}) + "\n")
+        actions["forget peak"] = partial(forget_peak, job["device"])
+        answers.write(json.dumps({"versions": versions}) + "\n")
         for line in sys.stdin:
             done = timed(actions[json.loads(line)["do"]], job["device"])
             answers.write(json.dumps({**done, **memory(job["device"])}) + "\n")
@@ -57,8 +59,10 @@ def synchronise(device: str) -> None:
 
 
 def memory(device: str) -> dict:
-    """Return `rss_mb` now, `peak_rss_mb` since the start of the measurement, `peak_cuda_mb`."""
-    found = {"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    """Return `rss_mb` now, and since `forget_peak` `peak_rss_mb` and, on a GPU, `peak_cuda_mb`."""
+    # Without /proc there is only the peak since the start.
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (MEGABYTE if MAC else 1024)
+    found = {"rss_mb": rss, "peak_rss_mb": rss}
     with suppress(OSError), open("/proc/self/status") as status:
         lines = dict(line.split(":", 1) for line in status)
         found["rss_mb"] = int(lines["VmRSS"].split()[0]) / 1024
@@ -69,7 +73,7 @@ def memory(device: str) -> dict:
 
 
 def forget_peak(device: str) -> None:
-    """Start the peaks anew, where the system can: building takes memory that running does not."""
+    """Start the peaks anew, where the system can: what came before may have taken more."""
     gc.collect()
     with suppress(OSError), open("/proc/self/clear_refs", "w") as references:
         references.write("5")
