@@ -15,6 +15,7 @@ from mmengine.config import Config
 from rich.console import Console
 
 from mmseg.apis import default_device
+from mmseg.benchmark.files import place_data
 from mmseg.benchmark.report import check_notes, results_table, version_lines
 from mmseg.benchmark.run import PARTS, Measurement
 from mmseg.benchmark.settings import Settings
@@ -63,7 +64,9 @@ def make_sides(args: argparse.Namespace, config: Config, settings: Settings, fol
         return [ours, *peer_sides(config, ours, args.peer_python)]
     if args.against == "plain":
         return [ours, our_side("plain", config, settings, folder, fast_ops=False)]
-    other, _ = prepare_config(load_config(args.against), settings, folder / "other")
+    other = prepare_config(load_config(args.against), settings)
+    if args.part != "infer":
+        place_data(other, folder / "other")
     return [ours, our_side(Path(args.against).stem, other, settings, folder / "other")]
 
 
@@ -75,13 +78,14 @@ def main() -> None:
     parts = [*PARTS] if args.part == "all" else [args.part]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config, files = prepare_config(read_config(args), settings, folder)
+        config = prepare_config(read_config(args), settings)
+        files = [] if parts == ["infer"] else [place_data(config, folder / "data")]
         sides = make_sides(args, config, settings, folder)
         measurement = Measurement(sides, settings, config, folder)
         same_model = args.against in ("onedl", "plain") and parts != ["data"]
         checked = measurement.check() if same_model else {}
         results = [r for part in parts for r in measurement.measure(part, console.print)]
-    notes = [files, *(note for side in sides for note in side.notes), *check_notes(checked)]
+    notes = [*files, *(note for side in sides for note in side.notes), *check_notes(checked)]
     title = "\n".join([settings.title(), *version_lines(results), *notes])
     sys.stdout.write(results_table(results, title) + "\n")
     if args.json:

@@ -82,9 +82,14 @@ def check_amp(amp: str, device: str) -> None:
     if device.startswith("cuda"):
         able = amp == "fp16" or torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        able = getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported")()
+        able = cpu_computes_in(amp)
     if not able:
         raise UserError(f"--amp {amp}: {device_name(device)} does not compute in it")
+
+
+def cpu_computes_in(amp: str) -> bool:
+    """Return whether the processor has instructions for bf16 or fp16 that torch uses."""
+    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported")()
 
 
 def device_name(device: str) -> str:

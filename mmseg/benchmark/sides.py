@@ -11,7 +11,6 @@ import torch
 from mmengine.config import Config
 
 from mmseg.benchmark import workers
-from mmseg.benchmark.files import place_data
 from mmseg.benchmark.inputs import random_weights
 from mmseg.benchmark.settings import Settings, package_root
 from mmseg.errors import UserError
@@ -44,13 +43,13 @@ class Side:
         return f"{self.name}, {', '.join(switches)}"
 
 
-def prepare_config(config: Config, settings: Settings, folder: Path) -> tuple[Config, str]:
-    """Return a copy that builds without downloads, with the size, and which files it reads."""
+def prepare_config(config: Config, settings: Settings) -> Config:
+    """Return a copy that builds without downloads, with the size that is asked for."""
     config = copy.deepcopy(config)
     config.model.backbone.init_cfg = None
     config.model.data_preprocessor.size = settings.size
     set_crop_size(config.train_dataloader.dataset, settings.size)
-    return config, place_data(config, folder / "data")
+    return config
 
 
 def set_crop_size(dataset: dict, size: tuple[int, int]) -> None:
