@@ -5,6 +5,7 @@ import gc
 import os
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 # Threads that wait by spinning take the core from the loader's workers: on a busy machine with few
@@ -27,9 +28,12 @@ from mmseg.errors import UserError
 from mmseg.files import make_writable
 
 
-def config_parser(description: str | None) -> argparse.ArgumentParser:
-    """Make a parser with the arguments of every tool that reads a config."""
-    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+def config_parser(
+    description: str | None, parents: Sequence[argparse.ArgumentParser] = ()
+) -> argparse.ArgumentParser:
+    """Make a parser with the arguments of every tool that reads a config, after `parents`'."""
+    text = (description or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(description=text, parents=parents)
     parser.add_argument("config", help="a config file, such as one of local_configs/segnext")
     parser.add_argument(
         "--cfg-options",

@@ -1,0 +1,69 @@
+"""The worker of this project: python -m mmseg.benchmark.workers.ours, spoken to through pipes."""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from platform import python_version
+from typing import Any
+
+import cv2
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import mmseg
+import mmseg.datasets
+import mmseg.evaluation
+import mmseg.models
+from mmseg import ops
+from mmseg.benchmark.workers.actions import build_actions
+from mmseg.benchmark.workers.protocol import serve
+from mmseg.engine import SegRunner
+from mmseg.registry import DATASETS, METRICS, MODELS, SCOPE
+from mmseg.structures import SegDataSample
+
+
+class Ours:
+    """See `actions.Side`; the job's `config` is a file that the parent wrote."""
+
+    sample_type = SegDataSample
+    label_dtype = torch.uint8
+
+    def __init__(self, job: dict) -> None:
+        self.config = Config.fromfile(job["config"])
+        ops.enable(self.config.get("fast_ops", True))
+        # As the runner does in its processes.
+        cv2.setNumThreads(0)
+        DefaultScope.get_instance("benchmark", scope_name=SCOPE)
+
+    def build_model(self, job: dict) -> nn.Module:
+        model = MODELS.build(self.config.model)
+        model.load_state_dict(torch.load(job["weights"], weights_only=True))
+        return model
+
+    def set_bases(self, model: nn.Module, bases: Tensor) -> None:
+        nmf: Any = model.get_submodule("decode_head.hamburger.ham")
+        nmf.build_bases = lambda batch_size, *_: F.normalize(bases[:batch_size], dim=1)
+
+    def build_dataset(self, job: dict, split: str) -> Any:
+        return DATASETS.build(self.config[f"{split}_dataloader"].dataset)
+
+    def build_loader(self, job: dict) -> Iterable:
+        loader = {**self.config.train_dataloader, "batch_size": job["batch"]}
+        return SegRunner.build_dataloader(loader, seed=0)
+
+    def build_metric(self) -> Any:
+        return METRICS.build({"type": "IoUMetric", "iou_metrics": ["mIoU"]})
+
+
+def prepare(job: dict) -> tuple[dict, dict]:
+    """Return the actions and the versions; see `protocol.serve`."""
+    packages = ("numpy", "onedl-mmengine", "onedl-mmcv", "opencv-python")
+    versions = {"segnext": mmseg.__version__, "python": python_version()}
+    versions |= {"torch": str(torch.__version__)} | {name: version(name) for name in packages}
+    return build_actions(Ours(job), job), versions
+
+
+if __name__ == "__main__":
+    serve(prepare)
