@@ -20,6 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# The hidden maps of an MLP, up to eight times as wide as its input, are held for so many bytes of
+# rows at a time: what stays in the cache and is no news for malloc.
+BAND_BYTES, MIN_ROWS = 2**22, 4
+
 
 class Conv:
     """A convolution with the elementwise operation that follows it."""
@@ -127,7 +131,24 @@ class FoldedBlock:
         for first, second in self.strips:
             total = second.add_to(total, first(attn))
         x = self.proj_2.add_to(x * self.shortcut, self.conv3.times(total, u))
-        return self.fc2.add_to(x, self.dwconv.gelu(self.fc1(x)))
+        return self._add_mlp(x)
+
+    def _add_mlp(self, x: Tensor) -> Tensor:
+        """Return x plus its MLP, on CPUs in bands of rows."""
+        height, width = x.shape[2:]
+        hidden = len(self.fc1.bias)
+        rows = max(MIN_ROWS, BAND_BYTES // (hidden * width * x.element_size()))
+        if x.device.type != "cpu" or rows >= height:
+            return self.fc2.add_to(x, self.dwconv.gelu(self.fc1(x)))
+        result = x.clone()
+        for image, target in zip(x.split(1), result.split(1), strict=True):
+            for top in range(0, height, rows):
+                end = min(top + rows, height)
+                first = max(top - 1, 0)  # the 3x3 convolution reaches one row beyond the band
+                inner = self.dwconv.gelu(self.fc1(image[:, :, first : end + 1]))
+                inner = inner[:, :, top - first : end - first]
+                self.fc2.add_to(target[:, :, top:end], inner)
+        return result
 
 
 class FoldedMSCAN:

@@ -61,6 +61,13 @@ def test_folded_maps_equal_the_plain_ones(backbone, batch, size, fuses, monkeypa
     assert [m.shape for m in result] == [m.shape for m in expected]
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_bands_of_rows_give_the_same_maps(backbone, batch, monkeypatch):
+    x = image(112, 96, batch=batch)  # 28 rows in the first stage
+    monkeypatch.setattr(fold, "BAND_BYTES", 8 * 8 * 24 * 4 * 9)  # 9 rows of it
+    assert deviation(maps(backbone, x), maps(backbone, x, fast=False)) < 1e-5
+
+
 def test_folding_is_exact_in_double(backbone):
     backbone.double()
     x = image(64, 64).double()
