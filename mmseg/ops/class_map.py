@@ -92,7 +92,7 @@ def plain(logits: Tensor, frame: Frame) -> Tensor:
     return best_class(to_original(logits, frame)[0])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def axis_weights(length: int, frame: Frame, axis: int) -> Tensor:
     """Return what each row (axis 0) or column (1) of the image takes from a map `length` long.
 
