@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 # As the tools do; see tools/common.py.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 import numpy as np
 import pytest

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Threads that wait by spinning take the core from the loader's workers: on a busy machine with few
-# cores the network then runs up to twenty times slower. Read once, when torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Threads spin while they wait for work, by default for milliseconds, in which they take the core from
+# the loader's workers and the network can become twenty times slower; without spinning it takes two
+# thirds longer (docs/benchmarks.md). Read once, when torch is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 # By its path: `import mmseg` may find another project's package of that name.
 environment = runpy.run_path(str(Path(__file__).parents[1] / "mmseg/environment.py"))

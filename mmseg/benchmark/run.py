@@ -1,5 +1,6 @@
 """A whole measurement: check that the sides agree, then let them take turns in every part."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ PARTS = {
     "data": {"step": "training sample"},
     "eval": {"image": "evaluation of an image", "metric": "metric of an image"},
 }
+# Seconds before a turn in which the threads of the side before cease to spin for more work.
+REST = 0.05
 BATCHES = {"infer": (1,), "train": (2,), "data": (1,), "eval": (1,)}
 
 
@@ -75,7 +78,7 @@ class Measurement:
 
     def _take_turns(self, children: Sequence[Child], action: str) -> list[dict]:
         before = [child.run("forget peak")["rss_mb"] for child in children]
-        turns = [partial(child.run, action) for child in children]
+        turns = [partial(rest_and_run, child, action) for child in children]
         answers = alternate(turns, self.settings.runs, self.settings.warm_up)
         return [
             {"side": child.name, "rss_before_mb": rss, **summary(own)}
@@ -105,6 +108,12 @@ class Measurement:
         common |= {"size": self.settings.size}
         environment = {**self.settings.environment(), **side.environment}
         return Child(side.label, side.command, {**side.job, **common, **job}, environment)
+
+
+def rest_and_run(child: Child, action: str) -> dict:
+    """Let a side take its turn on a machine where nothing else runs."""
+    time.sleep(REST)
+    return child.run(action)
 
 
 def summary(answers: Sequence[dict]) -> dict:

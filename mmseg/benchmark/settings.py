@@ -42,10 +42,9 @@ class Settings:
 
     def environment(self) -> dict[str, str]:
         """Return the variables of a side's process: the same threads and allocator for all."""
-        dropped = ("MALLOC_", "GLIBC_TUNABLES", "PYTHONPATH", "PYTHONHOME")
+        dropped = ("MALLOC_", "GLIBC_TUNABLES", "OMP_", "GOMP_", "PYTHONPATH", "PYTHONHOME")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
-        # Waiting threads of one side that spin would take the cores of the other.
-        threads = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(self.threads)}
+        threads = {"OMP_NUM_THREADS": str(self.threads)}
         return kept | threads | (TUNED_MALLOC if self.malloc == "tuned" else {})
 
     def title(self) -> str:
