@@ -22,9 +22,8 @@ def conv_of_levels(weight: Tensor, levels: Sequence[Tensor], align_corners: bool
     ]
     total = F.conv2d(first, parts[0])
     for level, part in zip(others, parts[1:], strict=True):
-        total = total + F.interpolate(
-            F.conv2d(level, part), first.shape[2:], mode="bilinear", align_corners=align_corners
-        )
+        level = F.conv2d(level, part)
+        total += F.interpolate(level, first.shape[2:], mode="bilinear", align_corners=align_corners)
     return total
 
 
@@ -36,4 +35,4 @@ def conv_of_product(weight: Tensor, bases: Tensor, coef: Tensor, size: Sequence[
     """
     with torch.autocast(bases.device.type, enabled=False):
         bases = weight.flatten(1) @ bases
-    return (coef @ bases.transpose(1, 2)).transpose(1, 2).unflatten(2, tuple(size))
+    return (coef @ bases.transpose(1, 2)).unflatten(1, tuple(size)).permute(0, 3, 1, 2)

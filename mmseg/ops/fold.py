@@ -140,6 +140,7 @@ class FoldedBlock:
         rows = max(MIN_ROWS, BAND_BYTES // (hidden * width * x.element_size()))
         if x.device.type != "cpu" or rows >= height:
             return self.fc2.add_to(x, self.dwconv.gelu(self.fc1(x)))
+        rows = -(-height // -(-height // rows))  # bands of one size, as nearly as possible
         result = x.clone()
         for image, target in zip(x.split(1), result.split(1), strict=True):
             for top in range(0, height, rows):

@@ -93,14 +93,14 @@ class Hamburger(nn.Module):
         self.ham_out = ConvModule(channels, channels, 1, norm_cfg=norm_cfg, act_cfg=None)
 
     def forward(self, x: Tensor) -> Tensor:
-        context = F.relu(self.ham_in(x))  # NMF needs non-negative input
+        context = F.relu_(self.ham_in(x))  # NMF needs non-negative input
         if ops.enabled():
             bases, coef = self.ham.factorise(context)
             context = algebra.conv_of_product(self.ham_out.conv.weight, bases, coef, x.shape[2:])
             context = self.ham_out.norm(context)
         else:
             context = self.ham_out(self.ham(context))
-        return F.relu(x + context)
+        return F.relu_(context.add_(x))
 
 
 @MODELS.register_module()
