@@ -68,7 +68,7 @@ class ImageCache:
         height, width = map(int, self.shapes[number])
         start, pixels = int(self.starts[number]), height * width
         content = self.memory.array[start : int(self.ends[number])]
-        arrays = {"img": content[: 3 * pixels].reshape(height, width, 3)}
+        arrays: dict[str, np.ndarray] = {"img": content[: 3 * pixels].reshape(height, width, 3)}
         if "seg_map_path" in sample:
             arrays["gt_seg_map"] = content[3 * pixels :].reshape(height, width)
         return arrays

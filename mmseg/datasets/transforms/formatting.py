@@ -24,7 +24,10 @@ class PackSegInputs(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         image = np.require(results["img"], requirements=("C", "W"))
-        sample = SegDataSample(metainfo={k: results[k] for k in META_KEYS if k in results})
+        sample = SegDataSample()
+        for key in META_KEYS:
+            if key in results:
+                sample.set_field(results[key], key, field_type="metainfo")
         if "gt_seg_map" in results:
             labels = np.require(results["gt_seg_map"], requirements=("C", "W"))[None]
             sample.gt_sem_seg = PixelData(data=torch.from_numpy(labels))

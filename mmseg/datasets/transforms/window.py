@@ -9,7 +9,7 @@ Window = tuple[slice, slice]
 """Rows and columns of the resized image."""
 
 # How far, in pixels of the source, the grids of source and target may be apart where they "meet".
-PHASE = 1 / 512
+PHASE = 1 / 128
 
 
 def resize_window(
@@ -19,8 +19,8 @@ def resize_window(
 
     OpenCV resizes from the first pixel of what it gets; that of a window lies between two pixels of
     the source. So a little more is resized, from where the two grids meet. Every pixel, at the
-    borders too, is sampled within 1/512 of a source pixel of its right place, which makes at most
-    one grey level beside the rounding. `flip` mirrors the window.
+    borders too, is sampled within 1/128 of a source pixel of its right place in each direction:
+    wrong, beside the rounding, by at most 1/64 of what neighbours differ by. `flip` mirrors.
     """
     height, width = image.shape[:2]
     top, bottom, skip_y = _span(window[0], height, size[0])
