@@ -13,7 +13,6 @@ from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.seg_map import read_mask, to_train_ids
 from mmseg.datasets.subset import class_presence, stratified_subset
-from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
 from mmseg.randomness import Seeded
@@ -62,13 +61,13 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.subset = subset
         if on_bad_sample not in ("raise", "skip"):
             raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
-        self.on_bad_sample = on_bad_sample
+        self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")
         self.cache_in_memory = cache_in_memory
         self.cache: ImageCache | None = None
         # So that a pipeline finds our transforms without a runner around it too.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix=dict(data_prefix), **kwargs)  # type: ignore[arg-type]
-        self.bad_samples = BadSamples(len(self), max_bad_share) if self._skips else None
+        self.bad_samples = BadSamples(len(self), max_bad_share) if self.skips else None
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
@@ -96,22 +95,10 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def full_init(self) -> None:
         """List the samples, and decode them when they are to be kept in memory."""
-        if self._fully_initialized:
-            return
         super().full_init()
-        if self.cache_in_memory:
+        if self.cache_in_memory and not self.cache:
             samples = [self.get_data_info(i) for i in range(len(self))]
-            self.cache = ImageCache(samples, self._load_files, self._skips)
-
-    @property
-    def _skips(self) -> bool:
-        return self.on_bad_sample == "skip" and not self.test_mode
-
-    def _load_files(self, results: dict) -> dict:
-        for step in self.pipeline.transforms:
-            if isinstance(step, LoadImageFromFile | LoadAnnotations):
-                results = step(results)
-        return results
+            self.cache = ImageCache(samples, self.pipeline.transforms, self.skips)
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` when a file of them is missing."""

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from PIL import Image
 
+from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
 
 GIGABYTE = 1e9
@@ -29,13 +31,11 @@ SECONDS_BETWEEN_REPORTS = 10
 class ImageCache:
     """The `img` and `gt_seg_map` of samples, found again by `img_path`; nothing can change them.
 
-    `load` adds both to a sample, or raises `UserError`; samples for which it does are left out when
-    `skips`. Raises `UserError` when the decoded files would not fit in memory.
+    `steps` are those of the pipeline; the loading ones read the files. A bad file is left out when
+    `skips`. Raises `UserError` for another one, and when the decoded files would not fit.
     """
 
-    def __init__(
-        self, samples: Sequence[Mapping], load: Callable[[dict], dict], skips: bool
-    ) -> None:
+    def __init__(self, samples: Sequence[Mapping], steps: Sequence[Callable], skips: bool) -> None:
         self.numbers = {sample["img_path"]: i for i, sample in enumerate(samples)}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             sizes = np.array(list(pool.map(_decoded_size, samples)), np.int64)
@@ -44,10 +44,11 @@ class ImageCache:
         self.shapes = np.zeros((len(samples), 2), np.int32)  # (0, 0): not there
         self.memory = SharedMemory(_checked(int(sizes.sum())))
         memory = self.memory.writable()
+        loaders = [s for s in steps if isinstance(s, LoadImageFromFile | LoadAnnotations)]
 
         def fill(number: int) -> None:
             try:
-                results = load(dict(samples[number]))
+                results = Compose(loaders)(dict(samples[number]))
             except UserError:
                 if not skips:
                     raise
