@@ -24,4 +24,4 @@ def test_a_worker_uses_one_thread():
     set_multi_processing(**config.env_cfg.mp_cfg, distributed=False)
     found = list(DataLoader(Threads(), batch_size=None, num_workers=1))
     cv2.setNumThreads(before)
-    assert found == [(1, 1)]
+    assert found == [[1, 1]]

@@ -71,6 +71,15 @@ def test_every_pixel_of_a_window_is_sampled_from_its_place():
         np.testing.assert_array_equal(image[rows][:, columns, 0], resized)
 
 
+def test_a_scale_near_one_is_no_copy():
+    # A window of 60 rows at 400 / 399 has 60 rows: OpenCV would take them as they are.
+    image = np.repeat((np.arange(399) % 2 * 255).astype(np.uint8)[:, None, None], 90, 1)
+    image = np.repeat(image, 3, 2)
+    window = (slice(0, 60), slice(0, 90))
+    expected = cv2.resize(image, (90, 400))[window].astype(int)
+    assert np.abs(resize_window(image, (400, 90), window) - expected).max() <= 5
+
+
 def test_windows_that_one_class_dominates_are_as_rare_as_with_the_plain_transforms():
     labels = np.zeros((70, 90), np.uint8)
     labels[:, 60:] = 1
