@@ -11,6 +11,7 @@ from common import config_parser, read_config
 from rich.console import Console
 from rich.progress import track
 
+from mmseg import ops
 from mmseg.datasets import build_dataset
 from mmseg.errors import one_line_errors
 from mmseg.visualization.images import contact_sheet, legend, overlay, write_image
@@ -19,7 +20,8 @@ from mmseg.visualization.images import contact_sheet, legend, overlay, write_ima
 def cells(dataset, indices: np.ndarray) -> Iterator[np.ndarray]:
     """Yield each sample as one picture: the image above its overlay, RGB."""
     for index in indices:
-        sample = dataset[int(index)]
+        with ops.plain():  # colours change here and not, as in training, on the device
+            sample = dataset[int(index)]
         image = sample["inputs"].numpy()[::-1].transpose(1, 2, 0)  # BGR planes to RGB pixels
         labels = sample["data_samples"].gt_sem_seg.data[0].numpy()
         drawn = overlay(image.copy(), labels, dataset.metainfo["palette"], 0.6)

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Threads spin while they wait for work, by default for milliseconds, in which they take the core from
-# the loader's workers and the network can become twenty times slower; without spinning it takes two
-# thirds longer (docs/benchmarks.md). Read once, when torch is imported.
+# Threads spin while they wait for work, by default for milliseconds, in which they take the core
+# from the loader's workers and the network can become twenty times slower; without spinning it
+# takes two thirds longer (docs/benchmarks.md). Read once, when torch is imported.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 

@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import scandir
 
 from mmseg.datasets.bad_samples import BadSamples
+from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.seg_map import read_mask, to_train_ids
 from mmseg.datasets.subset import class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
@@ -32,6 +33,7 @@ class BaseSegDataset(Seeded, BaseDataset):
     - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images.
     - `on_bad_sample`: 'raise' ends a training at a file that cannot be read; 'skip' logs it and
       draws another one, until more than `max_bad_share` of the samples are bad.
+    - `cache_in_memory=True` decodes all images and masks once, at the start.
     """
 
     METAINFO: ClassVar[dict] = {}
@@ -49,6 +51,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         subset: Mapping | None = None,
         on_bad_sample: Literal["raise", "skip"] = "raise",
         max_bad_share: float = 0.01,
+        cache_in_memory: bool = False,
         **kwargs: object,
     ) -> None:
         self.img_suffix = img_suffix or self.img_suffix
@@ -56,13 +59,15 @@ class BaseSegDataset(Seeded, BaseDataset):
         if reduce_zero_label is not None:
             self.reduce_zero_label = reduce_zero_label
         self.subset = subset
+        if on_bad_sample not in ("raise", "skip"):
+            raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
+        self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")
+        self.cache_in_memory = cache_in_memory
+        self.cache: ImageCache | None = None
         # So that a pipeline finds our transforms without a runner around it too.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix=dict(data_prefix), **kwargs)  # type: ignore[arg-type]
-        if on_bad_sample not in ("raise", "skip"):
-            raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
-        skips = on_bad_sample == "skip" and not self.test_mode
-        self.bad_samples = BadSamples(len(self), max_bad_share) if skips else None
+        self.bad_samples = BadSamples(len(self), max_bad_share) if self.skips else None
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
@@ -87,6 +92,13 @@ class BaseSegDataset(Seeded, BaseDataset):
     def metainfo(self) -> dict:
         """Classes, palette and `reduce_zero_label`."""
         return {**super().metainfo, "reduce_zero_label": self.reduce_zero_label}
+
+    def full_init(self) -> None:
+        """List the samples, and decode them when they are to be kept in memory."""
+        super().full_init()
+        if self.cache_in_memory and not self.cache:
+            samples = [self.get_data_info(i) for i in range(len(self))]
+            self.cache = ImageCache(samples, self.pipeline.transforms, self.skips)
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` when a file of them is missing."""
@@ -134,10 +146,13 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline on one sample; None stands for a bad one, and mmengine draws another."""
+        sample = self.get_data_info(idx)
+        if self.cache:
+            sample |= self.cache.get(sample)
         try:
-            return super().prepare_data(idx)
+            return self.pipeline(sample)
         except UserError as error:
-            folder = Path(self.get_data_info(idx)["img_path"]).parent
+            folder = Path(sample["img_path"]).parent
             if not folder.is_dir():
                 raise UserError(f"{folder}: the folder is gone since the training began") from error
             if self.bad_samples is None:

@@ -2,11 +2,13 @@
 
 import io
 
+import cv2
 import numpy as np
 from mmengine import fileio
 from PIL import Image
 
 from mmseg.errors import UserError, reason
+from mmseg.ops.png import decode_png
 
 IGNORE_INDEX = 255
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
@@ -43,7 +45,7 @@ def _has_jpeg_end(data: bytes) -> bool:
     while data[at : at + 1] == b"\xff" and data[at : at + 2] != JPEG_SCAN:
         is_fill = data[at + 1 : at + 2] == b"\xff"
         at += 1 if is_fill else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return data.find(JPEG_END, at) >= 0
+    return data.rfind(JPEG_END, at) >= 0
 
 
 def _has_png_end(data: bytes) -> bool:
@@ -60,6 +62,8 @@ def read_mask(path: str, backend_args: dict | None = None) -> np.ndarray:
     Three equal channels count as one. Raises `UserError` for a file that is no mask.
     """
     data = read_file(path, "mask", backend_args)
+    if (ids := decode_png(data)) is not None:
+        return ids
     try:
         with Image.open(io.BytesIO(data)) as image:
             values = np.asarray(image)
@@ -90,8 +94,25 @@ def to_train_ids(
     With `reduce_zero_label` the value 0 is ignored and k becomes k - 1. Raises `UserError` naming
     the ids that are no class.
     """
-    first = 1 if reduce_zero_label else 0
-    valid = (values >= 0) & (values < num_classes + first) | (values == IGNORE_INDEX)
+    beyond = num_classes + (1 if reduce_zero_label else 0)
+    if values.dtype != np.uint8 or _any_between(values, beyond, IGNORE_INDEX - 1):
+        _check_ids(values, beyond, num_classes, reduce_zero_label, path)
+    ids = values.astype(np.uint8)
+    if reduce_zero_label:
+        is_ignored = ids == IGNORE_INDEX
+        ids -= 1  # 0 becomes 255, and 255 would become 254
+        ids |= is_ignored
+    return ids
+
+
+def _any_between(values: np.ndarray, low: int, high: int) -> bool:
+    return low <= high and cv2.countNonZero(cv2.inRange(values, low, high)) > 0
+
+
+def _check_ids(
+    values: np.ndarray, beyond: int, num_classes: int, reduce_zero_label: bool, path: str
+) -> None:
+    valid = (values >= 0) & (values < beyond) | (values == IGNORE_INDEX)
     if not valid.all():
         ids = np.unique(values[~valid])
         shown = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
@@ -100,8 +121,3 @@ def to_train_ids(
             f"ignore_index={IGNORE_INDEX}, reduce_zero_label={reduce_zero_label}): mend the mask "
             "or the data set's classes"
         )
-    ids = values.astype(np.uint8)
-    if reduce_zero_label:
-        ids[ids == 0] = IGNORE_INDEX
-        ids[ids != IGNORE_INDEX] -= 1
-    return ids

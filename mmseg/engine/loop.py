@@ -61,6 +61,7 @@ class SegTrainLoop(IterBasedTrainLoop):
             "losses": losses,
             "files": _files(data_batch),
             "inputs": data_batch["inputs"],
+            "distortions": [s.metainfo.get("distortion") for s in data_batch["data_samples"]],
             "labels": [sample.gt_sem_seg.data for sample in data_batch["data_samples"]],
             "state_dict": unwrap(self.runner.model).state_dict(),
         }

@@ -21,6 +21,7 @@ DECIDING = ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "cu
 FREE = {
     *("data_root", "init_cfg", "backend_args", "num_workers", "persistent_workers", "pin_memory"),
     *("prefetch_factor", "timeout", "on_bad_sample", "max_bad_share"),
+    "cache_in_memory",
 }
 
 

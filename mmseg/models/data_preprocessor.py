@@ -10,6 +10,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmseg.errors import UserError
+from mmseg.ops.photometric import Draws, distort
 from mmseg.registry import MODELS
 
 
@@ -17,7 +18,8 @@ from mmseg.registry import MODELS
 class SegDataPreProcessor(BaseDataPreprocessor):
     """Normalise images; in training, also pad images and labels to `size` and stack them.
 
-    Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`. Padding
+    Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`. In training
+    colours change as the `distortion` of each sample says (`PhotoMetricDistortion`). Padding
     comes after normalising and so has the mean colour (0); padded labels are `seg_pad_val`. In
     testing the images keep their sizes, because padding changes every pixel's global context;
     `test_cfg=dict(size_divisor=32)` pads them as MMSegmentation 1.x does.
@@ -45,17 +47,39 @@ class SegDataPreProcessor(BaseDataPreprocessor):
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return `inputs`, (B, 3, H, W) in training and a list of (3, H, W) in testing, float32."""
         data = self.cast_data(data)
-        inputs = [self._normalise(image) for image in data["inputs"]]
-        samples = data["data_samples"]
+        images, samples = data["inputs"], data["data_samples"]
         if not training:
-            padded = [self._pad_to_divisor(image) for image in inputs]
+            padded = [self._pad_to_divisor(self._normalise(image)) for image in images]
             return {"inputs": padded, "data_samples": samples}
-        height, width = self.size or inputs[0].shape[-2:]
+        height, width = size = self.size or tuple(images[0].shape[-2:])
         for sample in samples:
             label = pad_to(sample.gt_sem_seg.data, height, width, self.seg_pad_val)
             sample.gt_sem_seg = PixelData(data=label)
-        batch = torch.stack([pad_to(image, height, width, 0) for image in inputs])
-        return {"inputs": batch, "data_samples": samples}
+        draws = [sample.get("distortion", {}) for sample in samples]
+        # A GPU is best asked once for all images; on a CPU one at a time stays in its cache.
+        step = 1 if self.mean.device.type == "cpu" else len(images)
+        batches = [
+            self._batch(images[i : i + step], draws[i : i + step], size)
+            for i in range(0, len(images), step)
+        ]
+        return {"inputs": torch.cat(batches), "data_samples": samples}
+
+    def _batch(
+        self, images: Sequence[Tensor], draws: Sequence[Draws], size: tuple[int, int]
+    ) -> Tensor:
+        batch = self.mean.new_zeros(len(images), 3, *size)
+        fields = [
+            field[:, : image.shape[1], : image.shape[2]]
+            for field, image in zip(batch, images, strict=True)
+        ]
+        for field, image in zip(fields, images, strict=True):
+            field.copy_(image.flip(0) if self.bgr_to_rgb else image)
+        distort(batch, draws, rgb=(0, 1, 2) if self.bgr_to_rgb else (2, 1, 0))
+        batch.sub_(self.mean).div_(self.std)
+        for padded, image in zip(batch, images, strict=True):
+            padded[:, image.shape[1] :] = 0
+            padded[:, :, image.shape[2] :] = 0
+        return batch
 
     def _normalise(self, image: Tensor) -> Tensor:
         if self.bgr_to_rgb:
@@ -74,6 +98,8 @@ def pad_to(x: Tensor, height: int, width: int, value: float) -> Tensor:
     if x.shape[-2] > height or x.shape[-1] > width:
         raise UserError(
             f"model.data_preprocessor.size=({height}, {width}) is smaller than the training images "
-            f"of {x.shape[-2]}x{x.shape[-1]} pixels: set both it and RandomCrop to the crop size"
+            f"of {x.shape[-2]}x{x.shape[-1]} pixels: set it and the step that crops to one size"
         )
+    if x.shape[-2:] == (height, width):
+        return x
     return F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]), value=value)

@@ -64,8 +64,10 @@ def test_model_of_the_config_fits_its_data_and_backbone(leaf):
         data = DATASETS.get(loader.dataset.type)
         assert len(data.METAINFO["classes"]) == head.num_classes
     assert tuple(features[i].shape[1] for i in head.in_index) == head.in_channels
-    crop = next(s for s in config.train_dataloader.dataset.pipeline if s.type == "RandomCrop")
-    assert tuple(config.model.data_preprocessor.size) == tuple(crop.crop_size)
+    steps = {step.type: step for step in config.train_dataloader.dataset.pipeline}
+    crop_size = steps["RandomScaleCropFlip"].crop_size
+    assert tuple(config.model.data_preprocessor.size) == tuple(crop_size)
+    assert steps["PhotoMetricDistortion"].on_device
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda p: p.stem)

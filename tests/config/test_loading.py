@@ -28,8 +28,8 @@ def test_override_replaces_a_nested_value():
 
 
 def test_override_reaches_into_a_list():
-    config = load_config(ADE, {"train_dataloader.dataset.pipeline.3.cat_max_ratio": 0.5})
-    assert config.train_dataloader.dataset.pipeline[3].cat_max_ratio == 0.5
+    config = load_config(ADE, {"train_dataloader.dataset.pipeline.2.cat_max_ratio": 0.5})
+    assert config.train_dataloader.dataset.pipeline[2].cat_max_ratio == 0.5
 
 
 def test_missing_config_names_the_nearest_one():

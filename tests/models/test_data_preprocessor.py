@@ -1,9 +1,11 @@
 """SegDataPreProcessor: values, padding, sizes."""
 
+import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
 
+from mmseg.datasets.transforms import PhotoMetricDistortion
 from mmseg.errors import UserError
 from mmseg.models.data_preprocessor import SegDataPreProcessor, pad_to
 from mmseg.structures import SegDataSample
@@ -71,3 +73,51 @@ def test_mean_and_deviation_are_no_part_of_the_state(training):
 def test_image_larger_than_the_size_is_refused_not_cropped():
     with pytest.raises(UserError, match=r"size=\(4, 4\) is smaller than .* 8x8"):
         pad_to(torch.zeros(1, 8, 8), 4, 4, 0)
+
+
+DISTORTION = {
+    **{"brightness": 20.0, "contrast": 1.5, "saturation": 0.5, "hue": -10},
+    "contrast_first": False,
+}
+
+
+def distorted(batch, *draws):
+    for sample, drawn in zip(batch["data_samples"], draws, strict=True):
+        if drawn:
+            sample.set_metainfo({"distortion": drawn})
+    return batch
+
+
+@pytest.mark.parametrize("bgr_to_rgb", [True, False])
+def test_training_changes_the_colours_of_each_image_as_drawn(bgr_to_rgb):
+    batch = preprocess(
+        distorted(data((2, 3), (2, 3)), DISTORTION, None), training=True, bgr_to_rgb=bgr_to_rgb
+    )["inputs"]
+    plain = PhotoMetricDistortion()
+    plain._draw = lambda: DISTORTION
+    image = np.array([[[34, 22, 11]]], np.uint8)
+    for inputs, bgr in zip(batch, (plain({"img": image})["img"], image), strict=True):
+        expected = bgr[0, 0, ::-1] if bgr_to_rgb else bgr[0, 0]
+        levels = inputs[:, 1, 2] * torch.tensor(STD) + torch.tensor(MEAN)
+        np.testing.assert_allclose(levels, expected, atol=2.5)
+
+
+def test_padding_has_the_mean_colour_whatever_was_drawn():
+    batch = distorted(data((2, 3)), {**DISTORTION, "saturation": None, "hue": None})
+    inputs = preprocess(batch, training=True, size=(4, 5))["inputs"]
+    assert inputs[0, :, :2, :3].all()
+    assert not inputs[0, :, 2:].any()
+    assert not inputs[0, :, :, 3:].any()
+
+
+def test_testing_changes_no_colours():
+    plain = preprocess(data((2, 3)), training=False)["inputs"][0]
+    batch = distorted(data((2, 3)), DISTORTION)
+    assert torch.equal(preprocess(batch, training=False)["inputs"][0], plain)
+
+
+def test_images_as_they_were_loaded_are_not_changed():
+    batch = distorted(data((2, 3)), DISTORTION)
+    before = [image.clone() for image in batch["inputs"]]
+    preprocess(batch, training=True)
+    assert all(map(torch.equal, batch["inputs"], before))

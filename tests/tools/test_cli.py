@@ -31,8 +31,7 @@ dataset = dict(
     ann_file="",
 )
 train_pipeline = _base_.train_pipeline
-train_pipeline[2].scale = (64, 64)
-train_pipeline[3].crop_size = (32, 32)
+train_pipeline[2].update(scale=(64, 64), crop_size=(32, 32))
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = (64, 64)
 train = dict(img_path="train/images", seg_map_path="train/masks")

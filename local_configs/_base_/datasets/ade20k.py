@@ -4,15 +4,8 @@ data_root = "data/ade/ADEChallengeData2016"
 crop_size = (512, 512)
 scale = (2048, 512)
 
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
-    dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="PackSegInputs"),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].update(scale=scale, crop_size=crop_size)
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=scale, keep_ratio=True),

@@ -7,15 +7,8 @@ scale = (512, 512)
 # weighs 1 (tools/class_weights.py --method inverse_log does so with your own masks).
 class_weight = [0.548, 9.159, 0.853, 3.319, 7.255]
 
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
-    dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="PackSegInputs"),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].update(scale=scale, crop_size=crop_size)
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=scale, keep_ratio=True),

@@ -1,5 +1,13 @@
 """What the loaders of all data sets share."""
 
+# Each data set adds its scale and crop_size to the third step, which resizes, crops and flips.
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="RandomScaleCropFlip", ratio_range=(0.5, 2.0), cat_max_ratio=0.75),
+    dict(type="PhotoMetricDistortion", on_device=True),
+    dict(type="PackSegInputs"),
+]
 train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,

@@ -18,7 +18,7 @@ model = dict(
     decode_head=dict(num_classes=5),
 )
 train_pipeline = _base_.train_pipeline
-train_pipeline[3].crop_size = crop_size
+train_pipeline[2].crop_size = crop_size
 train_dataloader = dict(
     batch_size=8, num_workers=1, dataset=dict(data_root="demo/landcover", pipeline=train_pipeline)
 )

@@ -1,7 +1,11 @@
 """Transforms that mmcv lacks; the others of a pipeline are mmcv's own."""
 
 from mmseg.datasets.transforms.formatting import PackSegInputs
-from mmseg.datasets.transforms.geometric import RandomCrop, ResizeToMultiple
+from mmseg.datasets.transforms.geometric import (
+    RandomCrop,
+    RandomScaleCropFlip,
+    ResizeToMultiple,
+)
 from mmseg.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile
 from mmseg.datasets.transforms.photometric import PhotoMetricDistortion
 
@@ -11,5 +15,6 @@ __all__ = [
     "PackSegInputs",
     "PhotoMetricDistortion",
     "RandomCrop",
+    "RandomScaleCropFlip",
     "ResizeToMultiple",
 ]

@@ -10,18 +10,25 @@ from mmseg.structures import SegDataSample
 
 META_KEYS = (
     *("img_path", "seg_map_path", "ori_shape", "img_shape", "flip", "flip_direction"),
-    "reduce_zero_label",
+    *("reduce_zero_label", "distortion"),
 )
 
 
 @TRANSFORMS.register_module()
 class PackSegInputs(BaseTransform):
-    """Make `inputs`, (3, H, W) uint8, and `data_samples`, a `SegDataSample` with the labels."""
+    """Make `inputs`, (3, H, W) uint8, and `data_samples`, a `SegDataSample` with the labels.
+
+    Arrays are copied only where they are no plain piece of memory, or one that must not change. The
+    channels lie last in memory, as in the image.
+    """
 
     def transform(self, results: dict) -> dict:
-        image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
-        sample = SegDataSample(metainfo={k: results[k] for k in META_KEYS if k in results})
+        image = np.require(results["img"], requirements=("C", "W"))
+        sample = SegDataSample()
+        for key in META_KEYS:
+            if key in results:
+                sample.set_field(results[key], key, field_type="metainfo")
         if "gt_seg_map" in results:
-            labels = np.ascontiguousarray(results["gt_seg_map"])[None]
+            labels = np.require(results["gt_seg_map"], requirements=("C", "W"))[None]
             sample.gt_sem_seg = PixelData(data=torch.from_numpy(labels))
-        return {"inputs": torch.from_numpy(image), "data_samples": sample}
+        return {"inputs": torch.from_numpy(image).permute(2, 0, 1), "data_samples": sample}

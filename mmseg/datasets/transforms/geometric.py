@@ -1,14 +1,23 @@
 """Crop and resize."""
 
+from collections.abc import Callable
+from typing import Any
+
+import cv2
 import mmcv
 import numpy as np
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, RandomFlip, RandomResize
 from mmcv.transforms.utils import cache_randomness
 
+from mmseg import ops
 from mmseg.datasets.seg_map import IGNORE_INDEX
+from mmseg.datasets.transforms.window import Window, nearest_pixels, resize_window
 from mmseg.registry import TRANSFORMS
 
 CROP_TRIES = 10
+# How many rows and columns of a window tell which classes it has, where a step counts fewer than
+# all: the share of a class is then known to 1 or 2 %.
+COUNTED = 64
 
 
 @TRANSFORMS.register_module()
@@ -24,13 +33,11 @@ class RandomCrop(BaseTransform):
         self.cat_max_ratio = cat_max_ratio
 
     @cache_randomness
-    def _window(self, results: dict) -> tuple[slice, slice]:
-        height, width = results["img"].shape[:2]
+    def draw(self, size: tuple[int, int], labels_in: Callable[[Window], np.ndarray]) -> Window:
+        """Draw the window of an image of `size` (h, w); `labels_in` gives the labels in one."""
         for _ in range(CROP_TRIES + 1):
-            top = np.random.randint(max(height - self.crop_size[0], 0) + 1)
-            left = np.random.randint(max(width - self.crop_size[1], 0) + 1)
-            window = slice(top, top + self.crop_size[0]), slice(left, left + self.crop_size[1])
-            if self.cat_max_ratio >= 1 or self._is_mixed(results["gt_seg_map"][window]):
+            window = _interval(size[0], self.crop_size[0]), _interval(size[1], self.crop_size[1])
+            if self.cat_max_ratio >= 1 or self._is_mixed(labels_in(window)):
                 break
         return window
 
@@ -40,12 +47,78 @@ class RandomCrop(BaseTransform):
         return (counts > 0).sum() > 1 and counts.max() < self.cat_max_ratio * counts.sum()
 
     def transform(self, results: dict) -> dict:
-        window = self._window(results)
+        window = self.draw(results["img"].shape[:2], lambda window: results["gt_seg_map"][window])
         results["img"] = results["img"][window]
         results["img_shape"] = results["img"].shape[:2]
         if "gt_seg_map" in results:
             results["gt_seg_map"] = results["gt_seg_map"][window]
         return results
+
+
+def _interval(length: int, cut: int) -> slice:
+    start = np.random.randint(max(length - cut, 0) + 1)
+    return slice(start, min(start + cut, length))
+
+
+@TRANSFORMS.register_module()
+class RandomScaleCropFlip(BaseTransform):
+    """RandomResize, RandomCrop and a horizontal RandomFlip in one, which resizes only the window.
+
+    Draws what those three draw, in their order, so that a seed gives the same crop. Labels are the
+    same, and images differ by rounding and by the phase that `resize_window` states. One thing is
+    judged from fewer pixels: whether a class exceeds `cat_max_ratio`.
+    """
+
+    def __init__(
+        self,
+        scale: tuple[int, int],
+        crop_size: tuple[int, int],
+        ratio_range: tuple[float, float] = (1.0, 1.0),
+        keep_ratio: bool = True,
+        cat_max_ratio: float = 1.0,
+        flip_prob: float = 0.5,
+    ) -> None:
+        self.resize = RandomResize(scale, ratio_range, keep_ratio=keep_ratio)
+        self.crop = RandomCrop(crop_size, cat_max_ratio)
+        self.flip = RandomFlip(float(flip_prob))
+        self.keep_ratio = keep_ratio
+
+    def transform(self, results: dict) -> dict:
+        if not ops.enabled():
+            return self.flip(self.crop(self.resize(results)))
+        image: np.ndarray = results["img"]
+        labels: Any = results.get("gt_seg_map")
+        size = self._draw_size(image.shape[:2])
+        rows, columns = map(nearest_pixels, image.shape[:2], size)
+        window = self.crop.draw(size, lambda w: _sample(labels, rows[w[0]], columns[w[1]]))
+        direction = self.flip._choose_direction()
+        results["flip"], results["flip_direction"] = direction is not None, direction
+        results["img"] = resize_window(image, size, window, flip=results["flip"])
+        results["img_shape"] = results["img"].shape[:2]
+        if labels is not None:
+            labels = _take(labels, rows[window[0]], columns[window[1]])
+            results["gt_seg_map"] = cv2.flip(labels, 1) if results["flip"] else labels
+        return results
+
+    def _draw_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Draw the height and width of the resized image."""
+        scale = self.resize._random_scale()
+        if self.keep_ratio:
+            scale = mmcv.rescale_size(size[::-1], scale)
+        return scale[::-1]
+
+
+def _sample(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return every k-th pixel of the labels at `rows` and `columns`."""
+    return _take(labels, *(axis[:: max(1, len(axis) // COUNTED)] for axis in (rows, columns)))
+
+
+def _take(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the labels at `rows` and `columns`, both ascending."""
+    first, last = rows[0], rows[-1]
+    if len(rows) < last - first:  # fewer than there are
+        return labels[rows].take(columns, axis=1)
+    return labels[first : last + 1].take(columns, axis=1)[rows - first]
 
 
 @TRANSFORMS.register_module()

@@ -42,13 +42,16 @@ class LoadImageFromFile(BaseTransform):
 class LoadAnnotations(BaseTransform):
     """Add `gt_seg_map`, (H, W) uint8 train ids with 255 = ignored, from `seg_map_path`.
 
-    The data set says which classes there are and whether 0 is ignored (`reduce_zero_label`).
+    The data set says which classes there are and whether 0 is ignored (`reduce_zero_label`). Train
+    ids that are in `gt_seg_map` already are kept.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
+        if "gt_seg_map" in results:
+            return results
         path = results["seg_map_path"]
         values = read_mask(path, self.backend_args)
         if values.shape != tuple(results["ori_shape"]):

@@ -5,6 +5,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from mmseg import ops
 from mmseg.registry import TRANSFORMS
 
 
@@ -14,6 +15,10 @@ class PhotoMetricDistortion(BaseTransform):
 
     Contrast comes either before saturation and hue or after them (SSD, arXiv 1512.02325). Deltas
     are in grey levels and in OpenCV's hue units of two degrees.
+
+    With `on_device` only the draws are made here and travel as `distortion`: `SegDataPreProcessor`
+    changes the colours of the whole batch on the model's device, equal up to the roundings to uint8
+    between the steps here, which it leaves out.
     """
 
     def __init__(
@@ -22,11 +27,13 @@ class PhotoMetricDistortion(BaseTransform):
         contrast_range: tuple[float, float] = (0.5, 1.5),
         saturation_range: tuple[float, float] = (0.5, 1.5),
         hue_delta: int = 18,
+        on_device: bool = False,
     ) -> None:
         self.brightness_delta = brightness_delta
         self.contrast_range = contrast_range
         self.saturation_range = saturation_range
         self.hue_delta = hue_delta
+        self.on_device = on_device
 
     @cache_randomness
     def _draw(self) -> dict:
@@ -42,6 +49,8 @@ class PhotoMetricDistortion(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         draws = self._draw()
+        if self.on_device and ops.enabled():
+            return {**results, "distortion": draws}
         image = results["img"]
         if draws["brightness"] is not None:
             image = scale(image, 1, draws["brightness"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mmseg import ops
 from mmseg.datasets.transforms import PhotoMetricDistortion
 
 NOTHING = {
@@ -102,3 +103,23 @@ def test_seed_decides_the_result(image):
         np.random.seed(4)
         results.append(PhotoMetricDistortion()({"img": image.copy()})["img"])
     np.testing.assert_array_equal(*results)
+
+
+def test_on_the_device_only_the_draws_of_the_same_seed_are_made_here(image):
+    np.random.seed(4)
+    plain = PhotoMetricDistortion()
+    expected = plain._draw()
+    np.random.seed(4)
+    results = PhotoMetricDistortion(on_device=True)({"img": image})
+    assert results["img"] is image
+    assert results["distortion"] == expected
+
+
+def test_the_plain_path_changes_the_colours_here_all_the_same(image):
+    np.random.seed(4)
+    expected = PhotoMetricDistortion()({"img": image})
+    np.random.seed(4)
+    with ops.plain():
+        results = PhotoMetricDistortion(on_device=True)({"img": image})
+    np.testing.assert_array_equal(results["img"], expected["img"])
+    assert "distortion" not in results

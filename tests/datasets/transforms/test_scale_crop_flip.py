@@ -1,0 +1,121 @@
+"""RandomScaleCropFlip: the crops of RandomResize, RandomCrop and RandomFlip, at a lower price."""
+
+import cv2
+import numpy as np
+import pytest
+
+from mmseg import ops
+from mmseg.datasets.transforms import RandomScaleCropFlip
+from mmseg.datasets.transforms.window import nearest_pixels, resize_window
+from mmseg.registry import TRANSFORMS
+
+SCALE, CROP, RATIOS = (200, 60), (48, 64), (0.5, 2.0)
+
+
+def plain_steps(**crop):
+    configs = [
+        {"type": "RandomResize", "scale": SCALE, "ratio_range": RATIOS, "keep_ratio": True},
+        {"type": "RandomCrop", "crop_size": CROP, **crop},
+        {"type": "RandomFlip", "prob": 0.5},
+    ]
+    return [TRANSFORMS.build(config) for config in configs]
+
+
+def plain(seed, results, **crop):
+    np.random.seed(seed)
+    for step in plain_steps(**crop):
+        results = step(results)
+    return results
+
+
+def fast(seed, results, **crop):
+    np.random.seed(seed)
+    return RandomScaleCropFlip(SCALE, CROP, ratio_range=RATIOS, **crop)(results)
+
+
+def sample(height=70, width=90):
+    """A smooth image with noise and labels of single pixels."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    labels = rng.integers(0, 200, (height, width), dtype=np.uint8)
+    return {"img": image, "gt_seg_map": labels, "img_shape": (height, width)}
+
+
+@pytest.mark.parametrize("size", [(70, 90), (40, 33), (90, 300)])
+def test_a_seed_gives_the_crop_of_the_plain_transforms(size):
+    for seed in range(25):
+        expected, found = plain(seed, sample(*size)), fast(seed, sample(*size))
+        np.testing.assert_array_equal(found["gt_seg_map"], expected["gt_seg_map"])
+        for key in ("img_shape", "flip", "flip_direction"):
+            assert found[key] == expected[key]
+        difference = np.abs(found["img"].astype(int) - expected["img"])
+        assert difference.max() <= 2
+        assert difference.mean() < 0.2
+
+
+def test_every_pixel_of_a_window_is_sampled_from_its_place():
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        height, width, *size = rng.integers(1, 120, 4).tolist()
+        # Nothing shows a wrong place like neighbours that have nothing in common.
+        image = rng.choice(np.array([0, 255], np.uint8), (height, width, 3))
+        corner = [rng.integers(0, n) for n in size]
+        window = tuple(slice(c, rng.integers(c, n) + 1) for c, n in zip(corner, size, strict=True))
+        expected = cv2.resize(image, size[::-1])[window].astype(int)
+        assert np.abs(resize_window(image, tuple(size), window) - expected).max() <= 5
+        flipped = resize_window(image, tuple(size), window, flip=True)
+        assert np.abs(flipped[:, ::-1] - expected).max() <= 5
+        rows, columns = map(nearest_pixels, (height, width), size)
+        resized = cv2.resize(image[..., 0], size[::-1], interpolation=cv2.INTER_NEAREST)
+        np.testing.assert_array_equal(image[rows][:, columns, 0], resized)
+
+
+def test_a_scale_near_one_is_no_copy():
+    # A window of 60 rows at 400 / 399 has 60 rows: OpenCV would take them as they are.
+    image = np.repeat((np.arange(399) % 2 * 255).astype(np.uint8)[:, None, None], 90, 1)
+    image = np.repeat(image, 3, 2)
+    window = (slice(0, 60), slice(0, 90))
+    expected = cv2.resize(image, (90, 400))[window].astype(int)
+    assert np.abs(resize_window(image, (400, 90), window) - expected).max() <= 5
+
+
+def test_windows_that_one_class_dominates_are_as_rare_as_with_the_plain_transforms():
+    labels = np.zeros((70, 90), np.uint8)
+    labels[:, 60:] = 1
+    labels[:10] = 255
+
+    def largest_shares(transform):
+        shares = []
+        for seed in range(400):
+            results = {**sample(), "gt_seg_map": labels}
+            counts = np.bincount(
+                transform(seed, results, cat_max_ratio=0.75)["gt_seg_map"].ravel(), minlength=256
+            )[:255]
+            shares.append(counts.max() / max(counts.sum(), 1))
+        return np.array(shares)
+
+    expected, found = largest_shares(plain), largest_shares(fast)
+    # Most draws see the same windows as mixed; those near the limit may not.
+    assert (expected == found).mean() > 0.9
+    assert (found >= 0.75).mean() == pytest.approx((expected >= 0.75).mean(), abs=0.04)
+    assert found.mean() == pytest.approx(expected.mean(), abs=0.01)
+
+
+def test_the_plain_path_is_the_plain_transforms():
+    with ops.plain():
+        found = fast(3, sample())
+    expected = plain(3, sample())
+    np.testing.assert_array_equal(found["img"], expected["img"])
+    np.testing.assert_array_equal(found["gt_seg_map"], expected["gt_seg_map"])
+
+
+def test_what_was_read_is_not_changed():
+    results = sample()
+    image, labels = results["img"], results["gt_seg_map"]
+    copies = image.copy(), labels.copy()
+    image.flags.writeable = labels.flags.writeable = False
+    for seed in range(20):
+        fast(seed, {**results})
+    np.testing.assert_array_equal(image, copies[0])
+    np.testing.assert_array_equal(labels, copies[1])
