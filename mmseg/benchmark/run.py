@@ -111,9 +111,14 @@ class Measurement:
 
 
 def rest_and_run(child: Child, action: str) -> dict:
-    """Let a side take its turn on a machine where nothing else runs."""
+    """Let a side take its turn on a machine where nothing else runs.
+
+    What takes no second is run twice and the second time counts: the first one finds the caches
+    full of the other side's data.
+    """
     time.sleep(REST)
-    return child.run(action)
+    first = child.run(action)
+    return first if first["seconds"] > 1 else child.run(action)
 
 
 def summary(answers: Sequence[dict]) -> dict:

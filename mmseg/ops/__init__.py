@@ -1,7 +1,7 @@
 """Fast paths of what is slow in plain torch, and the one switch between the two.
 
 Each module here holds a plain reference and a fast path that computes the same; the models call the
-module, and `enabled` alone decides which runs. `numba_kernels.py` compiles loops on the user's
+module, and `enabled` alone decides which runs. The loops of `numba_*.py` are compiled on the user's
 machine; without numba the fast paths are made of torch's operations.
 """
 

@@ -16,12 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg import ops
-from mmseg.ops import threads
+from mmseg.ops import compiled
 
-try:
-    from mmseg.ops import numba_class_map as kernel
-except ImportError:  # numba is not there: torch's operations do it
-    kernel = None  # type: ignore[assignment]
+kernel = compiled.load("class_map")
 
 Size = tuple[int, int]
 FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
@@ -162,6 +159,6 @@ def _by_cells(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor
     # Several pieces per thread: their costs differ.
     pieces = 4 * torch.get_num_threads()
     ends = np.linspace(0, len(rows.starts), pieces + 1).astype(int).tolist()
-    for _ in threads.run(write_rows, pairwise(ends)):
+    for _ in compiled.run(write_rows, pairwise(ends)):
         pass
     return torch.from_numpy(result)

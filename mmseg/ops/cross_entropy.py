@@ -13,12 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg import ops
-from mmseg.ops import bilinear, threads
+from mmseg.ops import bilinear, compiled
 
-try:
-    from mmseg.ops import numba_cross_entropy as kernel
-except ImportError:  # numba is not there: torch's operations do it
-    kernel = None  # type: ignore[assignment]
+kernel = compiled.load("cross_entropy")
 
 # Rows of labels that one thread takes at a time; fixed, so that sums do not depend on the threads.
 ROWS = 64
@@ -161,7 +158,7 @@ def _by_kernel(
     grad = np.zeros_like(logits)
     total, right = 0.0, 0
     tasks = [(image, start) for image in range(batch) for start in range(0, rows, ROWS)]
-    for part_total, part_right, image, top, part in threads.run(run, tasks):
+    for part_total, part_right, image, top, part in compiled.run(run, tasks):
         grad[image, top : top + len(part)] += part
         total += part_total
         right += part_right

@@ -13,12 +13,9 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input
 
 from mmseg import ops
-from mmseg.ops import threads
+from mmseg.ops import compiled
 
-try:
-    from mmseg.ops import numba_depthwise as kernel
-except ImportError:  # numba is not there: oneDNN does it
-    kernel = None  # type: ignore[assignment]
+kernel = compiled.load("depthwise")
 
 # Rows that one thread takes at a time; fixed, so that sums do not depend on the threads.
 ROWS = 32
@@ -79,7 +76,7 @@ def weight_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
         return result
 
     tasks = [(image, start) for image in range(len(x)) for start in range(0, x.shape[2], ROWS)]
-    total = sum(threads.run(part, tasks), np.zeros(shape))
+    total = sum(compiled.run(part, tasks), np.zeros(shape))
     return torch.from_numpy(total).to(weight.dtype).permute(2, 0, 1)[:, None]
 
 

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmseg import ops
+from mmseg.ops import compiled
 
-try:
-    from mmseg.ops import numba_png as kernel
-except (ImportError, RuntimeError):  # numba is not there, or finds no folder for its cache
-    kernel = None  # type: ignore[assignment]
+kernel = compiled.load("png")
 
 START = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE = 0, 3

@@ -28,6 +28,7 @@ GROUP_NORM = {"type": "GN", "num_groups": 32}
 EVAL_SEED = 0
 
 
+@torch.compiler.assume_constant_result
 @lru_cache(maxsize=8)
 def _eval_bases(channels: int, rank: int, device: torch.device) -> Tensor:
     # A private generator on the CPU: the same on every device, and no global random state is used.
