@@ -1,13 +1,8 @@
 """LightHamHead, the decoder of SegNeXt: global context by non-negative matrix factorisation.
 
-NMF (https://arxiv.org/abs/2109.04553) writes a map x (B, D, N), D channels by N = H*W positions, as
-bases (B, D, R) times coef^T (B, R, N) of low rank R, all non-negative. Starting from
-coef = softmax(x^T bases), each step multiplies
-
-    coef  <- coef  * (x^T bases) / (coef (bases^T bases))
-    bases <- bases * (x coef)    / (bases (coef^T coef))
-
-and the head goes on with bases coef^T. Submodule names are those of the released checkpoints.
+NMF (mmseg/ops/nmf.py) writes a map x (B, D, N), D channels by N = H*W positions, as bases (B, D, R)
+times coef^T (B, R, N) of low rank R, all non-negative, and the head goes on with bases coef^T.
+Submodule names are those of the released checkpoints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,10 +15,9 @@ from torch import Tensor, nn
 
 from mmseg import ops
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.ops import algebra
+from mmseg.ops import algebra, nmf
 from mmseg.registry import MODELS
 
-EPS = 1e-6
 GROUP_NORM = {"type": "GN", "num_groups": 32}
 EVAL_SEED = 0
 
@@ -35,12 +29,6 @@ def _eval_bases(channels: int, rank: int, device: torch.device) -> Tensor:
     generator = torch.Generator().manual_seed(EVAL_SEED)
     with torch.inference_mode(False):
         return torch.rand(1, channels, rank, generator=generator).to(device)
-
-
-def _updated(factor: Tensor, numerator: Tensor, other: Tensor) -> Tensor:
-    """Multiply one factor (B, *, R) by numerator / (factor (other^T other))."""
-    denominator = factor @ (other.transpose(1, 2) @ other)
-    return factor * numerator / (denominator + EPS)
 
 
 class NMF2D(nn.Module):
@@ -71,17 +59,11 @@ class NMF2D(nn.Module):
 
     def factorise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D, H, W) -> bases (B, D, R) and coef (B, N, R), float32."""
-        # Products over N = H*W positions leave the range of float16, and EPS is below it.
+        steps = self.train_steps if self.training else self.eval_steps
+        # Products over N = H*W positions leave the range of float16, and nmf.EPS is below it.
         with torch.autocast(x.device.type, enabled=False):
-            return self._factorise(x.float().flatten(2))
-
-    def _factorise(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        bases = self.build_bases(x.shape[0], x.shape[1], x.device)
-        coef = (x.transpose(1, 2) @ bases).softmax(dim=-1)
-        for _ in range(self.train_steps if self.training else self.eval_steps):
-            coef = _updated(coef, x.transpose(1, 2) @ bases, bases)
-            bases = _updated(bases, x @ coef, coef)
-        return bases, _updated(coef, x.transpose(1, 2) @ bases, bases)
+            bases = self.build_bases(x.shape[0], x.shape[1], x.device)
+            return nmf.factorise(x.float().flatten(2), bases, steps)
 
 
 class Hamburger(nn.Module):
