@@ -116,7 +116,7 @@ class MSCA(nn.Module):
         branch_7 = self.conv0_2(self.conv0_1(attn))
         branch_11 = self.conv1_2(self.conv1_1(attn))
         branch_21 = self.conv2_2(self.conv2_1(attn))
-        return x * self.conv3(attn + branch_7 + branch_11 + branch_21)
+        return x * self.conv3(branch_7.add_(attn).add_(branch_11).add_(branch_21))
 
 
 class SpatialAttention(nn.Module):
@@ -147,8 +147,9 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.layer_scale_1[:, None, None] * self.attn(self.norm1(x)))
-        return x + self.drop_path(self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x)))
+        # Adding in place saves a map per sum: nothing else needs what is overwritten.
+        x = self.drop_path(self.layer_scale_1[:, None, None] * self.attn(self.norm1(x))).add_(x)
+        return self.drop_path(self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x))).add_(x)
 
 
 @MODELS.register_module()
