@@ -40,7 +40,7 @@ def class_rows(
                     n += 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _outer(row_weights, ys, weights, xs, product):
     n = 0
     for y in ys:
@@ -49,7 +49,7 @@ def _outer(row_weights, ys, weights, xs, product):
             n += 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _extremes(corners, low, high):
     low[:] = corners[0, 0]
     high[:] = corners[0, 0]
@@ -61,7 +61,7 @@ def _extremes(corners, low, high):
                 high[k] = line[k] if line[k] > high[k] else high[k]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _maximum(values):
     """Return the maximum and overwrite the values: by halves, which the compiler vectorises."""
     n = values.size
@@ -73,7 +73,7 @@ def _maximum(values):
     return values[0]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _winners(corners, products, high, least, area, best, ids):
     """Set the first `area` of `ids` to the best of the classes that reach `least` in a corner."""
     best[:area] = -np.inf

@@ -1,6 +1,7 @@
 """Softmax cross entropy of bilinearly upsampled logits, pixel by pixel: a loop for numba.
 
 Class vectors are `LANES`-padded so that LLVM turns every loop over them into vector instructions.
+No fast-math flags: with them, the bits would depend on what the compiler chose that day.
 """
 
 import numpy as np
@@ -19,7 +20,7 @@ LOWEST = np.float32(-87.0)
 VANISHED = np.float32(1e-20)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(nogil=True)
 def _blend(source, first, second, share, target, index):
     """Set row `index` of `target` between rows `first` and `second` of `source`."""
     for k in range(source.shape[1]):
@@ -27,7 +28,7 @@ def _blend(source, first, second, share, target, index):
         target[index, k] = start + share * (source[second, k] - start)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(nogil=True)
 def _spread(source, index, scale, share, target, first, second):
     """Add `scale` times row `index` of `source` to the rows that `_blend` would make it from."""
     a, b = scale * (np.float32(1) - share), scale * share
@@ -36,15 +37,14 @@ def _spread(source, index, scale, share, target, first, second):
         target[second, k] += b * source[index, k]
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _exponentials(values, top, reduced, bits, power, result):
+@njit(nogil=True)
+def _exponentials(values, top, reduced, bits, power, lanes, result):
     """Fill row 0 of `result` with exp(values - top) and return its sum; `power` views `bits`."""
     for k in range(values.shape[1]):
         x = max(values[0, k] - top, LOWEST)
         n = np.floor(x * LOG2_E + np.float32(0.5))
         reduced[k] = x - n * LN2_HIGH - n * LN2_LOW
         bits[k] = (np.int32(n) + np.int32(127)) << np.int32(23)
-    total = np.float32(0)
     for k in range(values.shape[1]):
         # exp(r) for |r| <= ln(2) / 2 by its Taylor series: the first term left out is below 2e-8.
         r = reduced[k]
@@ -53,13 +53,15 @@ def _exponentials(values, top, reduced, bits, power, result):
         p = np.float32(1 / 24) + r * p
         p = np.float32(1 / 6) + r * p
         p = np.float32(1 / 2) + r * p
-        e = (np.float32(1) + r * (np.float32(1) + r * p)) * power[k]
-        result[0, k] = e
-        total += e
-    return total
+        result[0, k] = (np.float32(1) + r * (np.float32(1) + r * p)) * power[k]
+    lanes[:] = 0
+    for start in range(0, values.shape[1], LANES):
+        for lane in range(LANES):
+            lanes[lane] += result[0, start + lane]
+    return lanes.sum()
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _is_largest(values, label):
     """Whether `label` is the first index of the largest value in row 0."""
     larger = 0
@@ -91,6 +93,7 @@ def rows_cross_entropy(
     reduced = np.empty(classes, np.float32)
     bits = np.empty(classes, np.int32)
     power = bits.view(np.float32)
+    lanes = np.empty(LANES, np.float32)
     total, right = 0.0, 0
     for y in range(labels.shape[0]):
         y0, y1 = down[y], min(down[y] + 1, height - 1)
@@ -113,10 +116,10 @@ def rows_cross_entropy(
             _blend(row, left, end, across_share[x], values, 0)
             # Not less than any value, which is all that is needed while no exponential vanishes.
             top = max(tops[left], tops[end])
-            exp_sum = _exponentials(values, top, reduced, bits, power, result)
+            exp_sum = _exponentials(values, top, reduced, bits, power, lanes, result)
             if exp_sum < VANISHED:
                 top = values.max()
-                exp_sum = _exponentials(values, top, reduced, bits, power, result)
+                exp_sum = _exponentials(values, top, reduced, bits, power, lanes, result)
             total += weight[label] * (np.log(exp_sum) - (values[0, label] - top))
             right += _is_largest(values, label)
             result[0, label] -= exp_sum

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(nogil=True)
 def _add_products(x, grad, acc):
     """Add the sum over positions of x * grad, float32 (n, C) each, to acc (C,)."""
     for i in range(grad.shape[0]):

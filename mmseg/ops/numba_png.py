@@ -47,7 +47,7 @@ def unfilter(filtered, values):
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _paeth(left, up, corner):
     to_left, to_up = abs(up - corner), abs(left - corner)
     to_corner = abs(left + up - 2 * corner)
