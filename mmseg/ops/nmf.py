@@ -5,12 +5,18 @@ Starting from coef = softmax(x^T bases), each step multiplies
 
     coef  <- coef  * (x^T bases) / (coef (bases^T bases))
     bases <- bases * (x coef)    / (bases (coef^T coef))
+
+The fast path differs in the products with x. Each adds one outer product to the gradient of x, as
+large as x itself and summed one after the other by autograd; here all are one product at the end.
+On CPUs oneDNN multiplies, which on AMD's processors takes half as long as MKL.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.grad import conv2d_weight
 
 from mmseg import ops
 
@@ -22,14 +28,20 @@ Product = Callable[[Tensor], Tensor]
 def factorise(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Return bases and coef (B, N, R) after so many steps and one more update of coef.
 
-    All float32 or float64. Inference on a CPU has oneDNN multiply by x, which on AMD's processors
-    takes half as long as MKL.
+    All float32 or float64. The fast path computes no second derivatives.
     """
-    by_onednn = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
-    by_onednn = by_onednn and torch.backends.mkldnn.is_available() and ops.enabled()
-    if by_onednn and not torch.compiler.is_compiling():
-        return _factorise(_times(x.transpose(1, 2)), _times(x), bases, steps)
-    return _factorise(lambda b: x.transpose(1, 2) @ b, lambda c: x @ c, bases, steps)
+    if not ops.enabled() or torch.compiler.is_compiling():
+        return _factorise(lambda b: x.transpose(1, 2) @ b, lambda c: x @ c, bases, steps)
+    rows = x.transpose(1, 2).contiguous()
+    terms: list[tuple[Tensor, Tensor]] = []
+    summed = _SumOfTerms.apply(rows, terms)
+    rows = rows.detach()
+    return _factorise(
+        lambda factor: _TransposedTimes.apply(factor, rows, summed, terms),
+        lambda factor: _Times.apply(factor, rows, summed, terms),
+        bases,
+        steps,
+    )
 
 
 def _factorise(
@@ -48,18 +60,92 @@ def _updated(factor: Tensor, numerator: Tensor, other: Tensor) -> Tensor:
     return factor * numerator / (denominator + EPS)
 
 
-def _times(x: Tensor) -> Product:
-    """Return the product of x (B, M, K), of which oneDNN wants contiguous rows, with (B, K, R)."""
-    # One by one: torch transposes matrices four times as fast as stacks of them.
-    rows = [image.contiguous() for image in x]
+class _SumOfTerms(torch.autograd.Function):
+    """Gives the products an empty tensor for x; autograd comes back here after the last of them.
 
-    def product(factor: Tensor) -> Tensor:
-        columns = factor.transpose(1, 2).contiguous()
-        return torch.stack(
-            [
-                torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
-                for a, b in zip(rows, columns, strict=True)
-            ]
-        )
+    By then `terms` holds pairs (B, N, R) and (B, D, R) of which the gradient of the rows of x is
+    the sum of products.
+    """
 
-    return product
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, terms: list) -> Tensor:
+        ctx.terms = terms
+        return rows.new_empty(0)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None]:
+        lefts, rights = (torch.cat(factors, dim=2) for factors in zip(*ctx.terms, strict=True))
+        ctx.terms.clear()
+        return _matmul_transposed(lefts, rights), None
+
+
+class _TransposedTimes(torch.autograd.Function):
+    """x^T bases (B, N, R), of rows (B, N, D) of x^T."""
+
+    @staticmethod
+    def forward(ctx: Any, bases: Tensor, rows: Tensor, summed: Tensor, terms: list) -> Tensor:
+        ctx.save_for_backward(bases, rows, summed)
+        ctx.terms = terms
+        return _transposed_times(rows, bases)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        bases, rows, summed = ctx.saved_tensors
+        ctx.terms.append((grad, bases))
+        return _times(rows, grad) if ctx.needs_input_grad[0] else None, None, summed, None
+
+
+class _Times(torch.autograd.Function):
+    """x coef (B, D, R)."""
+
+    @staticmethod
+    def forward(ctx: Any, coef: Tensor, rows: Tensor, summed: Tensor, terms: list) -> Tensor:
+        ctx.save_for_backward(coef, rows, summed)
+        ctx.terms = terms
+        return _times(rows, coef)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        coef, rows, summed = ctx.saved_tensors
+        ctx.terms.append((coef, grad))
+        return _transposed_times(rows, grad), None, summed, None
+
+
+def _transposed_times(rows: Tensor, bases: Tensor) -> Tensor:
+    """(B, N, D) times (B, D, R)."""
+    return _matmul_transposed(rows, bases.transpose(1, 2))
+
+
+def _times(rows: Tensor, coef: Tensor) -> Tensor:
+    """(B, N, D) transposed, times (B, N, R): the weight gradient of a 1x1 convolution."""
+    if not _by_onednn(rows):
+        return rows.transpose(1, 2) @ coef
+    size = (rows.shape[2], coef.shape[2], 1, 1)
+    pairs = zip(_maps(coef), _maps(rows), strict=True)
+    return torch.stack([conv2d_weight(x, size, grad) for x, grad in pairs]).flatten(2)
+
+
+def _maps(rows: Tensor) -> tuple[Tensor, ...]:
+    """(B, N, C) -> B maps (1, C, N, 1), channels_last down to the strides that oneDNN looks at."""
+    return rows.contiguous()[:, :, None].permute(0, 3, 1, 2).split(1)
+
+
+def _matmul_transposed(a: Tensor, b: Tensor) -> Tensor:
+    """(B, M, K) times (B, N, K) transposed."""
+    if not _by_onednn(a):
+        return a @ b.transpose(1, 2)
+    a, b = a.contiguous(), b.contiguous()
+    return torch.stack(
+        [
+            torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
+            for left, right in zip(a, b, strict=True)
+        ]
+    )
+
+
+def _by_onednn(x: Tensor) -> bool:
+    on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
+    return on_cpu and torch.backends.mkldnn.is_available()
