@@ -33,13 +33,11 @@ def upsampled_cross_entropy(
     """Upsample logits (B, K, h, w) to the size of labels (B, H, W), int64, and compare them.
 
     Returns the sum over the pixels that are not ignored of class_weight[label] * cross entropy, and
-    how many of them have their largest logit at the label, int64.
+    how many of them have their largest logit at the label, int64. The sum is NaN where the fast
+    path meets a logit that is not finite.
     """
-    arguments = (logits, labels, class_weight, ignore_index, align_corners)
-    # Only the plain path knows what becomes of an infinity.
-    if ops.enabled() and bool(logits.isfinite().all()):
-        return _Fused.apply(*arguments)
-    return plain(*arguments)
+    compare = _Fused.apply if ops.enabled() else plain
+    return compare(logits, labels, class_weight, ignore_index, align_corners)
 
 
 def plain(
@@ -76,9 +74,9 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
         x = logits if logits.dtype == torch.float64 else logits.float()
-        compiled = kernel is not None and x.device.type == "cpu" and x.dtype == torch.float32
+        compute = _by_kernel if _suits_kernel(x) else _by_torch
         with torch.autocast(x.device.type, enabled=False):
-            total, right, grad = (_by_kernel if compiled else _by_torch)(x, labels, *options)
+            total, right, grad = compute(x, labels, *options)
         ctx.save_for_backward(grad.to(logits.dtype))
         ctx.mark_non_differentiable(right)
         return total, right
@@ -87,6 +85,11 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, grad_total: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
         return grad * grad_total, None, None, None, None
+
+
+def _suits_kernel(x: Tensor) -> bool:
+    on_cpu = kernel is not None and x.device.type == "cpu" and x.dtype == torch.float32
+    return on_cpu and bool(x.isfinite().all())
 
 
 def _by_torch(
@@ -98,8 +101,8 @@ def _by_torch(
 ) -> tuple[Tensor, Tensor, Tensor]:
     batch, classes, height, width = x.shape
     rows, columns = labels.shape[1:]
-    down = torch.from_numpy(bilinear.matrix(height, rows, align_corners)).to(x)
-    across = torch.from_numpy(bilinear.matrix(width, columns, align_corners)).to(x)
+    down = bilinear.matrix(height, rows, align_corners).to(x)
+    across = bilinear.matrix(width, columns, align_corners).to(x)
     first_of_row, _ = bilinear.positions(height, rows, align_corners)
     grad = torch.zeros_like(x)
     total, right = x.new_zeros(()), labels.new_zeros(())

@@ -38,6 +38,19 @@ def _spread(source, index, scale, share, target, first, second):
 
 
 @njit(nogil=True)
+def _sum(values, lanes):
+    """Return the sum, in an order that has vector instructions: by lanes, then halves of these."""
+    lanes[:] = 0
+    for start in range(0, values.size, LANES):
+        for lane in range(LANES):
+            lanes[lane] += values[start + lane]
+    for half in (LANES // 2, LANES // 4, LANES // 8, LANES // 16):
+        for lane in range(half):
+            lanes[lane] += lanes[half + lane]
+    return lanes[0]
+
+
+@njit(nogil=True)
 def _exponentials(values, top, reduced, bits, power, lanes, result):
     """Fill row 0 of `result` with exp(values - top) and return its sum; `power` views `bits`."""
     for k in range(values.shape[1]):
@@ -54,22 +67,20 @@ def _exponentials(values, top, reduced, bits, power, lanes, result):
         p = np.float32(1 / 6) + r * p
         p = np.float32(1 / 2) + r * p
         result[0, k] = (np.float32(1) + r * (np.float32(1) + r * p)) * power[k]
-    lanes[:] = 0
-    for start in range(0, values.shape[1], LANES):
-        for lane in range(LANES):
-            lanes[lane] += result[0, start + lane]
-    return lanes.sum()
+    return _sum(result[0], lanes)
 
 
 @njit(nogil=True)
 def _is_largest(values, label):
     """Whether `label` is the first index of the largest value in row 0."""
-    larger = 0
-    for k in range(label):
-        larger += values[0, k] >= values[0, label]
-    for k in range(label + 1, values.shape[1]):
-        larger += values[0, k] > values[0, label]
-    return larger == 0
+    value = values[0, label]
+    larger, equal = np.int32(0), np.int32(0)
+    for k in range(values.shape[1]):
+        larger += np.int32(values[0, k] > value)
+        equal += np.int32(values[0, k] == value)
+    if larger > 0 or equal == 1:
+        return larger == 0
+    return values[0].argmax() == label
 
 
 @njit(nogil=True, cache=True)

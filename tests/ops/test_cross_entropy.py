@@ -89,6 +89,14 @@ def test_logits_far_apart_lose_no_digits(path):
     torch.testing.assert_close(grad, expected_grad.float(), rtol=1e-5, atol=1e-6)
 
 
+def test_the_first_of_equal_logits_is_the_predicted_class(path):
+    logits = torch.zeros(1, 4, 2, 2)
+    logits[:, 0] = -1
+    labels = torch.tensor([0, 1, 2, 3]).repeat(1, 3, 1)
+    _, right, _ = loss_and_gradient(logits, labels, None)
+    assert right == 3
+
+
 def test_result_does_not_depend_on_the_number_of_threads():
     logits, labels, weight = data("two classes, more than one band of rows")
     threads = torch.get_num_threads()
