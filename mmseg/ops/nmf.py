@@ -8,7 +8,9 @@ Starting from coef = softmax(x^T bases), each step multiplies
 
 The fast path differs in the products with x. Each adds one outer product to the gradient of x, as
 large as x itself and summed one after the other by autograd; here all are one product at the end.
-On CPUs oneDNN multiplies, which on AMD's processors takes half as long as MKL.
+On CPUs oneDNN multiplies, which on AMD's processors takes half as long as MKL. A bfloat16 x stays
+as it is and the products round the other factor like it; both factors and all else are float32.
+That changes the result by about as much as its own rounding to bfloat16.
 """
 
 from collections.abc import Callable
@@ -28,9 +30,13 @@ Product = Callable[[Tensor], Tensor]
 def factorise(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Return bases and coef (B, N, R) after so many steps and one more update of coef.
 
-    All float32 or float64. The fast path computes no second derivatives.
+    Starting bases, and with them the results, are float32 or float64. The fast path has no second
+    derivatives.
     """
-    if not ops.enabled() or torch.compiler.is_compiling():
+    fast = ops.enabled() and not torch.compiler.is_compiling()
+    if not (fast and x.dtype == torch.bfloat16):  # the sums leave the range of float16
+        x = x.to(bases.dtype)
+    if not fast:
         return _factorise(lambda b: x.transpose(1, 2) @ b, lambda c: x @ c, bases, steps)
     rows = x.transpose(1, 2).contiguous()
     terms: list[tuple[Tensor, Tensor]] = []
@@ -69,13 +75,15 @@ class _SumOfTerms(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, terms: list) -> Tensor:
-        ctx.terms = terms
+        ctx.terms, ctx.dtype = terms, rows.dtype
         return rows.new_empty(0)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None]:
-        lefts, rights = (torch.cat(factors, dim=2) for factors in zip(*ctx.terms, strict=True))
+        lefts, rights = (
+            torch.cat(factors, dim=2).to(ctx.dtype) for factors in zip(*ctx.terms, strict=True)
+        )
         ctx.terms.clear()
         return _matmul_transposed(lefts, rights), None
 
@@ -116,16 +124,22 @@ class _Times(torch.autograd.Function):
 
 def _transposed_times(rows: Tensor, bases: Tensor) -> Tensor:
     """(B, N, D) times (B, D, R)."""
-    return _matmul_transposed(rows, bases.transpose(1, 2))
+    return _matmul_transposed(rows, bases.to(rows.dtype).transpose(1, 2)).to(bases.dtype)
 
 
 def _times(rows: Tensor, coef: Tensor) -> Tensor:
-    """(B, N, D) transposed, times (B, N, R): the weight gradient of a 1x1 convolution."""
-    if not _by_onednn(rows):
-        return rows.transpose(1, 2) @ coef
-    size = (rows.shape[2], coef.shape[2], 1, 1)
-    pairs = zip(_maps(coef), _maps(rows), strict=True)
-    return torch.stack([conv2d_weight(x, size, grad) for x, grad in pairs]).flatten(2)
+    """(B, N, D) transposed, times (B, N, R)."""
+    factor = coef.to(rows.dtype)
+    if rows.device.type != "cpu":
+        return (rows.transpose(1, 2) @ factor).to(coef.dtype)
+    if _by_onednn(rows):
+        # It is the weight gradient of a 1x1 convolution.
+        size = (rows.shape[2], coef.shape[2], 1, 1)
+        pairs = zip(_maps(factor), _maps(rows), strict=True)
+        return torch.stack([conv2d_weight(x, size, grad) for x, grad in pairs]).flatten(2)
+    # One by one: stacks of matrices that lie transposed take torch eight times as long.
+    products = [image.T @ matrix for image, matrix in zip(rows, factor, strict=True)]
+    return torch.stack(products).to(coef.dtype)
 
 
 def _maps(rows: Tensor) -> tuple[Tensor, ...]:

@@ -79,3 +79,22 @@ def test_only_the_fast_path_has_products_of_its_own(monkeypatch):
     assert not used
     factorise(x, bases)
     assert len(used) == 2 + 2 * 7
+
+
+def test_map_in_bfloat16_gives_product_and_gradient_to_its_rounding():
+    x, bases = inputs(SHAPES[1], True)
+    x = x.bfloat16()
+    out = torch.rand(x.shape)
+
+    def product_and_gradient(x):
+        x = x.detach().requires_grad_()
+        product = factorise(x, bases)
+        (product * out).sum().backward()
+        return product, x.grad
+
+    with ops.plain():
+        expected, expected_grad = product_and_gradient(x.float())
+    result, grad = product_and_gradient(x)
+    assert (result.dtype, grad.dtype) == (torch.float32, torch.bfloat16)
+    assert close(result, expected, 5e-3)
+    assert close(grad.float(), expected_grad, 1e-2)

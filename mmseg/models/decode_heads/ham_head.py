@@ -60,10 +60,9 @@ class NMF2D(nn.Module):
     def factorise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D, H, W) -> bases (B, D, R) and coef (B, N, R), float32."""
         steps = self.train_steps if self.training else self.eval_steps
-        # Products over N = H*W positions leave the range of float16, and nmf.EPS is below it.
         with torch.autocast(x.device.type, enabled=False):
             bases = self.build_bases(x.shape[0], x.shape[1], x.device)
-            return nmf.factorise(x.float().flatten(2), bases, steps)
+            return nmf.factorise(x.flatten(2), bases, steps)
 
 
 class Hamburger(nn.Module):
