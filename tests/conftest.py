@@ -110,6 +110,14 @@ def _member(rank: int, folder: str, function: Callable, arguments: tuple) -> Non
 
 
 @pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines that are logged as warnings."""
+    lines: list[str] = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), "warning", lines.append)
+    return lines
+
+
+@pytest.fixture
 def log() -> Iterator[SimpleNamespace]:
     """`read()` returns what was logged."""
     stream = io.StringIO()

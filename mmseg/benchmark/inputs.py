@@ -14,7 +14,8 @@ def random_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return a state dict in which every path of the network counts, a function of its names.
 
     A network fresh from its initialisation hides errors: its layer scales are near 0, its batch
-    statistics trivial.
+    statistics trivial. These are the weights with which the golden numbers of the official network
+    were made.
     """
     return {
         key: value if key.endswith("num_batches_tracked") else _random(key, value.shape)

@@ -10,8 +10,7 @@ import torch
 import mmseg
 from mmseg.errors import UserError
 
-# Freed memory stays with the process: glibc would return every large activation to the kernel and
-# have each page filled with zeros again. https://www.gnu.org/software/libc/manual (mallopt)
+# What `environment.keep_freed_memory` sets in the tools, as variables, which all sides understand.
 TUNED_MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**40),

@@ -28,13 +28,11 @@ BAND_BYTES, MIN_ROWS = 2**22, 4
 class Conv:
     """A convolution with the elementwise operation that follows it."""
 
-    def __init__(
-        self, weight: Tensor, bias: Tensor, geometry: nn.Conv2d, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, geometry: Any, dtype: torch.dtype) -> None:
         self.weight = weight.to(dtype, memory_format=torch.channels_last)
         self.bias = bias.to(dtype)
         self.stride: list[int] = [*geometry.stride]
-        self.padding: list[int] = [*geometry.padding]  # type: ignore[list-item]
+        self.padding: list[int] = [*geometry.padding]
         self.groups = geometry.groups
         self.fuses = _fuses(weight.device, dtype)
 

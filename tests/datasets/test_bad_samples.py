@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-from mmengine.logging import MMLogger
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.errors import UserError
@@ -28,13 +27,6 @@ def broken(image_folder):
     path = sorted((image_folder / "img_dir").iterdir())[0]
     path.write_bytes(path.read_bytes()[:100])
     return image_folder
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    lines = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), "warning", lines.append)
-    return lines
 
 
 def test_raise_names_the_file(broken):

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 
 from mmseg.engine.lock import make_work_dir, sole_run
 from mmseg.engine.resume import check_same_training, newest_whole, training_facts
@@ -21,13 +20,6 @@ def write(folder: Path, step: int) -> Path:
     torch.save({"meta": {"iter": step}, "state_dict": {"weight": torch.arange(4000.0)}}, path)
     seal(path)
     return path
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    lines = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), "warning", lines.append)
-    return lines
 
 
 def test_a_sealed_file_is_read_by_torch_as_any_other(tmp_path):

@@ -5,7 +5,6 @@ are a function of the key names, the input of a seed.
 """
 
 import json
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import mmseg.models  # noqa: F401
+from mmseg.benchmark.inputs import random_weights
 from mmseg.registry import MODELS
 
 TOLERANCE = 1e-4
@@ -35,28 +35,10 @@ TINY = {
 }
 
 
-def golden_value(key: str, shape: tuple[int, ...]) -> torch.Tensor:
-    rng = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode())))
-    x = rng.standard_normal(shape)
-    if key.endswith("running_var"):
-        x = 0.5 + 0.5 * np.abs(x)
-    elif key.endswith("running_mean") or "layer_scale" in key:
-        x = 0.1 * x
-    elif len(shape) == 1:
-        x = 1 + 0.1 * x if key.endswith("weight") else 0.05 * x
-    else:
-        x = x / np.sqrt(np.prod(shape[1:]))
-    return torch.from_numpy(np.asarray(x, dtype=np.float32))
-
-
 @pytest.fixture
 def model() -> nn.Module:
     model = MODELS.build(TINY)
-    state = model.state_dict()
-    for key, value in state.items():
-        if not key.endswith("num_batches_tracked"):
-            state[key] = golden_value(key, tuple(value.shape))
-    model.load_state_dict(state)
+    model.load_state_dict(random_weights(model))
     return model
 
 

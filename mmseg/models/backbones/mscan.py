@@ -28,6 +28,8 @@ from mmseg.ops.fold import FoldedMSCAN, Folding
 from mmseg.registry import MODELS
 
 LAYER_SCALE_INIT = 1e-2
+# glibc returns blocks of so many bytes to the kernel and gets zeroed pages for the next ones.
+RETURNED_BLOCK = 2**25
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -93,6 +95,12 @@ class Mlp(nn.Module):
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
+        hidden = x[:, :1].numel() * self.fc1.out_channels * x.element_size()
+        if x.device.type == "cpu" and hidden >= RETURNED_BLOCK and len(x) > 1 and ops.enabled():
+            return torch.cat([self._forward(image) for image in x.split(1)])
+        return self._forward(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
         x = self.drop(self.act(self.dwconv(self.fc1(x))))
         return self.drop(self.fc2(x))
 
