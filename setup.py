@@ -18,7 +18,7 @@ setup(
     python_requires=">=3.10",
     install_requires=(ROOT / "requirements.txt").read_text().splitlines(),
     extras_require={
-        "dev": ["pytest>=8.0", "ruff>=0.8", "mypy>=1.11"],
+        "dev": ["pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.11"],
         "tensorboard": ["tensorboard"],
     },
 )

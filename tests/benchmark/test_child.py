@@ -2,6 +2,7 @@
 
 import io
 import json
+import mmap
 import os
 import sys
 import time
@@ -87,8 +88,14 @@ def test_a_worker_tells_why_it_fails(monkeypatch):
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
 def test_peaks_start_anew(monkeypatch):
+    def fill_pages() -> None:
+        # Not malloc's memory, which it may keep.
+        with mmap.mmap(-1, 2**28) as pages:
+            for start in range(0, len(pages), mmap.PAGESIZE):
+                pages[start] = 1
+
     def prepare(job: dict) -> tuple[dict, dict]:
-        return {"large": lambda: bytes(range(256)) * 2**20 and None}, {}
+        return {"large": fill_pages}, {}
 
     orders = [{"do": name} for name in ("large", "forget peak")]
     _, large, after = serve_lines(monkeypatch, prepare, {"device": "cpu", "threads": 2}, *orders)
