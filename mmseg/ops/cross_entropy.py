@@ -36,8 +36,11 @@ def upsampled_cross_entropy(
     how many of them have their largest logit at the label, int64. The sum is NaN where the fast
     path meets a logit that is not finite.
     """
-    compare = _Fused.apply if ops.enabled() else plain
-    return compare(logits, labels, class_weight, ignore_index, align_corners)
+    # The fast path makes the gradient at once, which inference mode does not let it.
+    fast = ops.enabled() and not torch.is_inference_mode_enabled()
+    return (_Fused.apply if fast else plain)(
+        logits, labels, class_weight, ignore_index, align_corners
+    )
 
 
 def plain(

@@ -129,6 +129,14 @@ def test_loss_of_logits_that_are_not_finite_is_not_finite(path, value):
     assert not torch.isfinite(total)
 
 
+def test_a_loss_in_inference_mode_leaves_training_possible(path):
+    logits, labels, weight = data("odd")
+    with torch.inference_mode():
+        expected, _ = upsampled_cross_entropy(logits, labels, weight)
+    total, _, _ = loss_and_gradient(logits, labels, weight)
+    assert total == pytest.approx(expected.item(), rel=1e-6)
+
+
 def test_label_that_is_no_class_is_refused(path):
     logits, labels, weight = data("odd")
     labels[0, -1, -1] = 5

@@ -28,6 +28,8 @@ class Side(Protocol):
 
     sample_type: Any
     label_dtype: torch.dtype
+    # Whether its configs ask for torch's fused AdamW.
+    fused_optimizer: bool
 
     def set_bases(self, model: nn.Module, bases: Tensor) -> None:
         """Let the factorisation start from bases (B, D, R)."""
@@ -65,7 +67,7 @@ def train(side: Side, job: dict) -> dict:
     """A training step: on a batch that is there, and in a loop on what the loader gives."""
     model = _on_device(side, job).train()
     # So small a rate that the weights stay what they are, however many steps are measured.
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-8)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-8, fused=side.fused_optimizer)
     scaler = torch.amp.GradScaler(job["device"].split(":")[0], enabled=job["amp"] == "fp16")
     tensors = torch.load(job["inputs"], weights_only=True)
     labels = tensors["labels"].to(side.label_dtype)

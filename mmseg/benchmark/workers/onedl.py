@@ -34,6 +34,7 @@ class OneDL:
 
     sample_type = SegDataSample
     label_dtype = torch.int64
+    fused_optimizer = False
 
     def __init__(self, job: dict) -> None:
         name = f"segnext_mscan-{job['size_letter']}_1xb16-adamw-160k_ade20k-512x512.py"

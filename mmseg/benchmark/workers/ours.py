@@ -33,6 +33,8 @@ class Ours:
     def __init__(self, job: dict) -> None:
         self.config = Config.fromfile(job["config"])
         ops.enable(self.config.get("fast_ops", True))
+        optimizer = self.config.get("optim_wrapper", {}).get("optimizer", {})
+        self.fused_optimizer = optimizer.get("fused", False)
         # As the runner does in its processes.
         cv2.setNumThreads(0)
         DefaultScope.get_instance("benchmark", scope_name=SCOPE)
