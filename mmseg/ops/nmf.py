@@ -43,8 +43,8 @@ def factorise(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     summed = _SumOfTerms.apply(rows, terms)
     rows = rows.detach()
     return _factorise(
-        lambda factor: _TransposedTimes.apply(factor, rows, summed, terms),
-        lambda factor: _Times.apply(factor, rows, summed, terms),
+        lambda bases: _Product.apply(bases, rows, summed, terms, True),
+        lambda coef: _Product.apply(coef, rows, summed, terms, False),
         bases,
         steps,
     )
@@ -88,38 +88,26 @@ class _SumOfTerms(torch.autograd.Function):
         return _matmul_transposed(lefts, rights), None
 
 
-class _TransposedTimes(torch.autograd.Function):
-    """x^T bases (B, N, R), of rows (B, N, D) of x^T."""
+class _Product(torch.autograd.Function):
+    """x^T bases (B, N, R) if `transposed`, x coef (B, D, R) if not, of rows (B, N, D) of x^T."""
 
     @staticmethod
-    def forward(ctx: Any, bases: Tensor, rows: Tensor, summed: Tensor, terms: list) -> Tensor:
-        ctx.save_for_backward(bases, rows, summed)
-        ctx.terms = terms
-        return _transposed_times(rows, bases)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        bases, rows, summed = ctx.saved_tensors
-        ctx.terms.append((grad, bases))
-        return _times(rows, grad) if ctx.needs_input_grad[0] else None, None, summed, None
-
-
-class _Times(torch.autograd.Function):
-    """x coef (B, D, R)."""
-
-    @staticmethod
-    def forward(ctx: Any, coef: Tensor, rows: Tensor, summed: Tensor, terms: list) -> Tensor:
-        ctx.save_for_backward(coef, rows, summed)
-        ctx.terms = terms
-        return _times(rows, coef)
+    def forward(
+        ctx: Any, factor: Tensor, rows: Tensor, summed: Tensor, terms: list, transposed: bool
+    ) -> Tensor:
+        ctx.save_for_backward(factor, rows, summed)
+        ctx.terms, ctx.transposed = terms, transposed
+        return (_transposed_times if transposed else _times)(rows, factor)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        coef, rows, summed = ctx.saved_tensors
-        ctx.terms.append((coef, grad))
-        return _transposed_times(rows, grad), None, summed, None
+        factor, rows, summed = ctx.saved_tensors
+        ctx.terms.append((grad, factor) if ctx.transposed else (factor, grad))
+        grad_factor = None
+        if ctx.needs_input_grad[0]:
+            grad_factor = (_times if ctx.transposed else _transposed_times)(rows, grad)
+        return grad_factor, None, summed, None, None
 
 
 def _transposed_times(rows: Tensor, bases: Tensor) -> Tensor:

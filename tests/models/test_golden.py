@@ -13,7 +13,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import mmseg.models  # noqa: F401
 from mmseg.benchmark.inputs import random_weights
 from mmseg.registry import MODELS
 
