@@ -7,7 +7,6 @@ more than a band of rows of them.
 
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -153,12 +152,8 @@ def _by_cells(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
     result = np.empty(frame.original, np.uint8)
 
-    def write_rows(segments: tuple[int, int]) -> None:
-        kernel.class_rows(pixels, *rows, *columns, *segments, result)
+    def write_rows(begin: int, end: int) -> None:
+        kernel.class_rows(pixels, *rows, *columns, begin, end, result)
 
-    # Several pieces per thread: their costs differ.
-    pieces = 4 * torch.get_num_threads()
-    ends = np.linspace(0, len(rows.starts), pieces + 1).astype(int).tolist()
-    for _ in compiled.run(write_rows, pairwise(ends)):
-        pass
+    compiled.run_pieces(write_rows, len(rows.starts), per_thread=4)  # their costs differ
     return torch.from_numpy(result)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,6 +50,13 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Resul
     if errors:
         raise errors[0]
     return [results[index] for index in range(len(tasks))]
+
+
+def run_pieces(function: Callable[[int, int], None], count: int, per_thread: int = 1) -> None:
+    """Call function(begin, end) for pieces of range(count), so many per thread."""
+    pieces = per_thread * torch.get_num_threads()
+    ends = [count * i // pieces for i in range(pieces + 1)]
+    run(lambda piece: function(*piece), pairwise(ends))
 
 
 @lru_cache(maxsize=1)

@@ -13,16 +13,19 @@ into proj_2 and fc2; the norm after a strided convolution goes into that.
 On CPUs, oneDNN applies the GELU, the sum or the product that follows a convolution on its way out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.ops import fold_avx2
+from mmseg.ops.bands import rows_per_band
+
 # The hidden maps of an MLP, up to eight times as wide as its input, are held for so many bytes of
 # rows at a time: what stays in the cache and is no news for malloc.
-BAND_BYTES, MIN_ROWS = 2**22, 4
+BAND_BYTES = 2**22
 
 
 class Conv:
@@ -135,10 +138,9 @@ class FoldedBlock:
         """Return x plus its MLP, on CPUs in bands of rows."""
         height, width = x.shape[2:]
         hidden = len(self.fc1.bias)
-        rows = max(MIN_ROWS, BAND_BYTES // (hidden * width * x.element_size()))
-        if x.device.type != "cpu" or rows >= height:
+        rows = rows_per_band(height, hidden * width * x.element_size(), BAND_BYTES)
+        if x.device.type != "cpu" or rows == height:
             return self.fc2.add_to(x, self.dwconv.gelu(self.fc1(x)))
-        rows = -(-height // -(-height // rows))  # bands of one size, as nearly as possible
         result = x.clone()
         for image, target in zip(x.split(1), result.split(1), strict=True):
             for top in range(0, height, rows):
@@ -150,6 +152,24 @@ class FoldedBlock:
         return result
 
 
+class FoldedStage:
+    """The blocks of a stage, one after the other."""
+
+    def __init__(self, blocks: Sequence[FoldedBlock]) -> None:
+        self.blocks = blocks
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def _stage(blocks: Iterable[Any], dtype: torch.dtype) -> FoldedStage | fold_avx2.Stage:
+    folded = [FoldedBlock(block, dtype) for block in blocks]
+    device = folded[0].shortcut.device
+    return (fold_avx2.Stage if fold_avx2.suits(device, dtype) else FoldedStage)(folded)
+
+
 class FoldedMSCAN:
     """An MSCAN in evaluation, as its weights are now, computing in `dtype`."""
 
@@ -158,7 +178,7 @@ class FoldedMSCAN:
         self.stages = [
             (
                 self._embed(patch_embed.proj, getattr(patch_embed, "norm", None), dtype),
-                [FoldedBlock(block, dtype) for block in blocks],
+                _stage(blocks, dtype),
                 norm,
             )
             for patch_embed, blocks, norm in stages
@@ -181,8 +201,7 @@ class FoldedMSCAN:
             for conv in embed[:-1]:
                 x = conv.gelu(x)
             x = embed[-1](x)
-            for block in blocks:
-                x = block(x)
+            x = blocks(x)
             # Over the channels in float32 at least, whatever the convolutions compute in.
             x = norm(x if x.dtype == torch.float64 else x.float()).to(self.dtype)
             outs.append(x)

@@ -8,9 +8,9 @@ Starting from coef = softmax(x^T bases), each step multiplies
 
 The fast path differs in the products with x. Each adds one outer product to the gradient of x, as
 large as x itself and summed one after the other by autograd; here all are one product at the end.
-On CPUs oneDNN multiplies, which on AMD's processors takes half as long as MKL. A bfloat16 x stays
-as it is and the products round the other factor like it; both factors and all else are float32.
-That changes the result by about as much as its own rounding to bfloat16.
+On CPUs with AVX-512 oneDNN multiplies, which on AMD's takes half as long as MKL; on others MKL is
+faster. A bfloat16 x stays as it is and the products round the other factor like it; both factors
+and all else are float32. That changes the result by about as much as its own rounding to bfloat16.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.grad import conv2d_weight
 
 from mmseg import ops
+from mmseg.ops import processor
 
 EPS = 1e-6
 
@@ -150,4 +151,4 @@ def _matmul_transposed(a: Tensor, b: Tensor) -> Tensor:
 
 def _by_onednn(x: Tensor) -> bool:
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
-    return on_cpu and torch.backends.mkldnn.is_available()
+    return on_cpu and torch.backends.mkldnn.is_available() and not processor.only_avx2()
