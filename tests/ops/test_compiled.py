@@ -31,6 +31,13 @@ def test_results_come_in_the_order_of_the_tasks(way):
     assert compiled.run(late_if_early, []) == []
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 23])
+def test_pieces_cover_a_range(way, count):
+    found = []
+    compiled.run_pieces(lambda begin, end: found.extend(range(begin, end)), count, per_thread=2)
+    assert sorted(found) == list(range(count))
+
+
 def test_an_error_of_a_task_is_raised(way):
     def fail(task):
         if task == 3:

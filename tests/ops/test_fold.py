@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mmseg import ops
-from mmseg.ops import fold
+from mmseg.ops import fold, fold_avx2
 from mmseg.registry import MODELS
 
 
@@ -50,22 +50,54 @@ def deviation(result, expected):
     return max(((a - b).norm() / b.norm()).item() for a, b in zip(result, expected, strict=True))
 
 
-@pytest.mark.parametrize("fuses", [True, False])
-@pytest.mark.parametrize(("batch", "size"), [(1, (64, 64)), (2, (32, 96)), (1, (65, 47))])
-def test_folded_maps_equal_the_plain_ones(backbone, batch, size, fuses, monkeypatch):
-    if not fuses:
+@pytest.fixture(params=["oneDNN", "torch", "AVX2"])
+def way(request, monkeypatch):
+    """Run the blocks in one of the ways there are, whatever the processor."""
+    if request.param == "AVX2" and fold_avx2.kernel is None:
+        pytest.skip("there is no numba")
+    monkeypatch.setattr(fold_avx2, "suits", lambda *_: request.param == "AVX2")
+    if request.param == "torch":
         monkeypatch.setattr(fold, "_fuses", lambda *_: False)
+
+
+@pytest.mark.parametrize(
+    ("batch", "size"), [(1, (64, 64)), (2, (32, 96)), (1, (65, 47)), (2, (7, 30))]
+)
+def test_folded_maps_equal_the_plain_ones(backbone, batch, size, way):
     x = image(*size, batch=batch)
     result, expected = maps(backbone, x), maps(backbone, x, fast=False)
     assert 0 < deviation(result, expected) < 1e-5  # not 0: another computation
     assert [m.shape for m in result] == [m.shape for m in expected]
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-def test_bands_of_rows_give_the_same_maps(backbone, batch, monkeypatch):
-    x = image(112, 96, batch=batch)  # 28 rows in the first stage
-    monkeypatch.setattr(fold, "BAND_BYTES", 8 * 8 * 24 * 4 * 9)  # 9 rows of it
+@pytest.mark.parametrize(
+    ("batch", "height", "rows"), [(1, 112, 9), (2, 112, 9), (1, 52, 1)], ids=str
+)
+def test_bands_of_rows_give_the_same_maps(backbone, batch, height, rows, way, monkeypatch):
+    x = image(height, 96, batch=batch)  # 28 rows in the first stage, or three times 4 and 1
+    for module in (fold, fold_avx2):
+        monkeypatch.setattr(module, "BAND_BYTES", 8 * 8 * 24 * 4 * rows)
     assert deviation(maps(backbone, x), maps(backbone, x, fast=False)) < 1e-5
+
+
+def test_only_processors_without_avx512_have_blocks_of_their_own(backbone, monkeypatch):
+    kinds = []
+    for capability in ("AVX2", "AVX512", "DEFAULT"):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda c=capability: c)
+        kinds.append(type(fold.FoldedMSCAN(backbone.stages(), torch.float32).stages[0][1]))
+    numba_is_there = fold_avx2.kernel is not None
+    assert kinds == [
+        fold_avx2.Stage if numba_is_there else fold.FoldedStage,
+        fold.FoldedStage,
+        fold.FoldedStage,
+    ]
+
+
+def test_the_image_is_not_overwritten(backbone, way):
+    x = image(64, 64)
+    before = x.clone()
+    maps(backbone, x)
+    assert torch.equal(x, before)
 
 
 def test_folding_is_exact_in_double(backbone):

@@ -4,9 +4,15 @@ import pytest
 import torch
 
 from mmseg import ops
-from mmseg.ops import nmf
+from mmseg.ops import nmf, processor
 
 SHAPES = [(1, 32, 24, 4), (3, 17, 35, 5), (2, 8, 1, 1)]
+
+
+@pytest.fixture(params=["MKL", "oneDNN"])
+def products(request, monkeypatch):
+    """Multiply by one of the libraries, whatever the processor."""
+    monkeypatch.setattr(processor, "only_avx2", lambda: request.param == "MKL")
 
 
 def factorise(x, bases):
@@ -29,7 +35,7 @@ def close(result, expected, tolerance):
 
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_factorisation_equals_the_plain_one_in_double(shape, channels_last):
+def test_factorisation_equals_the_plain_one_in_double(shape, channels_last, products):
     x, bases = inputs(shape, channels_last)
     with ops.plain():
         expected = factorise(x.double(), bases.double())
@@ -40,7 +46,7 @@ def test_factorisation_equals_the_plain_one_in_double(shape, channels_last):
 
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gradients_equal_those_of_autograd_in_double(shape, channels_last):
+def test_gradients_equal_those_of_autograd_in_double(shape, channels_last, products):
     x, bases = inputs(shape, channels_last)
     out = torch.rand(shape[0], *x.shape[1:])
 
