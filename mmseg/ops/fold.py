@@ -127,12 +127,16 @@ class FoldedBlock:
 
     def __call__(self, x: Tensor) -> Tensor:
         u = self.proj_1.gelu(x)
+        x = self.proj_2.add_to(x * self.shortcut, self.conv3.times(self.branches(u), u))
+        return self._add_mlp(x)
+
+    def branches(self, u: Tensor) -> Tensor:
+        """Return the sum of the four branches of the gate."""
         attn = self.conv0(u)
         total = attn.clone()
         for first, second in self.strips:
             total = second.add_to(total, first(attn))
-        x = self.proj_2.add_to(x * self.shortcut, self.conv3.times(total, u))
-        return self._add_mlp(x)
+        return total
 
     def _add_mlp(self, x: Tensor) -> Tensor:
         """Return x plus its MLP, on CPUs in bands of rows."""

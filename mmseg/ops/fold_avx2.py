@@ -33,7 +33,7 @@ class Buffers:
     def __init__(self, x: Tensor, hidden: int) -> None:
         batch, channels, self.height, self.width = x.shape
         pixels = batch * self.height * self.width
-        self.gate, self.total, self.product = x.new_empty(3, pixels, channels)
+        self.gate, self.product = x.new_empty(2, pixels, channels)
         row_bytes = self.width * hidden * x.element_size()
         self.rows = rows_per_band(self.height, row_bytes, BAND_BYTES)
         self.hidden = x.new_empty(self.rows + 2, self.width, hidden)
@@ -44,7 +44,7 @@ class Block:
     """A `fold.FoldedBlock` that changes its map in place."""
 
     def __init__(self, block: Any) -> None:
-        self.conv0, self.strips = block.conv0, block.strips
+        self.branches = block.branches
         self.proj_1, self.conv3, self.proj_2, self.fc1, self.fc2 = (
             conv.weight.detach().flatten(1).T
             for conv in (block.proj_1, block.conv3, block.proj_2, block.fc1, block.fc2)
@@ -60,25 +60,24 @@ class Block:
         self.inner_bias = _bias_by_neighbours(taps, hidden_bias, block.dwconv.bias).numpy()
 
     def __call__(self, x: Tensor, buffers: Buffers) -> None:
-        pixels = x.permute(0, 2, 3, 1).flatten(0, 2)
+        pixels = _pixels(x)
         self._add_attention(pixels, x.shape, buffers)
         for image in pixels.view(len(x), *x.shape[2:], -1):
             self._add_mlp(image, buffers)
 
     def _add_attention(self, pixels: Tensor, shape: Sequence[int], buffers: Buffers) -> None:
-        gate, total, product = buffers.gate, buffers.total, buffers.product
+        gate, product = buffers.gate, buffers.product
         torch.mm(pixels, self.proj_1, out=gate)
         values = gate.numpy()
         compiled.run_pieces(
             lambda begin, end: kernel.add_and_gelu(values[begin:end], self.proj_1_bias), len(values)
         )
-        attn = self.conv0(_as_map(gate, shape))
-        total_map = _as_map(total, shape).copy_(attn)
-        for first, second in self.strips:
-            second.add_to(total_map, first(attn))
-        torch.mm(total, self.conv3, out=product)
+        batch, channels, height, width = shape
+        branches = self.branches(gate.view(batch, height, width, channels).permute(0, 3, 1, 2))
+        torch.mm(_pixels(branches), self.conv3, out=product)
         product.add_(self.conv3_bias).mul_(gate)
-        pixels.mul_(self.shortcut).add_(self.shift).addmm_(product, self.proj_2)
+        torch.addcmul(self.shift, pixels, self.shortcut, out=pixels)
+        pixels.addmm_(product, self.proj_2)
 
     def _add_mlp(self, image: Tensor, buffers: Buffers) -> None:
         """Add its MLP to an image (H, W, C), band by band."""
@@ -104,9 +103,9 @@ class Block:
             image[top:end].flatten(0, 1).addmm_(inner[: end - top].flatten(0, 1), self.fc2)
 
 
-def _as_map(pixels: Tensor, shape: Sequence[int]) -> Tensor:
-    batch, channels, height, width = shape
-    return pixels.view(batch, height, width, channels).permute(0, 3, 1, 2)
+def _pixels(x: Tensor) -> Tensor:
+    """View a channels_last map (B, C, H, W) as (B*H*W, C)."""
+    return x.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def _bias_by_neighbours(taps: Tensor, before: Tensor, after: Tensor) -> Tensor:
