@@ -17,24 +17,24 @@ from rich.console import Console
 from mmseg.apis import default_device
 from mmseg.benchmark.files import place_data
 from mmseg.benchmark.report import check_notes, results_table, version_lines
-from mmseg.benchmark.run import PARTS, Measurement
+from mmseg.benchmark.run import OWN_PARTS, PARTS, READ_FILES, Measurement
 from mmseg.benchmark.settings import Settings
 from mmseg.benchmark.sides import our_side, peer_sides, prepare_config
 from mmseg.config import load_config
-from mmseg.errors import one_line_errors
+from mmseg.errors import UserError, one_line_errors
 from mmseg.files import write_whole
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("part", choices=(*PARTS, "all"))
+    parser.add_argument("part", choices=(*PARTS, "all", *OWN_PARTS))
     parser = config_parser(__doc__, parents=[parser])
     parser.add_argument("--against", metavar="CONFIG2|onedl|plain", help="another side to measure")
     parser.add_argument("--peer-python", help="the python of an environment with the peer: onedl")
     parser.add_argument("--device", default=default_device(), help="cpu, cuda or cuda:N")
     parser.add_argument("--amp", choices=("bf16", "fp16"), help="mixed precision")
     parser.add_argument("--compile", action="store_true", help="torch.compile the network")
-    parser.add_argument("--batch", type=int, nargs="+", help="of infer (1) and train (2)")
+    parser.add_argument("--batch", type=int, nargs="+", help="of infer (1) and the others (2)")
     parser.add_argument("--size", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
     parser.add_argument("--runs", type=int, default=10, help="rounds that count, after two")
     parser.add_argument("--malloc", choices=("default", "tuned"), default="default")
@@ -65,7 +65,7 @@ def make_sides(args: argparse.Namespace, config: Config, settings: Settings, fol
     if args.against == "plain":
         return [ours, our_side("plain", config, settings, folder, fast_ops=False)]
     other = prepare_config(load_config(args.against), settings)
-    if args.part != "infer":
+    if args.part in {*READ_FILES, "all"}:
         place_data(other, folder / "other")
     return [ours, our_side(Path(args.against).stem, other, settings, folder / "other")]
 
@@ -74,12 +74,18 @@ def make_sides(args: argparse.Namespace, config: Config, settings: Settings, fol
 def main() -> None:
     args = parse_args()
     settings = settings_of(args)
+    if args.part in OWN_PARTS and args.against == "onedl":
+        raise UserError(f"{args.part} measures this project's own code: --against plain or CONFIG2")
     console = Console(stderr=True)
     parts = [*PARTS] if args.part == "all" else [args.part]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = prepare_config(read_config(args), settings)
-        files = [] if parts == ["infer"] else [place_data(config, folder / "data")]
+        files = (
+            []
+            if not {"train", "data", "eval"} & {*parts}
+            else [place_data(config, folder / "data")]
+        )
         sides = make_sides(args, config, settings, folder)
         measurement = Measurement(sides, settings, config, folder)
         same_model = args.against in ("onedl", "plain") and parts != ["data"]

@@ -15,6 +15,7 @@ from mmseg.benchmark.inputs import write_batch
 from mmseg.benchmark.settings import Settings
 from mmseg.benchmark.sides import Side
 from mmseg.benchmark.statistics import alternate, ratio, spread
+from mmseg.benchmark.workers.op_actions import DEPTHWISE, OPERATIONS
 from mmseg.registry import MODELS
 
 # Of each part, the worker's actions and what they measure.
@@ -24,9 +25,12 @@ PARTS = {
     "data": {"step": "training sample"},
     "eval": {"image": "evaluation of an image", "metric": "metric of an image"},
 }
+# Parts that other projects do not have.
+OWN_PARTS = {"ops": OPERATIONS, "depthwise": DEPTHWISE}
+READ_FILES = {"train", "data", "eval"}
 # Seconds before a turn in which the threads of the side before cease to spin for more work.
 REST = 0.05
-BATCHES = {"infer": (1,), "train": (2,), "data": (1,), "eval": (1,)}
+BATCHES = {"infer": (1,), "train": (2,), "data": (1,), "eval": (1,), "ops": (2,), "depthwise": (2,)}
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Measurement:
 
     def measure(self, part: str, tell: Callable[[str], None]) -> Iterator[dict]:
         """Yield the result of each batch size and action of a part."""
-        batches = self.settings.batches if part in ("infer", "train") else None
+        batches = None if part in ("data", "eval") else self.settings.batches
         # Reading data knows no mixed precision.
         sides = self._projects() if part == "data" else self.sides
         for batch in batches or BATCHES[part]:
@@ -63,7 +67,7 @@ class Measurement:
                 starts = (self._start(s, part, inputs=inputs, batch=batch) for s in sides)
                 children = [stack.enter_context(child) for child in starts]
                 versions = [child.answer()["versions"] for child in children]
-                for action, name in PARTS[part].items():
+                for action, name in (PARTS | OWN_PARTS)[part].items():
                     tell(f"{name}, batch {batch}")
                     entries = self._take_turns(children, action)
                     for entry, used in zip(entries, versions, strict=True):

@@ -11,14 +11,17 @@ from mmseg import ops
 from mmseg.benchmark import files
 from mmseg.benchmark.check import check_equal, read_numbers
 from mmseg.benchmark.inputs import write_batch
+from mmseg.benchmark.run import OWN_PARTS
 from mmseg.benchmark.settings import Settings
 from mmseg.benchmark.sides import our_side, prepare_config
-from mmseg.benchmark.workers import actions
+from mmseg.benchmark.workers import actions, op_actions
 from mmseg.benchmark.workers.actions import build_actions, official_name
+from mmseg.benchmark.workers.op_actions import build_op_actions
 from mmseg.benchmark.workers.ours import Ours
 from mmseg.config import load_config
 from mmseg.errors import UserError
 from mmseg.models.decode_heads.ham_head import NMF2D
+from mmseg.ops.depthwise import depthwise_conv2d
 from mmseg.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +83,31 @@ def test_each_part_runs_its_actions(job, part, names, monkeypatch):
     assert part != "train" or 0 < results["loop"]["waited"] < 10
     assert part != "data" or results["step"] == {"count": 2}
     assert part != "eval" or results["metric"] == {"count": actions.METRIC_REPEATS}
+
+
+def test_every_operation_and_kernel_has_its_action(job):
+    for part, names in OWN_PARTS.items():
+        built = build_op_actions(Ours(job), {**job, "part": part})
+        assert list(built) == list(names)
+        for name in list(names)[::7]:
+            built[name]()
+
+
+@pytest.mark.parametrize("amp", [None, "bf16"])
+def test_kernels_are_those_of_the_encoder(job, amp, monkeypatch):
+    seen: list[tuple] = []
+
+    def convolve(x, weight, bias):
+        seen.append((tuple(x.shape), tuple(weight.shape), x.is_contiguous(), x.dtype))
+        return depthwise_conv2d(x, weight, bias)
+
+    monkeypatch.setattr(op_actions, "depthwise_conv2d", convolve)
+    built = build_op_actions(Ours(job), {**job, "part": "depthwise", "amp": amp})
+    dtype = torch.float32 if amp is None else torch.bfloat16
+    built["3x3 1 NCHW"]()
+    assert seen[-1] == ((2, 64, 16, 24), (64, 1, 3, 3), True, dtype)
+    built["1x21 3 channels_last"]()
+    assert seen[-1] == ((2, 24, 4, 6), (24, 1, 1, 21), False, dtype)
 
 
 def test_fast_and_plain_give_the_same_numbers(job, folder):

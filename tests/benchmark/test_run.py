@@ -7,8 +7,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmseg.benchmark import run
 from mmseg.benchmark.report import check_notes, results_table, version_lines
-from mmseg.benchmark.run import Measurement
+from mmseg.benchmark.run import OWN_PARTS, Measurement
 from mmseg.benchmark.settings import Settings
 from mmseg.benchmark.sides import Side
 from mmseg.errors import UserError
@@ -83,6 +84,14 @@ def test_reading_is_measured_on_one_core_and_once_for_each_project(measurement):
     (result,) = measurement.measure("data", str)
     assert [entry["side"] for entry in result["sides"]] == ["ours, bf16", "peer, float32"]
     assert result["sides"][0]["versions"]["threads"] == "1"
+
+
+@pytest.mark.parametrize("part", OWN_PARTS)
+def test_own_code_is_measured_action_by_action(measurement, part, monkeypatch):
+    monkeypatch.setattr(run, "REST", 0)
+    results = list(measurement.measure(part, str))
+    assert [result["measured"] for result in results] == list(OWN_PARTS[part].values())
+    assert {(result["batch"], len(result["sides"])) for result in results} == {(2, 3)}
 
 
 def test_the_sides_are_checked_before(measurement):

@@ -52,6 +52,11 @@ def test_a_network_is_measured_in_a_process_of_its_own(call, tmp_path, capsys):
     assert "2 alternating runs after 2" in output
 
 
+def test_only_own_code_is_measured_one_by_one(call):
+    with pytest.raises(SystemExit, match="error: ops measures this project's own code"):
+        call("ops", "tiny.py", "--against", "onedl")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

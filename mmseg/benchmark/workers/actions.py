@@ -52,12 +52,12 @@ def build_actions(side: Side, job: dict) -> dict:
 
 def infer(side: Side, job: dict) -> dict:
     """The network alone, (B, 3, H, W) to logits at 1/8."""
-    model = _on_device(side, job).eval()
-    x = _load(job)["x"]
+    model = on_device(side, job).eval()
+    x = load_tensors(job)["x"]
 
     @torch.no_grad()
     def step() -> None:
-        with _autocast(job):
+        with autocast(job):
             model(x, mode="tensor")
 
     return {"step": step}
@@ -65,7 +65,7 @@ def infer(side: Side, job: dict) -> dict:
 
 def train(side: Side, job: dict) -> dict:
     """A training step: on a batch that is there, and in a loop on what the loader gives."""
-    model = _on_device(side, job).train()
+    model = on_device(side, job).train()
     # So small a rate that the weights stay what they are, however many steps are measured.
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-8, fused=side.fused_optimizer)
     scaler = torch.amp.GradScaler(job["device"].split(":")[0], enabled=job["amp"] == "fp16")
@@ -75,7 +75,7 @@ def train(side: Side, job: dict) -> dict:
 
     def on_batch(batch: dict) -> None:
         batch = model.data_preprocessor(batch, True)
-        with _autocast(job):
+        with autocast(job):
             losses = model(**batch, mode="loss")
         loss, _ = model.parse_losses(losses)
         scaler.scale(loss).backward()
@@ -114,7 +114,7 @@ def data(side: Side, job: dict) -> dict:
 
 def evaluate(side: Side, job: dict) -> dict:
     """An image from its file to its counts, and the counting alone."""
-    model = _on_device(side, job).eval()
+    model = on_device(side, job).eval()
     dataset = side.build_dataset(job, "test")
     metric = side.build_metric()
     metric.dataset_meta = dataset.metainfo
@@ -124,7 +124,7 @@ def evaluate(side: Side, job: dict) -> dict:
     @torch.no_grad()
     def image() -> None:
         batch = pseudo_collate([dataset[next(numbers)]])
-        with _autocast(job):
+        with autocast(job):
             samples = model.test_step(batch)
         predicted[:] = [sample.to_dict() for sample in samples]
         metric.process(batch, predicted)
@@ -142,8 +142,8 @@ def check(side: Side, job: dict) -> dict:
     """Write the numbers that must be equal: logits, class map, loss and gradients."""
     # Float32 means float32, on GPUs too.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    model = _on_device(side, job)
-    tensors = _load(job)
+    model = on_device(side, job)
+    tensors = load_tensors(job)
     side.set_bases(model, tensors["bases"])
 
     def numbers() -> None:
@@ -154,7 +154,7 @@ def check(side: Side, job: dict) -> dict:
         model.eval()
         found = {"logits": model(tensors["x"], mode="tensor").float().cpu()}
         if job["amp"]:
-            with _autocast(job):
+            with autocast(job):
                 found["logits of amp"] = model(tensors["x"], mode="tensor").float().cpu()
         # An original of another size, so that the second interpolation runs as well.
         height, width = tensors["labels"].shape[1:]
@@ -202,7 +202,7 @@ def _gradient_norms(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         yield official_name(name), parameter.grad.double().norm().cpu()
 
 
-def _on_device(side: Side, job: dict) -> Any:
+def on_device(side: Side, job: dict) -> Any:
     model = side.build_model(job).to(job["device"])
     if job["compile"]:
         # In place, part by part: everything that calls them runs the compiled code.
@@ -211,11 +211,11 @@ def _on_device(side: Side, job: dict) -> Any:
     return model
 
 
-def _load(job: dict) -> dict[str, Tensor]:
+def load_tensors(job: dict) -> dict[str, Tensor]:
     return torch.load(job["inputs"], weights_only=True, map_location=job["device"])
 
 
-def _autocast(job: dict) -> torch.autocast:
+def autocast(job: dict) -> torch.autocast:
     device = job["device"].split(":")[0]
     dtype = DTYPES.get(job["amp"], torch.bfloat16)
     return torch.autocast(device, dtype, enabled=job["amp"] is not None)

@@ -18,6 +18,7 @@ import mmseg.evaluation
 import mmseg.models
 from mmseg import ops
 from mmseg.benchmark.workers.actions import build_actions
+from mmseg.benchmark.workers.op_actions import build_op_actions
 from mmseg.benchmark.workers.protocol import serve
 from mmseg.engine import SegRunner
 from mmseg.registry import DATASETS, METRICS, MODELS, SCOPE
@@ -64,7 +65,8 @@ def prepare(job: dict) -> tuple[dict, dict]:
     packages = ("numpy", "onedl-mmengine", "onedl-mmcv", "opencv-python")
     versions = {"segnext": mmseg.__version__, "python": python_version()}
     versions |= {"torch": str(torch.__version__)} | {name: version(name) for name in packages}
-    return build_actions(Ours(job), job), versions
+    build = build_op_actions if job["part"] in ("ops", "depthwise") else build_actions
+    return build(Ours(job), job), versions
 
 
 if __name__ == "__main__":
