@@ -8,9 +8,9 @@ Starting from coef = softmax(x^T bases), each step multiplies
 
 The fast path differs in the products with x. Each adds one outer product to the gradient of x, as
 large as x itself and summed one after the other by autograd; here all are one product at the end.
-On CPUs with AVX-512 oneDNN multiplies, which on AMD's takes half as long as MKL; on others MKL is
-faster. A bfloat16 x stays as it is and the products round the other factor like it; both factors
-and all else are float32. That changes the result by about as much as its own rounding to bfloat16.
+On CPUs oneDNN multiplies, which on AMD's processors with AVX-512 takes half as long as MKL. A
+bfloat16 x stays as it is and the products round the other factor like it; both factors and all else
+are float32. That changes the result by about as much as its own rounding to bfloat16.
 """
 
 from collections.abc import Callable
@@ -121,8 +121,8 @@ def _times(rows: Tensor, coef: Tensor) -> Tensor:
     factor = coef.to(rows.dtype)
     if rows.device.type != "cpu":
         return (rows.transpose(1, 2) @ factor).to(coef.dtype)
-    if _by_onednn(rows):
-        # It is the weight gradient of a 1x1 convolution.
+    if _by_onednn(rows) and not processor.only_avx2():
+        # It is the weight gradient of a 1x1 convolution, which with AVX2 takes twice MKL's time.
         size = (rows.shape[2], coef.shape[2], 1, 1)
         pairs = zip(_maps(factor), _maps(rows), strict=True)
         return torch.stack([conv2d_weight(x, size, grad) for x, grad in pairs]).flatten(2)
@@ -151,4 +151,4 @@ def _matmul_transposed(a: Tensor, b: Tensor) -> Tensor:
 
 def _by_onednn(x: Tensor) -> bool:
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
-    return on_cpu and torch.backends.mkldnn.is_available() and not processor.only_avx2()
+    return on_cpu and torch.backends.mkldnn.is_available()
