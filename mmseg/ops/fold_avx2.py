@@ -31,11 +31,11 @@ class Buffers:
     """Memory for one stage: maps of pixels (N, C) and bands of hidden pixels (rows, W, hidden)."""
 
     def __init__(self, x: Tensor, hidden: int) -> None:
-        batch, channels, self.height, self.width = x.shape
-        pixels = batch * self.height * self.width
+        batch, channels, height, self.width = x.shape
+        pixels = batch * height * self.width
         self.gate, self.product = x.new_empty(2, pixels, channels)
         row_bytes = self.width * hidden * x.element_size()
-        self.rows = rows_per_band(self.height, row_bytes, BAND_BYTES)
+        self.rows = rows_per_band(height, row_bytes, BAND_BYTES)
         self.hidden = x.new_empty(self.rows + 2, self.width, hidden)
         self.inner = x.new_empty(self.rows, self.width, hidden)
 
