@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--device", default=default_device(), help="cpu, cuda or cuda:N")
     parser.add_argument("--amp", choices=("bf16", "fp16"), help="mixed precision")
     parser.add_argument("--compile", action="store_true", help="torch.compile the network")
-    parser.add_argument("--batch", type=int, nargs="+", help="1; of train and of own code 2")
+    parser.add_argument("--batch", type=int, nargs="+", help="images at a time (infer 1, others 2)")
     parser.add_argument("--size", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
     parser.add_argument("--runs", type=int, default=10, help="rounds that count, after two")
     parser.add_argument("--malloc", choices=("default", "tuned"), default="default")
