@@ -2,6 +2,7 @@
 
 import io
 import logging
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +20,15 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 torch.set_num_threads(2)
+
+# Processes of tests are forked from one that has imported these, which takes seconds, and nothing
+# of ours.
+multiprocessing.set_forkserver_preload(
+    [
+        *("torch._dynamo", "mmcv.cnn", "mmengine.runner", "cv2", "matplotlib.pyplot"),
+        *("numba", "rasterio", "scipy.ndimage"),
+    ]
+)
 
 
 # As a runner does: names of transforms mean ours first.
@@ -96,7 +106,9 @@ def in_two_processes() -> Callable:
 
 def _in_two_processes(function: Callable, *arguments: object) -> list:
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(_member, (folder, function, arguments), nprocs=2)
+        torch.multiprocessing.start_processes(
+            _member, (folder, function, arguments), nprocs=2, start_method="forkserver"
+        )
         return [torch.load(f"{folder}/{rank}.pth", weights_only=False) for rank in (0, 1)]
 
 

@@ -21,6 +21,7 @@ from mmseg.engine.dialects import metadata, model_facts
 from mmseg.engine.lock import make_work_dir, sole_run
 from mmseg.engine.preemption import PreemptionHook
 from mmseg.engine.resume import FACTS, check_same_training, newest_whole, training_facts
+from mmseg.engine.run_config import RunConfig
 from mmseg.engine.safe_files import read_checkpoint
 from mmseg.engine.seal import seal
 from mmseg.environment import hide_broken_torchvision
@@ -50,7 +51,7 @@ class SegRunner(Runner):
     @classmethod
     def from_cfg(cls, cfg: Config) -> "SegRunner":
         make_work_dir(cfg.work_dir)
-        return super().from_cfg(cfg)
+        return super().from_cfg(RunConfig(cfg))
 
     def setup_env(self, env_cfg: dict) -> None:
         # mmengine's own set-up selects a CUDA device, also where there is none.

@@ -20,16 +20,16 @@ from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tools"), str(ROOT / "tests")]
 
-import numpy as np
-import torch
+# Some are imported once here, not in every life of the run.
+import torch._dynamo
+from tiny_project import write_project
 
 import mmseg.config
-import mmseg.engine  # noqa: F401  (once here, not in every life of the run)
+import mmseg.engine  # noqa: F401
 from mmseg.engine.safe_files import read_checkpoint
 
-CLI = runpy.run_path(str(ROOT / "tests/tools/test_cli.py"))
 TIMES = ("time", "data_time", "memory")
 # Dropped paths and smoothed weights, so that both are seen to go on where they were.
 EXTRAS = """
@@ -39,14 +39,6 @@ train_cfg.update(max_iters={iters}, val_interval=4)
 param_scheduler = [dict(type="PolyLR", power=1.0, by_epoch=False, begin=0, end={iters} + 1)]
 default_hooks["checkpoint"] = dict(interval=2)
 """
-
-
-def make_project(folder: Path, iters: int) -> None:
-    rng = np.random.default_rng(0)
-    CLI["write_split"](folder / "data/train", 6, rng)
-    CLI["write_split"](folder / "data/val", 2, rng)
-    config = CLI["CONFIG"].format(root=ROOT, data=folder / "data")
-    (folder / "tiny.py").write_text(config + EXTRAS.format(iters=iters))
 
 
 def start(folder: Path, work_dir: str, workers: int) -> int:
@@ -174,7 +166,7 @@ def main() -> None:
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        make_project(folder, args.iters)
+        write_project(folder, EXTRAS.format(iters=args.iters))
         begin = time.monotonic()
         run_through(folder, "untouched")
         length = time.monotonic() - begin

@@ -1,12 +1,12 @@
 """check_dataset: every bad file is reported, all at once, and nothing that is right."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from run_tool import run_tool
 
 from mmseg.datasets.check import build_parts, check_sample, find_leaks, mean_and_std
 
@@ -123,8 +123,7 @@ def run(folder_config, image_folder):
     )
 
     def call(*arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, str(ROOT / "tools/check_dataset.py"), "config.py", *arguments]
-        return subprocess.run(command, cwd=image_folder, capture_output=True, text=True)
+        return run_tool("check_dataset.py", "config.py", *arguments, cwd=image_folder)
 
     return call
 

@@ -1,13 +1,12 @@
 """Class weights against the formulas of their papers, and their common promises."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
+from run_tool import run_tool
 
 from mmseg.datasets.class_weights import METHODS, class_weights
 from mmseg.errors import UserError
@@ -100,14 +99,9 @@ def config(tmp_path) -> Path:
     return path
 
 
-def run_tool(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "tools/class_weights.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
 def test_the_tool_writes_a_config_that_adds_the_weights_to_its_base(config):
     out = config.parent / "weights" / "weighted.py"
-    result = run_tool(config, "--method", "inverse_log", "--out", out)
+    result = run_tool("class_weights.py", config, "--method", "inverse_log", "--out", out)
     assert result.returncode == 0, result.stderr
     loss = Config.fromfile(out).model.decode_head.loss_decode
     assert loss.type == "CrossEntropyLoss"
@@ -118,6 +112,6 @@ def test_the_tool_writes_a_config_that_adds_the_weights_to_its_base(config):
 
 def test_the_tool_does_not_replace_its_config(config):
     before = config.read_text()
-    result = run_tool(config, "--out", config)
+    result = run_tool("class_weights.py", config, "--out", config)
     assert result.returncode == 1 and "would replace the config" in result.stderr
     assert config.read_text() == before

@@ -1,12 +1,11 @@
 """Synthetic scenes: the same seed gives the same scene, and a scene is fit to learn from."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from run_tool import run_tool
 from scipy import ndimage
 
 from mmseg.datasets.synthetic import draw_scene
@@ -112,8 +111,7 @@ def test_sheets_are_neighbours_on_the_map(tmp_path):
 
 
 def test_tool_refuses_an_archive_that_would_lack_a_split(tmp_path):
-    command = [sys.executable, TOOL, tmp_path / "demo", "--sheets", "2"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_tool("make_demo_scenes.py", tmp_path / "demo", "--sheets", 2)
     assert done.returncode == 1
     assert done.stderr.startswith("error: --sheets 2: train, val and test need one each")
     assert done.stderr.count("\n") == 1

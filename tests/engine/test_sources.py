@@ -3,8 +3,6 @@
 import copy
 import hashlib
 import os
-import subprocess
-import sys
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
+from run_tool import run_tool
 
 from mmseg.config import load_config
 from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights
@@ -214,8 +213,7 @@ def test_other_schemes_of_mmengine_are_refused():
 
 
 def tool(name, *arguments, expect=0):
-    command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    result = run_tool(name, *arguments)
     assert result.returncode == expect, result.stderr[-2000:]
     return result.stdout + result.stderr
 

@@ -3,7 +3,6 @@
 import json
 import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,108 +10,29 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from run_tool import run_tool
+from tiny_project import write_project, write_split
 
 from mmseg.models.decode_heads import ham_head
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools"
-CONFIG = """
-_base_ = [
-    "{root}/local_configs/_base_/models/mscan_tiny.py",
-    "{root}/local_configs/_base_/datasets/landcover.py",
-    "{root}/local_configs/_base_/schedules/adamw.py",
-    "{root}/local_configs/_base_/default_runtime.py",
-]
-dataset = dict(
-    type="BaseSegDataset",
-    data_root="{data}",
-    metainfo=dict(
-        classes=("ground", "roof", "tree"), palette=[(0, 0, 0), (200, 0, 0), (0, 160, 0)]
-    ),
-    img_suffix=".png",
-    ann_file="",
-)
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].update(scale=(64, 64), crop_size=(32, 32))
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = (64, 64)
-train = dict(img_path="train/images", seg_map_path="train/masks")
-val = dict(img_path="val/images", seg_map_path="val/masks")
-train_dataloader = dict(
-    batch_size=4,
-    num_workers=0,
-    persistent_workers=False,
-    dataset=dict(dataset, data_prefix=train, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    num_workers=0,
-    persistent_workers=False,
-    dataset=dict(dataset, data_prefix=val, pipeline=test_pipeline),
-)
-test_dataloader = val_dataloader
-model = dict(
-    data_preprocessor=dict(size=(32, 32)),
-    backbone=dict(init_cfg=None, embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1)),
-    decode_head=dict(
-        in_channels=(16, 24, 32),
-        channels=32,
-        ham_channels=32,
-        ham_kwargs=dict(MD_R=4),
-        num_classes=3,
-        norm_cfg=dict(type="GN", num_groups=4),
-    ),
-)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = [dict(type="PolyLR", power=1.0, by_epoch=False, begin=0, end=9)]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=4, val_interval=2)
-default_hooks = dict(logger=dict(interval=1))
-"""
-
-
-def write_split(folder: Path, count: int, rng: np.random.Generator) -> None:
-    """Images whose colour tells the class, in sizes that differ."""
-    colours = np.array([(120, 110, 90), (200, 60, 50), (40, 120, 40)])
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(parents=True)
-    for i in range(count):
-        height, width = 40 + 8 * (i % 3), 64
-        mask = np.kron(rng.integers(0, 3, (height // 8, width // 8)), np.ones((8, 8)))
-        mask = mask.astype(np.uint8)
-        image = np.clip(colours[mask] + rng.normal(0, 12, (height, width, 3)), 0, 255)
-        mask[:2] = 255
-        Image.fromarray(image.astype(np.uint8)).save(folder / f"images/{i}.png")
-        Image.fromarray(mask).save(folder / f"masks/{i}.png")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A folder with data, a config, and a work directory of a run of four iterations."""
     folder = tmp_path_factory.mktemp("project")
-    rng = np.random.default_rng(0)
-    write_split(folder / "data/train", 6, rng)
-    write_split(folder / "data/val", 5, rng)
-    (folder / "tiny.py").write_text(CONFIG.format(root=ROOT, data=folder / "data"))
+    write_project(folder)
     run(folder, "train.py", "tiny.py")
     return folder
 
 
-def run(folder: Path, tool: str, *args: str, expect: int = 0) -> str:
-    command = [sys.executable, str(TOOLS / tool), *args]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+def run(folder: Path, tool: str, *args: str, expect: int = 0, processes: int = 1) -> str:
+    result = run_tool(tool, *args, cwd=folder, processes=processes)
     output = result.stdout + result.stderr
     assert result.returncode == expect, output[-3000:]
     return output
-
-
-def torchrun(folder: Path, tool: str, *args: str) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["--master-port=29611", str(TOOLS / tool), *args]
-    result = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=180, env=environment
-    )
-    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
-    return result.stdout + result.stderr
 
 
 @pytest.fixture
@@ -193,14 +113,14 @@ def test_evaluation_counts_every_labelled_pixel_of_the_written_predictions(proje
 
 def test_two_processes_give_the_evaluation_of_one(project, evaluation):
     arguments = ("tiny.py", "work_dirs/tiny/iter_4.pth", "--eval", "mIoU", "mFscore")
-    torchrun(project, "test.py", *arguments, "--work-dir", "two", "--launcher", "pytorch")
+    run(project, "test.py", *arguments, "--work-dir", "two", processes=2)
     two = json.loads((project / "two/eval_iter_4.json").read_text())
     assert two["confusion_matrix"] == evaluation["confusion_matrix"]
     assert two["images"] == 5
 
 
 def test_two_processes_train_together(project):
-    output = torchrun(project, "train.py", "tiny.py", "--work-dir", "pair")
+    output = run(project, "train.py", "tiny.py", "--work-dir", "pair", processes=2)
     assert "effective batch 8 = 4 images x 2 processes" in output
     assert os.readlink(project / "pair/latest.pth") == "iter_4.pth"
 

@@ -2,29 +2,25 @@
 
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from run_tool import run_tool
+from tiny_project import write_project
 
 ROOT = Path(__file__).parents[2]
-CLI = runpy.run_path(str(ROOT / "tests/tools/test_cli.py"))
 ENDLESS = ("--cfg-options", "train_cfg.max_iters=100000", "train_cfg.val_interval=100000")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    rng = np.random.default_rng(0)
-    CLI["write_split"](folder / "data/train", 6, rng)
-    CLI["write_split"](folder / "data/val", 2, rng)
-    (folder / "tiny.py").write_text(CLI["CONFIG"].format(root=ROOT, data=folder / "data"))
+    write_project(folder)
     return folder
 
 
@@ -63,14 +59,14 @@ def test_a_signal_saves_after_the_iteration_and_leaves_with_code_75(project):
 
 
 def test_a_loss_that_is_nan_stops_before_the_step_and_keeps_the_batch(project):
-    process = start(
-        *(project, "--work-dir", "nan", "--no-validate", "--cfg-options"),
+    result = run_tool(
+        *("train.py", "tiny.py", "--work-dir", "nan", "--no-validate", "--cfg-options"),
         *("optim_wrapper.optimizer.lr=1e20", "train_cfg.max_skipped_steps=1"),
+        cwd=project,
     )
-    code, text = finish(process)
-    last = text.splitlines()[-1]
-    assert code == 1, text
-    assert "this step is left out, 1 of at most 1" in text
+    last = result.stderr.splitlines()[-1]
+    assert result.returncode == 1, result.stderr
+    assert "this step is left out, 1 of at most 1" in result.stdout + result.stderr
     step = int(re.match(r"error: iteration (\d+): the loss is not finite", last)[1])
     kept = torch.load(project / f"nan/nonfinite_iter_{step}_process_0.pth")
     assert kept["iteration"] == step
@@ -97,21 +93,25 @@ def test_when_a_process_is_killed_the_other_ends_within_a_minute_with_a_message(
 
 
 def test_torchrun_starts_a_killed_run_again_and_it_ends_in_the_same_bits(project):
-    states = []
     options = ("--resume", "--no-validate", "--cfg-options", "train_cfg.max_iters=16")
     options = (*options, "train_cfg.val_interval=4", "default_hooks.checkpoint.max_keep_ckpts=1")
-    for work, kill, port in (("whole", False, "29631"), ("broken", True, "29632")):
-        launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1")
-        launcher = (*launcher, f"--master-port={port}")
-        process = start(project, "--work-dir", work, *options, launcher=launcher)
-        if kill:
-            read_until(process, r"Iter\(train\) \[\s*9/")
-            lock = (project / work / ".lock").read_text()
-            os.kill(int(lock.split()[0]), signal.SIGKILL)
-        code, text = finish(process, 50)
-        assert code == 0, text[-3000:]
-        assert ("resumed epoch: 0, iter: 8" in text) == kill
-        states.append(torch.load(project / work / "iter_16.pth", weights_only=False))
+    whole = run_tool(
+        *("train.py", "tiny.py", "--work-dir", "whole", *options), cwd=project, processes=2
+    )
+    assert whole.returncode == 0, whole.stderr[-3000:]
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1")
+    launcher = (*launcher, "--master-port=29632")
+    process = start(project, "--work-dir", "broken", *options, launcher=launcher)
+    read_until(process, r"Iter\(train\) \[\s*9/")
+    lock = (project / "broken/.lock").read_text()
+    os.kill(int(lock.split()[0]), signal.SIGKILL)
+    code, text = finish(process)
+    assert code == 0, text[-3000:]
+    assert "resumed epoch: 0, iter: 8" in text
+    states = [
+        torch.load(project / work / "iter_16.pth", weights_only=False)
+        for work in ("whole", "broken")
+    ]
     for part in ("state_dict", "optimizer"):
         compared = torch.utils._pytree.tree_leaves([state[part] for state in states])
         half = len(compared) // 2

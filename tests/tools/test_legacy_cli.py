@@ -1,9 +1,7 @@
 """The commands and the Python names of both generations, on a config of MMSegmentation 0.x."""
 
-import os
 import pickle
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from run_tool import run_tool
 
 import mmseg.datasets
 import mmseg.models
@@ -144,11 +143,7 @@ def call(project, user_module, monkeypatch, capsys):
 
 
 def run(folder: Path, tool: str, *args: str, expect: int = 0) -> str:
-    environment = {**os.environ, "PYTHONPATH": f"{TOOLS.parent}:{folder}"}
-    command = [sys.executable, str(TOOLS / tool), *args]
-    result = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
-    )
+    result = run_tool(tool, *args, cwd=folder, python_path=folder)
     output = result.stdout + result.stderr
     assert result.returncode == expect, output[-3000:]
     return output

@@ -1,8 +1,6 @@
 """Mapping from the command line: folders, the truth, two processes, interruptions, mistakes."""
 
-import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 import rasterio
 import torch
 from rasterio import Affine
+from run_tool import run_tool
 
 from mmseg.apis import init_model
 
@@ -101,18 +100,13 @@ def test_a_folder_of_scenes_is_mapped_and_compared_with_a_folder_of_masks(projec
     assert call("scenes", "--out", "maps") is None
 
 
-def test_torchrun_writes_the_files_of_one_process(project, call):
+def test_two_processes_write_the_files_of_one(project, call):
     torch.set_num_threads(1)
     options = ("--probabilities", "--polygons", "--min-area", "2")
     assert call("scenes/a.tif", "--out", "one", *options) is None
     torch.set_num_threads(2)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["--master-port=29633", str(TOOLS / "map_orthophoto.py"), "config.py", "random.pth"]
-    command += ["scenes/a.tif", "--out", "two", *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(
-        command, cwd=project, capture_output=True, text=True, timeout=180, env=environment
-    )
+    command = ("map_orthophoto.py", "config.py", "random.pth", "scenes/a.tif", "--out", "two")
+    result = run_tool(*command, *options, cwd=project, processes=2)
     assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
     names = sorted(path.name for path in (project / "one").iterdir())
     assert len(names) == 6

@@ -5,8 +5,6 @@ import logging
 import os
 import shutil
 import stat
-import subprocess
-import sys
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 import rasterio
 from mmengine.logging import MMLogger
 from PIL import Image
+from run_tool import run_tool
 
 from mmseg.datasets.converters import landcover
 from mmseg.errors import UserError
@@ -376,8 +375,7 @@ def test_a_folder_with_nothing_to_convert_is_refused(archive, tmp_path):
 
 
 def test_the_command_line_ends_with_one_line_on_a_mistake(tmp_path):
-    command = [sys.executable, "tools/convert_datasets/landcover.py", str(tmp_path / "no.zip")]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    result = run_tool("convert_datasets/landcover.py", tmp_path / "no.zip")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert "no.zip: no such archive" in result.stderr

@@ -1,0 +1,51 @@
+import copy
+
+import pytest
+from mmengine.config import Config
+from yapf.yapflib import yapf_api
+
+from mmseg.engine.run_config import RunConfig
+
+CONTENT = {"model": {"classes": ("field", "wood"), "width": 32}, "steps": [1, {"a": None}]}
+
+
+@pytest.fixture
+def formatted(monkeypatch) -> list[str]:
+    """The texts that were formatted."""
+    texts, original = [], yapf_api.FormatCode
+    monkeypatch.setattr(
+        yapf_api, "FormatCode", lambda text, **style: texts.append(text) or original(text, **style)
+    )
+    return texts
+
+
+def test_the_text_is_that_of_mmengine_and_formatted_once(formatted):
+    config = RunConfig(Config(copy.deepcopy(CONTENT)))
+    text = config.pretty_text
+    assert config.pretty_text == copy.deepcopy(config).pretty_text == text
+    assert len(formatted) == 1
+    assert text == Config(copy.deepcopy(CONTENT)).pretty_text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config.merge_from_dict({"model.width": 64}),
+        lambda config: config.steps.append(2),
+        lambda config: setattr(config, "added", {"key": 1}),
+        lambda config: config.model.pop("classes"),
+    ],
+)
+def test_a_changed_config_has_its_new_text(change):
+    config = RunConfig(Config(copy.deepcopy(CONTENT)))
+    assert config.pretty_text
+    change(config)
+    assert config.pretty_text == Config(config.to_dict()).pretty_text
+    assert config.pretty_text != Config(copy.deepcopy(CONTENT)).pretty_text
+
+
+def test_the_given_config_is_copied():
+    given = Config(copy.deepcopy(CONTENT))
+    config = RunConfig(given)
+    config.model.width = 64
+    assert given.model.width == 32
