@@ -10,6 +10,8 @@ import torch.nn.functional as F
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
+from mmseg.ops.pointwise import pointwise_conv2d
+
 
 class BatchNorm2d(nn.BatchNorm2d):
     """Batch norm that several CPU processes (gloo) share, so that training is right without a GPU.
@@ -54,6 +56,13 @@ class _AllReduce(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         return _AllReduce.forward(ctx, grad)
+
+
+class PointwiseConv2d(nn.Conv2d):
+    """A 1x1 convolution; see `mmseg.ops.pointwise`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pointwise_conv2d(x, self.weight, self.bias)
 
 
 class LayerNorm2d(nn.LayerNorm):

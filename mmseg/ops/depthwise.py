@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_input
 
 from mmseg import ops
 from mmseg.ops import compiled
@@ -51,13 +50,24 @@ class _DepthwiseConv2d(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad_x = None
         if ctx.needs_input_grad[0]:
-            # The low precision of autocast shows in the gradient only.
-            low = weight.to(grad.dtype)
-            grad_x = conv2d_input(
-                x.shape, low, grad, padding=_padding(weight), groups=len(weight)
-            ).to(x.dtype)
+            grad_x = input_gradient(grad, x, weight, _padding(weight)).to(x.dtype)
         grad_bias = grad.sum((0, 2, 3), dtype=torch.float32).to(weight.dtype)
         return grad_x, weight_gradient(x, grad, weight), grad_bias
+
+
+def input_gradient(
+    grad: Tensor, x: Tensor, weight: Tensor, padding: tuple[int, int] = (0, 0)
+) -> Tensor:
+    """Return the gradient of the input x of a convolution, in the layout of x.
+
+    That of `torch.nn.grad.conv2d_input` is NCHW, whatever the layout of what it is given.
+    """
+    groups = x.shape[1] // weight.shape[1]
+    # The low precision of autocast shows in the gradient only.
+    x, weight = x.to(grad.dtype), weight.to(grad.dtype)
+    geometry = ((1, 1), padding, (1, 1), False, (0, 0), groups)
+    wanted = (True, False, False)
+    return torch.ops.aten.convolution_backward(grad, x, weight, None, *geometry, wanted)[0]
 
 
 def weight_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:

@@ -51,6 +51,12 @@ def test_gradients_under_autocast_equal_those_of_the_plain_path():
         assert (fast.float() - plain.float()).norm() <= 0.01 * plain.float().norm()
 
 
+@pytest.mark.parametrize("kernel_size", KERNELS)
+def test_gradient_of_the_input_has_the_layout_of_the_input(kernel_size):
+    _, grad_x, *_ = output_and_gradients(tensors((2, 16, 20, 24), kernel_size))
+    assert grad_x.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_gradient_of_a_convolution_whose_input_needs_none():
     x, weight, bias = tensors((1, 4, 9, 9), (5, 5))
     output = depthwise_conv2d(x.detach(), weight, bias)

@@ -22,7 +22,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg import ops
-from mmseg.models.layers import BatchNorm2d, LayerNorm2d, checkpoint
+from mmseg.models.layers import BatchNorm2d, LayerNorm2d, PointwiseConv2d, checkpoint
 from mmseg.ops.depthwise import depthwise_conv2d
 from mmseg.ops.fold import FoldedMSCAN, Folding
 from mmseg.registry import MODELS
@@ -88,10 +88,10 @@ class Mlp(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int, drop_rate: float) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
+        self.fc1 = PointwiseConv2d(channels, hidden_channels, 1)
         self.dwconv = DWConv(hidden_channels)
         self.act = nn.GELU()
-        self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
+        self.fc2 = PointwiseConv2d(hidden_channels, channels, 1)
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class MSCA(nn.Module):
         self.conv1_2 = DepthwiseConv2d(channels, (11, 1))
         self.conv2_1 = DepthwiseConv2d(channels, (1, 21))
         self.conv2_2 = DepthwiseConv2d(channels, (21, 1))
-        self.conv3 = nn.Conv2d(channels, channels, 1)
+        self.conv3 = PointwiseConv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         attn = self.conv0(x)
@@ -132,10 +132,10 @@ class SpatialAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.proj_1 = nn.Conv2d(channels, channels, 1)
+        self.proj_1 = PointwiseConv2d(channels, channels, 1)
         self.activation = nn.GELU()
         self.spatial_gating_unit = MSCA(channels)
-        self.proj_2 = nn.Conv2d(channels, channels, 1)
+        self.proj_2 = PointwiseConv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.proj_2(self.spatial_gating_unit(self.activation(self.proj_1(x))))
@@ -155,9 +155,14 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Adding in place saves a map per sum: nothing else needs what is overwritten.
-        x = self.drop_path(self.layer_scale_1[:, None, None] * self.attn(self.norm1(x))).add_(x)
-        return self.drop_path(self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x))).add_(x)
+        x = self._add(x, self.layer_scale_1, self.attn(self.norm1(x)))
+        return self._add(x, self.layer_scale_2, self.mlp(self.norm2(x)))
+
+    def _add(self, x: Tensor, scale: Tensor, branch: Tensor) -> Tensor:
+        """Return x + drop_path(scale * branch); a path is dropped in its scale, a small tensor."""
+        scales = self.drop_path(scale[:, None, None].expand(len(x), -1, 1, 1))
+        # Adding in place saves a map: nothing else needs what is overwritten.
+        return (scales * branch).add_(x)
 
 
 @MODELS.register_module()

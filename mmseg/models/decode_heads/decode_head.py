@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg.errors import UserError
+from mmseg.models.layers import PointwiseConv2d
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.ops.cross_entropy import right_pixels, upsampled_cross_entropy
 from mmseg.registry import MODELS
@@ -49,7 +50,7 @@ class BaseDecodeHead(BaseModule):
         self.loss_decode = nn.ModuleList(MODELS.build(loss) for loss in losses)
         for loss in self.loss_decode:
             check_class_weight(loss, num_classes)
-        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+        self.conv_seg = PointwiseConv2d(channels, num_classes, 1)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
     def select(self, features: Sequence[Tensor]) -> list[Tensor]:

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from mmseg import ops
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.layers import PointwiseConv2d
 from mmseg.ops import algebra, nmf
 from mmseg.registry import MODELS
 
+POINTWISE = {"type": PointwiseConv2d}
 GROUP_NORM = {"type": "GN", "num_groups": 32}
 EVAL_SEED = 0
 
@@ -70,7 +72,7 @@ class Hamburger(nn.Module):
 
     def __init__(self, channels: int, rank: int, norm_cfg: dict) -> None:
         super().__init__()
-        self.ham_in = ConvModule(channels, channels, 1, act_cfg=None)
+        self.ham_in = ConvModule(channels, channels, 1, conv_cfg=POINTWISE, act_cfg=None)
         self.ham = NMF2D(rank)
         self.ham_out = ConvModule(channels, channels, 1, norm_cfg=norm_cfg, act_cfg=None)
 
@@ -108,7 +110,7 @@ class LightHamHead(BaseDecodeHead):
         super().__init__(in_channels, channels, num_classes, in_index, **kwargs)  # type: ignore[arg-type]
         self.squeeze = ConvModule(sum(self.in_channels), ham_channels, 1, norm_cfg=norm_cfg)
         self.hamburger = Hamburger(ham_channels, ham_kwargs["MD_R"], norm_cfg)
-        self.align = ConvModule(ham_channels, channels, 1, norm_cfg=norm_cfg)
+        self.align = ConvModule(ham_channels, channels, 1, conv_cfg=POINTWISE, norm_cfg=norm_cfg)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         if ops.enabled():
