@@ -100,23 +100,36 @@ def test_package_works_without_torchvision_timm_and_compiled_mmcv():
 
 
 KEPT_BYTES = """
-import os, resource, sys
+import resource, sys
 from pathlib import Path
 import numpy as np
-from mmseg.environment import keep_freed_memory
-keep_freed_memory()
+from mmseg.environment import keep_freed_memory, keep_memory_of_images
+{function}
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 before = resident()
-np.empty(2**26, np.uint8).fill(1)
+maps = [np.ones({size}, np.uint8) for _ in range({count})]
+del maps
 sys.stdout.write(str(resident() - before))
 """
+
+
+def kept_bytes(function: str, count: int, size: int, **variables: str) -> int:
+    """Bytes a process keeps of `count` arrays, freed, after it has called `function`."""
+    script = KEPT_BYTES.format(function=function, count=count, size=size)
+    command = [sys.executable, "-c", script]
+    run = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, check=True)
+    return int(run.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is about glibc's malloc")
 @pytest.mark.parametrize(("variable", "kept"), [("HOME", True), ("MALLOC_ARENA_MAX", False)])
 def test_freed_memory_is_kept_unless_malloc_is_configured(variable, kept):
-    env = {**os.environ, variable: "1"}
-    command = [sys.executable, "-c", KEPT_BYTES]
-    run = subprocess.run(command, env=env, capture_output=True, check=True)
-    assert (int(run.stdout) > 2**25) == kept
+    assert (kept_bytes("keep_freed_memory()", 1, 2**26, **{variable: "1"}) > 2**25) == kept
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is about glibc's malloc")
+def test_the_memory_of_an_image_is_kept_where_malloc_is_as_it_comes():
+    assert kept_bytes("keep_memory_of_images()", 6, 2**22) > 20e6
+    assert kept_bytes("", 6, 2**22) < 10e6
+    assert kept_bytes("keep_memory_of_images()", 6, 2**22, MALLOC_TRIM_THRESHOLD_="131072") < 10e6

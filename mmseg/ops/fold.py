@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.environment import keep_memory_of_images
 from mmseg.ops import fold_avx2
 from mmseg.ops.bands import rows_per_band
 
@@ -235,6 +236,7 @@ class Folding:
         if any(module._forward_hooks or module._forward_pre_hooks for module in self._modules):
             return None
         if dtype not in self._folded:
+            keep_memory_of_images()
             self._folded[dtype] = FoldedMSCAN(backbone.stages(), dtype)
         return self._folded[dtype]
 
