@@ -2,8 +2,10 @@ import copy
 
 import pytest
 from mmengine.config import Config
+from mmengine.runner import Runner
 from yapf.yapflib import yapf_api
 
+from mmseg.engine import SegRunner
 from mmseg.engine.run_config import RunConfig
 
 CONTENT = {"model": {"classes": ("field", "wood"), "width": 32}, "steps": [1, {"a": None}]}
@@ -49,3 +51,9 @@ def test_the_given_config_is_copied():
     config = RunConfig(given)
     config.model.width = 64
     assert given.model.width == 32
+
+
+def test_a_run_has_such_a_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(Runner, "from_cfg", classmethod(lambda cls, config: config))
+    config = SegRunner.from_cfg(Config({"work_dir": str(tmp_path)}))
+    assert isinstance(config, RunConfig) and config.work_dir == str(tmp_path)

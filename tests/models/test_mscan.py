@@ -31,3 +31,16 @@ def test_an_mlp_with_large_hidden_maps_takes_image_by_image(batch, monkeypatch):
     assert results[0].is_contiguous(memory_format=torch.channels_last)
     for result, reference in zip(results, expected, strict=True):
         torch.testing.assert_close(result, reference, rtol=1e-12, atol=1e-12)
+
+
+def test_a_path_is_dropped_for_a_whole_image_or_kept_and_scaled_up():
+    torch.manual_seed(0)
+    block = mscan.Block(8, 2.0, drop_rate=0.0, drop_path=0.75)
+    scale = torch.rand(8)
+    x, branch = torch.randn(2, 40, 8, 3, 5)
+    change = block._add(x, scale, branch) - x
+    kept = change.flatten(1).any(dim=1)
+    assert 0 < kept.sum() < 25  # a quarter of 40
+    expected = 4 * scale[:, None, None] * branch * kept[:, None, None, None]
+    torch.testing.assert_close(change, expected, atol=2e-6, rtol=0)
+    assert torch.equal(block.eval()._add(x, scale, branch), scale[:, None, None] * branch + x)

@@ -179,3 +179,12 @@ def test_gradients_in_evaluation_go_the_plain_way(backbone):
     result = backbone(x)
     assert torch.equal(result[3], maps(backbone, x, fast=False)[3])
     assert torch.autograd.grad(result[3].sum(), x)[0].abs().sum() > 0
+
+
+def test_folding_lets_malloc_keep_the_memory_of_an_image_once(backbone, monkeypatch):
+    calls = []
+    monkeypatch.setattr(fold, "keep_memory_of_images", lambda: calls.append(1))
+    with torch.no_grad():
+        for _ in range(2):
+            backbone(torch.rand(1, 3, 64, 64))
+    assert len(calls) == 1

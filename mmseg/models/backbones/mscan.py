@@ -159,10 +159,10 @@ class Block(nn.Module):
         return self._add(x, self.layer_scale_2, self.mlp(self.norm2(x)))
 
     def _add(self, x: Tensor, scale: Tensor, branch: Tensor) -> Tensor:
-        """Return x + drop_path(scale * branch); a path is dropped in its scale, a small tensor."""
-        scales = self.drop_path(scale[:, None, None].expand(len(x), -1, 1, 1))
+        """Return x + drop_path(scale * branch): the scale of a dropped path is 0."""
+        kept = self.drop_path(scale.new_ones(len(x), 1, 1, 1))
         # Adding in place saves a map: nothing else needs what is overwritten.
-        return (scales * branch).add_(x)
+        return (kept * scale[:, None, None] * branch).add_(x)
 
 
 @MODELS.register_module()
