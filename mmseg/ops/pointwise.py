@@ -17,8 +17,8 @@ from mmseg.ops.depthwise import input_gradient
 
 def pointwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Convolve (B, C, H, W) with weight (D, C, 1, 1): (B, D, H, W)."""
-    trains = torch.is_grad_enabled() and weight.requires_grad and ops.enabled()
-    if trains and _suits(x):
+    trains = torch.is_grad_enabled() and weight.requires_grad
+    if trains and ops.enabled() and not torch.compiler.is_compiling() and _suits(x):
         return _PointwiseConv2d.apply(x, weight, bias)
     return F.conv2d(x, weight, bias)
 
