@@ -6,13 +6,28 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-CONFIG = """
+# A model of 45,000 parameters; `size` is that of the crops it trains on.
+MODEL = """
 _base_ = [
     "{root}/local_configs/_base_/models/mscan_tiny.py",
     "{root}/local_configs/_base_/datasets/landcover.py",
     "{root}/local_configs/_base_/schedules/adamw.py",
     "{root}/local_configs/_base_/default_runtime.py",
 ]
+model = dict(
+    data_preprocessor=dict(size=({size}, {size})),
+    backbone=dict(init_cfg=None, embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1)),
+    decode_head=dict(
+        in_channels=(16, 24, 32),
+        channels=32,
+        ham_channels=32,
+        ham_kwargs=dict(MD_R=4),
+        num_classes={num_classes},
+        norm_cfg=dict(type="GN", num_groups=4),
+    ),
+)
+"""
+DATA_AND_SCHEDULE = """
 dataset = dict(
     type="BaseSegDataset",
     data_root="{data}",
@@ -40,18 +55,6 @@ val_dataloader = dict(
     dataset=dict(dataset, data_prefix=val, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-model = dict(
-    data_preprocessor=dict(size=(32, 32)),
-    backbone=dict(init_cfg=None, embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1)),
-    decode_head=dict(
-        in_channels=(16, 24, 32),
-        channels=32,
-        ham_channels=32,
-        ham_kwargs=dict(MD_R=4),
-        num_classes=3,
-        norm_cfg=dict(type="GN", num_groups=4),
-    ),
-)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [dict(type="PolyLR", power=1.0, by_epoch=False, begin=0, end=9)]
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=4, val_interval=2)
@@ -82,5 +85,6 @@ def write_project(folder: Path, added: str = "") -> None:
     rng = np.random.default_rng(0)
     write_split(folder / "data/train", 6, rng)
     write_split(folder / "data/val", 5, rng)
-    config = CONFIG.format(root=ROOT, data=folder / "data")
+    model = MODEL.format(root=ROOT, size=32, num_classes=3)
+    config = model + DATA_AND_SCHEDULE.format(data=folder / "data")
     (folder / "tiny.py").write_text(config + added)

@@ -1,7 +1,7 @@
 """1x1 convolutions whose weight gradient is a product of matrices on processors without AVX-512.
 
-There oneDNN's weight gradient takes 1.2 to 2 times as long as MKL's product; forward and for the
-gradient of the input, oneDNN is as fast or faster.
+There oneDNN's weight gradient takes up to twice as long as MKL's product; forward and for the
+gradient of the input, oneDNN is about as fast or faster.
 """
 
 from typing import Any

@@ -8,6 +8,7 @@ to those of a run that nobody touched.
 """
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -22,13 +23,14 @@ os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools"), str(ROOT / "tests")]
 
-# Some are imported once here, not in every life of the run.
-import torch._dynamo
+import torch
 from tiny_project import write_project
 
-import mmseg.config
-import mmseg.engine  # noqa: F401
 from mmseg.engine.safe_files import read_checkpoint
+
+# Once here, not in every life of the run.
+for name in ("matplotlib.pyplot", "mmseg.config", "mmseg.engine", "torch._dynamo"):
+    importlib.import_module(name)
 
 TIMES = ("time", "data_time", "memory")
 # Dropped paths and smoothed weights, so that both are seen to go on where they were.

@@ -10,32 +10,12 @@ import rasterio
 import torch
 from rasterio import Affine
 from run_tool import run_tool
+from tiny_project import MODEL
 
 from mmseg.apis import init_model
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools"
-CONFIG = """
-_base_ = [
-    "{root}/local_configs/_base_/models/mscan_tiny.py",
-    "{root}/local_configs/_base_/datasets/landcover.py",
-    "{root}/local_configs/_base_/schedules/adamw.py",
-    "{root}/local_configs/_base_/default_runtime.py",
-]
-model = dict(
-    data_preprocessor=dict(size=(64, 64)),
-    backbone=dict(init_cfg=None, embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1)),
-    decode_head=dict(
-        in_channels=(16, 24, 32),
-        channels=32,
-        ham_channels=32,
-        ham_kwargs=dict(MD_R=4),
-        num_classes=5,
-        norm_cfg=dict(type="GN", num_groups=4),
-    ),
-)
-train_dataloader = dict(batch_size=1)
-"""
 
 
 def write(path: Path, array: np.ndarray) -> None:
@@ -50,7 +30,8 @@ def write(path: Path, array: np.ndarray) -> None:
 def project(tmp_path, monkeypatch) -> Path:
     """A folder with a config, a checkpoint of random weights, two scenes and their truth."""
     torch.manual_seed(0)
-    (tmp_path / "config.py").write_text(CONFIG.format(root=ROOT))
+    config = MODEL.format(root=ROOT, size=64, num_classes=5)
+    (tmp_path / "config.py").write_text(config + "train_dataloader = dict(batch_size=1)\n")
     model = init_model(tmp_path / "config.py", device="cpu")
     torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=3.0)
     torch.save({"state_dict": model.state_dict()}, tmp_path / "random.pth")
