@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmseg.errors import NonFiniteLoss
 from mmseg.models.inference import slide_inference
+from mmseg.ops import triton
 from mmseg.ops.class_map import Frame, class_map, to_original
 from mmseg.ops.precision import half_dtype
 from mmseg.registry import MODELS
@@ -61,15 +62,19 @@ class EncoderDecoder(BaseModel):
 
     def extract_feat(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> the backbone's maps."""
-        if x.device.type == "cpu":
-            # Depth-wise strips are up to 20 times faster so; see docs/benchmarks.md.
+        if x.device.type == "cpu" or triton.suits(x):
+            # On CPUs depth-wise strips are up to 20 times faster so; see docs/benchmarks.md.
             x = x.contiguous(memory_format=torch.channels_last)
         return self.backbone(x)
+
+    def training_logits(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> logits (B, K, H/8, W/8): the part of `loss` that can be compiled."""
+        return self.decode_head(self.extract_feat(x))
 
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
         """Compute the head's losses; names start with `decode.`."""
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
-        losses = self.decode_head.loss(self.extract_feat(inputs), labels)
+        losses = self.decode_head.loss(self.training_logits(inputs), labels)
         return {f"decode.{name}": value for name, value in losses.items()}
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -8,24 +8,31 @@ machine; without numba the fast paths are made of torch's operations.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_enabled = True
+_selected: bool | str = True
 
 
 def enabled() -> bool:
     """Return whether fast paths run: the config's `fast_ops`, True by default."""
-    return _enabled
+    return bool(_selected)
 
 
-def enable(value: bool) -> None:
-    """Select the fast paths or the plain ones, for the whole process."""
-    global _enabled
-    _enabled = value
+def with_triton() -> bool:
+    """Return whether `fast_ops` asks for the kernels for GPUs in `mmseg.ops.triton`, too."""
+    return _selected == "triton"
+
+
+def enable(value: bool | str) -> None:
+    """Select the plain paths (False), the fast ones (True) or these with the kernels for GPUs
+    ("triton"), for the whole process.
+    """
+    global _selected
+    _selected = value
 
 
 @contextmanager
 def plain() -> Iterator[None]:
     """Run the plain paths inside the context."""
-    before = _enabled
+    before = _selected
     enable(False)
     try:
         yield

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg import ops
-from mmseg.ops import compiled
+from mmseg.ops import compiled, triton
 
 kernel = compiled.load("class_map")
+gpu = triton.load("class_map")
 
 Size = tuple[int, int]
 FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
@@ -74,6 +75,10 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     if not ops.enabled() or pixels < SMALLEST_CELL * cells:
         return plain(logits, frame)
     logits = logits[0].detach().float()
+    if gpu is not None and triton.suits(logits):
+        axes = [_cells(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1)]
+        if max(len(weights) for _, weights in axes) <= gpu.TAPS:
+            return gpu.best_classes(logits, *axes[0], *axes[1])
     if kernel is None or logits.device.type != "cpu":
         with torch.autocast(logits.device.type, enabled=False):
             return _by_bands(logits, frame)
@@ -146,6 +151,14 @@ def _taps(length: int, frame: Frame, axis: int) -> Taps:
     taken = np.take_along_axis(weights, first[:, None] + np.arange(number), axis=1)
     bounds = np.flatnonzero(np.diff(first, prepend=-1, append=-1))
     return Taps(bounds, first[bounds[:-1]], np.ascontiguousarray(taken.T))
+
+
+@lru_cache(maxsize=64)
+def _cells(length: int, frame: Frame, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return what a GPU's kernel takes of an axis: its cells, and the weights of its `Taps`."""
+    taps = _taps(length, frame, axis)
+    cells = gpu.cells_of(np.repeat(taps.starts, np.diff(taps.bounds)))
+    return cells.to(device), torch.from_numpy(taps.weights).to(device)
 
 
 def _by_cells(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor:

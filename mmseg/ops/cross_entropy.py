@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg import ops
-from mmseg.ops import bilinear, compiled
+from mmseg.ops import bilinear, compiled, triton
 
 kernel = compiled.load("cross_entropy")
+gpu = triton.load("cross_entropy")
 
 # Rows of labels that one thread takes at a time; fixed, so that sums do not depend on the threads.
 ROWS = 64
@@ -77,7 +78,11 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
         x = logits if logits.dtype == torch.float64 else logits.float()
-        compute = _by_kernel if _suits_kernel(x) else _by_torch
+        compute = _by_torch
+        if gpu is not None and triton.suits(x):
+            compute = _by_gpu
+        elif _suits_kernel(x):
+            compute = _by_kernel
         with torch.autocast(x.device.type, enabled=False):
             total, right, grad = compute(x, labels, *options)
         ctx.save_for_backward(grad.to(logits.dtype))
@@ -93,6 +98,13 @@ class _Fused(torch.autograd.Function):
 def _suits_kernel(x: Tensor) -> bool:
     on_cpu = kernel is not None and x.device.type == "cpu" and x.dtype == torch.float32
     return on_cpu and bool(x.isfinite().all())
+
+
+def _by_gpu(
+    x: Tensor, labels: Tensor, class_weight: Tensor | None, *options: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    weight = x.new_ones(x.shape[1]) if class_weight is None else class_weight
+    return gpu.compare(x, labels, weight, *options)
 
 
 def _by_torch(

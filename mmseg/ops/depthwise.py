@@ -1,4 +1,4 @@
-"""Depth-wise convolutions whose weight gradient is fast on CPUs for wide kernels too.
+"""Depth-wise convolutions, whose weight gradient is fast on CPUs for wide kernels too.
 
 oneDNN has no good weight gradient for kernels wider than 3: that of a 1x21 convolution takes 30
 times as long as that of 21x1 and, for SegNeXt-T, a sixth of a training step.
@@ -12,9 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg import ops
-from mmseg.ops import compiled
+from mmseg.ops import compiled, triton
+from mmseg.ops.precision import compute_dtype
 
 kernel = compiled.load("depthwise")
+gpu = triton.load("depthwise")
 
 # Rows that one thread takes at a time; fixed, so that sums do not depend on the threads.
 ROWS = 32
@@ -22,11 +24,17 @@ ROWS = 32
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve (B, C, H, W) with weight (C, 1, kh, kw), odd sizes, to the same size."""
+    if gpu is not None and bias is not None and triton.suits(x):
+        return gpu.depthwise_conv2d(x.to(compute_dtype(x)), weight, bias)
     trains = torch.is_grad_enabled() and weight.requires_grad
-    on_cpu = x.device.type == "cpu" and x.dtype != torch.float64
-    if trains and on_cpu and weight.shape[3] > 3 and kernel is not None and ops.enabled():
+    if trains and weight.shape[3] > 3 and _suits_kernel(x) and ops.enabled():
         return _DepthwiseConv2d.apply(x, weight, bias)
     return plain(x, weight, bias)
+
+
+def _suits_kernel(x: Tensor) -> bool:
+    on_cpu = kernel is not None and x.device.type == "cpu" and x.dtype != torch.float64
+    return on_cpu and not torch.compiler.is_compiling()
 
 
 def plain(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from mmseg.environment import keep_memory_of_images
 from mmseg.ops import fold_avx2
 from mmseg.ops.bands import rows_per_band
+from mmseg.ops.depthwise import depthwise_conv2d
 
 # The hidden maps of an MLP, up to eight times as wide as its input, are held for so many bytes of
 # rows at a time: what stays in the cache and is no news for malloc.
@@ -44,7 +45,9 @@ class Conv:
         return self.padding, self.stride, [1, 1], self.groups
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, 1, self.groups)
+        if self.groups > 1:
+            return depthwise_conv2d(x, self.weight, self.bias)
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
     def gelu(self, x: Tensor) -> Tensor:
         """Return GELU(conv(x))."""

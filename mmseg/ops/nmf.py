@@ -34,11 +34,15 @@ def factorise(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     Starting bases, and with them the results, are float32 or float64. The fast path has no second
     derivatives.
     """
-    fast = ops.enabled() and not torch.compiler.is_compiling()
-    if not (fast and x.dtype == torch.bfloat16):  # the sums leave the range of float16
+    if not (ops.enabled() and x.dtype == torch.bfloat16):  # the sums leave the range of float16
         x = x.to(bases.dtype)
-    if not fast:
-        return _factorise(lambda b: x.transpose(1, 2) @ b, lambda c: x @ c, bases, steps)
+    if not ops.enabled() or torch.compiler.is_compiling():
+        return _factorise(
+            lambda bases: (x.transpose(1, 2) @ bases.to(x.dtype)).to(bases.dtype),
+            lambda coef: (x @ coef.to(x.dtype)).to(coef.dtype),
+            bases,
+            steps,
+        )
     rows = x.transpose(1, 2).contiguous()
     terms: list[tuple[Tensor, Tensor]] = []
     summed = _SumOfTerms.apply(rows, terms)

@@ -1,6 +1,7 @@
 """Which half precision networks run in."""
 
 import torch
+from torch import Tensor
 
 
 def half_dtype(device_type: str) -> torch.dtype:
@@ -8,3 +9,9 @@ def half_dtype(device_type: str) -> torch.dtype:
     if device_type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.float16
     return torch.bfloat16
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """Return what convolutions of x compute in: the dtype of autocast, if it is on, or of x."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

@@ -23,8 +23,10 @@ from torch import Tensor, nn
 
 from mmseg import ops
 from mmseg.models.layers import BatchNorm2d, LayerNorm2d, PointwiseConv2d, checkpoint
+from mmseg.ops import triton
 from mmseg.ops.depthwise import depthwise_conv2d
 from mmseg.ops.fold import FoldedMSCAN, Folding
+from mmseg.ops.precision import compute_dtype
 from mmseg.registry import MODELS
 
 LAYER_SCALE_INIT = 1e-2
@@ -240,9 +242,10 @@ class MSCAN(BaseModule):
 
     def _folded(self, x: Tensor) -> FoldedMSCAN | None:
         """Return what computes the same faster, if this is inference as it is now."""
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if self.training or torch.is_grad_enabled() or traced or not ops.enabled():
+        if self.training or torch.is_grad_enabled() or not ops.enabled() or torch.jit.is_tracing():
             return None
-        autocast = torch.is_autocast_enabled(x.device.type)
-        dtype = torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
-        return self._folding.get(self, dtype)
+        if torch.compiler.is_compiling():
+            # Compiled, the weights are folded once if they are constants. oneDNN's fused operations
+            # and the bands of CPUs are not for compilers.
+            return FoldedMSCAN(self.stages(), compute_dtype(x)) if triton.suits(x) else None
+        return self._folding.get(self, compute_dtype(x))

@@ -67,14 +67,13 @@ class BaseDecodeHead(BaseModule):
         """(B, channels, h, w) -> logits (B, num_classes, h, w)."""
         return self.conv_seg(self.dropout(x))
 
-    def loss(self, features: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Compare the logits, upsampled to the labels' size, with labels (B, H, W) of int64.
+    def loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Compare the head's logits, upsampled to the labels' size, with labels (B, H, W) of int64.
 
         Returns one scalar per loss name and `acc_seg`, the percentage of right pixels among those
         that are not ignored.
         """
         losses: dict[str, Tensor]
-        logits = self(features)
         only, *others = self.loss_decode
         if isinstance(only, CrossEntropyLoss) and not others:
             total, right = upsampled_cross_entropy(

@@ -25,8 +25,12 @@ EVAL_SEED = 0
 
 
 @torch.compiler.assume_constant_result
-@lru_cache(maxsize=8)
 def _eval_bases(channels: int, rank: int, device: torch.device) -> Tensor:
+    return _random_bases(channels, rank, device)  # the compiler looks through a cache
+
+
+@lru_cache(maxsize=8)
+def _random_bases(channels: int, rank: int, device: torch.device) -> Tensor:
     # A private generator on the CPU: the same on every device, and no global random state is used.
     generator = torch.Generator().manual_seed(EVAL_SEED)
     with torch.inference_mode(False):

@@ -1,0 +1,229 @@
+"""Cross entropy of bilinearly upsampled logits, with its gradient, in one pass over the labels.
+
+A program takes the pixels between four neighbouring logits of each class, a cell, and holds
+nothing else: the logits are interpolated anew for the maximum, the sum and the gradient. What each
+cell adds to the gradient of its four corners is written once and summed by a second kernel in a
+fixed order, so that a result has the same bits every time.
+"""
+
+from functools import lru_cache
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from mmseg.ops import bilinear
+from mmseg.ops.triton.cells import SIDE, cell_of_axis, cells_of, classes_at_once
+
+
+@triton.jit
+def _corner(logits_ptr, k, there, classes):
+    return tl.load(logits_ptr + k, there & (k < classes), 0.0).to(tl.float32)[None, None, :]
+
+
+@triton.jit
+def _interpolate(logits_ptr, k, down, across, right, below, to_right, to_below, classes):
+    """Logits (SIDE, SIDE, classes k) of a cell whose first corner is at logits_ptr."""
+    upper = _corner(logits_ptr, k, True, classes)
+    upper += across * (_corner(logits_ptr + to_right, k, right, classes) - upper)
+    lower = _corner(logits_ptr + to_below, k, below, classes)
+    last = _corner(logits_ptr + to_below + to_right, k, below & right, classes)
+    lower += across * (last - lower)
+    return tl.where(k[None, None, :] < classes, upper + down * (lower - upper), float("-inf"))
+
+
+@triton.jit
+def _compare(
+    logits_ptr,
+    labels_ptr,
+    class_weight_ptr,
+    rows_ptr,
+    columns_ptr,
+    down_ptr,
+    across_ptr,
+    corners_ptr,
+    totals_ptr,
+    rights_ptr,
+    height,
+    width,
+    out_height,
+    out_width,
+    classes,
+    ignore_index,
+    SIDE: tl.constexpr,
+    CLASSES_AT_ONCE: tl.constexpr,
+):
+    """Of one cell: the sum, the right pixels, and the gradients (4, classes) of its corners."""
+    row, column, image = tl.program_id(1), tl.program_id(0), tl.program_id(2).to(tl.int64)
+    cell = (image * tl.num_programs(1) + row) * tl.num_programs(0) + column
+    first_y, rows, top = cell_of_axis(rows_ptr, row)
+    first_x, columns, left = cell_of_axis(columns_ptr, column)
+    y = tl.arange(0, SIDE)[:, None, None]
+    x = tl.arange(0, SIDE)[None, :, None]
+    inside = (y < rows) & (x < columns)
+    down = tl.load(down_ptr + first_y + y, y < rows, 0.0)
+    across = tl.load(across_ptr + first_x + x, x < columns, 0.0)
+    label_ptr = labels_ptr + (image * out_height + first_y + y) * out_width + first_x + x
+    label = tl.load(label_ptr, inside, 0).to(tl.int32)
+    counts = inside & (label != ignore_index)
+    logits_ptr += ((image * height + top) * width + left) * classes
+    # What lies outside the map has no share; it is not read.
+    right, below, to_below = left + 1 < width, top + 1 < height, width * classes
+    lanes = tl.arange(0, CLASSES_AT_ONCE)
+
+    largest = tl.full((SIDE, SIDE, CLASSES_AT_ONCE), float("-inf"), tl.float32)
+    for first in range(0, classes, CLASSES_AT_ONCE):
+        k = first + lanes
+        z = _interpolate(logits_ptr, k, down, across, right, below, classes, to_below, classes)
+        largest = tl.maximum(largest, z)
+    largest = tl.max(largest, 2, keep_dims=True)
+
+    total = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.float32)
+    at_label = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.float32)
+    earlier = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.int32)
+    for first in range(0, classes, CLASSES_AT_ONCE):
+        k = first + lanes
+        z = _interpolate(logits_ptr, k, down, across, right, below, classes, to_below, classes)
+        z -= largest
+        total += tl.exp(z)
+        at_label += tl.where(k[None, None, :] == label, z, 0.0)
+        earlier |= ((z >= 0) & (k[None, None, :] < label)).to(tl.int32)
+    total = tl.sum(total, 2, keep_dims=True)
+    at_label = tl.sum(at_label, 2, keep_dims=True)
+    earlier = tl.max(earlier, 2, keep_dims=True)
+
+    known = (label >= 0) & (label < classes)
+    weight = tl.load(class_weight_ptr + label, counts & known, 0.0)
+    weight = tl.where(counts & (known == 0), float("nan"), weight)
+    tl.store(totals_ptr + cell, tl.sum(weight * (tl.log(total) - at_label)))
+    is_right = counts & known & (at_label >= 0) & (earlier == 0)
+    tl.store(rights_ptr + cell, tl.sum(is_right.to(tl.int32)))
+
+    scale = weight / total
+    column_share = tl.reshape(across, (SIDE, 1))
+    for first in range(0, classes, CLASSES_AT_ONCE):
+        k = first + lanes
+        z = _interpolate(logits_ptr, k, down, across, right, below, classes, to_below, classes)
+        grad = scale * tl.exp(z - largest) - tl.where(k[None, None, :] == label, weight, 0.0)
+        lower = tl.sum(grad * down, 0)
+        upper = tl.sum(grad, 0) - lower
+        upper_right, lower_right = tl.sum(upper * column_share, 0), tl.sum(lower * column_share, 0)
+        corner_ptr = corners_ptr + cell * 4 * classes + k
+        tl.store(corner_ptr, tl.sum(upper, 0) - upper_right, k < classes)
+        tl.store(corner_ptr + classes, upper_right, k < classes)
+        tl.store(corner_ptr + 2 * classes, tl.sum(lower, 0) - lower_right, k < classes)
+        tl.store(corner_ptr + 3 * classes, lower_right, k < classes)
+
+
+@triton.jit
+def _sum_corners(
+    corners_ptr,
+    row_bounds_ptr,
+    column_bounds_ptr,
+    grad_ptr,
+    cell_rows,
+    cell_columns,
+    height,
+    width,
+    classes,
+    CLASSES: tl.constexpr,
+):
+    """Sum what the cells around one position of the logits add to its gradient (classes)."""
+    column, row, image = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
+    k = tl.arange(0, CLASSES)
+    total = tl.zeros((CLASSES,), tl.float32)
+    for lower in tl.static_range(2):
+        # The position is an upper corner of its own cells and a lower one of those above.
+        first_row = tl.load(row_bounds_ptr + row - lower + 1)
+        end_row = tl.load(row_bounds_ptr + row - lower + 2)
+        for right in tl.static_range(2):
+            first_column = tl.load(column_bounds_ptr + column - right + 1)
+            end_column = tl.load(column_bounds_ptr + column - right + 2)
+            for y in range(first_row, end_row):
+                for x in range(first_column, end_column):
+                    cell = (image * cell_rows + y) * cell_columns + x
+                    at = (cell * 4 + 2 * lower + right) * classes
+                    total += tl.load(corners_ptr + at + k, k < classes, 0.0)
+    grad_ptr += ((image * height + row) * width + column) * classes
+    tl.store(grad_ptr + k, total.to(grad_ptr.dtype.element_ty), k < classes)
+
+
+@lru_cache(maxsize=16)
+def _axis(
+    in_size: int, out_size: int, align_corners: bool, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cells of an axis, where those of each first input begin (in + 2, from input -1
+    on, which has none), and the share of the second input in each output (out,).
+    """
+    index, share = bilinear.positions(in_size, out_size, align_corners)
+    cells = cells_of(index)
+    bounds = torch.searchsorted(cells[:, 2].contiguous(), torch.arange(-1, in_size + 1))
+    return cells.to(device), bounds.int().to(device), torch.from_numpy(share).to(device)
+
+
+@torch.library.custom_op("mmseg::upsampled_cross_entropy", mutates_args=())
+def compare(
+    logits: Tensor,
+    labels: Tensor,
+    class_weight: Tensor,
+    ignore_index: int,
+    align_corners: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sum, right pixels and the gradient of the sum; see `mmseg.ops.cross_entropy`.
+
+    logits (B, K, h, w), labels (B, H, W) of integers, class_weight (K,). The gradient is of the
+    logits' dtype and channels_last. Labels that are neither a class nor ignored make the sum NaN.
+    """
+    batch, classes, height, width = logits.shape
+    logits = logits.contiguous(memory_format=torch.channels_last)
+    labels = labels.contiguous()
+    out_height, out_width = labels.shape[1:]
+    rows, row_bounds, down = _axis(height, out_height, align_corners, logits.device)
+    columns, column_bounds, across = _axis(width, out_width, align_corners, logits.device)
+    cells = (batch, len(rows), len(columns))
+    corners = logits.new_empty((*cells, 4, classes), dtype=torch.float32)
+    totals = logits.new_empty(cells, dtype=torch.float32)
+    rights = logits.new_empty(cells, dtype=torch.int32)
+    _compare[cells[::-1]](
+        logits,
+        labels,
+        class_weight.float(),
+        rows,
+        columns,
+        down,
+        across,
+        corners,
+        totals,
+        rights,
+        height,
+        width,
+        out_height,
+        out_width,
+        classes,
+        ignore_index,
+        SIDE=SIDE,
+        CLASSES_AT_ONCE=classes_at_once(classes),
+    )
+    grad = torch.empty_like(logits)
+    _sum_corners[width, height, batch](
+        corners,
+        row_bounds,
+        column_bounds,
+        grad,
+        *cells[1:],
+        height,
+        width,
+        classes,
+        CLASSES=triton.next_power_of_2(classes),
+    )
+    return totals.sum(), rights.sum(), grad
+
+
+@compare.register_fake
+def _(
+    logits: Tensor, labels: Tensor, class_weight: Tensor, ignore_index: int, align_corners: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    total = logits.new_empty((), dtype=torch.float32)
+    grad = torch.empty_like(logits, memory_format=torch.channels_last)
+    return total, logits.new_empty((), dtype=torch.int64), grad

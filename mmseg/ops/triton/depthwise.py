@@ -1,0 +1,254 @@
+"""Depth-wise convolutions of maps that are channels_last, and their gradients.
+
+A map is read as lines of pixels along the longer side of the convolution's window (`taps`), of
+which `RUN` neighbours are computed at once: a pixel that is loaded serves as many of them as its
+window reaches. Sums are float32. The order of summation is fixed, so that a result has the same
+bits every time.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+# Lines and channels that a program computes at a time, and pixels in its part of each line.
+LINES, CHANNELS, PART = 32, 32, 32
+# Taps whose gradients a program sums; with more, the sums leave the registers.
+TAPS_AT_ONCE = 11
+# Programs for the gradient of a weight, over which its lines are divided.
+PROGRAMS = 512
+
+
+def _run(taps: int) -> int:
+    """Return how many neighbours to compute at once: as many as fit the registers."""
+    return 8 if taps > 5 else 4
+
+
+@triton.jit
+def _convolve(
+    x_ptr,
+    weight_ptr,
+    bias_ptr,
+    y_ptr,
+    lines,
+    lines_per_image,
+    length,
+    channels,
+    image_stride,
+    line_stride,
+    pixel_stride,
+    TAPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    RUN: tl.constexpr,
+    PART: tl.constexpr,
+    LINES: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
+    """y = x * weight + bias for LINES lines, PART pixels of each and CHANNELS channels.
+
+    The window is TAPS pixels long and WIDTH lines wide; weight is (WIDTH, TAPS, channels).
+    """
+    line = tl.program_id(0) * LINES + tl.arange(0, LINES)
+    channel = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    image, place = (line // lines_per_image).to(tl.int64), line % lines_per_image
+    known = channel < channels
+    inside = (line < lines)[:, None] & known[None, :]
+    offset = image[:, None] * image_stride + channel[None, :]
+    bias = tl.load(bias_ptr + channel, known, 0.0)
+    begin = tl.program_id(1) * PART
+    for first in range(begin, min(begin + PART, length), RUN):
+        total = (tl.zeros((LINES, CHANNELS), tl.float32) + bias[None, :],) * RUN
+        for across in tl.static_range(WIDTH):
+            source = place + across - WIDTH // 2
+            there = inside & ((source >= 0) & (source < lines_per_image))[:, None]
+            row_ptr = x_ptr + offset + source[:, None] * line_stride
+            for step in tl.static_range(TAPS + RUN - 1):
+                pixel = first + step - TAPS // 2
+                mask = there & (pixel >= 0) & (pixel < length)
+                x = tl.load(row_ptr + pixel * pixel_stride, mask, 0.0).to(tl.float32)
+                for i in tl.static_range(RUN):
+                    if step >= i and step - i < TAPS:
+                        tap = (across * TAPS + step - i) * channels
+                        weight = tl.load(weight_ptr + tap + channel, known, 0.0)
+                        total = total[:i] + (total[i] + x * weight[None, :],) + total[i + 1 :]
+        out_ptr = y_ptr + offset + place[:, None] * line_stride
+        for i in tl.static_range(RUN):
+            y = total[i].to(y_ptr.dtype.element_ty)
+            tl.store(out_ptr + (first + i) * pixel_stride, y, inside & (first + i < length))
+
+
+@triton.jit
+def _sum_products(
+    x_ptr,
+    grad_ptr,
+    sums_ptr,
+    lines,
+    lines_per_image,
+    lines_per_program,
+    length,
+    channels,
+    image_stride,
+    line_stride,
+    pixel_stride,
+    TAPS: tl.constexpr,
+    GROUPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    RUN: tl.constexpr,
+    LINES: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
+    """Gradients of TAPS of the GROUPS * TAPS taps of one line of the window, over some lines.
+
+    sums is (programs, WIDTH * GROUPS * TAPS + 1, channels); the last of the second axis is the
+    gradient of the bias.
+    """
+    part, group, across = tl.program_id(0), tl.program_id(1) % GROUPS, tl.program_id(1) // GROUPS
+    channel = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    known = channel < channels
+    total = (tl.zeros((LINES, CHANNELS), tl.float32),) * (TAPS + 1)
+    begin = part * lines_per_program
+    end = min(begin + lines_per_program, lines)
+    for block in range(begin, end, LINES):
+        line = block + tl.arange(0, LINES)
+        image, place = (line // lines_per_image).to(tl.int64), line % lines_per_image
+        source = place + across - WIDTH // 2
+        inside = (line < end)[:, None] & known[None, :]
+        there = inside & ((source >= 0) & (source < lines_per_image))[:, None]
+        offset = image[:, None] * image_stride + channel[None, :]
+        row_ptr = x_ptr + offset + source[:, None] * line_stride
+        grad_row_ptr = grad_ptr + offset + place[:, None] * line_stride
+        for first in range(0, length, RUN):
+            grads = ()
+            for i in tl.static_range(RUN):
+                mask = inside & (first + i < length)
+                grad = tl.load(grad_row_ptr + (first + i) * pixel_stride, mask, 0.0)
+                grads = grads + (grad.to(tl.float32),)
+                total = total[:TAPS] + (total[TAPS] + grads[i],)
+            for step in tl.static_range(TAPS + RUN - 1):
+                pixel = first + step + group * TAPS - GROUPS * TAPS // 2
+                mask = there & (pixel >= 0) & (pixel < length)
+                x = tl.load(row_ptr + pixel * pixel_stride, mask, 0.0).to(tl.float32)
+                for tap in tl.static_range(TAPS):
+                    if step >= tap and step - tap < RUN:
+                        product = x * grads[step - tap]
+                        total = total[:tap] + (total[tap] + product,) + total[tap + 1 :]
+    taps = WIDTH * GROUPS * TAPS
+    out_ptr = sums_ptr + part * (taps + 1) * channels + channel
+    for tap in tl.static_range(TAPS):
+        index = (across * GROUPS + group) * TAPS + tap
+        tl.store(out_ptr + index * channels, tl.sum(total[tap], 0), known)
+    if tl.program_id(1) == 0:
+        tl.store(out_ptr + taps * channels, tl.sum(total[TAPS], 0), known)
+
+
+def _geometry(x: Tensor, upright: bool) -> tuple[int, ...]:
+    """Return lines, lines per image, their length, channels and strides of a channels_last map."""
+    batch, channels, height, width = x.shape
+    image = channels * height * width
+    if upright:  # the lines are columns
+        return batch * width, width, height, channels, image, channels, width * channels
+    return batch * height, height, width, channels, image, width * channels, channels
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+@torch.library.custom_op("mmseg::depthwise_conv2d", mutates_args=())
+def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve (B, C, H, W) with weight (C, 1, kh, kw), odd sizes, to the same size and dtype.
+
+    The result is channels_last. Differentiable in all three.
+    """
+    x = _channels_last(x)
+    y = torch.empty_like(x)
+    channels, _, height, width = weight.shape
+    upright = height > width
+    taps = (weight.transpose(2, 3) if upright else weight).flatten(1).T.float().contiguous()
+    geometry = _geometry(x, upright)
+    length = geometry[2]
+    grid = (
+        triton.cdiv(geometry[0], LINES),
+        triton.cdiv(length, PART),
+        triton.cdiv(channels, CHANNELS),
+    )
+    _convolve[grid](
+        x,
+        taps,
+        bias.float(),
+        y,
+        *geometry,
+        TAPS=max(height, width),
+        WIDTH=min(height, width),
+        RUN=_run(max(height, width)),
+        PART=PART,
+        LINES=LINES,
+        CHANNELS=CHANNELS,
+    )
+    return y
+
+
+@depthwise_conv2d.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.channels_last)
+
+
+@torch.library.custom_op("mmseg::depthwise_weight_gradient", mutates_args=())
+def weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
+    """Return the gradients of weight (C, 1, height, width), flattened, and bias: (taps + 1, C).
+
+    x and grad are the convolution's input and the gradient of its output, (B, C, H, W).
+    """
+    x, grad = _channels_last(x), _channels_last(grad.to(x.dtype))
+    upright = height > width
+    taps, across = max(height, width), min(height, width)
+    groups = next(n for n in range(1, taps + 1) if taps % n == 0 and taps // n <= TAPS_AT_ONCE)
+    lines, *rest = _geometry(x, upright)
+    blocks = triton.cdiv(x.shape[1], CHANNELS)
+    parts = max(1, PROGRAMS // (blocks * groups * across))
+    per_program = triton.cdiv(triton.cdiv(lines, parts), LINES) * LINES
+    parts = triton.cdiv(lines, per_program)
+    sums = x.new_empty((parts, taps * across + 1, x.shape[1]), dtype=torch.float32)
+    _sum_products[(parts, groups * across, blocks)](
+        x,
+        grad,
+        sums,
+        lines,
+        rest[0],
+        per_program,
+        *rest[1:],
+        TAPS=taps // groups,
+        GROUPS=groups,
+        WIDTH=across,
+        RUN=_run(taps // groups),
+        LINES=LINES,
+        CHANNELS=CHANNELS,
+    )
+    total = sums.sum(0)
+    if upright:
+        ordered = total[:-1].view(across, taps, -1).transpose(0, 1).flatten(0, 1)
+        total = torch.cat([ordered, total[-1:]])
+    return total
+
+
+@weight_gradient.register_fake
+def _(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
+    return x.new_empty((height * width + 1, x.shape[1]), dtype=torch.float32)
+
+
+def _keep(ctx, inputs, output) -> None:
+    x, weight, bias = inputs
+    ctx.save_for_backward(x, weight, bias)
+
+
+def _backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    x, weight, bias = ctx.saved_tensors
+    grad_x = None
+    if ctx.needs_input_grad[0]:
+        grad_x = depthwise_conv2d(grad, weight.flip(2, 3), torch.zeros_like(bias))
+    sums = weight_gradient(x, grad, *weight.shape[2:])
+    grad_weight = sums[:-1].T.reshape(weight.shape).to(weight.dtype)
+    return grad_x, grad_weight, sums[-1].to(bias.dtype)
+
+
+depthwise_conv2d.register_autograd(_backward, setup_context=_keep)

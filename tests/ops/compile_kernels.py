@@ -1,0 +1,43 @@
+"""Compile the kernels of `mmseg.ops.triton` for an H100, which takes no GPU: python compile_kernels.py
+
+Triton's interpreter runs Python that its compiler refuses.
+"""
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from mmseg.ops.triton import class_map, cross_entropy, depthwise
+
+HOPPER = GPUTarget("cuda", 90, 32)
+TYPES = {
+    **dict.fromkeys(("x_ptr", "y_ptr", "logits_ptr"), "*bf16"),
+    **dict.fromkeys(("rows_ptr", "columns_ptr", "rights_ptr"), "*i32"),
+    **dict.fromkeys(("row_bounds_ptr", "column_bounds_ptr"), "*i32"),
+    "labels_ptr": "*i64",
+    "classes_ptr": "*u8",
+}
+
+
+def compile_kernel(kernel, **constants):
+    """Compile for constants, which are written in capitals; other arguments are float32 or int."""
+    signature = {}
+    for name in kernel.arg_names:
+        other = "*fp32" if name.endswith("_ptr") else "i32"
+        signature[name] = "constexpr" if name.isupper() else TYPES.get(name, other)
+    places = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
+    triton.compile(ASTSource(kernel, signature, places), target=HOPPER)
+
+
+def main():
+    tile = {"LINES": 32, "CHANNELS": 32}
+    compile_kernel(depthwise._convolve, TAPS=3, WIDTH=3, RUN=4, PART=32, **tile)
+    compile_kernel(depthwise._sum_products, TAPS=3, GROUPS=2, WIDTH=1, RUN=4, **tile)
+    cell = {"SIDE": 8, "CLASSES_AT_ONCE": 32}
+    compile_kernel(cross_entropy._compare, **cell)
+    compile_kernel(cross_entropy._sum_corners, CLASSES=256)
+    compile_kernel(class_map._best_classes, DOWN=2, ACROSS=3, **cell)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""The kernels for GPUs against float64: on a GPU, elsewhere in Triton's interpreter."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmseg import ops
+from mmseg.models.backbones.mscan import Block
+from mmseg.ops import class_map, cross_entropy, depthwise, triton
+from mmseg.ops.class_map import Frame
+from mmseg.ops.cross_entropy import upsampled_cross_entropy
+from mmseg.ops.depthwise import depthwise_conv2d
+
+pytest.importorskip("triton")
+
+ON_GPU = torch.cuda.is_available()
+DEVICE = "cuda" if ON_GPU else "cpu"
+KERNELS = [(3, 3), (5, 5), (1, 7), (11, 1), (1, 21), (21, 1)]
+
+
+@pytest.fixture(autouse=True)
+def kernels(monkeypatch):
+    """Let the public functions run the kernels, on a CPU too."""
+    if not ON_GPU:
+        for module in (depthwise, cross_entropy, class_map):
+            name = module.__name__.rpartition(".")[2]
+            kernels = importlib.import_module(f"mmseg.ops.triton.{name}")
+            monkeypatch.setattr(module, "gpu", kernels)
+        monkeypatch.setattr(triton, "suits", lambda x: ops.with_triton())
+    ops.enable("triton")
+    yield
+    ops.enable(True)
+
+
+@pytest.fixture(autouse=True)
+def poison(monkeypatch):
+    """Fill what is allocated with NaN, or a large number: an element that is not written shows."""
+
+    def poisoned(function):
+        def allocate(*args, **kwargs):
+            x = function(*args, **kwargs)
+            return x.fill_(float("nan") if x.is_floating_point() else 77)
+
+        return allocate
+
+    for owner, name in (
+        (torch, "empty"),
+        (torch, "empty_like"),
+        (torch.Tensor, "new_empty"),
+    ):
+        monkeypatch.setattr(owner, name, poisoned(getattr(owner, name)))
+
+
+def random(*shape, dtype=torch.float32):
+    return torch.randn(shape).to(DEVICE, dtype)
+
+
+def relative(value, wanted):
+    return ((value - wanted).norm() / wanted.norm()).item()
+
+
+def values_and_gradients(inputs, seed=1):
+    output = depthwise_conv2d(*inputs)
+    toward = torch.randn(output.shape, generator=torch.Generator().manual_seed(seed))
+    toward = toward.to(output.device, output.dtype)
+    return output, *torch.autograd.grad(output, inputs, toward)
+
+
+@pytest.mark.parametrize("kernel_size", KERNELS)
+def test_convolutions_and_their_gradients_equal_those_of_float64(kernel_size):
+    # More channels than a program takes where they cost little; sizes that no block divides.
+    channels, size = (35, (3, 5)) if kernel_size == (3, 3) else (3, (6, 9))
+    size = size if kernel_size[1] > 1 else size[::-1]
+    inputs = [random(2, channels, *size), random(channels, 1, *kernel_size), random(channels)]
+    inputs = [x.requires_grad_() for x in inputs]
+    result = values_and_gradients(inputs)
+    assert "mmseg" in result[0].grad_fn.name()
+    with ops.plain():
+        wanted = values_and_gradients([x.detach().double().requires_grad_() for x in inputs])
+    for value, expected in zip(result, wanted, strict=True):
+        assert value.dtype == torch.float32
+        assert relative(value, expected) < 1e-6
+
+
+def test_autocast_gives_its_dtype_channels_last():
+    x, weight, bias = random(1, 4, 5, 6), random(4, 1, 3, 3), random(4)
+    inputs = [each.requires_grad_() for each in (x, weight, bias)]
+    with torch.autocast(DEVICE, torch.bfloat16):
+        result = values_and_gradients(inputs)
+    with ops.plain():
+        wanted = values_and_gradients([x.detach().double().requires_grad_() for x in inputs])
+    assert [each.dtype for each in result] == [torch.bfloat16] + 3 * [torch.float32]
+    assert result[0].is_contiguous(memory_format=torch.channels_last)
+    for value, expected in zip(result, wanted, strict=True):
+        assert relative(value, expected) < 0.01
+
+
+def test_kernels_run_only_when_asked_for():
+    ops.enable(True)
+    output = depthwise_conv2d(random(1, 2, 4, 4), random(2, 1, 3, 3).requires_grad_(), random(2))
+    assert "mmseg" not in output.grad_fn.name()
+
+
+def test_a_block_trains_with_them_as_without():
+    torch.manual_seed(0)
+    block = Block(2, mlp_ratio=2, drop_rate=0.0, drop_path=0.0).to(DEVICE)
+    torch.nn.init.normal_(block.layer_scale_1)
+    x = random(2, 2, 4, 4)
+    gradients = []
+    for choice in ("triton", False):
+        ops.enable(choice)
+        block.zero_grad()
+        block(x).square().sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in block.parameters()])
+    largest = max(wanted.norm() for wanted in gradients[1])
+    for value, wanted in zip(*gradients, strict=True):
+        assert (value - wanted).norm() < 1e-5 * largest
+
+
+@pytest.mark.parametrize("name", ["depthwise_conv2d", "depthwise_weight_gradient"])
+def test_compilers_are_told_what_the_kernels_return(name):
+    x = random(2, 3, 4, 5, dtype=torch.bfloat16)
+    arguments = {
+        "depthwise_conv2d": (x, random(3, 1, 1, 3), random(3)),
+        "depthwise_weight_gradient": (x, x, 3, 1),
+    }
+    torch.library.opcheck(
+        getattr(torch.ops.mmseg, name).default,
+        arguments[name],
+        test_utils=("test_schema", "test_faketensor"),
+    )
+
+
+def compared(logits, labels, weight, align_corners=False, ignore_index=255):
+    """Return sum, right pixels and gradient."""
+    logits = logits.detach().requires_grad_()
+    total, right = upsampled_cross_entropy(logits, labels, weight, ignore_index, align_corners)
+    (gradient,) = torch.autograd.grad(3 * total, logits)
+    return total, right, gradient
+
+
+def labels_of(classes, *shape):
+    return torch.randint(classes, shape).to(DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("logits", "size", "align_corners"),
+    [
+        ((2, 5, 2, 3), (16, 24), False),
+        ((1, 70, 1, 2), (5, 21), False),  # more classes than a program takes at a time
+        ((1, 3, 3, 3), (7, 12), True),
+        ((1, 4, 5, 6), (3, 4), False),  # fewer pixels than logits
+    ],
+)
+def test_cross_entropy_equals_that_of_float64(logits, size, align_corners):
+    x, labels = random(*logits), labels_of(logits[1], logits[0], *size)
+    labels[:, 0] = 255
+    weight = torch.rand(logits[1], device=DEVICE)
+    total, right, gradient = compared(x, labels, weight, align_corners)
+    with ops.plain():
+        wanted = compared(x.double(), labels, weight.double(), align_corners)
+    assert total.item() == pytest.approx(wanted[0].item(), rel=1e-6)
+    assert right == wanted[1]
+    assert relative(gradient, wanted[2]) < 1e-6
+
+
+def test_cross_entropy_of_far_logits_and_of_ties():
+    x = torch.zeros(1, 3, 1, 2, device=DEVICE)
+    x[0, 1, 0, 0], x[0, 2, 0, 1] = 1000.0, 2000.0
+    labels = torch.tensor([[[1, 1, 1, 2, 2, 2, 2, 2], [0] * 8]], device=DEVICE)
+    results = compared(x, labels, None), compared(0 * x, labels, None)
+    with ops.plain():
+        wanted = compared(x.double(), labels, None), compared(0 * x.double(), labels, None)
+    for (total, right, gradient), expected in zip(results, wanted, strict=True):
+        assert total.item() == pytest.approx(expected[0].item(), rel=1e-6)
+        assert right == expected[1]
+        assert relative(gradient, expected[2]) < 1e-6
+
+
+def test_cross_entropy_of_ignored_labels_is_zero_and_of_wrong_ones_nan():
+    x = random(1, 3, 1, 1)
+    total, right, gradient = compared(x, torch.full((1, 3, 3), 7, device=DEVICE), None, False, 7)
+    assert (total.item(), right.item(), gradient.abs().max().item()) == (0, 0, 0)
+    assert compared(x, torch.full((1, 3, 3), 3, device=DEVICE), None)[0].isnan()
+    assert compared(x / 0, torch.zeros(1, 3, 3, device=DEVICE).long(), None)[0].isnan()
+
+
+@pytest.mark.parametrize(
+    ("logits", "frame"),
+    [
+        ((1, 5, 3, 2), Frame((24, 16), (23, 15), (30, 21))),
+        ((1, 40, 2, 3), Frame((16, 24), (16, 24), (16, 24), flip="diagonal")),
+        ((1, 4, 3, 3), Frame((24, 24), (24, 24), (24, 24), align_corners=True)),
+    ],
+)
+def test_class_maps_equal_those_of_all_logits(logits, frame):
+    x = random(*logits)
+    result = class_map.class_map(x, frame)
+    assert torch.equal(result, class_map.plain(x, frame))
+
+
+def test_class_maps_take_the_first_of_equal_classes():
+    x = torch.ones(1, 40, 2, 2, device=DEVICE)
+    x[:, :3] = 0
+    frame = Frame((16, 16), (16, 16), (16, 16))
+    assert (class_map.class_map(x, frame) == 3).all()
+
+
+def test_kernels_compile_for_hopper(tmp_path):
+    environment = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path)}
+    environment.pop("TRITON_INTERPRET", None)
+    script = Path(__file__).with_name("compile_kernels.py")
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.rglob("*.cubin"))) == 5
