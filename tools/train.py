@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmseg.engine import SegRunner
 from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp
+from mmseg.engine.compile import compile_training
 from mmseg.errors import one_line_errors
 
 
@@ -36,6 +37,9 @@ def parse_args():
         default=1,
         metavar="K",
         help="split each batch into K parts, one after the other: less memory, the same recipe",
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile the network: for long runs on a GPU"
     )
     parser.add_argument("--no-validate", action="store_true", help="train without validation")
     parser.add_argument("--tensorboard", action="store_true", help="log to TensorBoard too")
@@ -77,7 +81,10 @@ def main() -> None:
     apply_flags(config, args)
     # Testing has a tool of its own: its data need not be there to train.
     config.test_dataloader = config.test_cfg = config.test_evaluator = None
-    SegRunner.from_cfg(config).train()
+    runner = SegRunner.from_cfg(config)
+    if args.compile:
+        compile_training(runner.model)
+    runner.train()
     leave_group()
 
 

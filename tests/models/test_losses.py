@@ -160,7 +160,8 @@ def head(tiny_model, **kwargs):
 def test_terms_of_two_losses_are_named_apart(tiny_model):
     losses = [{"type": "CrossEntropyLoss"}, {"type": "DiceLoss", "loss_weight": 3.0}]
     maps = [torch.rand(1, c, 4, 4) for c in (8, 16, 24, 32)]
-    result = head(tiny_model, loss_decode=losses).loss(maps, torch.zeros(1, 32, 32).long())
+    module = head(tiny_model, loss_decode=losses)
+    result = module.loss(module(maps), torch.zeros(1, 32, 32).long())
     assert set(result) == {"loss_ce", "loss_dice", "acc_seg"}
 
 
@@ -169,17 +170,16 @@ def test_head_adds_terms_of_one_name(tiny_model):
     labels = torch.zeros(1, 32, 32).long()
     one, two = head(tiny_model), head(tiny_model, loss_decode=[{"type": "CrossEntropyLoss"}] * 2)
     two.load_state_dict(one.state_dict())
-    values = [h.eval().loss(maps, labels)["loss_ce"] for h in (one, two)]
+    values = [h.loss(h.eval()(maps), labels)["loss_ce"] for h in (one, two)]
     torch.testing.assert_close(values[1], 2 * values[0])
 
 
 def test_accuracy_counts_labelled_pixels_only(tiny_model):
     module = head(tiny_model)
-    module.forward = lambda maps: maps[0]
     logits = F.one_hot(torch.tensor([[[0, 1], [2, 2]]]), 3).permute(0, 3, 1, 2).float()
-    result = module.loss([logits], torch.tensor([[[0, 2], [2, 255]]]))
+    result = module.loss(logits, torch.tensor([[[0, 2], [2, 255]]]))
     assert result["acc_seg"].item() == pytest.approx(100 * 2 / 3)
-    everything_ignored = module.loss([logits], torch.full((1, 2, 2), 255))
+    everything_ignored = module.loss(logits, torch.full((1, 2, 2), 255))
     assert everything_ignored["acc_seg"].item() == 0
 
 

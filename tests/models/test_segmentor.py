@@ -1,5 +1,6 @@
 """EncoderDecoder: windows, sizes and flips of predictions, and steps of training."""
 
+import copy
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,7 @@ from mmengine.structures import PixelData
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from mmseg.engine.compile import compile_network
+from mmseg.engine.compile import compile_network, compile_training
 from mmseg.models.inference import slide_inference, window_starts
 from mmseg.models.tta import SegTTAModel
 from mmseg.ops.class_map import rescale
@@ -157,9 +158,31 @@ def test_compiling_replaces_the_network_alone(model, monkeypatch):
         return function
 
     monkeypatch.setattr(torch, "compile", compile)
-    network = model.network
+    network, training_logits = model.network, model.training_logits
     compile_network(SegTTAModel(module=model))
-    assert compiled[-1] == (network, {"options": {"freezing": True}})
+    assert compiled[-1] == (network, {"options": {"freezing": True, "triton.cudagraphs": False}})
+    compile_training(model)
+    assert compiled[-1] == (training_logits, {"options": {"triton.cudagraphs": False}})
+
+
+def test_the_compiler_sees_the_network_whole_and_computes_the_same(model, monkeypatch):
+    compile = torch.compile
+    whole = {"backend": "eager", "fullgraph": True}
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compile(function, **whole))
+    compiled = copy.deepcopy(model)
+    compile_network(compiled)
+    compile_training(compiled)
+    images, samples = labelled(2)
+    results = []
+    for segmentor in (model, compiled):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            logits = segmentor.eval().network(images)
+        loss, _ = segmentor.parse_losses(segmentor.train()(images, samples, mode="loss"))
+        loss.backward()
+        results.append((logits, loss, segmentor.backbone.patch_embed1.proj[0].weight.grad))
+    for value, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(value, wanted, rtol=1e-4, atol=1e-5)
 
 
 def labelled(batch_size, size=(64, 64)):

@@ -31,6 +31,9 @@ class Side(Protocol):
     # Whether its configs ask for torch's fused AdamW.
     fused_optimizer: bool
 
+    def compile_model(self, model: Any, part: str) -> None:
+        """Compile the network, for what the job's part does with it."""
+
     def set_bases(self, model: nn.Module, bases: Tensor) -> None:
         """Let the factorisation start from bases (B, D, R)."""
 
@@ -205,9 +208,7 @@ def _gradient_norms(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def on_device(side: Side, job: dict) -> Any:
     model = side.build_model(job).to(job["device"])
     if job["compile"]:
-        # In place, part by part: everything that calls them runs the compiled code.
-        model.backbone.compile()
-        model.decode_head.compile()
+        side.compile_model(model, job["part"])
     return model
 
 

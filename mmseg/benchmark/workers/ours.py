@@ -21,6 +21,7 @@ from mmseg.benchmark.workers.actions import build_actions
 from mmseg.benchmark.workers.op_actions import build_op_actions
 from mmseg.benchmark.workers.protocol import serve
 from mmseg.engine import SegRunner
+from mmseg.engine.compile import compile_network, compile_training
 from mmseg.registry import DATASETS, METRICS, MODELS, SCOPE
 from mmseg.structures import SegDataSample
 
@@ -44,6 +45,15 @@ class Ours:
         model = MODELS.build(self.config.model)
         model.load_state_dict(torch.load(job["weights"], weights_only=True))
         return model
+
+    def compile_model(self, model: Any, part: str) -> None:
+        if part == "train":
+            compile_training(model)
+        elif part in ("infer", "eval"):
+            compile_network(model)
+        else:  # `ops` calls parts of the network singly
+            model.backbone.compile()
+            model.decode_head.compile()
 
     def set_bases(self, model: nn.Module, bases: Tensor) -> None:
         nmf: Any = model.get_submodule("decode_head.hamburger.ham")
