@@ -13,3 +13,10 @@ class SegDataSample(BaseDataElement):
 
     gt_sem_seg: PixelData
     pred_sem_seg: PixelData
+
+    def pin_memory(self) -> "SegDataSample":
+        """Return the sample with labels in memory that a GPU copies while the program goes on."""
+        pinned = self.new()
+        if "gt_sem_seg" in self:
+            pinned.gt_sem_seg = PixelData(data=self.gt_sem_seg.data.pin_memory())
+        return pinned

@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import nn
 from torch.distributed import PrefixStore
+from torch.utils.data import DataLoader
 
 from mmseg import ops
 from mmseg.engine.checkpoint import load_model_weights, unwrap
@@ -65,6 +66,13 @@ class SegRunner(Runner):
         logger = super().build_logger(*args, **kwargs)  # type: ignore[arg-type]
         logger.addFilter(_not_noise)
         return logger
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
+        """Build a loader of what copies to a GPU fast, if there is one."""
+        if isinstance(dataloader, dict):
+            dataloader = {"pin_memory": torch.cuda.is_available(), **dataloader}
+        return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         if not torch.cuda.is_available():

@@ -34,7 +34,7 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         seg_pad_val: int = 255,
         test_cfg: Mapping[str, int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(non_blocking=True)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
         self.size = size

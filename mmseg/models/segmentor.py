@@ -78,10 +78,17 @@ class EncoderDecoder(BaseModel):
         return {f"decode.{name}": value for name, value in losses.items()}
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum the losses; raise `NonFiniteLoss`, before the step and in every process, for NaN."""
+        """Sum the losses; raise `NonFiniteLoss`, before the step and in every process, for NaN.
+
+        What is to be logged is on the CPU.
+        """
         loss, log_vars = super().parse_losses(losses)
-        finite = loss.detach().isfinite().to(torch.uint8)
+        finite = loss.detach().isfinite().to(loss.dtype)
         all_reduce(finite, "min")
+        # One copy for all: it waits for the forward pass, and one that came later for the step, so
+        # that a GPU would have nothing to do while the next batch is prepared.
+        finite, *values = torch.stack([finite, *log_vars.values()]).detach().cpu()
+        log_vars = dict(zip(log_vars, values, strict=True))
         if not finite:
             raise NonFiniteLoss({name: float(value) for name, value in log_vars.items()})
         return loss, log_vars

@@ -5,6 +5,7 @@ softmax as much again. The fast path goes through bands of rows and computes the
 with the value.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,11 +79,7 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
         x = logits if logits.dtype == torch.float64 else logits.float()
-        compute = _by_torch
-        if gpu is not None and triton.suits(x):
-            compute = _by_gpu
-        elif _suits_kernel(x):
-            compute = _by_kernel
+        compute = _fast_path(x)
         with torch.autocast(x.device.type, enabled=False):
             total, right, grad = compute(x, labels, *options)
         ctx.save_for_backward(grad.to(logits.dtype))
@@ -93,6 +90,12 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, grad_total: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
         return grad * grad_total, None, None, None, None
+
+
+def _fast_path(x: Tensor) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    if gpu is not None and triton.suits(x):
+        return _by_gpu
+    return _by_kernel if _suits_kernel(x) else _by_torch
 
 
 def _suits_kernel(x: Tensor) -> bool:

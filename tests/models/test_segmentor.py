@@ -1,6 +1,7 @@
 """EncoderDecoder: windows, sizes and flips of predictions, and steps of training."""
 
 import copy
+
 import numpy as np
 import pytest
 import torch
@@ -200,6 +201,20 @@ def labelled(batch_size, size=(64, 64)):
         samples.append(SegDataSample())
         samples[-1].gt_sem_seg = PixelData(data=label.to(torch.uint8))
     return images, samples
+
+
+def test_what_is_logged_is_read_from_the_device_once(model, monkeypatch):
+    losses = model(*labelled(2), mode="loss")
+    copies, to_cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda x: copies.append(x) or to_cpu(x))
+    loss, log_vars = model.parse_losses(losses)
+    assert len(copies) == 1
+    assert loss.requires_grad
+    assert not any(value.requires_grad for value in log_vars.values())
+    assert {name: value.item() for name, value in log_vars.items()} == {
+        "loss": loss.item(),
+        **{name: value.item() for name, value in losses.items()},
+    }
 
 
 def test_losses_carry_the_name_of_the_head(model):

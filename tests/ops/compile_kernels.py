@@ -1,4 +1,4 @@
-"""Compile the kernels of `mmseg.ops.triton` for an H100, which takes no GPU: python compile_kernels.py
+"""Compile the kernels of `mmseg.ops.triton` for Hopper, which takes no GPU.
 
 Triton's interpreter runs Python that its compiler refuses.
 """

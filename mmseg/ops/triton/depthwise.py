@@ -25,6 +25,12 @@ def _run(taps: int) -> int:
 
 
 @triton.jit
+def _add_to(values, index: tl.constexpr, x):
+    """Return a tuple of tensors with x added to one of them: they cannot be changed in place."""
+    return values[:index] + (values[index] + x,) + values[index + 1 :]  # noqa: RUF005, no stars here
+
+
+@triton.jit
 def _convolve(
     x_ptr,
     weight_ptr,
@@ -70,7 +76,7 @@ def _convolve(
                     if step >= i and step - i < TAPS:
                         tap = (across * TAPS + step - i) * channels
                         weight = tl.load(weight_ptr + tap + channel, known, 0.0)
-                        total = total[:i] + (total[i] + x * weight[None, :],) + total[i + 1 :]
+                        total = _add_to(total, i, x * weight[None, :])
         out_ptr = y_ptr + offset + place[:, None] * line_stride
         for i in tl.static_range(RUN):
             y = total[i].to(y_ptr.dtype.element_ty)
@@ -122,16 +128,15 @@ def _sum_products(
             for i in tl.static_range(RUN):
                 mask = inside & (first + i < length)
                 grad = tl.load(grad_row_ptr + (first + i) * pixel_stride, mask, 0.0)
-                grads = grads + (grad.to(tl.float32),)
-                total = total[:TAPS] + (total[TAPS] + grads[i],)
+                grads = grads + (grad.to(tl.float32),)  # type: ignore[assignment] # noqa: RUF005
+                total = _add_to(total, TAPS, grads[i])
             for step in tl.static_range(TAPS + RUN - 1):
                 pixel = first + step + group * TAPS - GROUPS * TAPS // 2
                 mask = there & (pixel >= 0) & (pixel < length)
                 x = tl.load(row_ptr + pixel * pixel_stride, mask, 0.0).to(tl.float32)
                 for tap in tl.static_range(TAPS):
                     if step >= tap and step - tap < RUN:
-                        product = x * grads[step - tap]
-                        total = total[:tap] + (total[tap] + product,) + total[tap + 1 :]
+                        total = _add_to(total, tap, x * grads[step - tap])
     taps = WIDTH * GROUPS * TAPS
     out_ptr = sums_ptr + part * (taps + 1) * channels + channel
     for tap in tl.static_range(TAPS):

@@ -1,0 +1,41 @@
+"""Batches on their way to a GPU."""
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from torch.utils.data._utils.pin_memory import pin_memory
+
+from mmseg.engine import SegRunner
+from mmseg.structures import SegDataSample
+
+
+@pytest.mark.parametrize("there_is_a_gpu", [False, True])
+def test_loaders_pin_batches_where_there_is_a_gpu(monkeypatch, there_is_a_gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there_is_a_gpu)
+    monkeypatch.setattr(Runner, "build_dataloader", lambda config, seed: (config, seed))
+    config, seed = SegRunner.build_dataloader({"batch_size": 2}, seed=3)
+    assert config == {"batch_size": 2, "pin_memory": there_is_a_gpu}
+    assert seed == 3
+    config, _ = SegRunner.build_dataloader({"pin_memory": False}, seed=3)
+    assert config == {"pin_memory": False}
+
+
+def test_images_and_labels_of_a_batch_are_pinned(monkeypatch):
+    pinned = []
+
+    def pin(tensor, *_):
+        pinned.append(tensor)
+        return tensor + 1
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    sample = SegDataSample(metainfo={"img_path": "a.jpg"})
+    sample.gt_sem_seg = PixelData(data=torch.zeros(1, 2, 2))
+    unlabelled = SegDataSample(metainfo={"img_path": "b.jpg"})
+    batch = {"inputs": [torch.zeros(3, 2, 2)], "data_samples": [sample, unlabelled]}
+    result = pin_memory(batch)
+    assert len(pinned) == 2
+    assert result["inputs"][0].eq(1).all()
+    assert result["data_samples"][0].gt_sem_seg.data.eq(1).all()
+    assert [s.img_path for s in result["data_samples"]] == ["a.jpg", "b.jpg"]
+    assert "gt_sem_seg" not in result["data_samples"][1]
