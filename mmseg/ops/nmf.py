@@ -6,14 +6,14 @@ Starting from coef = softmax(x^T bases), each step multiplies
     coef  <- coef  * (x^T bases) / (coef (bases^T bases))
     bases <- bases * (x coef)    / (bases (coef^T coef))
 
-The fast path differs in the products with x. Each adds one outer product to the gradient of x, as
-large as x itself and summed one after the other by autograd; here all are one product at the end.
-On CPUs oneDNN multiplies, which on AMD's processors with AVX-512 takes half as long as MKL. A
-bfloat16 x stays as it is and the products round the other factor like it; both factors and all else
-are float32. That changes the result by about as much as its own rounding to bfloat16.
+The fast path has a backward pass of its own. Each product with x adds an outer product to the
+gradient of x, as large as x itself, and autograd would sum them one after the other; here all are
+one product at the end. On CPUs oneDNN multiplies, which on AMD's processors with AVX-512 takes half
+as long as MKL. A bfloat16 x stays as it is and the products round the other factor like it; both
+factors and all else are float32. That changes the result by about as much as its own rounding to
+bfloat16.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,8 +25,6 @@ from mmseg.ops import processor
 
 EPS = 1e-6
 
-Product = Callable[[Tensor], Tensor]
-
 
 def factorise(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Return bases and coef (B, N, R) after so many steps and one more update of coef.
@@ -34,35 +32,16 @@ def factorise(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     Starting bases, and with them the results, are float32 or float64. The fast path has no second
     derivatives.
     """
-    if not (ops.enabled() and x.dtype == torch.bfloat16):  # the sums leave the range of float16
+    fast = ops.enabled() and not (torch.compiler.is_compiling() and x.device.type == "cpu")
+    if not (fast and x.dtype == torch.bfloat16):  # the sums leave the range of float16
         x = x.to(bases.dtype)
-    if not ops.enabled() or torch.compiler.is_compiling():
-        return _factorise(
-            lambda bases: (x.transpose(1, 2) @ bases.to(x.dtype)).to(bases.dtype),
-            lambda coef: (x @ coef.to(x.dtype)).to(coef.dtype),
-            bases,
-            steps,
-        )
-    rows = x.transpose(1, 2).contiguous()
-    terms: list[tuple[Tensor, Tensor]] = []
-    summed = _SumOfTerms.apply(rows, terms)
-    rows = rows.detach()
-    return _factorise(
-        lambda bases: _Product.apply(bases, rows, summed, terms, True),
-        lambda coef: _Product.apply(coef, rows, summed, terms, False),
-        bases,
-        steps,
-    )
-
-
-def _factorise(
-    transposed_times: Product, times: Product, bases: Tensor, steps: int
-) -> tuple[Tensor, Tensor]:
-    coef = transposed_times(bases).softmax(dim=-1)
+    if fast:
+        return _Factorise.apply(x.transpose(1, 2).contiguous(), bases, steps)
+    coef = (x.transpose(1, 2) @ bases).softmax(dim=-1)
     for _ in range(steps):
-        coef = _updated(coef, transposed_times(bases), bases)
-        bases = _updated(bases, times(coef), coef)
-    return bases, _updated(coef, transposed_times(bases), bases)
+        coef = _updated(coef, x.transpose(1, 2) @ bases, bases)
+        bases = _updated(bases, x @ coef, coef)
+    return bases, _updated(coef, x.transpose(1, 2) @ bases, bases)
 
 
 def _updated(factor: Tensor, numerator: Tensor, other: Tensor) -> Tensor:
@@ -71,48 +50,72 @@ def _updated(factor: Tensor, numerator: Tensor, other: Tensor) -> Tensor:
     return factor * numerator / (denominator + EPS)
 
 
-class _SumOfTerms(torch.autograd.Function):
-    """Gives the products an empty tensor for x; autograd comes back here after the last of them.
+class _Factorise(torch.autograd.Function):
+    """The factorisation of rows (B, N, D) of x^T.
 
-    By then `terms` holds pairs (B, N, R) and (B, D, R) of which the gradient of the rows of x is
-    the sum of products.
+    Each update makes factor i + 2 of the factors i and i + 1: with coef the first and bases the
+    second, coef has the even numbers and bases the odd ones.
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, terms: list) -> Tensor:
-        ctx.terms, ctx.dtype = terms, rows.dtype
-        return rows.new_empty(0)
+    def forward(ctx: Any, rows: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        factors = [_transposed_times(rows, bases).softmax(dim=-1), bases]
+        numerators = []
+        for i in range(2 * steps + 1):
+            numerators.append(_product(rows, factors[i + 1], of_bases=i % 2 == 0))
+            factors.append(_updated(factors[i], numerators[i], factors[i + 1]))
+        ctx.save_for_backward(rows, *factors, *numerators)
+        return factors[-2], factors[-1]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, _: Tensor) -> tuple[Tensor, None]:
-        lefts, rights = (
-            torch.cat(factors, dim=2).to(ctx.dtype) for factors in zip(*ctx.terms, strict=True)
-        )
-        ctx.terms.clear()
-        return _matmul_transposed(lefts, rights), None
+    def backward(
+        ctx: Any, grad_bases: Tensor, grad_coef: Tensor
+    ) -> tuple[Tensor, Tensor | None, None]:
+        rows, *saved = ctx.saved_tensors
+        updates = len(saved) // 2 - 1
+        factors, numerators = saved[: updates + 2], saved[updates + 2 :]
+        # Of the two factors made last, the older first.
+        grads = grad_bases, grad_coef
+        coefs, bases = [], []  # of whose outer products the gradient of rows is the sum
+        for i in reversed(range(updates)):
+            other, of_bases = factors[i + 1], i % 2 == 0
+            grad_factor, grad_numerator, grad_other = _gradients_of_update(
+                grads[1], factors[i], numerators[i], other
+            )
+            grad_other += grads[0]
+            grad_other += _product(rows, grad_numerator, of_bases=not of_bases)
+            grads = grad_factor, grad_other
+            coefs.append(grad_numerator if of_bases else other)
+            bases.append(other if of_bases else grad_numerator)
+        coef = factors[0]
+        grad_scores = coef * (grads[0] - (grads[0] * coef).sum(-1, keepdim=True))
+        coefs.append(grad_scores)
+        bases.append(factors[1])
+        lefts, rights = (torch.cat(terms, dim=2).to(rows.dtype) for terms in (coefs, bases))
+        grad_start = None
+        if ctx.needs_input_grad[1]:
+            grad_start = grads[1] + _times(rows, grad_scores)
+        return _matmul_transposed(lefts, rights), grad_start, None
 
 
-class _Product(torch.autograd.Function):
-    """x^T bases (B, N, R) if `transposed`, x coef (B, D, R) if not, of rows (B, N, D) of x^T."""
+def _gradients_of_update(
+    grad: Tensor, factor: Tensor, numerator: Tensor, other: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of factor, numerator and other, given that of `_updated` of them."""
+    gram = other.transpose(1, 2) @ other
+    denominator = factor @ gram + EPS
+    share = grad / denominator
+    grad_numerator = share * factor
+    grad_denominator = grad_numerator * numerator / -denominator
+    grad_gram = factor.transpose(1, 2) @ grad_denominator
+    grad_factor = share * numerator + grad_denominator @ gram
+    return grad_factor, grad_numerator, other @ (grad_gram + grad_gram.transpose(1, 2))
 
-    @staticmethod
-    def forward(
-        ctx: Any, factor: Tensor, rows: Tensor, summed: Tensor, terms: list, transposed: bool
-    ) -> Tensor:
-        ctx.save_for_backward(factor, rows, summed)
-        ctx.terms, ctx.transposed = terms, transposed
-        return (_transposed_times if transposed else _times)(rows, factor)
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        factor, rows, summed = ctx.saved_tensors
-        ctx.terms.append((grad, factor) if ctx.transposed else (factor, grad))
-        grad_factor = None
-        if ctx.needs_input_grad[0]:
-            grad_factor = (_times if ctx.transposed else _transposed_times)(rows, grad)
-        return grad_factor, None, summed, None, None
+def _product(rows: Tensor, factor: Tensor, of_bases: bool) -> Tensor:
+    """x^T bases (B, N, R), or x coef (B, D, R)."""
+    return (_transposed_times if of_bases else _times)(rows, factor)
 
 
 def _transposed_times(rows: Tensor, bases: Tensor) -> Tensor:
