@@ -87,6 +87,18 @@ def test_convolutions_and_their_gradients_equal_those_of_float64(kernel_size):
         assert relative(value, expected) < 1e-6
 
 
+@pytest.mark.parametrize("programs", [1, 1000])
+def test_weight_gradients_of_many_lines_are_summed_over_all_parts(programs, monkeypatch):
+    monkeypatch.setattr(depthwise.gpu, "PROGRAMS", programs)
+    inputs = [random(2, 2, 33, 18), random(2, 1, 1, 3), random(2)]
+    inputs = [x.requires_grad_() for x in inputs]
+    result = values_and_gradients(inputs)
+    with ops.plain():
+        wanted = values_and_gradients([x.detach().double().requires_grad_() for x in inputs])
+    for value, expected in zip(result, wanted, strict=True):
+        assert relative(value, expected) < 1e-6
+
+
 def test_autocast_gives_its_dtype_channels_last():
     x, weight, bias = random(1, 4, 5, 6), random(4, 1, 3, 3), random(4)
     inputs = [each.requires_grad_() for each in (x, weight, bias)]

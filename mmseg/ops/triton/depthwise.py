@@ -15,8 +15,10 @@ from torch import Tensor
 LINES, CHANNELS, PART = 32, 32, 32
 # Taps whose gradients a program sums; with more, the sums leave the registers.
 TAPS_AT_ONCE = 11
-# Programs for the gradient of a weight, over which its lines are divided.
+# Programs that sum the gradient of a weight, a few for each multiprocessor, and the least that each
+# does of it, in runs of pixels.
 PROGRAMS = 512
+LEAST_RUNS = 2
 
 
 def _run(taps: int) -> int:
@@ -90,60 +92,71 @@ def _sum_products(
     sums_ptr,
     lines,
     lines_per_image,
-    lines_per_program,
     length,
     channels,
     image_stride,
     line_stride,
     pixel_stride,
+    lines_per_part,
+    pixels_per_part,
     TAPS: tl.constexpr,
     GROUPS: tl.constexpr,
     WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
     RUN: tl.constexpr,
     LINES: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Gradients of TAPS of the GROUPS * TAPS taps of one line of the window, over some lines.
+    """Gradients of TAPS of the GROUPS * TAPS taps of ROWS lines of the window, over a part.
 
-    sums is (programs, WIDTH * GROUPS * TAPS + 1, channels); the last of the second axis is the
+    sums is (parts, WIDTH * GROUPS * TAPS + 1, channels); the last of the second axis is the
     gradient of the bias.
     """
-    part, group, across = tl.program_id(0), tl.program_id(1) % GROUPS, tl.program_id(1) // GROUPS
+    part, group, top = (
+        tl.program_id(0),
+        tl.program_id(1) % GROUPS,
+        tl.program_id(1) // GROUPS * ROWS,
+    )
     channel = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
     known = channel < channels
-    total = (tl.zeros((LINES, CHANNELS), tl.float32),) * (TAPS + 1)
-    begin = part * lines_per_program
-    end = min(begin + lines_per_program, lines)
+    total = (tl.zeros((LINES, CHANNELS), tl.float32),) * (ROWS * TAPS + 1)
+    line_parts = tl.cdiv(lines, lines_per_part)
+    begin = part % line_parts * lines_per_part
+    end = min(begin + lines_per_part, lines)
+    begin_pixel = part // line_parts * pixels_per_part
+    end_pixel = min(begin_pixel + pixels_per_part, length)
     for block in range(begin, end, LINES):
         line = block + tl.arange(0, LINES)
         image, place = (line // lines_per_image).to(tl.int64), line % lines_per_image
-        source = place + across - WIDTH // 2
         inside = (line < end)[:, None] & known[None, :]
-        there = inside & ((source >= 0) & (source < lines_per_image))[:, None]
         offset = image[:, None] * image_stride + channel[None, :]
-        row_ptr = x_ptr + offset + source[:, None] * line_stride
         grad_row_ptr = grad_ptr + offset + place[:, None] * line_stride
-        for first in range(0, length, RUN):
+        for first in range(begin_pixel, end_pixel, RUN):
             grads = ()
             for i in tl.static_range(RUN):
-                mask = inside & (first + i < length)
+                mask = inside & (first + i < end_pixel)
                 grad = tl.load(grad_row_ptr + (first + i) * pixel_stride, mask, 0.0)
                 grads = grads + (grad.to(tl.float32),)  # type: ignore[assignment] # noqa: RUF005
-                total = _add_to(total, TAPS, grads[i])
-            for step in tl.static_range(TAPS + RUN - 1):
-                pixel = first + step + group * TAPS - GROUPS * TAPS // 2
-                mask = there & (pixel >= 0) & (pixel < length)
-                x = tl.load(row_ptr + pixel * pixel_stride, mask, 0.0).to(tl.float32)
-                for tap in tl.static_range(TAPS):
-                    if step >= tap and step - tap < RUN:
-                        total = _add_to(total, tap, x * grads[step - tap])
+                total = _add_to(total, ROWS * TAPS, grads[i])
+            for row in tl.static_range(ROWS):
+                source = place + top + row - WIDTH // 2
+                there = inside & ((source >= 0) & (source < lines_per_image))[:, None]
+                row_ptr = x_ptr + offset + source[:, None] * line_stride
+                for step in tl.static_range(TAPS + RUN - 1):
+                    pixel = first + step + group * TAPS - GROUPS * TAPS // 2
+                    mask = there & (pixel >= 0) & (pixel < length)
+                    x = tl.load(row_ptr + pixel * pixel_stride, mask, 0.0).to(tl.float32)
+                    for tap in tl.static_range(TAPS):
+                        if step >= tap and step - tap < RUN:
+                            total = _add_to(total, row * TAPS + tap, x * grads[step - tap])
     taps = WIDTH * GROUPS * TAPS
     out_ptr = sums_ptr + part * (taps + 1) * channels + channel
-    for tap in tl.static_range(TAPS):
-        index = (across * GROUPS + group) * TAPS + tap
-        tl.store(out_ptr + index * channels, tl.sum(total[tap], 0), known)
+    for row in tl.static_range(ROWS):
+        for tap in tl.static_range(TAPS):
+            index = ((top + row) * GROUPS + group) * TAPS + tap
+            tl.store(out_ptr + index * channels, tl.sum(total[row * TAPS + tap], 0), known)
     if tl.program_id(1) == 0:
-        tl.store(out_ptr + taps * channels, tl.sum(total[TAPS], 0), known)
+        tl.store(out_ptr + taps * channels, tl.sum(total[ROWS * TAPS], 0), known)
 
 
 def _geometry(x: Tensor, upright: bool) -> tuple[int, ...]:
@@ -198,6 +211,18 @@ def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=torch.channels_last)
 
 
+def _divide(lines: int, length: int, run: int, programs: int) -> tuple[int, int, int]:
+    """Return into how many parts lines of that length are divided, for so many programs each, and
+    the lines and the pixels of a part.
+    """
+    wanted = triton.cdiv(PROGRAMS, programs)
+    lines_per_part = triton.cdiv(triton.cdiv(lines, wanted), LINES) * LINES
+    line_parts = triton.cdiv(lines, lines_per_part)
+    runs = triton.cdiv(triton.cdiv(length, run), triton.cdiv(wanted, line_parts))
+    pixels_per_part = run * max(runs, LEAST_RUNS)
+    return line_parts * triton.cdiv(length, pixels_per_part), lines_per_part, pixels_per_part
+
+
 @torch.library.custom_op("mmseg::depthwise_weight_gradient", mutates_args=())
 def weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
     """Return the gradients of weight (C, 1, height, width), flattened, and bias: (taps + 1, C).
@@ -208,24 +233,24 @@ def weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
     upright = height > width
     taps, across = max(height, width), min(height, width)
     groups = next(n for n in range(1, taps + 1) if taps % n == 0 and taps // n <= TAPS_AT_ONCE)
-    lines, *rest = _geometry(x, upright)
-    blocks = triton.cdiv(x.shape[1], CHANNELS)
-    parts = max(1, PROGRAMS // (blocks * groups * across))
-    per_program = triton.cdiv(triton.cdiv(lines, parts), LINES) * LINES
-    parts = triton.cdiv(lines, per_program)
+    rows = across if across * taps <= TAPS_AT_ONCE else 1
+    geometry = _geometry(x, upright)
+    run = _run(taps // groups)
+    blocks, programs = triton.cdiv(x.shape[1], CHANNELS), groups * across // rows
+    parts, lines, pixels = _divide(geometry[0], geometry[2], run, blocks * programs)
     sums = x.new_empty((parts, taps * across + 1, x.shape[1]), dtype=torch.float32)
-    _sum_products[(parts, groups * across, blocks)](
+    _sum_products[parts, programs, blocks](
         x,
         grad,
         sums,
+        *geometry,
         lines,
-        rest[0],
-        per_program,
-        *rest[1:],
+        pixels,
         TAPS=taps // groups,
         GROUPS=groups,
         WIDTH=across,
-        RUN=_run(taps // groups),
+        ROWS=rows,
+        RUN=run,
         LINES=LINES,
         CHANNELS=CHANNELS,
     )
