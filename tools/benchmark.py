@@ -19,7 +19,7 @@ from mmseg.benchmark.files import place_data
 from mmseg.benchmark.report import check_notes, results_table, version_lines
 from mmseg.benchmark.run import OWN_PARTS, PARTS, READ_FILES, Measurement
 from mmseg.benchmark.settings import Settings
-from mmseg.benchmark.sides import our_side, peer_sides, prepare_config
+from mmseg.benchmark.sides import our_side, peer_sides, plain_sides, prepare_config
 from mmseg.config import load_config
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import write_whole
@@ -63,7 +63,7 @@ def make_sides(args: argparse.Namespace, config: Config, settings: Settings, fol
     if args.against == "onedl":
         return [ours, *peer_sides(config, ours, args.peer_python)]
     if args.against == "plain":
-        return [ours, our_side("plain", config, settings, folder, fast_ops=False)]
+        return [ours, *plain_sides(config, settings, folder)]
     other = prepare_config(load_config(args.against), settings)
     if args.part in {*READ_FILES, "all"}:
         place_data(other, folder / "other")

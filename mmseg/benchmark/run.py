@@ -20,7 +20,7 @@ from mmseg.registry import MODELS
 
 # Of each part, the worker's actions and what they measure.
 PARTS = {
-    "infer": {"step": "network"},
+    "infer": {"step": "network", "classes": "network and class map"},
     "train": {"step": "training step", "loop": "training with its loader"},
     "data": {"step": "training sample"},
     "eval": {"image": "evaluation of an image", "metric": "metric of an image"},

@@ -84,6 +84,15 @@ def our_side(
     return Side(name, command, job, {"PYTHONPATH": package_root()})
 
 
+def plain_sides(config: Config, settings: Settings, folder: Path) -> list[Side]:
+    """Return the plain paths, which compute what the official network does: eager, and compiled if
+    ours are.
+    """
+    plain = our_side("plain", config, settings, folder, fast_ops=False)
+    eager = replace(plain, job={**plain.job, "compile": False})
+    return [eager, plain] if settings.compile else [eager]
+
+
 def peer_sides(config: Config, ours: Side, python: str | None) -> list[Side]:
     """Return the peer as it comes and, where ours has switches on, with the same ones.
 

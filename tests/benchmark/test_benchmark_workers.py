@@ -68,7 +68,7 @@ def numbers(side_type: type, job: dict, out: Path, **changes: object) -> dict:
 @pytest.mark.parametrize(
     ("part", "names"),
     [
-        ("infer", ["step"]),
+        ("infer", ["step", "classes"]),
         ("train", ["step", "loop"]),
         ("data", ["step"]),
         ("eval", ["image", "metric"]),

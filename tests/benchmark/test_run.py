@@ -74,10 +74,11 @@ def test_every_batch_size_is_measured_but_of_files_one(measurement):
     measurement = replace(measurement, settings=replace(measurement.settings, batches=[1, 3]))
     results = [r for part in ("infer", "eval") for r in measurement.measure(part, str)]
     assert [(r["measured"], r["batch"]) for r in results] == [
-        *(("network", 1), ("network", 3)),
+        *(("network", 1), ("network and class map", 1)),
+        *(("network", 3), ("network and class map", 3)),
         *(("evaluation of an image", 1), ("metric of an image", 1)),
     ]
-    assert results[1]["sides"][0]["median"] == 1.5
+    assert results[2]["sides"][0]["median"] == 1.5
 
 
 def test_reading_is_measured_on_one_core_and_once_for_each_project(measurement):

@@ -11,7 +11,7 @@ import pytest
 from mmseg.benchmark import files, settings
 from mmseg.benchmark.files import draw_scene, place_data
 from mmseg.benchmark.settings import Settings
-from mmseg.benchmark.sides import Side, peer_sides, set_crop_size
+from mmseg.benchmark.sides import Side, peer_sides, plain_sides, set_crop_size
 from mmseg.config import load_config
 from mmseg.errors import UserError
 from mmseg.registry import DATASETS
@@ -49,6 +49,15 @@ def test_with_a_switch_the_peer_runs_as_it_comes_and_with_the_same(peer_python):
     config = load_config(CONFIGS / "tiny/segnext.tiny.512x512.ade.160k.py")
     sides = peer_sides(config, ours(amp="bf16", compile=True), peer_python)
     assert [side.label for side in sides] == ["onedl, float32", "onedl, bf16, compiled"]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_the_plain_paths_are_measured_eager_and_compiled_if_ours_are(tmp_path, compile):
+    config = load_config(CONFIGS / "tiny/segnext.tiny.512x512.ade.160k.py")
+    settings = Settings("cpu", 1, compile=compile)
+    labels = [side.label for side in plain_sides(config, settings, tmp_path)]
+    assert labels == ["plain, float32", "plain, float32, compiled"][: 1 + compile]
+    assert "fast_ops = False" in (tmp_path / "plain.py").read_text()
 
 
 @pytest.mark.parametrize(

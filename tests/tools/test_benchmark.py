@@ -1,6 +1,7 @@
 """tools/benchmark.py on a tiny network: its JSON, its table and its errors."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def test_a_network_is_measured_in_a_process_of_its_own(call, tmp_path, capsys):
     assert {"settings", "notes", "check", "command", "config", "results"} == set(found)
     assert found["settings"]["size"] == [64, 64]
     assert found["settings"]["device_name"]
-    (result,) = found["results"]
+    result, classes = found["results"]
+    assert classes["measured"] == "network and class map"
     assert (result["part"], result["batch"]) == ("infer", 3)
     (side,) = result["sides"]
     assert side["side"] == "ours, float32"
@@ -48,7 +50,7 @@ def test_a_network_is_measured_in_a_process_of_its_own(call, tmp_path, capsys):
     assert side["rss_before_mb"] < side["peak_rss_mb"]
     assert side["versions"]["segnext"]
     assert result["against"] == []
-    assert "network, batch 3 | ours, float32" in output
+    assert re.search(r"network, batch 3 +\| ours, float32", output)
     assert "2 alternating runs after 2" in output
 
 

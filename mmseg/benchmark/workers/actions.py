@@ -55,16 +55,23 @@ def build_actions(side: Side, job: dict) -> dict:
 
 
 def infer(side: Side, job: dict) -> dict:
-    """The network alone, (B, 3, H, W) to logits at 1/8."""
+    """The network alone, (B, 3, H, W) to logits at 1/8, and with it the class maps."""
     model = on_device(side, job).eval()
-    x = load_tensors(job)["x"]
+    tensors = load_tensors(job)
+    x, labels = tensors["x"], tensors["labels"]
 
     @torch.no_grad()
     def step() -> None:
         with autocast(job):
             model(x, mode="tensor")
 
-    return {"step": step}
+    @torch.no_grad()
+    def classes() -> None:
+        samples = build_samples(side, labels, labels.shape[1:])
+        with autocast(job):
+            model(x, samples, mode="predict")
+
+    return {"step": step, "classes": classes}
 
 
 def train(side: Side, job: dict) -> dict:
