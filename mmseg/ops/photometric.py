@@ -18,27 +18,47 @@ def distort(images: Tensor, draws: Sequence[Draws], rgb: tuple[int, int, int]) -
     `rgb` says which channels are red, green and blue.
     """
 
-    def column(name: str, neutral: float, used: Sequence[bool] | None = None) -> Tensor | None:
-        """Return one value per image as (B, 1, 1, 1), None when all are neutral."""
-        values = [neutral if d.get(name) is None else d[name] for d in draws]
-        if used is not None:
-            values = [v if u else neutral for v, u in zip(values, used, strict=True)]
-        if all(value == neutral for value in values):
-            return None
-        return images.new_tensor(values).view(-1, 1, 1, 1)
+    early = [bool(draw.get("contrast_first")) for draw in draws]
+    late = [not first for first in early]
+    columns = {
+        "brightness": _values(draws, "brightness", 0),
+        "early contrast": _values(draws, "contrast", 1, early),
+        "saturation": _values(draws, "saturation", 1),
+        "hue": _values(draws, "hue", 0),
+        "late contrast": _values(draws, "contrast", 1, late),
+    }
+    used = {name: values for name, values in columns.items() if values is not None}
+    drawn = dict(zip(used, _on_device(list(used.values()), images), strict=True))
+    if "brightness" in drawn:
+        images.add_(drawn["brightness"]).clamp_(0, 255)
+    if "early contrast" in drawn:
+        images.mul_(drawn["early contrast"]).clamp_(max=255)
+    if "hue" in drawn:
+        _turn_hue(images, drawn["hue"] / HUES_PER_SIXTH, drawn.get("saturation"), rgb)
+    elif "saturation" in drawn:
+        _saturate(images, drawn["saturation"])
+    if "late contrast" in drawn:
+        images.mul_(drawn["late contrast"]).clamp_(max=255)
 
-    early = [bool(d.get("contrast_first")) for d in draws]
-    if (brightness := column("brightness", 0)) is not None:
-        images.add_(brightness).clamp_(0, 255)
-    if (contrast := column("contrast", 1, early)) is not None:
-        images.mul_(contrast).clamp_(max=255)
-    saturation, hue = column("saturation", 1), column("hue", 0)
-    if hue is not None:
-        _turn_hue(images, hue / HUES_PER_SIXTH, saturation, rgb)
-    elif saturation is not None:
-        _saturate(images, saturation)
-    if (contrast := column("contrast", 1, [not e for e in early])) is not None:
-        images.mul_(contrast).clamp_(max=255)
+
+def _values(
+    draws: Sequence[Draws], name: str, neutral: float, used: Sequence[bool] | None = None
+) -> list[float] | None:
+    """Return one value per image, where `used` says so, None when all are neutral."""
+    values = [neutral if draw.get(name) is None else draw[name] for draw in draws]
+    if used is not None:
+        values = [v if u else neutral for v, u in zip(values, used, strict=True)]
+    return None if all(value == neutral for value in values) else values  # type: ignore[return-value]
+
+
+def _on_device(columns: Sequence[Sequence[float]], images: Tensor) -> Sequence[Tensor]:
+    """Return each column as (B, 1, 1, 1), of the images' dtype."""
+    if not columns:
+        return []
+    table = torch.tensor(columns, dtype=images.dtype)
+    if images.is_cuda:
+        table = table.pin_memory()  # or the copy would wait for all that the GPU has to do
+    return table.to(images.device, non_blocking=True)[..., None, None, None].unbind()
 
 
 def _saturate(images: Tensor, saturation: Tensor) -> None:
