@@ -19,18 +19,20 @@ from mmseg.ops.triton.cells import SIDE, cell_of_axis, cells_of, classes_at_once
 
 @triton.jit
 def _corner(logits_ptr, k, there, classes):
-    return tl.load(logits_ptr + k, there & (k < classes), 0.0).to(tl.float32)[None, None, :]
+    return tl.load(logits_ptr + k, there & (k < classes), 0.0).to(tl.float32)
 
 
 @triton.jit
 def _interpolate(logits_ptr, k, down, across, right, below, to_right, to_below, classes):
-    """Logits (SIDE, SIDE, classes k) of a cell whose first corner is at logits_ptr."""
+    """Logits (SIDE, SIDE, classes k) of a cell whose first corner is at logits_ptr; -inf for k that
+    are no classes.
+    """
     upper = _corner(logits_ptr, k, True, classes)
     upper += across * (_corner(logits_ptr + to_right, k, right, classes) - upper)
     lower = _corner(logits_ptr + to_below, k, below, classes)
     last = _corner(logits_ptr + to_below + to_right, k, below & right, classes)
     lower += across * (last - lower)
-    return tl.where(k[None, None, :] < classes, upper + down * (lower - upper), float("-inf"))
+    return tl.where(k < classes, upper + down * (lower - upper), float("-inf"))
 
 
 @triton.jit
@@ -53,6 +55,7 @@ def _compare(
     ignore_index,
     SIDE: tl.constexpr,
     CLASSES_AT_ONCE: tl.constexpr,
+    TIMES: tl.constexpr,
 ):
     """Of one cell: the sum, the right pixels, and the gradients (4, classes) of its corners."""
     row, column, image = tl.program_id(1), tl.program_id(0), tl.program_id(2).to(tl.int64)
@@ -72,40 +75,39 @@ def _compare(
     right, below, to_below = left + 1 < width, top + 1 < height, width * classes
     lanes = tl.arange(0, CLASSES_AT_ONCE)
 
+    logits = ()
     largest = tl.full((SIDE, SIDE, CLASSES_AT_ONCE), float("-inf"), tl.float32)
-    for first in range(0, classes, CLASSES_AT_ONCE):
-        k = first + lanes
+    found = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.int32)
+    for i in tl.static_range(TIMES):
+        k = (i * CLASSES_AT_ONCE + lanes)[None, None, :]
         z = _interpolate(logits_ptr, k, down, across, right, below, classes, to_below, classes)
+        logits = logits + (z,)  # type: ignore[assignment] # noqa: RUF005
+        found = tl.where(z > largest, k, found)
         largest = tl.maximum(largest, z)
-    largest = tl.max(largest, 2, keep_dims=True)
+    best = tl.max(largest, 2, keep_dims=True)
+    found = tl.min(tl.where(largest == best, found, classes), 2, keep_dims=True)
 
+    powers = ()
     total = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.float32)
-    at_label = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.float32)
-    earlier = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.int32)
-    for first in range(0, classes, CLASSES_AT_ONCE):
-        k = first + lanes
-        z = _interpolate(logits_ptr, k, down, across, right, below, classes, to_below, classes)
-        z -= largest
-        total += tl.exp(z)
-        at_label += tl.where(k[None, None, :] == label, z, 0.0)
-        earlier |= ((z >= 0) & (k[None, None, :] < label)).to(tl.int32)
+    for i in tl.static_range(TIMES):
+        power = tl.exp(logits[i] - best)
+        powers = powers + (power,)  # type: ignore[assignment] # noqa: RUF005
+        total += power
     total = tl.sum(total, 2, keep_dims=True)
-    at_label = tl.sum(at_label, 2, keep_dims=True)
-    earlier = tl.max(earlier, 2, keep_dims=True)
 
     known = (label >= 0) & (label < classes)
     weight = tl.load(class_weight_ptr + label, counts & known, 0.0)
     weight = tl.where(counts & (known == 0), float("nan"), weight)
-    tl.store(totals_ptr + cell, tl.sum(weight * (tl.log(total) - at_label)))
-    is_right = counts & known & (at_label >= 0) & (earlier == 0)
-    tl.store(rights_ptr + cell, tl.sum(is_right.to(tl.int32)))
+    own = tl.where(known, label, 0)
+    at_label = _interpolate(logits_ptr, own, down, across, right, below, classes, to_below, classes)
+    tl.store(totals_ptr + cell, tl.sum(weight * (tl.log(total) + best - at_label)))
+    tl.store(rights_ptr + cell, tl.sum((counts & (found == label)).to(tl.int32)))
 
     scale = weight / total
     column_share = tl.reshape(across, (SIDE, 1))
-    for first in range(0, classes, CLASSES_AT_ONCE):
-        k = first + lanes
-        z = _interpolate(logits_ptr, k, down, across, right, below, classes, to_below, classes)
-        grad = scale * tl.exp(z - largest) - tl.where(k[None, None, :] == label, weight, 0.0)
+    for i in tl.static_range(TIMES):
+        k = i * CLASSES_AT_ONCE + lanes
+        grad = scale * powers[i] - tl.where(k[None, None, :] == label, weight, 0.0)
         lower = tl.sum(grad * down, 0)
         upper = tl.sum(grad, 0) - lower
         upper_right, lower_right = tl.sum(upper * column_share, 0), tl.sum(lower * column_share, 0)
@@ -185,6 +187,7 @@ def compare(
     corners = logits.new_empty((*cells, 4, classes), dtype=torch.float32)
     totals = logits.new_empty(cells, dtype=torch.float32)
     rights = logits.new_empty(cells, dtype=torch.int32)
+    at_once = classes_at_once(classes)
     _compare[cells[::-1]](
         logits,
         labels,
@@ -203,7 +206,8 @@ def compare(
         classes,
         ignore_index,
         SIDE=SIDE,
-        CLASSES_AT_ONCE=classes_at_once(classes),
+        CLASSES_AT_ONCE=at_once,
+        TIMES=triton.cdiv(classes, at_once),
     )
     grad = torch.empty_like(logits)
     _sum_corners[width, height, batch](
