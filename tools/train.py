@@ -6,7 +6,6 @@ from mmengine.config import Config
 from mmseg.engine import SegRunner
 from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp
-from mmseg.engine.compile import compile_training
 from mmseg.errors import one_line_errors
 
 
@@ -57,6 +56,8 @@ def apply_flags(config: Config, args) -> None:
         config.load_cfg = {**config.get("load_cfg", {}), "new_classes": True}
     if args.amp:
         use_amp(config)
+    if args.compile:
+        config.compile = True
     if args.accumulate > 1:
         accumulate_gradients(config, args.accumulate)
     randomness = {"seed": None, **(config.get("randomness") or {})}
@@ -81,10 +82,7 @@ def main() -> None:
     apply_flags(config, args)
     # Testing has a tool of its own: its data need not be there to train.
     config.test_dataloader = config.test_cfg = config.test_evaluator = None
-    runner = SegRunner.from_cfg(config)
-    if args.compile:
-        compile_training(runner.model)
-    runner.train()
+    SegRunner.from_cfg(config).train()
     leave_group()
 
 

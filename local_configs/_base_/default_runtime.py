@@ -8,7 +8,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
-# False runs the plain paths of mmseg/ops, the references of the fast ones.
+# False runs the plain paths of mmseg/ops, the references of the fast ones; "triton" adds kernels
+# for GPUs, which have not run on one yet.
 fast_ops = True
 # Batch norm is synchronised whenever there is more than one process.
 sync_bn = "torch"

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from mmseg import ops
 from mmseg.engine.checkpoint import load_model_weights, unwrap
+from mmseg.engine.compile import compile_training
 from mmseg.engine.dialects import metadata, model_facts
 from mmseg.engine.lock import make_work_dir, sole_run
 from mmseg.engine.preemption import PreemptionHook
@@ -79,6 +80,15 @@ class SegRunner(Runner):
             # torch's synchronised batch norm needs GPUs; on CPUs our BatchNorm2d does its work.
             self.cfg.sync_bn = None
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def _maybe_compile(self, target: str) -> None:
+        # mmengine would compile all of a training step, whose logging cannot be.
+        choice = self.cfg.get("compile", False)
+        if not isinstance(choice, bool):
+            raise UserError(f"compile={choice}: True or False")
+        if choice:
+            compile_training(self.model)
+            self.logger.info("the first iteration compiles the network: this takes minutes")
 
     def _log_env(self, env_cfg: dict) -> None:
         hide_broken_torchvision()

@@ -8,6 +8,8 @@ machine; without numba the fast paths are made of torch's operations.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mmseg.errors import UserError
+
 _selected: bool | str = True
 
 
@@ -23,9 +25,11 @@ def with_triton() -> bool:
 
 def enable(value: bool | str) -> None:
     """Select the plain paths (False), the fast ones (True) or these with the kernels for GPUs
-    ("triton"), for the whole process.
+    ("triton"), for the whole process. `UserError` for anything else.
     """
     global _selected
+    if value not in (False, True, "triton"):
+        raise UserError(f"fast_ops={value!r}: True, False or 'triton'")
     _selected = value
 
 

@@ -1,4 +1,6 @@
-"""Batches on their way to a GPU."""
+"""What our runner does otherwise than mmengine's: loaders and compilation."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,7 +8,9 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from mmseg.engine import SegRunner
+from mmseg import ops
+from mmseg.engine import SegRunner, runner
+from mmseg.errors import UserError
 from mmseg.structures import SegDataSample
 
 
@@ -39,3 +43,22 @@ def test_images_and_labels_of_a_batch_are_pinned(monkeypatch):
     assert result["data_samples"][0].gt_sem_seg.data.eq(1).all()
     assert [s.img_path for s in result["data_samples"]] == ["a.jpg", "b.jpg"]
     assert "gt_sem_seg" not in result["data_samples"][1]
+
+
+@pytest.mark.parametrize("choice", [{}, {"compile": False}, {"compile": True}])
+def test_the_network_is_compiled_for_training_if_the_config_says_so(choice, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(runner, "compile_training", compiled.append)
+    logger = SimpleNamespace(info=compiled.append)
+    own = SimpleNamespace(cfg=choice, model="network", logger=logger)
+    SegRunner._maybe_compile(own, "train_step")
+    told = ["the first iteration compiles the network: this takes minutes"]
+    assert compiled == (["network", *told] if choice.get("compile") else [])
+
+
+def test_choices_that_do_not_exist_are_refused():
+    with pytest.raises(UserError, match=r"compile=.*mode.*: True or False"):
+        SegRunner._maybe_compile(SimpleNamespace(cfg={"compile": {"mode": "x"}}), "train_step")
+    with pytest.raises(UserError, match="fast_ops='cuda': True, False or 'triton'"):
+        ops.enable("cuda")
+    assert ops.enabled()
