@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,26 @@ def test_autocast_gives_its_dtype_channels_last():
     assert result[0].is_contiguous(memory_format=torch.channels_last)
     for value, expected in zip(result, wanted, strict=True):
         assert relative(value, expected) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("cuda", "installed", "there"),
+    [
+        ("13.0", "3.6.0", True),
+        ("13.0", "3.2.0", False),
+        ("13.0", None, False),
+        (None, "3.6.0", False),
+    ],
+)
+def test_kernels_are_loaded_where_they_can_run(monkeypatch, cuda, installed, there):
+    def version(_):
+        if installed is None:
+            raise PackageNotFoundError
+        return installed
+
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(triton, "version", version)
+    assert (triton.load("depthwise") is not None) == there
 
 
 def test_kernels_run_only_when_asked_for():

@@ -5,6 +5,7 @@ they are tested in Triton's interpreter and compiled for Hopper, but no GPU has 
 """
 
 import importlib
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -14,13 +15,19 @@ from mmseg import ops
 
 
 def load(name: str) -> Any:
-    """Return the module `mmseg.ops.triton.<name>`, None where torch is not built for CUDA."""
-    if torch.version.cuda is None:
+    """Return the module `mmseg.ops.triton.<name>`; None where torch is not built for CUDA, comes
+    without triton, or with one that has no tuples (before 3.3).
+    """
+    if torch.version.cuda is None or _triton_version() < (3, 3):
         return None
+    return importlib.import_module(f"mmseg.ops.triton.{name}")
+
+
+def _triton_version() -> tuple[int, ...]:
     try:
-        return importlib.import_module(f"mmseg.ops.triton.{name}")
-    except ImportError:  # torch comes with triton on Linux only
-        return None
+        return tuple(map(int, version("triton").split(".")[:2]))
+    except PackageNotFoundError:
+        return (0,)
 
 
 def suits(x: Tensor) -> bool:

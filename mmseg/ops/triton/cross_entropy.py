@@ -18,21 +18,17 @@ from mmseg.ops.triton.cells import SIDE, cell_of_axis, cells_of, classes_at_once
 
 
 @triton.jit
-def _corner(logits_ptr, k, there, classes):
-    return tl.load(logits_ptr + k, there & (k < classes), 0.0).to(tl.float32)
-
-
-@triton.jit
 def _interpolate(logits_ptr, k, down, across, right, below, to_right, to_below, classes):
     """Logits (SIDE, SIDE, classes k) of a cell whose first corner is at logits_ptr; -inf for k that
     are no classes.
     """
-    upper = _corner(logits_ptr, k, True, classes)
-    upper += across * (_corner(logits_ptr + to_right, k, right, classes) - upper)
-    lower = _corner(logits_ptr + to_below, k, below, classes)
-    last = _corner(logits_ptr + to_below + to_right, k, below & right, classes)
-    lower += across * (last - lower)
-    return tl.where(k < classes, upper + down * (lower - upper), float("-inf"))
+    known = k < classes
+    first = tl.load(logits_ptr + k, known, 0.0).to(tl.float32)
+    second = tl.load(logits_ptr + to_right + k, known & right, 0.0).to(tl.float32)
+    third = tl.load(logits_ptr + to_below + k, known & below, 0.0).to(tl.float32)
+    last = tl.load(logits_ptr + to_below + to_right + k, known & right & below, 0.0).to(tl.float32)
+    upper, lower = first + across * (second - first), third + across * (last - third)
+    return tl.where(known, upper + down * (lower - upper), float("-inf"))
 
 
 @triton.jit

@@ -64,7 +64,8 @@ def _convolve(
     offset = image[:, None] * image_stride + channel[None, :]
     bias = tl.load(bias_ptr + channel, known, 0.0)
     begin = tl.program_id(1) * PART
-    for first in range(begin, min(begin + PART, length), RUN):
+    for run in range(tl.cdiv(min(PART, length - begin), RUN)):
+        first = begin + run * RUN
         total = (tl.zeros((LINES, CHANNELS), tl.float32) + bias[None, :],) * RUN
         for across in tl.static_range(WIDTH):
             source = place + across - WIDTH // 2
@@ -131,7 +132,8 @@ def _sum_products(
         inside = (line < end)[:, None] & known[None, :]
         offset = image[:, None] * image_stride + channel[None, :]
         grad_row_ptr = grad_ptr + offset + place[:, None] * line_stride
-        for first in range(begin_pixel, end_pixel, RUN):
+        for run in range(tl.cdiv(end_pixel - begin_pixel, RUN)):
+            first = begin_pixel + run * RUN
             grads = ()
             for i in tl.static_range(RUN):
                 mask = inside & (first + i < end_pixel)
