@@ -21,7 +21,7 @@ def brute_force(pred, label, num_classes, ignore_index):
 
 @pytest.fixture(params=["fast", "plain"], autouse=True)
 def path(request, monkeypatch):
-    monkeypatch.setattr(ops, "_enabled", request.param == "fast")
+    monkeypatch.setattr(ops, "_selected", request.param == "fast")
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])

@@ -30,10 +30,10 @@ def compile_kernel(kernel, **constants):
 
 
 def main():
-    tile = {"LINES": 32, "CHANNELS": 32}
-    compile_kernel(depthwise._convolve, TAPS=3, WIDTH=3, RUN=4, PART=32, **tile)
-    compile_kernel(depthwise._sum_products, TAPS=3, GROUPS=2, WIDTH=1, ROWS=1, RUN=4, **tile)
-    cell = {"SIDE": 8, "CLASSES_AT_ONCE": 32}
+    tile = {"LINES": 32, "CHANNELS": 32, "RUN": 2}
+    compile_kernel(depthwise._convolve, TAPS=3, WIDTH=3, PART=32, **tile)
+    compile_kernel(depthwise._sum_products, TAPS=3, GROUPS=2, WIDTH=1, ROWS=1, **tile)
+    cell = {"SIDE": 4, "CLASSES_AT_ONCE": 32}
     compile_kernel(cross_entropy._compare, TIMES=2, **cell)
     compile_kernel(cross_entropy._sum_corners, CLASSES=256)
     compile_kernel(class_map._best_classes, DOWN=2, ACROSS=3, **cell)
