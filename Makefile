@@ -9,7 +9,7 @@ DEMO := local_configs/segnext/tiny/segnext.tiny.128x128.demo.py
 .PHONY: demo test lint
 
 test: lint
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile tests
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests
 
 demo: $(INSTALLED)
 	$(RUN) tools/make_demo_scenes.py demo/archive

@@ -19,7 +19,7 @@ setup(
     install_requires=(ROOT / "requirements.txt").read_text().splitlines(),
     extras_require={
         "dev": [
-            *("pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.11"),
+            *("pytest>=8.0", "pytest-xdist>=3.8", "ruff>=0.8", "mypy>=1.11"),
             # Its interpreter runs the kernels for GPUs; that of 3.9 takes comparisons of scalars
             # for integers. torch for CUDA brings one along.
             "triton>=3.3,<3.9; platform_system == 'Linux'",

@@ -35,6 +35,15 @@ multiprocessing.set_forkserver_preload(
 )
 
 
+# Files whose few tests take longest, started first: with two processes, what starts last alone is
+# waited for.
+LONG = ("test_interruptions.py", "test_kill_and_resume.py", "test_fuzz.py", "test_cli.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 # As a runner does: names of transforms mean ours first.
 DefaultScope.get_instance("mmseg", scope_name="mmseg")
 

@@ -7,7 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg.benchmark.workers.actions import Side, autocast, load_tensors, on_device
+from mmseg.benchmark.workers.actions import (
+    STEPS_ON_GPU,
+    Side,
+    autocast,
+    load_tensors,
+    on_device,
+)
 from mmseg.ops import nmf
 from mmseg.ops.class_map import Frame, class_map
 from mmseg.ops.cross_entropy import upsampled_cross_entropy
@@ -38,12 +44,12 @@ DEPTHWISE = {
 }
 
 
-def build_op_actions(side: Side, job: dict) -> dict[str, Callable[[], None]]:
+def build_op_actions(side: Side, job: dict) -> dict[str, Callable[[], dict | None]]:
     """Return the actions of `ops` or `depthwise`, those of `OPERATIONS` or of `DEPTHWISE`."""
     return (operations if job["part"] == "ops" else depthwise)(side, job)
 
 
-def operations(side: Side, job: dict) -> dict[str, Callable[[], None]]:
+def operations(side: Side, job: dict) -> dict[str, Callable[[], dict | None]]:
     """The parts of the network and of its loss, each on what the part before gives it."""
     model = on_device(side, job)
     head, nmf_module = model.decode_head, model.decode_head.hamburger.ham
@@ -96,7 +102,7 @@ def operations(side: Side, job: dict) -> dict[str, Callable[[], None]]:
     }
 
 
-def depthwise(side: Side, job: dict) -> dict[str, Callable[[], None]]:
+def depthwise(side: Side, job: dict) -> dict[str, Callable[[], dict | None]]:
     """Each depth-wise kernel of the encoder at each stage's size, in both layouts of memory."""
     model = on_device(side, job)
     made: dict[tuple, list[Tensor]] = {}  # those of the action that is measured
@@ -123,4 +129,28 @@ def depthwise(side: Side, job: dict) -> dict[str, Callable[[], None]]:
             output = depthwise_conv2d(*leaves)
         torch.autograd.grad(output, leaves, grad)
 
-    return {name: partial(step, *case) for name, case in CASES.items()}
+    if job["device"] == "cpu":
+        return {name: partial(step, *case) for name, case in CASES.items()}
+    captured: dict[str, torch.cuda.CUDAGraph] = {}
+
+    def replay(name: str) -> dict:
+        if name not in captured:
+            captured.clear()
+            captured[name] = capture(partial(step, *CASES[name]))
+        captured[name].replay()
+        return {"count": STEPS_ON_GPU}
+
+    return {name: partial(replay, name) for name in CASES}
+
+
+def capture(action: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """Record some repetitions of what is over before a GPU is told of the next."""
+    with torch.cuda.stream(torch.cuda.Stream()):
+        for _ in range(3):
+            action()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(STEPS_ON_GPU):
+            action()
+    return graph
