@@ -1,9 +1,8 @@
 """Cross entropy of bilinearly upsampled logits, with its gradient, in one pass over the labels.
 
-A program takes the pixels between four neighbouring logits of each class, a cell, and holds
-nothing else: the logits are interpolated anew for the maximum, the sum and the gradient. What each
-cell adds to the gradient of its four corners is written once and summed by a second kernel in a
-fixed order, so that a result has the same bits every time.
+A program takes the pixels between four neighbouring logits of each class, a cell, and keeps their
+interpolated logits in registers. What each cell adds to the gradient of its four corners is written
+once and summed by a second kernel in a fixed order, so that a result has the same bits every time.
 """
 
 from functools import lru_cache
