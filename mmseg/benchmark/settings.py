@@ -59,9 +59,11 @@ class Settings:
         return {**asdict(self), "device_name": device_name(self.device)}
 
 
-def package_root() -> str:
-    """Return the folder from which this `mmseg` is imported."""
-    return str(Path(mmseg.__file__).parents[1])
+def own_path() -> str:
+    """Return a PYTHONPATH for this project: where this `mmseg` is, and what the tool runs with."""
+    return os.pathsep.join(
+        filter(None, [str(Path(mmseg.__file__).parents[1]), os.environ.get("PYTHONPATH")])
+    )
 
 
 def check_device(device: str) -> None:

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from mmseg.benchmark import workers
 from mmseg.benchmark.inputs import random_weights
-from mmseg.benchmark.settings import Settings, package_root
+from mmseg.benchmark.settings import Settings, own_path
 from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
@@ -81,7 +81,7 @@ def our_side(
         "compile": settings.compile,
     }
     command = [sys.executable, "-m", "mmseg.benchmark.workers.ours"]
-    return Side(name, command, job, {"PYTHONPATH": package_root()})
+    return Side(name, command, job, {"PYTHONPATH": own_path()})
 
 
 def plain_sides(config: Config, settings: Settings, folder: Path) -> list[Side]:

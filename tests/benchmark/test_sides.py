@@ -10,8 +10,9 @@ import pytest
 
 from mmseg.benchmark import files, settings
 from mmseg.benchmark.files import draw_scene, place_data
-from mmseg.benchmark.settings import Settings
+from mmseg.benchmark.settings import Settings, own_path
 from mmseg.benchmark.sides import Side, peer_sides, plain_sides, set_crop_size
+from mmseg.benchmark.workers.protocol import versions_of
 from mmseg.config import load_config
 from mmseg.errors import UserError
 from mmseg.registry import DATASETS
@@ -49,6 +50,17 @@ def test_with_a_switch_the_peer_runs_as_it_comes_and_with_the_same(peer_python):
     config = load_config(CONFIGS / "tiny/segnext.tiny.512x512.ade.160k.py")
     sides = peer_sides(config, ours(amp="bf16", compile=True), peer_python)
     assert [side.label for side in sides] == ["onedl, float32", "onedl, bf16, compiled"]
+
+
+def test_our_worker_finds_what_the_tool_found(monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert own_path() == str(Path(__file__).parents[2])
+    monkeypatch.setenv("PYTHONPATH", f"/one{os.pathsep}/two")
+    assert own_path().split(os.pathsep) == [str(Path(__file__).parents[2]), "/one", "/two"]
+
+
+def test_versions_are_those_of_packages_that_are_there():
+    assert list(versions_of("numpy", "no-such-package")) == ["python", "torch", "numpy"]
 
 
 @pytest.mark.parametrize("compile", [False, True])

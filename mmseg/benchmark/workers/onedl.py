@@ -4,9 +4,7 @@
 """
 
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 import cv2
@@ -15,7 +13,7 @@ from actions import build_actions, official_name
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from protocol import serve
+from protocol import serve, versions_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -86,14 +84,8 @@ class OneDL:
 def prepare(job: dict) -> tuple[dict, dict]:
     """Return the actions and the versions; see `protocol.serve`."""
     side = OneDL(job)
-    versions = {"python": python_version(), "torch": str(torch.__version__)}
     packages = ("numpy", "onedl-mmsegmentation", "onedl-mmengine", "onedl-mmcv", "opencv-python")
-    for name in packages:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:  # one of OpenCV's other wheels
-            continue
-    return build_actions(side, job), versions
+    return build_actions(side, job), versions_of(*packages)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """The worker of this project: python -m mmseg.benchmark.workers.ours, spoken to through pipes."""
 
 from collections.abc import Iterable
-from importlib.metadata import version
-from platform import python_version
 from typing import Any
 
 import cv2
@@ -19,7 +17,7 @@ import mmseg.models
 from mmseg import ops
 from mmseg.benchmark.workers.actions import build_actions
 from mmseg.benchmark.workers.op_actions import build_op_actions
-from mmseg.benchmark.workers.protocol import serve
+from mmseg.benchmark.workers.protocol import serve, versions_of
 from mmseg.engine import SegRunner
 from mmseg.engine.compile import compile_network, compile_training
 from mmseg.registry import DATASETS, METRICS, MODELS, SCOPE
@@ -73,8 +71,7 @@ class Ours:
 def prepare(job: dict) -> tuple[dict, dict]:
     """Return the actions and the versions; see `protocol.serve`."""
     packages = ("numpy", "onedl-mmengine", "onedl-mmcv", "opencv-python")
-    versions = {"segnext": mmseg.__version__, "python": python_version()}
-    versions |= {"torch": str(torch.__version__)} | {name: version(name) for name in packages}
+    versions = {"segnext": mmseg.__version__, **versions_of(*packages)}
     build = build_op_actions if job["part"] in ("ops", "depthwise") else build_actions
     return build(Ours(job), job), versions
 

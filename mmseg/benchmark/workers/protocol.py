@@ -7,12 +7,14 @@ The first line is the job; the answer to it comes when everything is built. Each
 import gc
 import json
 import os
+import platform
 import resource
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -42,6 +44,15 @@ def serve(prepare: Callable[[dict], tuple[dict[str, Action], dict]]) -> None:
     except Exception as error:
         answers.write(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n")
         raise
+
+
+def versions_of(*packages: str) -> dict[str, str]:
+    """Return the versions of python, torch and those packages that are installed."""
+    found = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    for name in packages:
+        with suppress(PackageNotFoundError):  # one of OpenCV's other wheels
+            found[name] = version(name)
+    return found
 
 
 def timed(action: Action, device: str) -> dict:
