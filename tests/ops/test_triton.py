@@ -72,11 +72,10 @@ def values_and_gradients(inputs, seed=1):
     return output, *torch.autograd.grad(output, inputs, toward)
 
 
-@pytest.mark.parametrize("kernel_size", [(3, 3), (5, 3), (21, 1)])
+@pytest.mark.parametrize("kernel_size", [(5, 3), (1, 21)])
 def test_convolutions_and_their_gradients_equal_those_of_float64(kernel_size):
     # More channels than a program takes where they cost little; sizes that no block divides.
-    channels, size = (35, (3, 5)) if kernel_size == (3, 3) else (3, (6, 9))
-    size = size if kernel_size[1] > 1 else size[::-1]
+    channels, size = (35, (3, 5)) if kernel_size == (5, 3) else (3, (6, 9))
     inputs = [random(2, channels, *size), random(channels, 1, *kernel_size), random(channels)]
     inputs = [x.requires_grad_() for x in inputs]
     result = values_and_gradients(inputs)
