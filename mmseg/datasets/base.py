@@ -66,7 +66,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.cache: ImageCache | None = None
         # So that a pipeline finds our transforms without a runner around it too.
         with DefaultScope.overwrite_default_scope(SCOPE):
-            super().__init__(data_prefix=dict(data_prefix), **kwargs)  # type: ignore[arg-type]
+            super().__init__(data_prefix=dict(data_prefix), **kwargs)
         self.bad_samples = BadSamples(len(self), max_bad_share) if self.skips else None
 
     @classmethod

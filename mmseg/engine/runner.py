@@ -64,7 +64,7 @@ class SegRunner(Runner):
         ops.enable(self.cfg.get("fast_ops", True))
 
     def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
-        logger = super().build_logger(*args, **kwargs)  # type: ignore[arg-type]
+        logger = super().build_logger(*args, **kwargs)
         logger.addFilter(_not_noise)
         return logger
 

@@ -75,7 +75,7 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     if not ops.enabled() or pixels < SMALLEST_CELL * cells:
         return plain(logits, frame)
     logits = logits[0].detach().float()
-    if gpu is not None and triton.suits(logits):
+    if triton.suits(logits):
         axes = [_cells(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1)]
         if max(len(weights) for _, weights in axes) <= gpu.TAPS:
             return gpu.best_classes(logits, *axes[0], *axes[1])

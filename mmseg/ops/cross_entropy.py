@@ -93,7 +93,7 @@ class _Fused(torch.autograd.Function):
 
 
 def _fast_path(x: Tensor) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
-    if gpu is not None and triton.suits(x):
+    if triton.suits(x):
         return _by_gpu
     return _by_kernel if _suits_kernel(x) else _by_torch
 

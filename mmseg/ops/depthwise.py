@@ -24,7 +24,7 @@ ROWS = 32
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve (B, C, H, W) with weight (C, 1, kh, kw), odd sizes, to the same size."""
-    if gpu is not None and bias is not None and triton.suits(x):
+    if bias is not None and triton.suits(x):
         return gpu.depthwise_conv2d(x.to(compute_dtype(x)), weight, bias)
     trains = torch.is_grad_enabled() and weight.requires_grad
     if trains and weight.shape[3] > 3 and _suits_kernel(x) and ops.enabled():

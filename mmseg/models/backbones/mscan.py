@@ -205,7 +205,7 @@ class MSCAN(BaseModule):
     def stages(self) -> Iterator[tuple[nn.Module, nn.ModuleList, nn.Module]]:
         """Yield patch embedding, blocks and norm of each stage."""
         for stage in range(1, self.num_stages + 1):
-            yield tuple(self.get_submodule(f"{n}{stage}") for n in ("patch_embed", "block", "norm"))  # type: ignore[misc]
+            yield tuple(self.get_submodule(f"{n}{stage}") for n in ("patch_embed", "block", "norm"))
 
     def init_weights(self) -> None:
         """Fill convolutions from N(0, 2 / fan_out), then load the weights of `init_cfg`."""

@@ -9,27 +9,28 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
+from mmengine.utils import digit_version
 from torch import Tensor
 
 from mmseg import ops
 
 
-def load(name: str) -> Any:
-    """Return the module `mmseg.ops.triton.<name>`; None where torch is not built for CUDA, comes
-    without triton, or with one that has no tuples (before 3.3).
-    """
-    if torch.version.cuda is None or _triton_version() < (3, 3):
-        return None
-    return importlib.import_module(f"mmseg.ops.triton.{name}")
-
-
-def _triton_version() -> tuple[int, ...]:
+def _available() -> bool:
+    """Return whether torch is built for CUDA and has a triton with tuples, 3.3 or later."""
     try:
-        return tuple(map(int, version("triton").split(".")[:2]))
+        return torch.version.cuda is not None and digit_version(version("triton")) >= (3, 3)
     except PackageNotFoundError:
-        return (0,)
+        return False
+
+
+AVAILABLE = _available()
+
+
+def load(name: str) -> Any:
+    """Return the module `mmseg.ops.triton.<name>`, None where its kernels cannot be compiled."""
+    return importlib.import_module(f"mmseg.ops.triton.{name}") if AVAILABLE else None
 
 
 def suits(x: Tensor) -> bool:
     """Return whether the kernels compute with x: on a GPU, in float32 or less, when asked for."""
-    return x.is_cuda and x.dtype != torch.float64 and ops.with_triton()
+    return AVAILABLE and x.is_cuda and x.dtype != torch.float64 and ops.with_triton()
