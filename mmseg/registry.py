@@ -20,6 +20,7 @@ OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, "mmseg.engine")
 WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, "mmseg.engine")
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, "mmseg.engine")
 LOOPS = _child(root.LOOPS, "mmseg.engine")
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, "mmseg.engine")
 
 # mmengine warns of every kind that a scope does not have, also where it adds nothing to it.
 _OTHERS = [
@@ -27,12 +28,12 @@ _OTHERS = [
     for parent in (
         *(root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS),
         *(root.LOG_PROCESSORS, root.MODEL_WRAPPERS, root.OPTIMIZERS, root.PARAM_SCHEDULERS),
-        *(root.OPTIM_WRAPPER_CONSTRUCTORS, root.RUNNER_CONSTRUCTORS, root.TASK_UTILS),
+        *(root.RUNNER_CONSTRUCTORS, root.TASK_UTILS),
         *(root.VISBACKENDS, root.VISUALIZERS),
     )
 ]
 ALL = (
     *(DATASETS, TRANSFORMS, MODELS, METRICS, HOOKS, RUNNERS, OPTIM_WRAPPERS, WEIGHT_INITIALIZERS),
-    *(DATA_SAMPLERS, LOOPS),
+    *(DATA_SAMPLERS, LOOPS, OPTIM_WRAPPER_CONSTRUCTORS),
     *_OTHERS,
 )

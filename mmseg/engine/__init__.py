@@ -5,6 +5,7 @@ from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights
 from mmseg.engine.checkpoint_hook import LatestCheckpointHook
 from mmseg.engine.hooks import RunSummaryHook
 from mmseg.engine.loop import SegTrainLoop
+from mmseg.engine.optimiser import SegOptimWrapperConstructor
 from mmseg.engine.runner import SegRunner
 from mmseg.engine.sampler import StatelessSampler
 from mmseg.visualization.hook import SegVisualizationHook
@@ -14,6 +15,7 @@ __all__ = [
     "LatestCheckpointHook",
     "PretrainedBackbone",
     "RunSummaryHook",
+    "SegOptimWrapperConstructor",
     "SegRunner",
     "SegTrainLoop",
     "SegVisualizationHook",

@@ -5,25 +5,31 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmseg.engine.checkpoint import unwrap
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.files import whole_file
 from mmseg.randomness import seed_all, seed_of
 from mmseg.registry import LOOPS
+from mmseg.structures import stack_batch
 
 
 @LOOPS.register_module(name=["SegTrainLoop", "IterBasedTrainLoop"])
 class SegTrainLoop(IterBasedTrainLoop):
     """Start each iteration's own draws (drop path, dropout, NMF bases) from a seed of its own.
 
-    A loss that is NaN or infinite ends the run before the step, after `max_skipped_steps` of them
+    Batches are stacked by the loader's workers (`stack_batch`) if its config says nothing else. A
+    loss that is NaN or infinite ends the run before the step, after `max_skipped_steps` of them
     that are left out.
     """
 
-    def __init__(self, *args: Any, max_skipped_steps: int = 0, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, runner: Runner, dataloader: Any, *args: Any, max_skipped_steps: int = 0, **kwargs: Any
+    ) -> None:
+        if isinstance(dataloader, dict):
+            dataloader = {"collate_fn": stack_batch, **dataloader}
+        super().__init__(runner, dataloader, *args, **kwargs)
         self.max_skipped_steps = max_skipped_steps
 
     def run_iter(self, data_batch: Any) -> None:
@@ -62,7 +68,7 @@ class SegTrainLoop(IterBasedTrainLoop):
             "files": _files(data_batch),
             "inputs": data_batch["inputs"],
             "distortions": [s.metainfo.get("distortion") for s in data_batch["data_samples"]],
-            "labels": [sample.gt_sem_seg.data for sample in data_batch["data_samples"]],
+            "labels": [sample.gt_sem_seg.data.cpu() for sample in data_batch["data_samples"]],
             "state_dict": unwrap(self.runner.model).state_dict(),
         }
         with whole_file(path) as part:

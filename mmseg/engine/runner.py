@@ -21,6 +21,7 @@ from mmseg.engine.checkpoint import load_model_weights, unwrap
 from mmseg.engine.compile import compile_training
 from mmseg.engine.dialects import metadata, model_facts
 from mmseg.engine.lock import make_work_dir, sole_run
+from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.engine.preemption import PreemptionHook
 from mmseg.engine.resume import FACTS, check_same_training, newest_whole, training_facts
 from mmseg.engine.run_config import RunConfig
@@ -107,6 +108,9 @@ class SegRunner(Runner):
         if not self._resume:
             self.call_hook("after_load_checkpoint", checkpoint={"state_dict": network.state_dict()})
             return checkpoint
+        if "optimizer" in checkpoint:
+            optimiser = self.optim_wrapper.optimizer
+            merge_stored_groups(checkpoint["optimizer"], optimiser, network)
         # With averaged weights, those are the `state_dict`; mmengine's hook gives back the others.
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         network.load_state_dict(checkpoint["state_dict"], strict=False)

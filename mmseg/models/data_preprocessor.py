@@ -12,17 +12,19 @@ from torch import Tensor
 from mmseg.errors import UserError
 from mmseg.ops.photometric import Draws, distort
 from mmseg.registry import MODELS
+from mmseg.structures import stack_batch
 
 
 @MODELS.register_module()
 class SegDataPreProcessor(BaseDataPreprocessor):
     """Normalise images; in training, also pad images and labels to `size` and stack them.
 
-    Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`. In training
-    colours change as the `distortion` of each sample says (`PhotoMetricDistortion`). Padding
-    comes after normalising and so has the mean colour (0); padded labels are `seg_pad_val`. In
-    testing the images keep their sizes, because padding changes every pixel's global context;
-    `test_cfg=dict(size_divisor=32)` pads them as MMSegmentation 1.x does.
+    Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`; in training
+    also what `stack_batch` makes of them. In training colours change as the `distortion` of each
+    sample says (`PhotoMetricDistortion`). Padding comes after normalising and so has the mean
+    colour (0); padded labels are `seg_pad_val`. In testing the images keep their sizes, because
+    padding changes every pixel's global context; `test_cfg=dict(size_divisor=32)` pads them as
+    MMSegmentation 1.x does.
     """
 
     def __init__(
@@ -46,39 +48,51 @@ class SegDataPreProcessor(BaseDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return `inputs`, (B, 3, H, W) in training and a list of (3, H, W) in testing, float32."""
+        if training:
+            return self._training_batch(data)
         data = self.cast_data(data)
-        images, samples = data["inputs"], data["data_samples"]
-        if not training:
-            padded = [self._pad_to_divisor(self._normalise(image)) for image in images]
-            return {"inputs": padded, "data_samples": samples}
-        height, width = size = self.size or tuple(images[0].shape[-2:])
-        for sample in samples:
-            label = pad_to(sample.gt_sem_seg.data, height, width, self.seg_pad_val)
+        padded = [self._pad_to_divisor(self._normalise(image)) for image in data["inputs"]]
+        return {"inputs": padded, "data_samples": data["data_samples"]}
+
+    def _training_batch(self, data: dict) -> dict:
+        if "labels" not in data:  # as mmengine's collation and MMSegmentation leave it
+            data = self.cast_data(data)
+            pairs = zip(data["inputs"], data["data_samples"], strict=True)
+            data = stack_batch([{"inputs": x, "data_samples": sample} for x, sample in pairs])
+        images, labels = (
+            data[key].to(self.device, non_blocking=True) for key in ("inputs", "labels")
+        )
+        samples, sizes = data["data_samples"], data["sizes"]
+        height, width = size = self.size or tuple(images.shape[2:])
+        labels = pad_to(labels, height, width, self.seg_pad_val)
+        for sample, label, (h, w) in zip(samples, labels, sizes, strict=True):
+            label[:, h:] = self.seg_pad_val
+            label[:, :, w:] = self.seg_pad_val
             sample.gt_sem_seg = PixelData(data=label)
         draws = [sample.get("distortion", {}) for sample in samples]
         # A GPU is best asked once for all images; on a CPU one at a time stays in its cache.
-        step = 1 if self.mean.device.type == "cpu" else len(images)
+        step = 1 if images.device.type == "cpu" else len(images)
         batches = [
-            self._batch(images[i : i + step], draws[i : i + step], size)
-            for i in range(0, len(images), step)
+            self._batch(images[part], draws[part], sizes[part], size)
+            for part in (slice(i, i + step) for i in range(0, len(images), step))
         ]
         return {"inputs": torch.cat(batches), "data_samples": samples}
 
     def _batch(
-        self, images: Sequence[Tensor], draws: Sequence[Draws], size: tuple[int, int]
+        self,
+        images: Tensor,
+        draws: Sequence[Draws],
+        sizes: Sequence[tuple[int, int]],
+        size: tuple[int, int],
     ) -> Tensor:
         batch = self.mean.new_zeros(len(images), 3, *size)
-        fields = [
-            field[:, : image.shape[1], : image.shape[2]]
-            for field, image in zip(batch, images, strict=True)
-        ]
-        for field, image in zip(fields, images, strict=True):
-            field.copy_(image.flip(0) if self.bgr_to_rgb else image)
+        inside = batch[..., : images.shape[2], : images.shape[3]]
+        inside.copy_(images.flip(1) if self.bgr_to_rgb else images)
         distort(batch, draws, rgb=(0, 1, 2) if self.bgr_to_rgb else (2, 1, 0))
         batch.sub_(self.mean).div_(self.std)
-        for padded, image in zip(batch, images, strict=True):
-            padded[:, image.shape[1] :] = 0
-            padded[:, :, image.shape[2] :] = 0
+        for image, (height, width) in zip(batch, sizes, strict=True):
+            image[:, height:] = 0
+            image[:, :, width:] = 0
         return batch
 
     def _normalise(self, image: Tensor) -> Tensor:

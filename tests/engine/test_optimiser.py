@@ -1,5 +1,6 @@
 """The optimiser's groups and the learning rate of every step, against the official recipe."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from mmseg.config import load_config
 from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp, use_inference_amp
+from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
@@ -75,6 +77,58 @@ def test_norms_named_so_are_not_decayed_and_nothing_else(groups):
 )
 def test_norms_of_the_stem_layer_scales_and_biases_are_decayed(groups, name):
     assert groups[f"backbone.{name}"] == (LR, DECAY)
+
+
+def test_parameters_with_the_same_options_are_one_group(config):
+    with torch.device("meta"):
+        model = MODELS.build(config.model)
+    found = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
+    assert len(found) == 3
+    members = [id(p) for group in found for p in group["params"]]
+    assert sorted(members) == sorted(map(id, model.parameters()))
+
+
+def test_a_state_with_a_group_for_every_parameter_is_gone_on_with(config):
+    torch.manual_seed(0)
+    single, merged = (nn.Sequential() for _ in range(2))
+    for model in (single, merged):
+        model.add_module("norm1", nn.BatchNorm1d(4))
+        model.add_module("fc", nn.Linear(4, 3))
+        model.add_module("norm2", nn.BatchNorm1d(3))
+        model.add_module("head", nn.Linear(3, 2))
+    merged.load_state_dict(single.state_dict())
+    one_each = {**config.optim_wrapper, "constructor": "mmengine.DefaultOptimWrapperConstructor"}
+    before, after = (
+        build_optim_wrapper(model, options)
+        for model, options in ((single, one_each), (merged, config.optim_wrapper))
+    )
+    x = torch.randn(8, 4)
+    _steps(single, before, x, 3)
+    merged.load_state_dict(single.state_dict())
+    stored = copy.deepcopy(before.state_dict())
+    assert (len(stored["param_groups"]), len(after.optimizer.param_groups)) == (8, 3)
+    merge_stored_groups(stored, after.optimizer, merged)
+    after.load_state_dict(stored)
+    for model, wrapper in ((single, before), (merged, after)):
+        _steps(model, wrapper, x, 3)
+    for name, expected in single.state_dict().items():
+        assert torch.equal(merged.state_dict()[name], expected), name
+
+
+def _steps(model, wrapper, x, count):
+    for group in wrapper.optimizer.param_groups:
+        group["lr"] = 1e-2 * group.get("lr_mult", 1)
+    for _ in range(count):
+        wrapper.update_params(model(x).square().sum(dim=1).mean())
+
+
+def test_a_state_with_the_same_groups_is_left_as_it_is(config):
+    model = nn.Sequential(nn.Linear(2, 2))
+    wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    stored = wrapper.state_dict()
+    before = copy.deepcopy(stored)
+    merge_stored_groups(stored, wrapper.optimizer, model)
+    assert stored == before
 
 
 def learning_rates(config, steps, base=LR):

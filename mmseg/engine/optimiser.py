@@ -1,0 +1,62 @@
+"""mmengine's parameter-wise options with as few groups as there are options.
+
+mmengine makes a group of every parameter, 1,258 for SegNeXt-L, and each is a step of the optimiser
+and of every scheduler of its own: together longer than a GPU needs for the network
+(docs/benchmarks.md, "Beside the network").
+"""
+
+from typing import Any
+
+from mmengine.optim import DefaultOptimWrapperConstructor
+from torch import nn
+from torch.optim import Optimizer
+
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+Groups = list[dict[str, Any]]
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module(name="DefaultOptimWrapperConstructor")
+class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """Put parameters with the same options into one group."""
+
+    def add_params(
+        self, params: Groups, module: nn.Module, prefix: str = "", *args: Any, **kwargs: Any
+    ) -> None:
+        super().add_params(params, module, prefix, *args, **kwargs)
+        if not prefix:  # the whole model; mmengine calls this for each of its modules
+            params[:] = _merged(params)
+
+
+def _merged(groups: Groups) -> Groups:
+    merged: Groups = []
+    for group in groups:
+        options = _options(group)
+        same = next((other for other in merged if _options(other) == options), None)
+        if same:
+            same["params"] += group["params"]
+        else:
+            merged.append(group)
+    return merged
+
+
+def _options(group: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in group.items() if key != "params"}
+
+
+def merge_stored_groups(stored: dict[str, Any], optimiser: Optimizer, model: nn.Module) -> None:
+    """Give an optimiser's stored state the groups of `optimiser`, if it has one per parameter.
+
+    Checkpoints of MMSegmentation, and those before there were merged groups, are of this kind.
+    """
+    groups = stored["param_groups"]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if len(groups) != len(trained) or len(groups) == len(optimiser.param_groups):
+        return
+    numbers = {id(parameter): i for i, parameter in enumerate(trained)}
+    stored["param_groups"] = [
+        {**groups[members[0]], "params": [groups[i]["params"][0] for i in members]}
+        for members in (
+            [numbers[id(p)] for p in group["params"]] for group in optimiser.param_groups
+        )
+    ]
