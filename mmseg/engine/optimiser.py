@@ -7,7 +7,7 @@ and of every scheduler of its own: together longer than a GPU needs for the netw
 
 from typing import Any
 
-from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 from torch.optim import Optimizer
 
@@ -19,6 +19,12 @@ Groups = list[dict[str, Any]]
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module(name="DefaultOptimWrapperConstructor")
 class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Put parameters with the same options into one group."""
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        wrapper = super().__call__(model)
+        # As mmengine leaves them, groups are `ConfigDict`s, of which a step reads a thousand keys.
+        wrapper.optimizer.param_groups[:] = [{**group} for group in wrapper.optimizer.param_groups]
+        return wrapper
 
     def add_params(
         self, params: Groups, module: nn.Module, prefix: str = "", *args: Any, **kwargs: Any

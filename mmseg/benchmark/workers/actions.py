@@ -4,6 +4,7 @@ Besides the standard library and torch it imports mmengine, which both have and 
 `data_preprocessor`, `parse_losses`, `test_step` and the modes of `forward` mean the same in both.
 """
 
+import copy
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
@@ -29,8 +31,9 @@ class Side(Protocol):
 
     sample_type: Any
     label_dtype: torch.dtype
-    # Whether its configs ask for torch's fused AdamW.
-    fused_optimizer: bool
+    # The config of its optimiser, and how its training loader makes samples a batch.
+    optim_wrapper: dict
+    collate: Any
 
     def compile_model(self, model: Any, part: str) -> None:
         """Compile the network, for what the job's part does with it."""
@@ -77,8 +80,11 @@ def infer(side: Side, job: dict) -> dict:
 def train(side: Side, job: dict) -> dict:
     """A training step: on a batch that is there, and in a loop on what the loader gives."""
     model = on_device(side, job).train()
-    # So small a rate that the weights stay what they are, however many steps are measured.
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-8, fused=side.fused_optimizer)
+    # The kind and the groups that its config asks for, at so small a rate that the weights stay as
+    # they are, however many steps are measured.
+    wrapper = copy.deepcopy(side.optim_wrapper)
+    wrapper["optimizer"]["lr"] = 1e-8
+    optimiser = build_optim_wrapper(model, wrapper).optimizer
     scaler = torch.amp.GradScaler(job["device"].split(":")[0], enabled=job["amp"] == "fp16")
     tensors = torch.load(job["inputs"], weights_only=True)
     labels = tensors["labels"].to(side.label_dtype)
@@ -99,7 +105,8 @@ def train(side: Side, job: dict) -> dict:
     def step() -> dict:
         for _ in range(steps):
             samples = build_samples(side, labels, labels.shape[1:])
-            on_batch({"inputs": list(tensors["images"]), "data_samples": samples})
+            pairs = zip(tensors["images"], samples, strict=True)
+            on_batch(side.collate([{"inputs": x, "data_samples": s} for x, s in pairs]))
         return {"count": steps}
 
     def loop() -> dict:

@@ -11,6 +11,7 @@ import cv2
 import torch
 from actions import build_actions, official_name
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from protocol import serve, versions_of
@@ -32,11 +33,12 @@ class OneDL:
 
     sample_type = SegDataSample
     label_dtype = torch.int64
-    fused_optimizer = False
+    collate = staticmethod(pseudo_collate)
 
     def __init__(self, job: dict) -> None:
         name = f"segnext_mscan-{job['size_letter']}_1xb16-adamw-160k_ade20k-512x512.py"
         self.config = Config.fromfile(CONFIGS / name)
+        self.optim_wrapper = self.config.optim_wrapper
         model = self.config.model
         model.backbone.init_cfg = None
         model.decode_head.num_classes = job["num_classes"]

@@ -21,7 +21,7 @@ from mmseg.benchmark.workers.protocol import serve, versions_of
 from mmseg.engine import SegRunner
 from mmseg.engine.compile import compile_network, compile_training
 from mmseg.registry import DATASETS, METRICS, MODELS, SCOPE
-from mmseg.structures import SegDataSample
+from mmseg.structures import SegDataSample, stack_batch
 
 
 class Ours:
@@ -29,12 +29,12 @@ class Ours:
 
     sample_type = SegDataSample
     label_dtype = torch.uint8
+    collate = staticmethod(stack_batch)
 
     def __init__(self, job: dict) -> None:
         self.config = Config.fromfile(job["config"])
         ops.enable(self.config.get("fast_ops", True))
-        optimizer = self.config.get("optim_wrapper", {}).get("optimizer", {})
-        self.fused_optimizer = optimizer.get("fused", False)
+        self.optim_wrapper = self.config.get("optim_wrapper", {})
         # As the runner does in its processes.
         cv2.setNumThreads(0)
         DefaultScope.get_instance("benchmark", scope_name=SCOPE)
@@ -61,7 +61,8 @@ class Ours:
         return DATASETS.build(self.config[f"{split}_dataloader"].dataset)
 
     def build_loader(self, job: dict) -> Iterable:
-        loader = {**self.config.train_dataloader, "batch_size": job["batch"]}
+        loader = {"collate_fn": self.collate, **self.config.train_dataloader}
+        loader["batch_size"] = job["batch"]
         return SegRunner.build_dataloader(loader, seed=0)
 
     def build_metric(self) -> Any:
