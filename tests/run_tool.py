@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import runpy
 import socket
 import subprocess
@@ -10,11 +11,54 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
 TOOLS = Path(__file__).parents[1] / "tools"
 TIMEOUT = 120  # seconds
+
+
+class Tool:
+    """A process of a tool; what it prints to both streams is in files."""
+
+    def __init__(
+        self,
+        name: str,
+        *arguments: object,
+        cwd: Path | None = None,
+        python_path: Path | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.outputs = [Path(self.folder.name, stream) for stream in ("stdout", "stderr")]
+        self.command = [str(TOOLS / name), *map(str, arguments)]
+        added = [str((TOOLS / name).parent), *([str(python_path)] if python_path else [])]
+        arguments = (self.command, cwd or Path.cwd(), added, self.outputs, {**variables})
+        self.process = multiprocessing.get_context("forkserver").Process(
+            target=_become, args=arguments
+        )
+        self.process.start()
+
+    def text(self) -> str:
+        """Return what was printed so far."""
+        return "".join(path.read_text() for path in self.outputs if path.is_file())
+
+    def read_until(self, pattern: str) -> None:
+        """Wait for what `pattern` finds."""
+        end = time.monotonic() + TIMEOUT
+        while not re.search(pattern, self.text()):
+            running = self.process.is_alive() and time.monotonic() < end
+            assert running, f"{pattern} does not come in\n{self.text()[-3000:]}"
+            time.sleep(0.02)
+
+    def finish(self, seconds: float = TIMEOUT) -> int | None:
+        """Wait for the end, after `seconds` kill; return the exit code."""
+        self.process.join(max(0, seconds))
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        return self.process.exitcode
 
 
 def run_tool(
@@ -26,35 +70,24 @@ def run_tool(
 ) -> subprocess.CompletedProcess:
     """Run tools/`name` in the folder `cwd` to its end, and return what it printed and its code.
 
-    More than one process are a group, with the environment that torchrun gives them.
+    More than one process are a group; all their output is returned together.
     """
-    command = [str(TOOLS / name), *map(str, arguments)]
-    added = [str((TOOLS / name).parent), *([str(python_path)] if python_path else [])]
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = [Path(folder, stream) for stream in ("stdout", "stderr")]
-        context = multiprocessing.get_context("forkserver")
-        started = [
-            context.Process(
-                target=_become, args=(command, cwd or Path.cwd(), added, outputs, variables)
-            )
-            for variables in _groups(processes)
-        ]
-        for process in started:
-            process.start()
-        end = time.monotonic() + TIMEOUT
-        for process in started:
-            process.join(max(0, end - time.monotonic()))
-            if process.is_alive():
-                process.kill()
-        for process in started:
-            process.join()
-        codes = [process.exitcode for process in started]
-        code = next((code for code in codes if code), 0)
-        return subprocess.CompletedProcess(command, code, *(path.read_text() for path in outputs))
+    started = [
+        Tool(name, *arguments, cwd=cwd, python_path=python_path, variables=variables)
+        for variables in group_variables(processes)
+    ]
+    end = time.monotonic() + TIMEOUT
+    codes = [tool.finish(end - time.monotonic()) for tool in started]
+    code = next((code for code in codes if code), 0)
+    outputs = [
+        "".join(path.read_text() for path in streams)
+        for streams in zip(*(tool.outputs for tool in started), strict=True)
+    ]
+    return subprocess.CompletedProcess(started[0].command, code, *outputs)
 
 
-def _groups(processes: int) -> list[dict[str, str]]:
-    """Return the environment variables of each process."""
+def group_variables(processes: int) -> list[dict[str, str]]:
+    """Return the environment that torchrun gives to each process, none to a single one."""
     if processes == 1:
         return [{}]
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -57,14 +57,31 @@ def test_training_leaves_a_link_to_the_newest_checkpoint_and_the_best_one(projec
     assert list(work.glob("best_mIoU_iter_*.pth"))
 
 
+def with_a_group_per_parameter(checkpoint: dict) -> dict:
+    """What this project wrote when it had mmengine's groups, in the order of the model."""
+    names = [name for name in checkpoint["state_dict"] if "running" not in name]
+    names = [name for name in names if "num_batches" not in name]
+    kinds = [next((kind for kind in ("head", "norm") if kind in name), "") for name in names]
+    order = [*dict.fromkeys(kinds)]
+    merged = sorted(range(len(names)), key=lambda i: order.index(kinds[i]))
+    optimizer = checkpoint["optimizer"]
+    groups = [
+        {**optimizer["param_groups"][order.index(kind)], "params": [i]}
+        for i, kind in enumerate(kinds)
+    ]
+    state = {i: optimizer["state"][number] for number, i in enumerate(merged)}
+    return {**checkpoint, "optimizer": {**optimizer, "state": state, "param_groups": groups}}
+
+
 def test_a_resumed_run_goes_on_where_it_stopped(project):
     before = torch.load(project / "work_dirs/tiny/iter_4.pth", weights_only=False)
+    torch.save(with_a_group_per_parameter(before), project / "before.pth")
     more = ("--cfg-options", "train_cfg.max_iters=6")
     output = run(project, "train.py", "tiny.py", "--work-dir", "resumed", *more, "--no-validate")
     fresh = torch.load(project / "resumed/iter_6.pth", weights_only=False)
     output = run(
         project,
-        *("train.py", "tiny.py", "--resume", "work_dirs/tiny/iter_4.pth", "--work-dir", "on"),
+        *("train.py", "tiny.py", "--resume", "before.pth", "--work-dir", "on"),
         *(*more, "--no-validate"),
     )
     after = torch.load(project / "on/latest.pth", weights_only=False)
@@ -77,6 +94,8 @@ def test_a_resumed_run_goes_on_where_it_stopped(project):
     # The schedule went on: the learning rate is that of a run that was never stopped.
     rates = [[g["lr"] for g in c["optimizer"]["param_groups"]] for c in (fresh, after)]
     assert rates[0] == pytest.approx(rates[1])
+    for name, expected in fresh["state_dict"].items():
+        assert torch.equal(after["state_dict"][name], expected), name
 
 
 def test_resume_without_a_checkpoint_starts_fresh(project):

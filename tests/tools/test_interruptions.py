@@ -5,12 +5,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import torch
-from run_tool import run_tool
+from run_tool import Tool, group_variables, run_tool
 from tiny_project import write_project
 
 ROOT = Path(__file__).parents[2]
@@ -24,34 +24,13 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-def start(folder: Path, *args: str, launcher: tuple[str, ...] = (), **variables: str):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
-    command = [sys.executable, *launcher, str(ROOT / "tools/train.py"), "tiny.py", *args]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdout=-1, stderr=subprocess.STDOUT
-    )
-
-
-def read_until(process, pattern: str) -> str:
-    text = ""
-    for line in process.stdout:
-        text += line
-        if re.search(pattern, line):
-            return text
-    raise AssertionError(f"{pattern} does not come in\n{text[-3000:]}")
-
-
-def finish(process, seconds: float = 60) -> tuple[int, str]:
-    text, _ = process.communicate(timeout=seconds)
-    return process.returncode, text
-
-
 def test_a_signal_saves_after_the_iteration_and_leaves_with_code_75(project):
     number, work = signal.SIGUSR1, project / "signal"
-    process = start(project, "--work-dir", work.name, *ENDLESS, "train_dataloader.num_workers=1")
-    read_until(process, r"Iter\(train\) \[\s*3/")
-    process.send_signal(number)
-    code, text = finish(process)
+    options = ("--work-dir", work.name, *ENDLESS, "train_dataloader.num_workers=1")
+    tool = Tool("train.py", "tiny.py", *options, cwd=project)
+    tool.read_until(r"Iter\(train\) \[\s*3/")
+    os.kill(tool.process.pid, number)
+    code, text = tool.finish(), tool.text()
     assert code == 75, text
     step = int(re.search(rf"{number.name}: saved iteration (\d+)", text)[1])
     assert os.readlink(work / "latest.pth") == f"iter_{step}.pth"
@@ -75,21 +54,16 @@ def test_a_loss_that_is_nan_stops_before_the_step_and_keeps_the_batch(project):
     assert not torch.tensor(kept["losses"]["loss"]).isfinite()
 
 
-def pair(project: Path, work_dir: str, port: str) -> list:
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    arguments = ("--launcher", "pytorch", "--work-dir", work_dir, *ENDLESS)
-    return [start(project, *arguments, RANK=rank, LOCAL_RANK=rank, **common) for rank in ("0", "1")]
-
-
 def test_when_a_process_is_killed_the_other_ends_within_a_minute_with_a_message(project):
-    processes = pair(project, "pair", "29621")
-    read_until(processes[0], r"Iter\(train\) \[\s*3/")
-    processes[1].kill()
-    begin = time.monotonic()
-    code, text = finish(processes[0])
-    finish(processes[1])
-    assert code == 1 and time.monotonic() - begin < 60
-    assert "another process of this run has ended" in text.splitlines()[-1]
+    arguments = ("train.py", "tiny.py", "--launcher", "pytorch", "--work-dir", "pair", *ENDLESS)
+    first, second = (
+        Tool(*arguments, cwd=project, variables=variables) for variables in group_variables(2)
+    )
+    first.read_until(r"Iter\(train\) \[\s*3/")
+    second.process.kill()
+    second.finish()
+    assert first.finish(60) == 1
+    assert "another process of this run has ended" in first.text().splitlines()[-1]
 
 
 def test_torchrun_starts_a_killed_run_again_and_it_ends_in_the_same_bits(project):
@@ -99,13 +73,19 @@ def test_torchrun_starts_a_killed_run_again_and_it_ends_in_the_same_bits(project
         *("train.py", "tiny.py", "--work-dir", "whole", *options), cwd=project, processes=2
     )
     assert whole.returncode == 0, whole.stderr[-3000:]
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1")
-    launcher = (*launcher, "--master-port=29632")
-    process = start(project, "--work-dir", "broken", *options, launcher=launcher)
-    read_until(process, r"Iter\(train\) \[\s*9/")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2")
+    torchrun = (*torchrun, "--max-restarts=1", "--master-port=29632")
+    command = [*torchrun, str(ROOT / "tools/train.py"), "tiny.py", "--work-dir", "broken", *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=project, env=environment, text=True, stdout=-1, stderr=subprocess.STDOUT
+    )
+    printed = [*takewhile(lambda line: "Iter(train) [ 9/" not in line, process.stdout)]
+    assert process.poll() is None, "".join(printed)[-3000:]
     lock = (project / "broken/.lock").read_text()
     os.kill(int(lock.split()[0]), signal.SIGKILL)
-    code, text = finish(process)
+    text, _ = process.communicate(timeout=60)
+    code = process.returncode
     assert code == 0, text[-3000:]
     assert "resumed epoch: 0, iter: 8" in text
     states = [
