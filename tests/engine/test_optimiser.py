@@ -84,6 +84,7 @@ def test_parameters_with_the_same_options_are_one_group(config):
         model = MODELS.build(config.model)
     found = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
     assert len(found) == 3
+    assert all(type(group) is dict for group in found)
     members = [id(p) for group in found for p in group["params"]]
     assert sorted(members) == sorted(map(id, model.parameters()))
 
