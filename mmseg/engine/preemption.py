@@ -27,10 +27,14 @@ class PreemptionHook(Hook):
     priority = "LOWEST"
     received: int = 0
 
+    def __init__(self) -> None:
+        self.before: dict[signal.Signals, Any] = {}
+
     def before_run(self, runner: Runner) -> None:
         self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
-    def after_run(self, runner: Runner) -> None:
+    def restore(self) -> None:
+        """Give the signals their handlers of before the run, however it ended."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
 

@@ -118,7 +118,8 @@ class SegRunner(Runner):
 
     def train(self) -> nn.Module:
         """Train, alone in the work directory."""
-        self.register_hook(PreemptionHook())
+        preemption = PreemptionHook()
+        self.register_hook(preemption)
         try:
             with sole_run(self.work_dir):
                 return super().train()
@@ -129,6 +130,9 @@ class SegRunner(Runner):
                 f"iteration {self.iter + 1}: another process of this run has ended or cannot be "
                 "reached; start all of them again with --resume"
             ) from error
+        finally:
+            if not preemption.received:  # or the process is leaving, and a second signal may come
+                preemption.restore()
 
     def _init_model_weights(self) -> None:
         # A checkpoint to go on from holds all weights: those of ImageNet need not be there.

@@ -1,5 +1,6 @@
 """What our runner does otherwise than mmengine's: loaders and compilation."""
 
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 
 from mmseg import ops
 from mmseg.engine import SegRunner, runner
+from mmseg.engine.preemption import SIGNALS
 from mmseg.errors import UserError
 from mmseg.structures import SegDataSample
 
@@ -43,6 +45,24 @@ def test_images_and_labels_of_a_batch_are_pinned(monkeypatch):
     assert result["data_samples"][0].gt_sem_seg.data.eq(1).all()
     assert [s.img_path for s in result["data_samples"]] == ["a.jpg", "b.jpg"]
     assert "gt_sem_seg" not in result["data_samples"][1]
+
+
+def test_a_training_that_fails_leaves_the_handlers_of_signals_as_they_were(monkeypatch, tmp_path):
+    def fail(self):
+        self.hook.before_run(self)
+        raise UserError("an image is missing")
+
+    def register(self, hook):
+        self.hook = hook
+
+    monkeypatch.setattr(Runner, "train", fail)
+    monkeypatch.setattr(SegRunner, "register_hook", register)
+    own = SegRunner.__new__(SegRunner)
+    own._work_dir = str(tmp_path)
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(UserError, match="missing"):
+        own.train()
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 @pytest.mark.parametrize("choice", [{}, {"compile": False}, {"compile": True}])
