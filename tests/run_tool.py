@@ -34,9 +34,9 @@ class Tool:
         self.outputs = [Path(self.folder.name, stream) for stream in ("stdout", "stderr")]
         self.command = [str(TOOLS / name), *map(str, arguments)]
         added = [str((TOOLS / name).parent), *([str(python_path)] if python_path else [])]
-        arguments = (self.command, cwd or Path.cwd(), added, self.outputs, {**variables})
         self.process = multiprocessing.get_context("forkserver").Process(
-            target=_become, args=arguments
+            target=_become,
+            args=(self.command, cwd or Path.cwd(), added, self.outputs, {**variables}),
         )
         self.process.start()
 
@@ -53,7 +53,7 @@ class Tool:
             time.sleep(0.02)
 
     def finish(self, seconds: float = TIMEOUT) -> int | None:
-        """Wait for the end, after `seconds` kill; return the exit code."""
+        """Wait for the end and return the exit code; kill the process after `seconds`."""
         self.process.join(max(0, seconds))
         if self.process.is_alive():
             self.process.kill()

@@ -53,16 +53,14 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
 def merge_stored_groups(stored: dict[str, Any], optimiser: Optimizer, model: nn.Module) -> None:
     """Give an optimiser's stored state the groups of `optimiser`, if it has one per parameter.
 
-    Checkpoints of MMSegmentation, and those before there were merged groups, are of this kind.
+    So it is in checkpoints from before groups were merged.
     """
     groups = stored["param_groups"]
     trained = [p for p in model.parameters() if p.requires_grad]
     if len(groups) != len(trained) or len(groups) == len(optimiser.param_groups):
         return
-    numbers = {id(parameter): i for i, parameter in enumerate(trained)}
+    group_of = {id(parameter): group for parameter, group in zip(trained, groups, strict=True)}
+    merged = [[group_of[id(p)] for p in group["params"]] for group in optimiser.param_groups]
     stored["param_groups"] = [
-        {**groups[members[0]], "params": [groups[i]["params"][0] for i in members]}
-        for members in (
-            [numbers[id(p)] for p in group["params"]] for group in optimiser.param_groups
-        )
+        {**members[0], "params": [member["params"][0] for member in members]} for members in merged
     ]
