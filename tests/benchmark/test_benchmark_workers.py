@@ -160,9 +160,8 @@ def peer(job, folder, monkeypatch) -> type:
     config.model.decode_head.loss_decode = {"type": "CrossEntropyLoss"}
     name = "segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512.py"
     config.dump(folder / name)
-    monkeypatch.setattr(
-        NMF2D, "build_bases", lambda nmf, batch, depth, _: nmf._build_bases(batch, 1, depth, 16)
-    )
+    shape = (256, 16)
+    monkeypatch.setattr(NMF2D, "build_bases", lambda nmf, n: nmf._build_bases(n, 1, *shape))
     monkeypatch.setitem(side.__init__.__globals__, "CONFIGS", folder)
     return side
 

@@ -40,7 +40,7 @@ def nmf_reference(x, bases, steps):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_starting_bases_have_length_one_over_the_channels(training):
-    bases = NMF2D(rank=5).train(training).build_bases(3, 24, torch.device("cpu"))
+    bases = NMF2D(24, rank=5).train(training).build_bases(3)
     assert bases.shape == (3, 24, 5)
     assert bases.dtype == torch.float32
     torch.testing.assert_close(bases.norm(dim=1), torch.ones(3, 5))
@@ -49,8 +49,8 @@ def test_starting_bases_have_length_one_over_the_channels(training):
 @pytest.mark.parametrize(("training", "steps"), [(True, 6), (False, 7)])
 def test_factorisation_and_its_gradient_equal_a_reference_in_double(training, steps):
     torch.manual_seed(0)
-    nmf = NMF2D(rank=4).train(training)
-    bases = nmf.build_bases(2, 12, torch.device("cpu"))
+    nmf = NMF2D(12, rank=4).train(training)
+    bases = nmf.build_bases(2)
     nmf.build_bases = lambda *_: bases
     x = torch.rand(2, 12, 6, 7, requires_grad=True)
     toward = torch.randn(2, 12, 6, 7)
@@ -65,7 +65,7 @@ def test_factorisation_and_its_gradient_equal_a_reference_in_double(training, st
 
 def test_factorisation_has_the_given_rank():
     x = torch.rand(1, 12, 6, 7)
-    assert torch.linalg.matrix_rank(NMF2D(rank=3).eval()(x).flatten(2)[0], rtol=1e-4) == 3
+    assert torch.linalg.matrix_rank(NMF2D(12, rank=3).eval()(x).flatten(2)[0], rtol=1e-4) == 3
 
 
 def test_evaluation_gives_the_same_bits_twice(model, images):
@@ -73,19 +73,19 @@ def test_evaluation_gives_the_same_bits_twice(model, images):
         assert torch.equal(model(images), model(images))
 
 
-def test_evaluation_leaves_the_global_random_state_alone(model, images):
+def test_fixed_bases_leave_the_global_random_state_alone(model, images):
     before = torch.random.get_rng_state()
+    NMF2D(16, rank=4)
     with torch.no_grad():
         model(images)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_evaluation_does_not_depend_on_the_global_seed(model, images):
+def test_fixed_bases_do_not_depend_on_the_global_seed():
     results = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        with torch.no_grad():
-            results.append(model(images))
+        results.append(NMF2D(16, rank=4).eval().build_bases(1))
     assert torch.equal(*results)
 
 
@@ -98,47 +98,43 @@ def test_image_gets_the_same_prediction_alone_and_in_a_batch(model, images):
 
 
 def test_evaluation_starts_from_the_same_bases_for_every_image():
-    bases = NMF2D(rank=4).eval().build_bases(3, 16, torch.device("cpu"))
+    bases = NMF2D(16, rank=4).eval().build_bases(3)
     assert torch.equal(bases[0], bases[1])
     assert torch.equal(bases[0], bases[2])
 
 
 def test_changing_the_starting_bases_in_place_does_not_change_the_next_ones():
-    nmf = NMF2D(rank=4).eval()
-    first = nmf.build_bases(1, 16, torch.device("cpu"))
+    nmf = NMF2D(16, rank=4).eval()
+    first = nmf.build_bases(1)
     expected = first.clone()
     first.zero_()
-    assert torch.equal(nmf.build_bases(1, 16, torch.device("cpu")), expected)
+    assert torch.equal(nmf.build_bases(1), expected)
 
 
 def test_training_starts_from_fresh_bases_for_every_image_and_step():
-    nmf = NMF2D(rank=4).train()
-    first, second = (nmf.build_bases(2, 16, torch.device("cpu")) for _ in range(2))
+    nmf = NMF2D(16, rank=4).train()
+    first, second = (nmf.build_bases(2) for _ in range(2))
     assert not torch.equal(first, second)
     assert not torch.equal(first[0], first[1])
 
 
 def test_training_follows_the_global_seed():
-    nmf = NMF2D(rank=4).train()
+    nmf = NMF2D(16, rank=4).train()
     results = []
     for _ in range(2):
         torch.manual_seed(3)
-        results.append(nmf(torch.ones(1, 8, 3, 3)))
+        results.append(nmf(torch.ones(1, 16, 3, 3)))
     assert torch.equal(*results)
 
 
-def test_bases_are_no_part_of_the_state(model, images):
-    before = set(model.state_dict())
-    with torch.no_grad():
-        model(images)
-    assert set(model.state_dict()) == before
-    assert not list(model.decode_head.hamburger.ham.buffers())
+def test_bases_are_no_part_of_the_state(model):
+    assert not model.decode_head.hamburger.ham.state_dict()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("training", [True, False])
 def test_factorisation_of_huge_activations_of_a_large_image_is_finite(training, dtype):
-    nmf = NMF2D(rank=8).train(training)
+    nmf = NMF2D(16, rank=8).train(training)
     x = (1e4 * torch.rand(1, 16, 128, 128)).to(dtype)
     x[:, :, ::3] = 0
     x.requires_grad_()
@@ -150,7 +146,7 @@ def test_factorisation_of_huge_activations_of_a_large_image_is_finite(training, 
 
 
 def test_factorisation_inside_autocast_equals_that_in_float32():
-    nmf = NMF2D(rank=4).eval()
+    nmf = NMF2D(16, rank=4).eval()
     x = torch.rand(2, 16, 8, 8).bfloat16()
     expected = nmf(x.float())
     with torch.autocast("cpu", torch.bfloat16):
@@ -165,7 +161,7 @@ def test_factorisation_inside_autocast_equals_that_in_float32():
 
 
 def test_low_precision_maps_are_factorised_in_float32():
-    nmf = NMF2D(rank=4).eval()
+    nmf = NMF2D(16, rank=4).eval()
     x = torch.rand(1, 16, 8, 8)
     result = nmf(x.half())
     assert result.dtype == torch.float16

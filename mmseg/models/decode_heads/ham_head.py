@@ -6,7 +6,6 @@ Submodule names are those of the released checkpoints.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -24,38 +23,32 @@ GROUP_NORM = {"type": "GN", "num_groups": 32}
 EVAL_SEED = 0
 
 
-@torch.compiler.assume_constant_result
-def _eval_bases(channels: int, rank: int, device: torch.device) -> Tensor:
-    return _random_bases(channels, rank, device)  # the compiler looks through a cache
-
-
-@lru_cache(maxsize=8)
-def _random_bases(channels: int, rank: int, device: torch.device) -> Tensor:
-    # A private generator on the CPU: the same on every device, and no global random state is used.
-    generator = torch.Generator().manual_seed(EVAL_SEED)
-    with torch.inference_mode(False):
-        return torch.rand(1, channels, rank, generator=generator).to(device)
-
-
 class NMF2D(nn.Module):
-    """Replace a non-negative map (B, C, H, W) by its factorisation of rank `rank`; no parameters.
+    """Replace a non-negative map (B, D, H, W) by its factorisation of rank R; no parameters.
 
     Training starts from fresh random bases at each step. Evaluation starts from fixed ones, equal
-    for every image, so that the same image always gives the same result.
+    for every image and model, so that the same image always gives the same result.
     """
 
-    def __init__(self, rank: int, train_steps: int = 6, eval_steps: int = 7) -> None:
+    eval_bases: Tensor
+
+    def __init__(self, channels: int, rank: int, train_steps: int = 6, eval_steps: int = 7) -> None:
         super().__init__()
         self.rank = rank
         self.train_steps = train_steps
         self.eval_steps = eval_steps
+        # A private generator: no global random state is used.
+        generator = torch.Generator().manual_seed(EVAL_SEED)
+        bases = torch.rand(1, channels, rank, generator=generator)
+        self.register_buffer("eval_bases", bases, persistent=False)
 
-    def build_bases(self, batch_size: int, channels: int, device: torch.device) -> Tensor:
+    def build_bases(self, batch_size: int) -> Tensor:
         """Return starting bases (B, D, R), L2-normalised over D, float32."""
         if self.training:
-            bases = torch.rand(batch_size, channels, self.rank, device=device)
+            shape = (batch_size, *self.eval_bases.shape[1:])
+            bases = torch.rand(shape, device=self.eval_bases.device)
         else:
-            bases = _eval_bases(channels, self.rank, device).expand(batch_size, -1, -1)
+            bases = self.eval_bases.float().expand(batch_size, -1, -1)
         return F.normalize(bases, dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,7 +60,7 @@ class NMF2D(nn.Module):
         """(B, D, H, W) -> bases (B, D, R) and coef (B, N, R), float32."""
         steps = self.train_steps if self.training else self.eval_steps
         with torch.autocast(x.device.type, enabled=False):
-            bases = self.build_bases(x.shape[0], x.shape[1], x.device)
+            bases = self.build_bases(x.shape[0])
             return nmf.factorise(x.flatten(2), bases, steps)
 
 
@@ -77,7 +70,7 @@ class Hamburger(nn.Module):
     def __init__(self, channels: int, rank: int, norm_cfg: dict) -> None:
         super().__init__()
         self.ham_in = ConvModule(channels, channels, 1, conv_cfg=POINTWISE, act_cfg=None)
-        self.ham = NMF2D(rank)
+        self.ham = NMF2D(channels, rank)
         self.ham_out = ConvModule(channels, channels, 1, norm_cfg=norm_cfg, act_cfg=None)
 
     def forward(self, x: Tensor) -> Tensor:
