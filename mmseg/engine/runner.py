@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ NOISE = (
     "Distributed training is not used, all SyncBatchNorm",
 )
 
+# Warnings that no user can act on: mmengine's of its own settings, and torch's of gradients that
+# lie otherwise than their parameter in dimensions of size 1.
+FOREIGN_WARNINGS = (
+    *("Setting MKL_NUM_THREADS environment variable", "`broadcast_buffers` is deprecated"),
+    "Grad strides do not match bucket view strides",
+)
+
 # What the backends of torch.distributed say of a connection that broke.
 LOST_PROCESS = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)")
 
@@ -57,6 +65,8 @@ class SegRunner(Runner):
         return super().from_cfg(RunConfig(cfg))
 
     def setup_env(self, env_cfg: dict) -> None:
+        for start in FOREIGN_WARNINGS:
+            warnings.filterwarnings("ignore", message=start)
         # mmengine's own set-up selects a CUDA device, also where there is none.
         on_cpu = not torch.cuda.is_available()
         if on_cpu and self.distributed and not torch.distributed.is_initialized():

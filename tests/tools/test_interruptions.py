@@ -83,6 +83,7 @@ def test_torchrun_starts_a_killed_run_again_and_it_ends_in_the_same_bits(project
     )
     printed = [*takewhile(lambda line: "Iter(train) [ 9/" not in line, process.stdout)]
     assert process.poll() is None, "".join(printed)[-3000:]
+    assert not [line for line in printed if "Warning: " in line]
     lock = (project / "broken/.lock").read_text()
     os.kill(int(lock.split()[0]), signal.SIGKILL)
     text, _ = process.communicate(timeout=60)
