@@ -44,7 +44,8 @@ def init_model(
     dataset = DATASETS.build({**config.test_dataloader.dataset, "lazy_init": True})
     model.dataset_meta = dataset.metainfo
     if checkpoint is not None:
-        load_model_weights(model, checkpoint, nmf_rank=nmf_rank)
+        options = config.get("load_cfg") or {}
+        load_model_weights(model, checkpoint, nmf_rank=nmf_rank or options.get("nmf_rank"))
     return model.to(device or default_device()).eval()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import config_parser, read_config
+from common import config_parser, positive_int, read_config
 from rich.console import Console
 from rich.progress import track
 
@@ -31,8 +31,8 @@ def cells(dataset, indices: np.ndarray) -> Iterator[np.ndarray]:
 def parse_args():
     parser = config_parser(__doc__)
     parser.add_argument("--split", choices=("train", "val", "test"), default="train")
-    parser.add_argument("--count", type=int, default=24, help="how many samples")
-    parser.add_argument("--per-sheet", type=int, default=12, help="samples on a sheet")
+    parser.add_argument("--count", type=positive_int, default=24, help="how many samples")
+    parser.add_argument("--per-sheet", type=positive_int, default=12, help="samples on a sheet")
     parser.add_argument("--seed", type=int, default=0, help="of the choice and the augmentation")
     parser.add_argument("--out", default="work_dirs/browse", metavar="DIR")
     return parser.parse_args()

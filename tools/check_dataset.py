@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import config_parser, read_config
+from common import config_parser, positive_int, read_config
 from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
@@ -74,7 +74,7 @@ def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
     parser.add_argument("--split", nargs="+", choices=SPLITS, default=SPLITS)
     parser.add_argument("--fix-list", type=Path, metavar="OUT", help="write the names of the rest")
-    parser.add_argument("--workers", type=int, default=2, help="threads that read")
+    parser.add_argument("--workers", type=positive_int, default=2, help="threads that read")
     return parser.parse_args()
 
 

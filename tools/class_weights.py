@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from common import config_parser, read_config
+from common import config_parser, positive_int, read_config
 from rich.console import Console
 from rich.progress import track
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser = config_parser(__doc__)
     parser.add_argument("--method", choices=METHODS, default="median_frequency")
     parser.add_argument("--out", type=Path, help="the file to write; standard output without it")
-    parser.add_argument("--workers", type=int, default=2, help="threads that read masks")
+    parser.add_argument("--workers", type=positive_int, default=2, help="threads that read masks")
     args = parser.parse_args()
 
     if args.out and args.out.resolve() == Path(args.config).resolve():

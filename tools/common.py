@@ -48,6 +48,14 @@ def config_parser(
     return parser
 
 
+def positive_int(text: str) -> int:
+    """Read an argument that counts something: a whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
 def run_parser(description: str | None) -> argparse.ArgumentParser:
     """Make a parser with the arguments of training and testing."""
     parser = config_parser(description)
@@ -71,7 +79,7 @@ def add_rank_flag(parser: argparse.ArgumentParser) -> None:
     """Add the flag that settles which NMF rank a checkpoint was trained with."""
     parser.add_argument(
         "--nmf-rank",
-        type=int,
+        type=positive_int,
         metavar="R",
         help="the checkpoint's NMF rank (MD_R), where it does not tell or is known to be wrong",
     )
@@ -104,6 +112,7 @@ def read_run_config(args: argparse.Namespace) -> Config:
     The directory is made; `UserError` when nothing can be written there.
     """
     config = read_config(args)
+    config.setdefault("default_hooks", {}).setdefault("checkpoint", {"type": "CheckpointHook"})
     config.work_dir = args.work_dir or config.get("work_dir") or default_work_dir(args.config)
     make_writable(config.work_dir)
     config.launcher = args.launcher

@@ -3,7 +3,7 @@
 import sys
 
 import torch
-from common import config_parser, read_config
+from common import config_parser, positive_int, read_config
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -34,7 +34,9 @@ def count(model: torch.nn.Module, height: int, width: int) -> tuple[int, dict[st
 @one_line_errors
 def main() -> None:
     parser = config_parser(__doc__)
-    parser.add_argument("--shape", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
+    parser.add_argument(
+        "--shape", type=positive_int, nargs=2, default=(512, 512), metavar=("H", "W")
+    )
     args = parser.parse_args()
     if any(side % 32 for side in args.shape):
         raise UserError(f"--shape {args.shape[0]} {args.shape[1]}: give multiples of 32")

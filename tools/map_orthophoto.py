@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from common import add_amp_flag, config_parser, read_config
+from common import add_amp_flag, add_rank_flag, config_parser, positive_int, read_config, use_rank
 from mmengine.dist import get_rank, is_distributed
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -37,8 +37,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--overlap", type=float, help="of windows, 0 to 0.5")
-    parser.add_argument("--batch-size", type=int, help="windows predicted at a time")
-    parser.add_argument("--bands", type=int, nargs=3, metavar=("R", "G", "B"))
+    parser.add_argument("--batch-size", type=positive_int, help="windows predicted at a time")
+    parser.add_argument("--bands", type=positive_int, nargs=3, metavar=("R", "G", "B"))
     parser.add_argument(
         "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="16-bit values for 0 and 255"
     )
@@ -51,6 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
     add_amp_flag(parser)
+    add_rank_flag(parser)
     parser.set_defaults(**vars(MapOptions()))
     return parser.parse_args()
 
@@ -84,6 +85,7 @@ def map_scenes(args: argparse.Namespace) -> None:
     device = join_group()
     scenes = find_scenes(args.scenes)
     config = read_config(args)
+    use_rank(config, args.nmf_rank)
     if args.amp:
         use_inference_amp(config)
     model = init_model(config, args.checkpoint, args.device or device)

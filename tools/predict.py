@@ -59,7 +59,7 @@ def main() -> None:
     use_rank(config, args.nmf_rank)
     if args.amp:
         use_inference_amp(config)
-    model = init_model(config, args.checkpoint, args.device, args.nmf_rank)
+    model = init_model(config, args.checkpoint, args.device)
     classes, palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
     root = os.path.commonpath([os.path.abspath(Path(image).parent) for image in images])
     id_names = OutputNames(Path(args.out) / "ids", root)

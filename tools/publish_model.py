@@ -60,10 +60,12 @@ def main() -> None:
         raise UserError(f"{args.input} does not tell {', '.join(lacking)}: add --config CONFIG")
     names = {key: facts.pop(key) for key in ("classes", "palette")}
     meta = {"segnext_version": mmseg.__version__, **facts, "dataset_meta": names}
-    write_checkpoint(args.output, state_dict_of(checkpoint), meta)
-    digest = hashlib.sha256(args.output.read_bytes()).hexdigest()[:8]
+    # Not OUT itself: that may be the name of a file, even of the input.
+    unnamed = args.output.with_stem(f".{args.output.stem}")
+    write_checkpoint(unnamed, state_dict_of(checkpoint), meta)
+    digest = hashlib.sha256(unnamed.read_bytes()).hexdigest()[:8]
     final = args.output.with_stem(f"{args.output.stem}-{digest}")
-    args.output.replace(final)
+    unnamed.replace(final)
     sys.stdout.write(f"{final}\n")
 
 

@@ -82,7 +82,7 @@ def apply_flags(config: Config, args) -> None:
 
 
 def evaluators(config: Config) -> list:
-    given = config.test_evaluator
+    given = config.get("test_evaluator") or []
     return list(given) if isinstance(given, list | tuple) else [given]
 
 

@@ -1,12 +1,13 @@
 """Train a segmentor: python tools/train.py local_configs/segnext/tiny/<config>.py"""
 
-from common import existing_file, leave_group, read_run_config, run_parser
+from common import existing_file, leave_group, positive_int, read_run_config, run_parser
 from mmengine.config import Config
 
 from mmseg.engine import SegRunner
 from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp
-from mmseg.errors import one_line_errors
+from mmseg.engine.resume import FROM_WORK_DIR
+from mmseg.errors import UserError, one_line_errors
 
 
 def parse_args():
@@ -17,7 +18,7 @@ def parse_args():
         nargs="?",
         const="",
         metavar="CKPT",
-        help="go on from CKPT, or from the newest checkpoint in the work directory",
+        help="go on from CKPT, or from the newest checkpoint of the work directory, if any",
     )
     parser.add_argument("--auto-resume", dest="resume", action="store_const", const="")
     parser.add_argument("--load-from", metavar="CKPT", help="start from the weights of a model")
@@ -32,7 +33,7 @@ def parse_args():
     parser.add_argument("--deterministic", action="store_true", help="the same bits on every run")
     parser.add_argument(
         "--accumulate",
-        type=int,
+        type=positive_int,
         default=1,
         metavar="K",
         help="split each batch into K parts, one after the other: less memory, the same recipe",
@@ -47,8 +48,12 @@ def parse_args():
 
 def apply_flags(config: Config, args) -> None:
     if args.resume is not None:
+        config.resume = FROM_WORK_DIR
+    if args.resume:
+        if args.load_from:
+            raise UserError("--resume CKPT and --load-from: a run starts from one of them")
         config.resume = True
-        config.load_from = existing_file(args.resume, "checkpoint") if args.resume else None
+        config.load_from = existing_file(args.resume, "checkpoint")
     if args.load_from:
         config.load_from = existing_file(args.load_from, "checkpoint")
         config.model.backbone.init_cfg = None
@@ -72,7 +77,9 @@ def apply_flags(config: Config, args) -> None:
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
         config.default_hooks.checkpoint.save_best = None
     if args.tensorboard:
-        config.visualizer.vis_backends.append({"type": "TensorboardVisBackend"})
+        visualizer = config.get("visualizer") or {"type": "Visualizer"}
+        backends = [*visualizer.get("vis_backends", []), {"type": "TensorboardVisBackend"}]
+        config.visualizer = {**visualizer, "vis_backends": backends}
 
 
 @one_line_errors

@@ -11,7 +11,7 @@ from mmengine.utils import scandir
 
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.seg_map import read_mask, to_train_ids
+from mmseg.datasets.seg_map import IGNORE_INDEX, read_mask, to_train_ids
 from mmseg.datasets.subset import class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
@@ -59,15 +59,18 @@ class BaseSegDataset(Seeded, BaseDataset):
         if reduce_zero_label is not None:
             self.reduce_zero_label = reduce_zero_label
         self.subset = subset
+        if subset is not None and set(subset) != {"fraction", "seed"}:
+            raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...)")
         if on_bad_sample not in ("raise", "skip"):
             raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
         self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")
         self.cache_in_memory = cache_in_memory
         self.cache: ImageCache | None = None
+        self.bad_samples: BadSamples | None = None
+        self.max_bad_share = max_bad_share
         # So that a pipeline finds our transforms without a runner around it too.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix=dict(data_prefix), **kwargs)
-        self.bad_samples = BadSamples(len(self), max_bad_share) if self.skips else None
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
@@ -75,6 +78,11 @@ class BaseSegDataset(Seeded, BaseDataset):
         for key in ("classes", "palette"):
             if key not in info:
                 raise UserError(f"{cls.__name__}: the config's metainfo=dict(...) lacks {key!r}")
+        if len(info["classes"]) > IGNORE_INDEX:
+            raise UserError(
+                f"{cls.__name__}: metainfo has {len(info['classes'])} classes; masks of 8 bits "
+                f"hold {IGNORE_INDEX} at most, and {IGNORE_INDEX} is ignored"
+            )
         own = cls.METAINFO.get("classes")
         if own is not None and list(info["classes"]) != list(own):
             raise UserError(
@@ -99,6 +107,8 @@ class BaseSegDataset(Seeded, BaseDataset):
         if self.cache_in_memory and not self.cache:
             samples = [self.get_data_info(i) for i in range(len(self))]
             self.cache = ImageCache(samples, self.pipeline.transforms, self.skips)
+        if self.skips and not self.bad_samples:
+            self.bad_samples = BadSamples(len(self), self.max_bad_share)
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` when a file of them is missing."""

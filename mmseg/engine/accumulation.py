@@ -1,15 +1,31 @@
 """Gradient accumulation that keeps the recipe: the same total batch, steps and learning rates."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmseg.errors import UserError
+
+# Keys of schedulers that count iterations, besides `begin` and `end`.
+SCHEDULERS: dict[str, tuple[str, ...]] = {
+    "LinearLR": (),
+    "ConstantLR": (),
+    "PolyLR": (),
+    "MultiStepLR": ("milestones",),
+    "StepLR": ("step_size",),
+    "CosineAnnealingLR": ("T_max",),
+}
+# What mmengine takes where a training config does not say it.
+VAL_INTERVAL = 1000
 
 
 def accumulate_gradients(config: Config, parts: int) -> None:
     """Split each batch of a training config into `parts` that run one after the other.
 
     mmengine counts the parts as iterations, so every number of iterations grows by the same factor.
-    Batch norm sees one part at a time.
+    Batch norm sees one part at a time. Raises `UserError` for a config of which that is not known.
     """
     loader = config.train_dataloader
     if loader.batch_size % parts:
@@ -18,12 +34,40 @@ def accumulate_gradients(config: Config, parts: int) -> None:
         )
     loader.batch_size //= parts
     config.optim_wrapper.accumulative_counts = parts
-    config.train_cfg.max_iters *= parts
-    config.train_cfg.val_interval *= parts
-    for scheduler in config.param_scheduler:
-        scheduler.begin *= parts
-        # `end` is one more than the iteration of the last value.
-        scheduler.end = (scheduler.end - 1) * parts + 1
-    checkpoint = config.default_hooks.checkpoint
-    if "interval" in checkpoint:
-        checkpoint.interval *= parts
+    config.train_cfg.setdefault("val_interval", VAL_INTERVAL)
+    _multiply(config.train_cfg, ("max_iters", "val_interval", "val_begin"), parts)
+    schedulers = config.get("param_scheduler") or []
+    for scheduler in [schedulers] if isinstance(schedulers, Mapping) else schedulers:
+        _slow_down(scheduler, parts)
+    checkpoint = config.get("default_hooks", {}).get("checkpoint") or {}
+    _multiply(checkpoint, ("interval", "save_begin"), parts)
+    for hook in config.get("custom_hooks") or []:
+        if hook["type"] == "EMAHook":
+            # The first average is taken after the first step, the others after each one.
+            hook.update(interval=hook.get("interval", 1), begin_iter=hook.get("begin_iter") or 1)
+            _multiply(hook, ("interval", "begin_iter"), parts)
+
+
+def accumulated_parts(runner: Runner) -> int:
+    """Return into how many parts the batches of a run are split."""
+    return getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+
+
+def _slow_down(scheduler: Any, parts: int) -> None:
+    if scheduler["type"] not in SCHEDULERS:
+        raise UserError(
+            f"--accumulate: param_scheduler of type {scheduler['type']}; there are "
+            f"{', '.join(SCHEDULERS)}"
+        )
+    _multiply(scheduler, ("begin", *SCHEDULERS[scheduler["type"]]), parts)
+    if "end" in scheduler:  # one more than the iteration of the last value
+        scheduler["end"] = (scheduler["end"] - 1) * parts + 1
+
+
+def _multiply(section: Any, keys: tuple[str, ...], factor: int) -> None:
+    for key in keys:
+        value = section.get(key, -1)
+        if isinstance(value, list | tuple):
+            section[key] = [each * factor for each in value]
+        elif value > 0:  # -1 stands for none
+            section[key] = value * factor

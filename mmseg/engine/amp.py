@@ -31,6 +31,8 @@ def use_amp(config: Config) -> None:
         config.optim_wrapper.loss_scale = "dynamic"
     else:
         config.optim_wrapper.type = "BFloat16OptimWrapper"
+        for key in ("loss_scale", "dtype"):  # of float16
+            config.optim_wrapper.pop(key, None)
 
 
 def use_inference_amp(config: Config) -> None:

@@ -1,8 +1,8 @@
 """When checkpoints are saved, what points to them, and which old ones go."""
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook
@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmseg.engine.resume import LATEST, numbered
 from mmseg.errors import UserError
+from mmseg.evaluation import IoUMetric
 from mmseg.registry import HOOKS
 
 
@@ -25,18 +26,45 @@ class LatestCheckpointHook(CheckpointHook):
     interval: int
     saved_step: int | None = None
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if self.args:  # what mmengine would hand on to the first save, hours later
-            raise UserError(f"default_hooks.checkpoint: unknown key {', '.join(self.args)}")
+    def __init__(
+        self,
+        interval: int = -1,
+        by_epoch: bool = False,
+        max_keep_ckpts: int = -1,
+        save_begin: int = 0,
+        save_last: bool = True,
+        save_best: str | list[str] | None = None,
+        rule: str | list[str] | None = None,
+        greater_keys: Sequence[str] | None = None,
+        less_keys: Sequence[str] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+    ) -> None:
+        # Resuming looks for iter_<n>.pth in the work directory: names and places have no option.
+        if by_epoch:
+            raise UserError("default_hooks.checkpoint.by_epoch=True: a run counts in iterations")
+        super().__init__(
+            interval=interval,
+            by_epoch=False,
+            max_keep_ckpts=max_keep_ckpts,
+            save_begin=save_begin,
+            save_last=save_last,
+            save_best=save_best,
+            rule=rule,
+            greater_keys=greater_keys,
+            less_keys=less_keys,
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+        )
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         if self.interval == -1:
             self.interval = runner.train_loop.val_interval
+        self._check_best(runner)
         # A run that was stopped between a checkpoint and its validation makes up for it.
         loop = runner.train_loop
-        done = runner.message_hub.get_info("validated_iter")
+        done = runner.message_hub.get_info("last_validation")
         if getattr(loop, "validates_now", False) and done != loop.iter:
             self.saved_step = loop.iter
             runner.val_loop.run()
@@ -47,7 +75,7 @@ class LatestCheckpointHook(CheckpointHook):
             self.save(runner, runner.iter)
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
-        runner.message_hub.update_info("validated_iter", runner.iter)
+        runner.message_hub.update_info("last_validation", runner.iter)
         super().after_val_epoch(runner, metrics)
         self.save(runner, runner.iter)
 
@@ -71,6 +99,8 @@ class LatestCheckpointHook(CheckpointHook):
         for key, rule in zip(self.key_indicators, self.rules, strict=True):
             suffix = "" if len(self.key_indicators) == 1 else f"_{key}"
             score_name, path_name = f"best_score{suffix}", f"best_ckpt{suffix}"
+            if key not in metrics:
+                raise _unknown_best(key, metrics)
             score = metrics[key]
             best = info.get_info(score_name, self.init_value_map[rule])
             if score is None or not self.is_better_than[key](score, best):
@@ -84,6 +114,18 @@ class LatestCheckpointHook(CheckpointHook):
             self._remove_old_best(info.get_info(path_name), path)
             info.update_info(score_name, score)
             info.update_info(path_name, str(path))
+
+    def _check_best(self, runner: Runner) -> None:
+        """Refuse, before hours of training, a score that the validation will not give."""
+        metrics = runner.val_loop.evaluator.metrics if self.save_best and runner.val_loop else []
+        if metrics and all(isinstance(metric, IoUMetric) for metric in metrics):
+            names = [
+                f"{metric.prefix}/{name}" if metric.prefix else name
+                for metric in metrics
+                for name in metric.summary_names()
+            ]
+            for key in {*self.key_indicators} - {"auto", *names}:
+                raise _unknown_best(key, names)
 
     def _write(self, runner: Runner, path: Path, meta: dict, whole_state: bool) -> bool:
         try:
@@ -107,17 +149,26 @@ class LatestCheckpointHook(CheckpointHook):
     def _tidy(self, newest: Path, step: int) -> None:
         # Replaced in one step: the link never points nowhere.
         temporary = newest.with_name(f".{LATEST}")
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(newest.name)
-        os.replace(temporary, newest.with_name(LATEST))
+        try:
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(newest.name)
+            os.replace(temporary, newest.with_name(LATEST))
+        except OSError as error:
+            raise UserError(f"{newest.with_name(LATEST)}: cannot be written ({error})") from error
         if self.max_keep_ckpts > 0:
             # Later ones belong to a run that went further, before this one started again.
             old = [path for number, path in numbered(newest.parent) if number <= step]
             for path in old[self.max_keep_ckpts :]:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     @master_only
     def _remove_old_best(self, old: str | None, new: Path) -> None:
         # By its name: the folder may have moved since.
         if old and Path(old).name != new.name:
             new.with_name(Path(old).name).unlink(missing_ok=True)
+
+
+def _unknown_best(key: str, names: Iterable[str]) -> UserError:
+    return UserError(
+        f"default_hooks.checkpoint.save_best={key!r}: the validation gives {', '.join(names)}"
+    )

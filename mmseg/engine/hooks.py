@@ -2,12 +2,14 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmseg.engine.accumulation import accumulated_parts
+from mmseg.engine.checkpoint import unwrap
 from mmseg.errors import UserError
 from mmseg.evaluation.report import render_table
 from mmseg.registry import HOOKS
@@ -26,9 +28,7 @@ class RunSummaryHook(Hook):
         self.base_batch_size = base_batch_size
 
     def before_run(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        model = getattr(model, "module", model)  # test-time augmentation wraps once more
-        self.head = model.decode_head
+        self.head: Any = unwrap(runner.model).decode_head
 
     def before_train(self, runner: Runner) -> None:
         dataset = runner.train_dataloader.dataset
@@ -56,7 +56,7 @@ class RunSummaryHook(Hook):
             )
 
     def _class_table(self, meta: dict) -> str:
-        weight = next((x.class_weight for x in self.head.loss_decode), None)
+        weight = getattr(self.head.loss_decode[0], "class_weight", None)
         first = 1 if meta["reduce_zero_label"] else 0
         rows = [
             (
@@ -76,7 +76,7 @@ class RunSummaryHook(Hook):
 
     def _log_batch(self, runner: Runner) -> None:
         per_process = runner.train_dataloader.batch_size
-        accumulated = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+        accumulated = accumulated_parts(runner)
         total = per_process * runner.world_size * accumulated
         text = (
             f"effective batch {total} = {per_process} images x {runner.world_size} processes x "

@@ -1,5 +1,6 @@
 """One training run per work directory."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -9,19 +10,6 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 
 from mmseg.errors import UserError
-
-
-def make_work_dir(folder: str | Path) -> None:
-    """Make a work directory that can be written to, or raise `UserError`."""
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        probe = Path(folder, f".{os.getpid()}.probe")
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written to ({error.strerror or error}); choose another --work-dir"
-        ) from error
 
 
 @contextmanager
@@ -38,6 +26,11 @@ def sole_run(folder: str | Path) -> Iterator[None]:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise UserError(
+                    f"{folder}: files cannot be locked there ({error.strerror or error}), so that "
+                    "two runs could write over each other; choose another --work-dir"
+                ) from error
             file.seek(0)
             raise UserError(
                 f"{folder}: process {file.read()} trains in this work directory; wait for it, end "

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmseg.engine.accumulation import accumulated_parts
 from mmseg.engine.checkpoint import unwrap
+from mmseg.engine.safe_files import write_pickle
 from mmseg.errors import NonFiniteLoss, UserError
-from mmseg.files import whole_file
 from mmseg.randomness import seed_all, seed_of
 from mmseg.registry import LOOPS
 from mmseg.structures import stack_batch
@@ -32,6 +32,11 @@ class SegTrainLoop(IterBasedTrainLoop):
         super().__init__(runner, dataloader, *args, **kwargs)
         self.max_skipped_steps = max_skipped_steps
 
+    def run(self) -> Any:
+        if self.max_skipped_steps and accumulated_parts(self.runner) > 1:
+            raise UserError("train_cfg.max_skipped_steps does not go with --accumulate")
+        return super().run()
+
     def run_iter(self, data_batch: Any) -> None:
         seed_all(seed_of(self.runner.seed, "model", self.runner.rank, self._iter))
         network = unwrap(self.runner.model)
@@ -50,8 +55,6 @@ class SegTrainLoop(IterBasedTrainLoop):
             self._skip(error.losses, data_batch, skipped)
 
     def _skip(self, losses: Mapping[str, float], data_batch: Any, skipped: int) -> None:
-        if getattr(self.runner.optim_wrapper, "_accumulative_counts", 1) > 1:
-            raise UserError("train_cfg.max_skipped_steps does not go with --accumulate")
         self.runner.logger.warning(
             f"iteration {self._iter + 1}: {_text(losses)}; this step is left out, {skipped} of at "
             f"most {self.max_skipped_steps}; images {', '.join(_files(data_batch))}"
@@ -71,8 +74,7 @@ class SegTrainLoop(IterBasedTrainLoop):
             "labels": [sample.gt_sem_seg.data.cpu() for sample in data_batch["data_samples"]],
             "state_dict": unwrap(self.runner.model).state_dict(),
         }
-        with whole_file(path) as part:
-            torch.save(content, part)
+        write_pickle(path, content)
         raise UserError(
             f"iteration {self._iter + 1}: {_text(losses)}; {path} holds this batch and the "
             f"parameters before the step; images {', '.join(content['files'])}"

@@ -10,6 +10,7 @@ from mmengine.dist import all_reduce, barrier
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmseg.engine.accumulation import accumulated_parts
 from mmseg.engine.checkpoint_hook import LatestCheckpointHook
 
 # Of a scheduler (Slurm: SIGTERM, or SIGUSR1 with --signal=USR1@120) and of Ctrl-C.
@@ -47,7 +48,7 @@ class PreemptionHook(Hook):
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         step = runner.iter + 1
         # Gradients that wait for the rest of their batch are not in a checkpoint.
-        if step % getattr(runner.optim_wrapper, "_accumulative_counts", 1) == 0:
+        if step % accumulated_parts(runner) == 0:
             self._leave_if_asked(runner, step)
 
     def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:

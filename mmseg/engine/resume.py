@@ -13,6 +13,9 @@ from mmseg.engine.safe_files import read_checkpoint
 from mmseg.errors import UserError
 
 LATEST = "latest.pth"
+# `resume` of a config that goes on if the run has begun, and else starts as without it. True means
+# the same, but with a `load_from` to go on from that one, as in mmengine.
+FROM_WORK_DIR = "work_dir"
 FACTS = "training"
 NUMBERED = re.compile(r"(?:iter|epoch)_(\d+)\.pth")
 # What decides the values of a training step, and below it what does not: where files are and how

@@ -21,16 +21,22 @@ from mmseg import ops
 from mmseg.engine.checkpoint import load_model_weights, unwrap
 from mmseg.engine.compile import compile_training
 from mmseg.engine.dialects import metadata, model_facts
-from mmseg.engine.lock import make_work_dir, sole_run
+from mmseg.engine.lock import sole_run
 from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.engine.preemption import PreemptionHook
-from mmseg.engine.resume import FACTS, check_same_training, newest_whole, training_facts
+from mmseg.engine.resume import (
+    FACTS,
+    FROM_WORK_DIR,
+    check_same_training,
+    newest_whole,
+    training_facts,
+)
 from mmseg.engine.run_config import RunConfig
 from mmseg.engine.safe_files import read_checkpoint
 from mmseg.engine.seal import seal
 from mmseg.environment import hide_broken_torchvision
 from mmseg.errors import UserError
-from mmseg.files import whole_file
+from mmseg.files import make_writable, whole_file
 from mmseg.registry import RUNNERS
 
 # What mmengine logs about itself and no user can act on. The optimiser's groups, which it lists
@@ -41,8 +47,8 @@ NOISE = (
     "Distributed training is not used, all SyncBatchNorm",
 )
 
-# Warnings that no user can act on: mmengine's of its own settings, and torch's of gradients that
-# lie otherwise than their parameter in dimensions of size 1.
+# Warnings that no user can act on: mmengine's of a name for which not every torch has the new one,
+# and torch's of gradients that lie otherwise than their parameter in dimensions of size 1.
 FOREIGN_WARNINGS = (
     *("Setting MKL_NUM_THREADS environment variable", "`broadcast_buffers` is deprecated"),
     "Grad strides do not match bucket view strides",
@@ -56,12 +62,12 @@ LOST_PROCESS = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)")
 class SegRunner(Runner):
     """The runner of `tools/train.py` and `tools/test.py`."""
 
-    _resume: bool
+    _resume: bool | str
     _load_from: str | None
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> "SegRunner":
-        make_work_dir(cfg.work_dir)
+        make_writable(cfg.work_dir)
         return super().from_cfg(RunConfig(cfg))
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -146,12 +152,13 @@ class SegRunner(Runner):
 
     def _init_model_weights(self) -> None:
         # A checkpoint to go on from holds all weights: those of ImageNet need not be there.
-        if self._resume and self._load_from is None:
+        if self._resume == FROM_WORK_DIR or (self._resume and self._load_from is None):
             newest = newest_whole(self.work_dir)
             if newest is None:
-                self.logger.warning(f"no checkpoint in {self.work_dir}: training starts fresh")
+                start = f"from {self._load_from}" if self._load_from else "fresh"
+                self.logger.warning(f"no checkpoint in {self.work_dir}: training starts {start}")
             self._resume = newest is not None
-            self._load_from = str(newest) if newest else None
+            self._load_from = str(newest) if newest else self._load_from
         if not self._resume:
             super()._init_model_weights()
 

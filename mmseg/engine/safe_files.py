@@ -6,6 +6,7 @@ Importing this module also closes mmengine's own ways to a checkpoint, which fal
 unpickling.
 """
 
+import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -13,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mmseg.engine.seal import check_seal
 from mmseg.errors import UserError
-from mmseg.files import whole_file
+from mmseg.files import write_whole
 
 SAFETENSORS = ".safetensors"
 # safetensors holds texts beside the tensors; ours is the checkpoint's metadata.
@@ -103,12 +104,21 @@ def _reason(error: Exception) -> str:
 
 def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: Mapping) -> None:
     """Write tensors and metadata as the suffix says: `.safetensors`, or else a `.pth`."""
-    with whole_file(path) as part:
-        if Path(path).suffix == SAFETENSORS:
-            tensors = {key: value.contiguous() for key, value in state.items()}
-            save_file(tensors, part, {META_KEY: json.dumps(meta, default=str)})
-        else:
-            torch.save({"meta": dict(meta), "state_dict": dict(state)}, part)
+    if Path(path).suffix == SAFETENSORS:
+        tensors = {key: value.contiguous() for key, value in state.items()}
+        write_whole(
+            path, safetensors.torch.save(tensors, {META_KEY: json.dumps(meta, default=str)})
+        )
+    else:
+        write_pickle(path, {"meta": dict(meta), "state_dict": dict(state)})
+
+
+def write_pickle(path: str | Path, content: Mapping) -> None:
+    """Write tensors and plain values as torch does; `UserError` when that fails."""
+    # Through memory: of a full disk torch says nothing that could be told apart.
+    data = io.BytesIO()
+    torch.save(dict(content), data)
+    write_whole(path, data.getvalue())
 
 
 def _read_pickle(path: str | Path) -> Any:

@@ -61,6 +61,10 @@ class IoUMetric(BaseMetric):
         self.format_only = format_only
         self.json_file = json_file
 
+    def summary_names(self) -> list[str]:
+        """Return the names of the scores over all classes, without `prefix`."""
+        return ["aAcc", *(f"m{name}" for name in score_names(self.metrics))]
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count, and write if asked to, each sample (a `SegDataSample.to_dict()`)."""
         for sample in data_samples:
@@ -91,8 +95,7 @@ class IoUMetric(BaseMetric):
         if self.json_file is not None:
             content = _json(result, matrix, classes, self.metrics, images=len(results))
             write_whole(self.json_file, content)
-        names = ["aAcc", *(f"m{name}" for name in score_names(self.metrics))]
-        return {name: result.summary[name] for name in names}
+        return {name: result.summary[name] for name in self.summary_names()}
 
     @property
     def _meta(self) -> dict:

@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from mmseg.errors import NonFiniteLoss
+from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.models.inference import slide_inference
 from mmseg.ops import triton
 from mmseg.ops.class_map import Frame, class_map, to_original
@@ -19,6 +19,9 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 WHOLE = {"mode": "whole"}
+# What `test_cfg` holds in each mode, and may hold in either.
+KEYS_OF_MODE = {"whole": {"mode"}, "slide": {"mode", "crop_size", "stride"}}
+FREE_KEYS = {"amp"}
 
 
 @MODELS.register_module()
@@ -34,13 +37,14 @@ class EncoderDecoder(BaseModel):
         backbone: dict,
         decode_head: dict,
         data_preprocessor: dict | None = None,
-        test_cfg: Mapping = WHOLE,
+        test_cfg: Mapping | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
-        self.test_cfg = test_cfg
+        self.test_cfg = dict(test_cfg or WHOLE)
+        _check_test_cfg(self.test_cfg)
 
     def forward(
         self,
@@ -159,6 +163,17 @@ class EncoderDecoder(BaseModel):
         with torch.autocast(device, half_dtype(device)) if amp else nullcontext():
             logits = self.decode_head(self.extract_feat(x))
         return logits.float()  # interpolated and compared, half precision would show
+
+
+def _check_test_cfg(test_cfg: Mapping) -> None:
+    mode = test_cfg.get("mode")
+    if mode not in KEYS_OF_MODE:
+        raise UserError(f"model.test_cfg.mode={mode!r}: use {' or '.join(map(repr, KEYS_OF_MODE))}")
+    if set(test_cfg) - FREE_KEYS != KEYS_OF_MODE[mode]:
+        raise UserError(
+            f"model.test_cfg has {', '.join(sorted(test_cfg))}; mode={mode!r} takes "
+            f"{', '.join(sorted(KEYS_OF_MODE[mode]))} and, if wanted, {', '.join(FREE_KEYS)}"
+        )
 
 
 def set_prediction(sample: SegDataSample, ids: Tensor) -> None:

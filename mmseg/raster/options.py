@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmseg.errors import UserError
+
 
 @dataclass(frozen=True)
 class MapOptions:
@@ -31,3 +33,9 @@ class MapOptions:
     polygons: bool = False
     min_area: float = 0.0
     probabilities: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UserError(f"the batch size is {self.batch_size}: choose 1 window or more")
+        if self.gsd is not None and not self.gsd > 0:
+            raise UserError(f"the gsd is {self.gsd}: give the metres that a pixel covers")

@@ -15,6 +15,7 @@ from mmseg.errors import UserError
 from mmseg.registry import HOOKS
 from mmseg.visualization.images import (
     Palette,
+    check_opacity,
     contact_sheet,
     legend,
     overlay,
@@ -34,8 +35,7 @@ class SegVisualizationHook(Hook):
     """
 
     def __init__(self, show_dir: str, opacity: float = 0.5) -> None:
-        if not 0 <= opacity <= 1:
-            raise UserError(f"opacity is {opacity}: choose a number from 0 to 1")
+        check_opacity(opacity)
         self.show_dir = show_dir
         self.opacity = opacity
 

@@ -39,8 +39,15 @@ def colorize(ids: np.ndarray, palette: Palette) -> np.ndarray:
     return _colour_table(palette)[ids]
 
 
+def check_opacity(opacity: float) -> None:
+    """Raise `UserError` for an opacity that is none."""
+    if not 0 <= opacity <= 1:
+        raise UserError(f"opacity is {opacity}: choose a number from 0 to 1")
+
+
 def overlay(image: np.ndarray, ids: np.ndarray, palette: Palette, opacity: float) -> np.ndarray:
     """Blend the classes into an RGB image; an id without a colour leaves the image as it is."""
+    check_opacity(opacity)
     blended = cv2.addWeighted(image, 1 - opacity, colorize(ids, palette), opacity, 0)
     return np.where((ids < len(palette))[..., None], blended, image)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg.engine.lock import make_work_dir, sole_run
+from mmseg.engine.lock import sole_run
 from mmseg.engine.resume import check_same_training, newest_whole, training_facts
 from mmseg.engine.safe_files import read_checkpoint
 from mmseg.engine.seal import seal
@@ -143,9 +143,3 @@ def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path):
     (tmp_path / ".iter_4.77.part.pth").write_text("of a save that the kill ended")
     with sole_run(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
-
-
-def test_a_work_dir_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"file/work: cannot be written to \(Not a directory\)"):
-        make_work_dir(tmp_path / "file/work")

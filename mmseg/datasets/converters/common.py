@@ -1,6 +1,8 @@
 """What the converters share: id lists, masks, safe unpacking, progress."""
 
+import contextlib
 import io
+import os
 import shutil
 import stat
 import sys
@@ -13,6 +15,7 @@ import cv2
 import numpy as np
 from mmengine.utils import track_parallel_progress, track_progress
 from PIL import Image
+from scipy.io import loadmat
 
 from mmseg.datasets.seg_map import read_file
 from mmseg.errors import UserError, reason, shorten
@@ -49,6 +52,26 @@ def read_image(path: Path) -> np.ndarray:
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # PIL raises many kinds on broken files
         raise UserError(f"{path}: not a readable image; get the file again") from error
+
+
+def read_mat(path: Path) -> dict[str, Any]:
+    """Read the variables of a MATLAB file."""
+    if not _can_be_read(path):
+        raise UserError(f"{path}: is damaged so that reading it crashes; get it again")
+    try:
+        return loadmat(path)
+    except Exception as error:  # scipy raises many kinds on broken files
+        raise UserError(f"{path}: not a MATLAB file ({reason(error)}); get it again") from error
+
+
+def _can_be_read(path: Path) -> bool:
+    """Read the file in a child first: scipy's compiled reader crashes on some damaged files."""
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(Exception):  # what it raises, it raises again
+            loadmat(path)
+        os._exit(0)
+    return os.WIFEXITED(os.waitpid(child, 0)[1])
 
 
 def encode_image(image: np.ndarray, suffix: str) -> bytes:

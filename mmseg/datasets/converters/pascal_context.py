@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from mmseg.datasets.converters import common
 from mmseg.errors import UserError
@@ -45,9 +43,10 @@ def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> dict
 
 
 def _write_mask(source: Path, out: Path) -> None:
+    variables = common.read_mat(source)
     try:
-        values = np.asarray(loadmat(source)["LabelMap"]).astype(np.int64)
-    except (MatReadError, OSError, ValueError, TypeError, KeyError) as error:
+        values = np.asarray(variables["LabelMap"]).astype(np.int64)
+    except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{source}: not a label map of Pascal Context; get it again") from error
     if values.min() < 0 or values.max() > NUM_LABELS:
         raise UserError(f"{source}: labels outside 0..{NUM_LABELS}; is this its label map?")

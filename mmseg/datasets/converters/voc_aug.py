@@ -4,13 +4,10 @@
 VOC's train list, and SBD's mask, which has no border, for all others.
 """
 
-import contextlib
-import os
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from mmseg.datasets.converters import common
 from mmseg.datasets.seg_map import IGNORE_INDEX, read_mask
@@ -62,23 +59,12 @@ def _write_mask(source: Path, out: Path) -> None:
     write_whole(out / f"{source.stem}.png", common.encode_image(mask.astype(np.uint8), ".png"))
 
 
-def _can_be_read(path: Path) -> bool:
-    """Read the file in a child first: scipy's compiled reader crashes on some damaged files."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(Exception):  # what it raises, it raises again
-            loadmat(path)
-        os._exit(0)
-    return os.WIFEXITED(os.waitpid(child, 0)[1])
-
-
 def _read_mat(path: Path) -> np.ndarray:
     """Return the uint8 (H, W) ids of an SBD file."""
-    if not _can_be_read(path):
-        raise UserError(f"{path}: is damaged so that reading it crashes; get it again")
+    variables = common.read_mat(path)
     try:
-        mask = loadmat(path)["GTcls"][0]["Segmentation"][0]
-    except Exception as error:  # scipy raises many kinds on broken files
+        mask = variables["GTcls"][0]["Segmentation"][0]
+    except (LookupError, ValueError, TypeError) as error:
         raise UserError(f"{path}: not an SBD mask (GTcls.Segmentation); get it again") from error
     if mask.dtype != np.uint8 or mask.ndim != 2 or not mask.size:
         raise UserError(f"{path}: GTcls.Segmentation is {mask.dtype} {mask.shape}; get it again")

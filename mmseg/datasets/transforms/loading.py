@@ -52,7 +52,12 @@ class LoadAnnotations(BaseTransform):
     def transform(self, results: dict) -> dict:
         if "gt_seg_map" in results:
             return results
-        path = results["seg_map_path"]
+        path = results.get("seg_map_path")
+        if path is None:
+            raise UserError(
+                f"{results['img_path']}: the data set has no masks; give data_prefix.seg_map_path, "
+                "or leave LoadAnnotations out of the pipeline"
+            )
         values = read_mask(path, self.backend_args)
         if values.shape != tuple(results["ori_shape"]):
             raise UserError(

@@ -224,6 +224,10 @@ class MSCAN(BaseModule):
         self._folding.clear()
         return super()._apply(*args, **kwargs)
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._folding.clear()  # `assign=True` replaces tensors, which no version counts
+        super()._load_from_state_dict(*args, **kwargs)
+
     def __getstate__(self) -> dict:
         return {**vars(self), "_folding": Folding()}  # of copies and pickles
 
