@@ -88,7 +88,7 @@ class LatestCheckpointHook(CheckpointHook):
         path = Path(self.out_dir, self.filename_tmpl.format(step))
         if self._write(runner, path, meta, whole_state=True):
             self.saved_step = step
-            self._tidy(path, step)
+            self._tidy(runner, path, step)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         if not self.save_best:
@@ -146,7 +146,7 @@ class LatestCheckpointHook(CheckpointHook):
         return True
 
     @master_only
-    def _tidy(self, newest: Path, step: int) -> None:
+    def _tidy(self, runner: Runner, newest: Path, step: int) -> None:
         # Replaced in one step: the link never points nowhere.
         temporary = newest.with_name(f".{LATEST}")
         try:
@@ -154,7 +154,8 @@ class LatestCheckpointHook(CheckpointHook):
             temporary.symlink_to(newest.name)
             os.replace(temporary, newest.with_name(LATEST))
         except OSError as error:
-            raise UserError(f"{newest.with_name(LATEST)}: cannot be written ({error})") from error
+            runner.logger.error(f"{newest.with_name(LATEST)}: cannot be written ({error.strerror})")
+            return  # what it points to stays
         if self.max_keep_ckpts > 0:
             # Later ones belong to a run that went further, before this one started again.
             old = [path for number, path in numbered(newest.parent) if number <= step]

@@ -74,10 +74,14 @@ class SegTrainLoop(IterBasedTrainLoop):
             "labels": [sample.gt_sem_seg.data.cpu() for sample in data_batch["data_samples"]],
             "state_dict": unwrap(self.runner.model).state_dict(),
         }
-        write_pickle(path, content)
+        kept = f"{path} holds this batch and the parameters before the step"
+        try:
+            write_pickle(path, content)
+        except UserError as error:
+            kept = str(error)
         raise UserError(
-            f"iteration {self._iter + 1}: {_text(losses)}; {path} holds this batch and the "
-            f"parameters before the step; images {', '.join(content['files'])}"
+            f"iteration {self._iter + 1}: {_text(losses)}; {kept}; images "
+            f"{', '.join(content['files'])}"
         )
 
     @property

@@ -16,6 +16,7 @@ from mmseg.datasets import (
     build_dataset,
 )
 from mmseg.errors import UserError
+from mmseg.registry import DATASETS
 
 DATA_SETS = {ADE20KDataset: 150, PascalVOCDataset: 21, LandCoverAIDataset: 5, CamVidDataset: 11}
 every_data_set = pytest.mark.parametrize("cls", DATA_SETS, ids=lambda c: c.__name__)
@@ -222,3 +223,34 @@ def test_other_classes_for_a_known_data_set_are_refused():
     names = {"classes": ("person", "car"), "palette": [(0, 0, 0), (1, 1, 1)]}
     with pytest.raises(UserError, match="names other classes"):
         build_dataset({"type": "PascalVOCDataset", "data_prefix": {}, "metainfo": names})
+
+
+def test_more_classes_than_a_mask_can_tell_are_refused(folder_config):
+    many = [str(i) for i in range(256)]
+    meta = {"classes": many, "palette": [(i, 0, 0) for i in range(256)]}
+    with pytest.raises(UserError, match="256 classes; masks of 8 bits hold 255 at most"):
+        DATASETS.build({**folder_config, "metainfo": meta})
+    meta = {key: values[:255] for key, values in meta.items()}
+    assert len(DATASETS.build({**folder_config, "metainfo": meta}).metainfo["classes"]) == 255
+
+
+def test_a_pipeline_that_reads_masks_of_a_data_set_without_is_refused(folder_config):
+    folder_config["data_prefix"].pop("seg_map_path")
+    steps = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
+    dataset = DATASETS.build({**folder_config, "pipeline": steps})
+    with pytest.raises(UserError, match=r"a\.jpg: the data set has no masks; .*seg_map_path"):
+        dataset[0]
+
+
+@pytest.mark.parametrize("subset", [{"fraction": 0.5}, {"fraction": 0.5, "sed": 1}])
+def test_a_subset_without_its_seed_is_refused(folder_config, subset):
+    with pytest.raises(UserError, match=r"subset=.*: give dict\(fraction=..., seed=...\)"):
+        DATASETS.build({**folder_config, "subset": subset})
+
+
+def test_skipping_bad_samples_lists_no_file_of_a_lazy_data_set(folder_config, image_folder):
+    (image_folder / "ann_dir/a.png").unlink()
+    lazy = DATASETS.build({**folder_config, "on_bad_sample": "skip", "lazy_init": True})
+    assert lazy.bad_samples is None
+    with pytest.raises(UserError, match="1 of 4 masks are not there"):
+        lazy.full_init()

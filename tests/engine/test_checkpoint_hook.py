@@ -10,6 +10,7 @@ from mmengine.logging import MessageHub
 
 from mmseg.engine import LatestCheckpointHook
 from mmseg.errors import UserError
+from mmseg.evaluation import IoUMetric
 
 
 class Saving:
@@ -24,6 +25,7 @@ class Saving:
         self.logger = logging.getLogger()
         self.iter = 0
         self.train_loop = SimpleNamespace(val_interval=8000)
+        self.val_loop = None
 
     def save_checkpoint(self, out_dir, filename, **_):
         if self.full:
@@ -32,7 +34,7 @@ class Saving:
 
 
 def saving_hook(runner, **kwargs):
-    hook = LatestCheckpointHook(by_epoch=False, **kwargs)
+    hook = LatestCheckpointHook(**kwargs)
     hook.before_train(runner)
     return hook
 
@@ -76,9 +78,40 @@ def test_checkpoints_are_saved_as_often_as_validated_without_an_interval(tmp_pat
     assert saving_hook(Saving(tmp_path), interval=5).interval == 5
 
 
-def test_misspelt_key_of_the_checkpoint_hook_stops_before_training():
-    with pytest.raises(UserError, match="unknown key max_keep_ckpt"):
-        LatestCheckpointHook(by_epoch=False, max_keep_ckpt=1)
+def test_checkpoints_are_counted_in_iterations():
+    with pytest.raises(UserError, match="by_epoch=True: a run counts in iterations"):
+        LatestCheckpointHook(by_epoch=True)
+
+
+@pytest.mark.parametrize("prefix", [None, "val"])
+def test_a_best_score_that_the_validation_will_not_give_ends_the_run_before_it(tmp_path, prefix):
+    runner = Saving(tmp_path)
+    metric = IoUMetric(iou_metrics=["mDice"], prefix=prefix)
+    runner.val_loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=[metric]))
+    given = ["aAcc", "mDice", "mAcc"] if prefix is None else ["val/aAcc", "val/mDice", "val/mAcc"]
+    for name in (*given, ["auto"]):
+        saving_hook(runner, save_best=name, rule="greater")
+    with pytest.raises(UserError, match=f"save_best='mIoU': .* gives {', '.join(given)}"):
+        saving_hook(runner, save_best="mIoU", rule="greater")
+
+
+def test_a_best_score_that_a_foreign_metric_does_not_give_is_named(tmp_path):
+    runner = Saving(tmp_path)
+    hook = saving_hook(runner, save_best="mIoU")
+    with pytest.raises(UserError, match="save_best='mIoU': the validation gives F1, aAcc"):
+        hook.after_val_epoch(runner, {"F1": 1.0, "aAcc": 2.0})
+
+
+def test_a_link_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    runner = Saving(tmp_path)
+    hook = saving_hook(runner, interval=10)
+    monkeypatch.setattr(os, "replace", full)
+    hook.save(runner, 10)
+    assert "latest.pth: cannot be written" in caplog.text
+    assert (tmp_path / "iter_10.pth").is_file()
 
 
 def test_a_full_disk_keeps_the_older_files_and_the_next_interval_tries_again(tmp_path, caplog):

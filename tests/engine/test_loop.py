@@ -1,6 +1,7 @@
 """The training loop where a loss is not finite."""
 
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -84,3 +85,20 @@ def test_the_draws_of_an_iteration_do_not_depend_on_those_before(tmp_path):
     later.run_iter(BATCH)
     assert later.runner.model.draws == loop.runner.model.draws[3:]
     assert len(set(loop.runner.model.draws)) == 4
+
+
+def test_steps_left_out_and_accumulation_are_refused_before_the_first_iteration(tmp_path):
+    loop = make_loop(tmp_path, limit=1)
+    loop.runner.optim_wrapper = SimpleNamespace(_accumulative_counts=2)
+    with pytest.raises(UserError, match="max_skipped_steps does not go with --accumulate"):
+        loop.run()
+    assert loop.runner.model.calls == 0
+
+
+def test_a_full_disk_does_not_hide_what_is_wrong_with_the_loss(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match=r"iteration 1: the loss is not finite .*loss nan.*a\.jpg"):
+        make_loop(tmp_path, bad=(1,)).run_iter(BATCH)

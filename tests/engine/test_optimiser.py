@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp, use_inference_amp
 from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.errors import UserError
-from mmseg.registry import MODELS
+from mmseg.registry import HOOKS, MODELS
 
 TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny"
 LR, DECAY = 6e-5, 0.01
@@ -192,6 +193,53 @@ def test_accumulation_keeps_the_learning_rate_of_each_step(accumulated):
 def test_accumulation_that_does_not_divide_the_batch_is_refused(config):
     with pytest.raises(UserError, match=r"--accumulate 3 does not divide .*batch_size=16"):
         accumulate_gradients(config, 3)
+
+
+def test_accumulation_keeps_the_milestones_and_the_end_of_other_schedules(config):
+    config.param_scheduler = [
+        {"type": "MultiStepLR", "by_epoch": False, "milestones": [10, 20], "end": 31},
+        {"type": "CosineAnnealingLR", "by_epoch": False, "T_max": 30, "begin": 5},
+    ]
+    config.train_cfg.pop("val_interval")
+    config.train_cfg.val_begin = 3
+    accumulate_gradients(config, 4)
+    steps, cosine = config.param_scheduler
+    assert (steps["milestones"], steps["end"]) == ([40, 80], 121)
+    assert (cosine["T_max"], cosine["begin"]) == (120, 20)
+    assert (config.train_cfg.val_begin, config.train_cfg.val_interval) == (12, 4000)
+
+
+def test_accumulation_with_a_schedule_that_is_not_known_is_refused(config):
+    config.param_scheduler = {"type": "OneCycleLR", "total_steps": 30}
+    with pytest.raises(UserError, match="param_scheduler of type OneCycleLR; there are LinearLR,"):
+        accumulate_gradients(config, 4)
+
+
+@pytest.mark.parametrize("begin", [0, 3])
+def test_accumulation_keeps_averaged_weights(config, begin):
+    """The average follows the steps of the optimiser, whatever the parts of a batch."""
+    averages = []
+    for parts in (1, 4):
+        config.custom_hooks = [{"type": "EMAHook", "momentum": 0.3, "begin_iter": begin}]
+        if parts > 1:
+            accumulate_gradients(config, parts)
+        hook = HOOKS.build(config.custom_hooks[0])
+        runner = SimpleNamespace(model=nn.Linear(1, 1, bias=False), iter=0)
+        hook.before_run(runner)
+        for runner.iter in range(6 * parts):
+            if (runner.iter + 1) % parts == 0:
+                nn.init.constant_(runner.model.weight, (runner.iter + 1) // parts)
+            hook.after_train_iter(runner, runner.iter)
+        averages.append(hook.ema_model.module.weight.item())
+    assert averages[0] == averages[1]
+    assert 1 < averages[0] < 6
+
+
+def test_checkpoints_of_accumulated_steps_are_as_often(config):
+    config.default_hooks.checkpoint.update(interval=-1, save_begin=2)
+    accumulate_gradients(config, 4)
+    assert config.default_hooks.checkpoint.interval == -1
+    assert config.default_hooks.checkpoint.save_begin == 8
 
 
 def test_parts_of_a_batch_add_up_to_the_gradient_of_the_batch(config):

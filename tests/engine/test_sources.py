@@ -234,6 +234,7 @@ def test_the_tools_convert_and_publish(build, tmp_path):
     published = Path(
         tool("publish_model.py", tmp_path / "in.pth", tmp_path / "p.safetensors").strip()
     )
+    assert not (tmp_path / "p.safetensors").exists()
     digest = hashlib.sha256(published.read_bytes()).hexdigest()[:8]
     assert published.name == f"p-{digest}.safetensors"
     result = read_checkpoint(published)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from mmseg.engine.compile import compile_network, compile_training
+from mmseg.errors import UserError
 from mmseg.models.inference import slide_inference, window_starts
 from mmseg.models.tta import SegTTAModel
 from mmseg.ops.class_map import rescale
@@ -299,3 +300,25 @@ def test_step_of_a_batch_over_two_processes_has_the_gradients_of_the_whole_batch
             assert error <= 1e-5 * gradient.norm() + 1e-6 * largest, name
         for name, value in statistics.items():
             torch.testing.assert_close(result_statistics[name], value, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"mode": "silde"}, "model.test_cfg.mode='silde': use 'whole' or 'slide'"),
+        (
+            {"mode": "slide", "cropsize": (8, 8)},
+            "takes crop_size, mode, stride and, if wanted,",
+        ),
+        ({"mode": "whole", "stride": (8, 8)}, "has mode, stride; mode='whole' takes mode and"),
+    ],
+)
+def test_a_misspelt_way_of_testing_is_refused(tiny_model, given, message):
+    with pytest.raises(UserError) as error:
+        MODELS.build({**tiny_model, "test_cfg": given})
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("given", [None, {}, {"mode": "whole"}])
+def test_images_are_tested_whole_if_nothing_else_is_said(tiny_model, given):
+    assert MODELS.build({**tiny_model, "test_cfg": given}).test_cfg == {"mode": "whole"}

@@ -12,7 +12,7 @@ from PIL import Image
 from run_tool import run_tool
 from scipy.io import savemat
 
-from mmseg.datasets.converters import voc_aug
+from mmseg.datasets.converters import common, voc_aug
 from mmseg.datasets.converters.voc_aug import convert_voc_aug
 from mmseg.errors import UserError
 
@@ -121,19 +121,19 @@ def test_ids_without_a_mask_are_counted_before_anything_is_written(archives):
 @pytest.mark.parametrize("content", [b"", b"\0" * 300, b"MATLAB 5.0 MAT-file" + b" " * 200])
 def test_a_broken_mat_file_is_named(archives, content):
     (archives[1] / "dataset/cls/2008_4.mat").write_bytes(content)
-    with pytest.raises(UserError, match=r"2008_4\.mat: not an SBD mask"):
+    with pytest.raises(UserError, match=r"2008_4\.mat: not a MATLAB file"):
         convert_voc_aug(*archives, allow_partial=True)
 
 
 def test_a_mat_file_cut_short_is_named(archives):
     path = archives[1] / "dataset/cls/2008_4.mat"
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(UserError, match=r"2008_4\.mat: not an SBD mask"):
+    with pytest.raises(UserError, match=r"2008_4\.mat: not a MATLAB file"):
         convert_voc_aug(*archives, allow_partial=True)
 
 
 def test_a_mat_file_that_crashes_its_reader_is_named(archives, monkeypatch):
-    read = voc_aug.loadmat
+    read = common.loadmat
 
     def crash(path):
         if path.name == "2008_4.mat":
@@ -141,7 +141,7 @@ def test_a_mat_file_that_crashes_its_reader_is_named(archives, monkeypatch):
             os.kill(os.getpid(), signal.SIGSEGV)
         return read(path)
 
-    monkeypatch.setattr(voc_aug, "loadmat", crash)
+    monkeypatch.setattr(common, "loadmat", crash)
     with pytest.raises(UserError, match=r"2008_4\.mat: is damaged so that reading it crashes"):
         convert_voc_aug(*archives, allow_partial=True)
 
