@@ -8,6 +8,8 @@ from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from mmseg.errors import UserError
+
 
 class SegDataSample(BaseDataElement):
     """Ground truth, prediction and metadata of one image.
@@ -39,12 +41,25 @@ def stack_batch(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     images = [sample["inputs"] for sample in samples]
     labelled = [sample["data_samples"] for sample in samples]
+    for image, sample in zip(images, labelled, strict=True):
+        _check_labels(image, sample)
     return {
         "inputs": _stack(images, 0),
         "labels": _stack([sample.pop("gt_sem_seg").data for sample in labelled], 255),
         "sizes": [tuple(image.shape[1:]) for image in images],
         "data_samples": labelled,
     }
+
+
+def _check_labels(image: Tensor, sample: SegDataSample) -> None:
+    path = sample.get("img_path", "a sample")
+    if "gt_sem_seg" not in sample:
+        raise UserError(f"{path}: has no labels; add LoadAnnotations to the training pipeline")
+    if sample.gt_sem_seg.shape != image.shape[1:]:
+        raise UserError(
+            f"{path}: after the training pipeline the image is {tuple(image.shape[1:])} and its "
+            f"labels {tuple(sample.gt_sem_seg.shape)}: a step changes only one of them"
+        )
 
 
 def _stack(maps: Sequence[Tensor], value: int) -> Tensor:

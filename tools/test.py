@@ -18,9 +18,9 @@ def parse_args():
     parser.add_argument(
         "--eval",
         nargs="+",
-        default=["mIoU"],
         choices=("mIoU", "mDice", "mFscore"),
         metavar="METRIC",
+        help="mIoU, mDice and mFscore; those of the config's test_evaluator without it",
     )
     parser.add_argument(
         "--tta", "--aug-test", action="store_true", help="average over scales and flips"
@@ -56,8 +56,9 @@ def apply_flags(config: Config, args) -> None:
     name = f"eval_{Path(args.checkpoint).resolve().stem}{'_tta' if args.tta else ''}.json"
     format_only = args.format_only is not None
     as_pickle = Path(args.out or "").suffix in (".pkl", ".pickle")
+    if args.eval:
+        iou_metric(config).iou_metrics = args.eval
     iou_metric(config).update(
-        iou_metrics=args.eval,
         output_dir=output_dir(args, config.work_dir, as_pickle),
         format_only=format_only,
         json_file=None if format_only else str(Path(config.work_dir) / name),

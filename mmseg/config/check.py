@@ -70,8 +70,15 @@ def check_config(config: Config, path: str) -> None:
     for key in config:
         if key not in TOP_LEVEL:
             close = difflib.get_close_matches(key, TOP_LEVEL, n=1, cutoff=0.9)
+            close = close or [name for name in TOP_LEVEL if sorted(name) == sorted(key)]
             if close:
                 raise UserError(f"{path}: unknown key {key!r}; did you mean {close[0]!r}?")
+    train = config.get("train_cfg") or {}
+    if train.get("by_epoch") or train.get("type") == "EpochBasedTrainLoop":
+        raise UserError(
+            f"{path}: train_cfg counts in epochs; use dict(type='IterBasedTrainLoop', "
+            "max_iters=...)"
+        )
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         if config.get(name) and not isinstance(config[name], Mapping):
             raise UserError(f"{path}: {name} = {config[name]!r:.80} is no dict(...)")

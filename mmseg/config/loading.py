@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg.config.check import check_config, check_outdated
-from mmseg.config.legacy import is_legacy, translate_legacy
+from mmseg.config.check import TOP_LEVEL, check_config, check_outdated
+from mmseg.config.legacy import KNOWN, is_legacy, translate_legacy
 from mmseg.config.openmmlab import adapt_components
 from mmseg.errors import UserError, shorten
 
@@ -45,9 +45,16 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
 
 
 def _override(config: Config, overrides: Mapping, path: Path) -> None:
+    known = KNOWN if is_legacy(config) else TOP_LEVEL
     for key in overrides:
-        if key.split(".")[0] not in config:
-            raise UserError(f"--cfg-options {key}: {path} has no {key.split('.')[0]!r}")
+        first = key.split(".")[0]
+        if first in config and first not in known:
+            raise UserError(
+                f"--cfg-options {key}: {first} is a variable of {path}, and what it was used for "
+                "is made; change the keys that it went into"
+            )
+        if first not in known:
+            raise UserError(f"--cfg-options {key}: {path} has no {first!r}")
     try:
         config.merge_from_dict(dict(overrides))
     except (KeyError, TypeError, IndexError) as error:

@@ -24,6 +24,7 @@ ADAPTED = (
     *("model", "train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline"),
     *("val_evaluator", "test_evaluator", "default_hooks", "visualizer", "data_preprocessor"),
 )
+SUMMARY = {"type": "RunSummaryHook", "base_batch_size": None}
 
 
 def adapt_components(config: Config) -> None:
@@ -33,6 +34,8 @@ def adapt_components(config: Config) -> None:
     """
     if "model" in config:
         _settle_sync_bn(config)
+    if "default_hooks" in config:  # what the class of a data set must agree with is checked there
+        config.default_hooks.setdefault("summary", dict(SUMMARY))
     for key in ADAPTED:
         if key in config:
             config[key] = adapt_component(config[key], key)

@@ -57,10 +57,17 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
         if reduce_zero_label is not None:
+            if self.METAINFO and reduce_zero_label != self.reduce_zero_label:
+                raise UserError(
+                    f"{type(self).__name__}: reduce_zero_label={reduce_zero_label}, but its masks "
+                    f"need {self.reduce_zero_label}; leave it out"
+                )
             self.reduce_zero_label = reduce_zero_label
         self.subset = subset
         if subset is not None and set(subset) != {"fraction", "seed"}:
             raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...)")
+        if subset is not None and not 0 < subset["fraction"] <= 1:
+            raise UserError(f"subset.fraction={subset['fraction']}: give a share, from 0 to 1")
         if on_bad_sample not in ("raise", "skip"):
             raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
         self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")

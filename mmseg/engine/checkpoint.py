@@ -39,13 +39,14 @@ def load_model_weights(
     network = unwrap(model)
     checkpoint = read_checkpoint(path)
     state = state_dict_of(checkpoint)
-    _check_rank(network, nmf_rank or rank_of(checkpoint), path)
     if new_classes:
         names = [key for key in network.state_dict() if key.startswith(CLASSIFIER)]
         state |= {key: network.state_dict()[key] for key in names}
         MMLogger.get_current_instance().warning(
             f"{path}: conv_seg is not loaded but starts fresh, for the classes of the config"
         )
+    _check_fit(network, state, str(path))  # first: of another size, its rank does not matter
+    _check_rank(network, nmf_rank or rank_of(checkpoint), path)
     _load(network, state, str(path), "model")
     return checkpoint
 
@@ -66,7 +67,8 @@ def _check_rank(network: nn.Module, rank: int | None, path: str | Path) -> None:
     )
 
 
-def _load(module: nn.Module, state: Mapping[str, Tensor], source: str, part: str) -> None:
+def _check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+    """Return the names of the tensors that a state must have; `UserError` if it has not."""
     expected = module.state_dict()
     # Old files lack the counters, which nothing reads.
     needed = [key for key in expected if not key.endswith("num_batches_tracked")]
@@ -74,6 +76,11 @@ def _load(module: nn.Module, state: Mapping[str, Tensor], source: str, part: str
     wrong = [k for k in expected if k in state and state[k].shape != expected[k].shape]
     if missing or wrong:
         raise UserError(f"{source}: {_mismatch(missing, wrong, state, expected, len(needed))}")
+    return needed
+
+
+def _load(module: nn.Module, state: Mapping[str, Tensor], source: str, part: str) -> None:
+    needed, expected = _check_fit(module, state, source), module.state_dict()
     module.load_state_dict({key: state[key] for key in expected if key in state}, strict=False)
     unused = len(state.keys() - expected.keys())
     others = f"; {unused} others in the file not used" if unused else ""

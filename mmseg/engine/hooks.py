@@ -56,7 +56,8 @@ class RunSummaryHook(Hook):
             )
 
     def _class_table(self, meta: dict) -> str:
-        weight = getattr(self.head.loss_decode[0], "class_weight", None)
+        weights = [getattr(loss, "class_weight", None) for loss in self.head.loss_decode]
+        weight = next((each for each in weights if each is not None), None)
         first = 1 if meta["reduce_zero_label"] else 0
         rows = [
             (
@@ -97,7 +98,7 @@ class RunSummaryHook(Hook):
 
 def _optimiser_groups(runner: Runner) -> str:
     groups = Counter(
-        (group["initial_lr"], group["weight_decay"])
+        (group.get("initial_lr") or group["lr"], group["weight_decay"])
         for group in runner.optim_wrapper.param_groups
         for _ in group["params"]
     )

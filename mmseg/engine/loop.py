@@ -29,6 +29,12 @@ class SegTrainLoop(IterBasedTrainLoop):
     ) -> None:
         if isinstance(dataloader, dict):
             dataloader = {"collate_fn": stack_batch, **dataloader}
+            sampler = dataloader.get("sampler") or {}
+            if sampler.get("type") == "DefaultSampler":  # whose samples have no seed of their own
+                dataloader["sampler"] = {
+                    "type": "StatelessSampler",
+                    **{key: sampler[key] for key in ("shuffle", "seed") if key in sampler},
+                }
         super().__init__(runner, dataloader, *args, **kwargs)
         self.max_skipped_steps = max_skipped_steps
 

@@ -59,8 +59,9 @@ class PreemptionHook(Hook):
         all_reduce(received, "max")
         if not received:
             return
-        hook = next(hook for hook in runner.hooks if isinstance(hook, LatestCheckpointHook))
-        saved = hook.saved_step == step or hook.save(runner, step)
+        hooks = (hook for hook in runner.hooks if isinstance(hook, LatestCheckpointHook))
+        hook = next(hooks, None)
+        saved = hook is not None and (hook.saved_step == step or hook.save(runner, step))
         what = f"saved iteration {step}" if saved else f"could not save iteration {step}"
         name = signal.Signals(int(received)).name
         runner.logger.warning(f"{name}: {what}; --resume goes on from the newest checkpoint")

@@ -164,10 +164,14 @@ class SegRunner(Runner):
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on from a checkpoint of the same training as if it had never been interrupted."""
-        stored = metadata(read_checkpoint(filename)).get(FACTS)
+        checkpoint = read_checkpoint(filename)
+        stored = metadata(checkpoint).get(FACTS)
         if stored:
             check_same_training(stored, self._facts(), filename)
         try:
+            checkpoint["optimizer"]  # without it mmengine would start from a fresh one
+            if self.param_schedulers:
+                checkpoint["param_schedulers"]
             super().resume(filename, *args, **kwargs)
         except KeyError as error:
             raise UserError(

@@ -37,8 +37,9 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         test_cfg: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(non_blocking=True)
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        for name, values in (("mean", mean), ("std", std)):
+            tensor = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+            self.register_buffer(name, tensor, persistent=False)
         self.size = size
         self.bgr_to_rgb = bgr_to_rgb
         self.seg_pad_val = seg_pad_val

@@ -174,6 +174,15 @@ def _check_test_cfg(test_cfg: Mapping) -> None:
             f"model.test_cfg has {', '.join(sorted(test_cfg))}; mode={mode!r} takes "
             f"{', '.join(sorted(KEYS_OF_MODE[mode]))} and, if wanted, {', '.join(FREE_KEYS)}"
         )
+    if mode == "slide":
+        sizes = [test_cfg[key] for key in ("stride", "crop_size")]
+        if not all(isinstance(each, list | tuple) and len(each) == 2 for each in sizes) or not all(
+            0 < step <= side for step, side in zip(*sizes, strict=True)
+        ):
+            raise UserError(
+                f"model.test_cfg: stride={sizes[0]} and crop_size={sizes[1]}; give (height, width) "
+                "each, and strides from 1 to the size of the window"
+            )
 
 
 def set_prediction(sample: SegDataSample, ids: Tensor) -> None:

@@ -28,8 +28,8 @@ class RandomCrop(BaseTransform):
     drawn again, up to ten times. An image smaller than the window is kept whole in that direction.
     """
 
-    def __init__(self, crop_size: tuple[int, int], cat_max_ratio: float = 1.0) -> None:
-        self.crop_size = crop_size
+    def __init__(self, crop_size: int | tuple[int, int], cat_max_ratio: float = 1.0) -> None:
+        self.crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
         self.cat_max_ratio = cat_max_ratio
 
     @cache_randomness
@@ -78,7 +78,7 @@ class RandomScaleCropFlip(BaseTransform):
         cat_max_ratio: float = 1.0,
         flip_prob: float = 0.5,
     ) -> None:
-        self.resize = RandomResize(scale, ratio_range, keep_ratio=keep_ratio)
+        self.resize = RandomResize(tuple(scale), ratio_range, keep_ratio=keep_ratio)
         self.crop = RandomCrop(crop_size, cat_max_ratio)
         self.flip = RandomFlip(float(flip_prob))
         self.keep_ratio = keep_ratio

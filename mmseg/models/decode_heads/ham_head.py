@@ -13,6 +13,7 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmseg import ops
+from mmseg.errors import UserError
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.layers import PointwiseConv2d
 from mmseg.ops import algebra, nmf
@@ -105,6 +106,8 @@ class LightHamHead(BaseDecodeHead):
         **kwargs: object,
     ) -> None:
         super().__init__(in_channels, channels, num_classes, in_index, **kwargs)  # type: ignore[arg-type]
+        if set(ham_kwargs) != {"MD_R"}:
+            raise UserError(f"model.decode_head.ham_kwargs={dict(ham_kwargs)}: give dict(MD_R=...)")
         self.squeeze = ConvModule(sum(self.in_channels), ham_channels, 1, norm_cfg=norm_cfg)
         self.hamburger = Hamburger(ham_channels, ham_kwargs["MD_R"], norm_cfg)
         self.align = ConvModule(ham_channels, channels, 1, conv_cfg=POINTWISE, norm_cfg=norm_cfg)
