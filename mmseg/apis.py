@@ -12,10 +12,13 @@ from mmengine.registry import DefaultScope
 
 from mmseg import ops
 from mmseg.config import load_config
+from mmseg.config.rank import use_rank
+from mmseg.datasets import build_dataset
+from mmseg.datasets.wrappers import parts_of
 from mmseg.engine.checkpoint import load_model_weights
 from mmseg.errors import UserError
 from mmseg.models import EncoderDecoder
-from mmseg.registry import DATASETS, MODELS, SCOPE
+from mmseg.registry import MODELS, SCOPE
 from mmseg.structures import SegDataSample
 from mmseg.visualization.images import overlay, write_image
 
@@ -33,19 +36,21 @@ def init_model(
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
 
-    `nmf_rank` says which rank the checkpoint was trained with, where it does not tell. Raises
-    `UserError` when the checkpoint does not fit the config.
+    `nmf_rank` says which rank the checkpoint was trained with, where it does not tell or is known
+    to be wrong, and is written into the config. Raises `UserError` when the checkpoint does not fit
+    the config.
     """
     if not isinstance(config, Config):
         config = load_config(config)
+    use_rank(config, nmf_rank)
     ops.enable(config.get("fast_ops", True))
     model = MODELS.build(config.model)
     model.cfg = config
-    dataset = DATASETS.build({**config.test_dataloader.dataset, "lazy_init": True})
-    model.dataset_meta = dataset.metainfo
+    dataset = parts_of(config.test_dataloader.dataset)[0]
+    model.dataset_meta = build_dataset({**dataset, "lazy_init": True}).metainfo
     if checkpoint is not None:
-        options = config.get("load_cfg") or {}
-        load_model_weights(model, checkpoint, nmf_rank=nmf_rank or options.get("nmf_rank"))
+        rank = (config.get("load_cfg") or {}).get("nmf_rank")
+        load_model_weights(model, checkpoint, nmf_rank=rank)
     return model.to(device or default_device()).eval()
 
 
@@ -65,7 +70,7 @@ def predict_images(
     model: EncoderDecoder, images: Iterable[str | Path | np.ndarray]
 ) -> Iterator[SegDataSample]:
     """Predict images one after the other, holding one at a time; see `inference_model`."""
-    steps = model.cfg.test_dataloader.dataset.pipeline
+    steps = parts_of(model.cfg.test_dataloader.dataset)[0]["pipeline"]
     with DefaultScope.overwrite_default_scope(SCOPE):
         pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
     for image in images:

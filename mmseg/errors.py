@@ -1,8 +1,9 @@
 """The error a person can act on, and how a command line ends with it."""
 
+import difflib
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 
 class UserError(ValueError):
@@ -17,6 +18,12 @@ def shorten(text: str, length: int = 100) -> str:
 def reason(error: BaseException) -> str:
     """Say in one line what another library's exception says in many."""
     return shorten(" ".join(str(error).split()) or type(error).__name__, 200)
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return "; did you mean ...?" with the nearest of the known names, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 class NonFiniteLoss(ArithmeticError):

@@ -1,9 +1,11 @@
 """Batches: what `stack_batch` keeps, pads and takes away."""
 
+import pytest
 import torch
 from mmengine.structures import PixelData
 from torch.utils.data import DataLoader
 
+from mmseg.errors import UserError
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.structures import SegDataSample, stack_batch
 
@@ -69,3 +71,17 @@ def test_stacked_and_single_images_become_the_same_batch():
             assert torch.equal(labels[:, :height, :width], expected)
             assert labels.eq(9).sum() == 8 * 7 - height * width
     assert all("gt_sem_seg" in sample for sample in single["data_samples"])
+
+
+def test_a_step_that_changes_the_image_alone_is_noticed():
+    sample = packed(0)
+    sample["inputs"] = sample["inputs"].repeat(1, 2, 2)
+    with pytest.raises(UserError, match=r"a\.jpg: .* image is \(8, 10\) and its labels \(4, 5\)"):
+        stack_batch([sample])
+
+
+def test_a_training_sample_without_labels_is_named():
+    sample = packed(1)
+    del sample["data_samples"].gt_sem_seg
+    with pytest.raises(UserError, match=r"b\.jpg: has no labels; add LoadAnnotations"):
+        stack_batch([sample])

@@ -17,22 +17,25 @@ from rich.progress import track
 from mmseg.datasets import build_dataset
 from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.class_weights import METHODS, class_weights
+from mmseg.datasets.wrappers import parts_of
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import write_whole
 
 
-def count_pixels(dataset: BaseSegDataset, workers: int) -> np.ndarray:
+def count_pixels(datasets: Sequence[BaseSegDataset], workers: int) -> np.ndarray:
     """Return the int64 (images, C) counts of the labelled pixels, under a progress bar."""
-    num_classes = len(dataset.metainfo["classes"])
+    num_classes = len(datasets[0].metainfo["classes"])
+    masks = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
 
-    def count(index: int) -> np.ndarray:
+    def count(mask: tuple[BaseSegDataset, int]) -> np.ndarray:
+        dataset, index = mask
         return np.bincount(dataset.get_seg_map(index).ravel(), minlength=256)[:num_classes]
 
     # Threads are enough: decoding and counting release the interpreter lock.
     with ThreadPoolExecutor(workers) as pool:
-        counts = pool.map(count, range(len(dataset)))
+        counts = pool.map(count, masks)
         console = Console(stderr=True)
-        return np.stack(list(track(counts, "Counting pixels", total=len(dataset), console=console)))
+        return np.stack(list(track(counts, "Counting pixels", total=len(masks), console=console)))
 
 
 def fragment(
@@ -60,11 +63,12 @@ def main() -> None:
 
     if args.out and args.out.resolve() == Path(args.config).resolve():
         raise UserError(f"--out {args.out}: would replace the config itself; name a new file")
-    dataset = build_dataset(read_config(args).train_dataloader.dataset)
-    counts = count_pixels(dataset, args.workers)
+    parts = parts_of(read_config(args).train_dataloader.dataset)
+    datasets = [build_dataset(part) for part in parts]
+    counts = count_pixels(datasets, args.workers)
     weights = class_weights(counts, args.method)
     base = os.path.relpath(args.config, args.out.parent if args.out else Path.cwd())
-    text = fragment(base, args.method, dataset.metainfo["classes"], counts.sum(axis=0), weights)
+    text = fragment(base, args.method, datasets[0].metainfo["classes"], counts.sum(axis=0), weights)
     if args.out:
         write_whole(args.out, text.encode())
     else:

@@ -26,6 +26,7 @@ import torch
 from mmengine.config import Config, DictAction
 
 from mmseg.config import load_config
+from mmseg.config.rank import use_rank
 from mmseg.errors import UserError
 from mmseg.files import make_writable
 
@@ -92,13 +93,6 @@ def add_amp_flag(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run the network in bfloat16, or float16 on GPUs without it",
     )
-
-
-def use_rank(config: Config, rank: int | None) -> None:
-    """Build the model with this NMF rank and load checkpoints as trained with it."""
-    if rank is not None:
-        config.model.decode_head.setdefault("ham_kwargs", {})["MD_R"] = rank
-        config.load_cfg = {**config.get("load_cfg", {}), "nmf_rank": rank}
 
 
 def read_config(args: argparse.Namespace) -> Config:

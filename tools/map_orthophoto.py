@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from common import add_amp_flag, add_rank_flag, config_parser, positive_int, read_config, use_rank
+from common import add_amp_flag, add_rank_flag, config_parser, positive_int, read_config
 from mmengine.dist import get_rank, is_distributed
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from mmseg.apis import default_device, init_model
+from mmseg.config.rank import use_rank
 from mmseg.engine.amp import use_inference_amp
 from mmseg.errors import one_line_errors
 from mmseg.evaluation.confusion import scores

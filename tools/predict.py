@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmcv
-from common import add_amp_flag, add_rank_flag, config_parser, read_config, use_rank
+from common import add_amp_flag, add_rank_flag, config_parser, read_config
 from rich.console import Console
 from rich.progress import track
 
 from mmseg.apis import init_model, predict_images
+from mmseg.config.rank import use_rank
 from mmseg.engine.amp import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.visualization.hook import draw_sample

@@ -14,6 +14,7 @@ from common import load_config
 
 import mmseg
 from mmseg.datasets import build_dataset
+from mmseg.datasets.wrappers import parts_of
 from mmseg.engine.dialects import class_names, config_text, metadata, rank_of, state_dict_of
 from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
 from mmseg.errors import UserError, one_line_errors
@@ -32,7 +33,8 @@ def facts_of_config(path: str) -> dict:
     """Return what a config tells."""
     config = load_config(path)
     preprocessor = config.model.data_preprocessor
-    meta = build_dataset({**config.test_dataloader.dataset, "lazy_init": True}).metainfo
+    dataset = parts_of(config.test_dataloader.dataset)[0]
+    meta = build_dataset({**dataset, "lazy_init": True}).metainfo
     return {
         "mean": list(preprocessor.mean),
         "std": list(preprocessor.std),

@@ -6,6 +6,7 @@ from common import add_amp_flag, leave_group, read_run_config, run_parser
 from mmengine.config import Config, ConfigDict, DictAction
 
 from mmseg.config.tta import use_tta
+from mmseg.datasets.wrappers import parts_of
 from mmseg.engine import SegRunner
 from mmseg.engine.amp import use_inference_amp
 from mmseg.engine.compile import compile_network
@@ -73,7 +74,8 @@ def apply_flags(config: Config, args) -> None:
     if args.tta:
         use_tta(config)
     if format_only:
-        drop_masks(config.test_dataloader.dataset)
+        for part in parts_of(config.test_dataloader.dataset):
+            drop_masks(part)
     if args.show_dir:
         config.default_hooks.visualization = {
             "type": "SegVisualizationHook",

@@ -1,6 +1,5 @@
 """Find misspelt and outdated keys before anything is built."""
 
-import difflib
 import inspect
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -17,7 +16,7 @@ import mmseg.evaluation
 import mmseg.models
 import mmseg.visualization  # noqa: F401  (its hook registers itself)
 from mmseg import registry
-from mmseg.errors import UserError, shorten
+from mmseg.errors import UserError, did_you_mean, shorten
 
 # Keys of MMSegmentation 0.x, which mmengine would ignore, and where their content goes today.
 OUTDATED = {
@@ -69,10 +68,9 @@ def check_config(config: Config, path: str) -> None:
     """
     for key in config:
         if key not in TOP_LEVEL:
-            close = difflib.get_close_matches(key, TOP_LEVEL, n=1, cutoff=0.9)
-            close = close or [name for name in TOP_LEVEL if sorted(name) == sorted(key)]
-            if close:
-                raise UserError(f"{path}: unknown key {key!r}; did you mean {close[0]!r}?")
+            swapped = [name for name in TOP_LEVEL if sorted(name) == sorted(key)]
+            if hint := did_you_mean(key, swapped or TOP_LEVEL, 0.0 if swapped else 0.9):
+                raise UserError(f"{path}: unknown key {key!r}{hint}")
     train = config.get("train_cfg") or {}
     if train.get("by_epoch") or train.get("type") == "EpochBasedTrainLoop":
         raise UserError(
@@ -110,8 +108,7 @@ def _find(name: str, where: str, path: str) -> Any:
             if (component := each.get(name)) is not None:
                 return component
     known = {n for each in registry.ALL for n in _names(each)}
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, known)
     raise UserError(f"{path}: {where}.type = {shorten(name)!r} is not known{hint}")
 
 
@@ -139,6 +136,5 @@ def _arguments(component: Any) -> set[str] | None:
 def _check_keys(value: Mapping, known: set[str], where: str, path: str) -> None:
     for key in value:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
-            raise UserError(f"{path}: unknown key {where}.{shorten(str(key))}; {hint}")
+            hint = did_you_mean(str(key), known) or f"; known: {', '.join(sorted(known))}"
+            raise UserError(f"{path}: unknown key {where}.{shorten(str(key))}{hint}")

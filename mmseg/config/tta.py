@@ -2,6 +2,7 @@
 
 from mmengine.config import Config, ConfigDict
 
+from mmseg.datasets.wrappers import parts_of
 from mmseg.errors import UserError
 
 RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -14,8 +15,8 @@ def use_tta(config: Config) -> None:
     are six scales: the ratios of the paper apply to the size of single-scale testing, so that
     ratio 1 without flip is that test.
     """
-    dataset = config.test_dataloader.dataset
-    dataset.pipeline = config.get("tta_pipeline") or _derived_pipeline(list(dataset.pipeline))
+    for part in parts_of(config.test_dataloader.dataset):
+        part["pipeline"] = config.get("tta_pipeline") or _derived_pipeline(list(part["pipeline"]))
     model = dict(config.get("tta_model") or {"type": "SegTTAModel"})
     config.model = ConfigDict(model, module=config.model)
 

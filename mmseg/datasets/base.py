@@ -187,6 +187,11 @@ class BaseSegDataset(Seeded, BaseDataset):
         """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
         return self.read_seg_map(self.get_data_info(index))
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""
+        found = np.unique(self.get_seg_map(idx))
+        return found[found != IGNORE_INDEX].tolist()
+
     def _has(self, key: str) -> bool:
         return bool(self.data_prefix.get(key))
 

@@ -19,6 +19,7 @@ from mmseg.datasets import build_dataset
 from mmseg.datasets.base import BaseSegDataset, names_in
 from mmseg.datasets.seg_map import IGNORE_INDEX, read_file, read_mask, to_train_ids
 from mmseg.datasets.transforms import LoadImageFromFile
+from mmseg.datasets.wrappers import parts_of
 from mmseg.errors import UserError
 
 
@@ -41,10 +42,7 @@ def build_parts(cfg: Mapping) -> list[BaseSegDataset]:
 
     `BaseDataset` builds a pipeline and checks the classes, but `lazy_init` lists no file.
     """
-    if "type" in cfg and "data_prefix" in cfg:
-        return [build_dataset({**cfg, "lazy_init": True})]
-    inner = cfg.get("datasets") or [cfg["dataset"]]
-    return [part for each in inner for part in build_parts(each)]
+    return [build_dataset({**part, "lazy_init": True}) for part in parts_of(cfg)]
 
 
 def masks_without_image(dataset: BaseSegDataset) -> list[str]:

@@ -5,13 +5,22 @@ and of every scheduler of its own: together longer than a GPU needs for the netw
 (docs/benchmarks.md, "Beside the network").
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 from torch.optim import Optimizer
 
+from mmseg.errors import UserError, did_you_mean
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+# What mmengine reads of `paramwise_cfg`, and of each of its `custom_keys`.
+OPTIONS = {
+    *("custom_keys", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "flat_decay_mult"),
+    *("dwconv_decay_mult", "dcn_offset_lr_mult", "bypass_duplicate"),
+}
+OPTIONS_OF_KEY = {"lr_mult", "decay_mult"}
 
 Groups = list[dict[str, Any]]
 
@@ -21,6 +30,7 @@ class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Put parameters with the same options into one group."""
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
+        _check_options(self.paramwise_cfg or {}, model)
         wrapper = super().__call__(model)
         # As mmengine leaves them, groups are `ConfigDict`s, of which a step reads a thousand keys.
         wrapper.optimizer.param_groups[:] = [{**group} for group in wrapper.optimizer.param_groups]
@@ -32,6 +42,20 @@ class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super().add_params(params, module, prefix, *args, **kwargs)
         if not prefix:  # the whole model; mmengine calls this for each of its modules
             params[:] = _merged(params)
+
+
+def _check_options(options: Mapping[str, Any], model: nn.Module) -> None:
+    """Refuse what mmengine ignores: keys that it does not know and parts of no parameter's name."""
+    where = "optim_wrapper.paramwise_cfg"
+    if unknown := sorted(set(options) - OPTIONS):
+        raise UserError(f"unknown key {where}.{unknown[0]}{did_you_mean(unknown[0], OPTIONS)}")
+    names = [name for name, _ in model.named_parameters()]
+    for key, values in options.get("custom_keys", {}).items():
+        if unknown := sorted(set(values) - OPTIONS_OF_KEY):
+            hint = did_you_mean(unknown[0], OPTIONS_OF_KEY)
+            raise UserError(f"unknown key {where}.custom_keys.{key}.{unknown[0]}{hint}")
+        if not any(key in name for name in names):
+            raise UserError(f"{where}.custom_keys.{key}: no parameter has {key!r} in its name")
 
 
 def _merged(groups: Groups) -> Groups:

@@ -128,3 +128,19 @@ def test_arguments_that_a_class_hands_to_its_base_are_known(leaf):
         "model = dict(decode_head=dict(align_corners=True))"
     )
     assert load_config(leaf(lines)).model.decode_head.align_corners is True
+
+
+@pytest.mark.parametrize(("key", "right"), [("load_form", "load_from"), ("resmue", "resume")])
+def test_swapped_letters_are_found_at_the_top_level(leaf, key, right):
+    assert f"unknown key {key!r}; did you mean {right!r}?" in refused(leaf(f"{key} = True"))
+
+
+def test_training_by_epochs_is_refused(leaf):
+    epochs = 'dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=2)'
+    assert "train_cfg counts in epochs" in refused(leaf(f"train_cfg = {epochs}"))
+
+
+@pytest.mark.parametrize("key", ["out_dir", "filename_tmpl"])
+def test_checkpoints_have_no_other_names_or_places(leaf, key):
+    message = refused(leaf(f'default_hooks = dict(checkpoint=dict({key}="x"))'))
+    assert f"unknown key default_hooks.checkpoint.{key}" in message

@@ -103,3 +103,17 @@ def test_override_below_a_value_that_is_no_dict_is_refused():
 
 def test_override_of_a_list_item_that_is_not_there_is_refused():
     assert "--cfg-options" in refused(ADE, {"train_dataloader.dataset.pipeline.99.prob": 0.1})
+
+
+@pytest.mark.parametrize("key", ["max_iters", "crop_size", "train_pipeline.2.crop_size"])
+def test_override_of_a_variable_that_is_used_up_is_refused(tmp_path, key):
+    path = tmp_path / "own.py"
+    path.write_text(
+        f"_base_ = {str(ADE)!r}\nmax_iters = 5\ntrain_cfg = dict(max_iters=max_iters)\n"
+    )
+    message = refused(path, {key: 2})
+    assert message.startswith(f"--cfg-options {key}: {key.split('.')[0]} is a variable of")
+
+
+def test_override_may_name_what_the_file_leaves_out():
+    assert load_config(ADE, {"load_from": "x.pth", "resume": True}).load_from == "x.pth"

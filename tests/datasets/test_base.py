@@ -2,6 +2,7 @@
 
 import shutil
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mmseg.datasets import (
     PascalVOCDataset,
     build_dataset,
 )
+from mmseg.datasets.wrappers import parts_of
 from mmseg.errors import UserError
 from mmseg.registry import DATASETS
 
@@ -254,3 +256,36 @@ def test_skipping_bad_samples_lists_no_file_of_a_lazy_data_set(folder_config, im
     assert lazy.bad_samples is None
     with pytest.raises(UserError, match="1 of 4 masks are not there"):
         lazy.full_init()
+
+
+def test_what_the_masks_of_a_known_data_set_need_cannot_be_contradicted():
+    with pytest.raises(UserError, match="ADE20KDataset: reduce_zero_label=False, but its masks"):
+        ADE20KDataset(data_prefix={"img_path": "x"}, reduce_zero_label=False, lazy_init=True)
+    ADE20KDataset(data_prefix={"img_path": "x"}, reduce_zero_label=True, lazy_init=True)
+
+
+@pytest.mark.parametrize("fraction", [0, -1, 10])
+def test_a_subset_that_is_no_share_is_refused(folder_config, fraction):
+    with pytest.raises(UserError, match="subset.fraction=.*: give a share, from 0 to 1"):
+        DATASETS.build({**folder_config, "subset": {"fraction": fraction, "seed": 0}})
+
+
+def test_samples_of_rare_classes_can_come_more_often(folder_config, image_folder):
+    for name in ("b", "c", "d"):  # class 2 is in one of four images
+        path = image_folder / f"ann_dir/{name}.png"
+        Image.fromarray(np.asarray(Image.open(path)) % 2).save(path)
+    assert DATASETS.build(folder_config).get_cat_ids(0) == [0, 1, 2]
+    assert DATASETS.build(folder_config).get_cat_ids(1) == [0, 1]
+    balanced = {"type": "ClassBalancedDataset", "dataset": folder_config, "oversample_thr": 1.0}
+    paths = [
+        Path(info["img_path"]).name for info in map(build_dataset(balanced).get_data_info, range(5))
+    ]
+    assert paths == ["a.jpg", "a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+
+
+def test_parts_of_joined_and_repeated_data_sets(folder_config):
+    repeated = {"type": "RepeatDataset", "times": 2, "dataset": folder_config}
+    joined = {"type": "ConcatDataset", "datasets": [repeated, folder_config]}
+    assert parts_of(folder_config) == [folder_config]
+    assert parts_of(joined) == [folder_config, folder_config]
+    assert len(build_dataset(joined)) == 12

@@ -10,6 +10,8 @@ from mmengine.logging import MessageHub
 from torch import nn
 
 from mmseg.engine.loop import SegTrainLoop
+from mmseg.engine.runner import SegRunner
+from mmseg.engine.sampler import StatelessSampler
 from mmseg.errors import NonFiniteLoss, UserError
 
 BATCH = {
@@ -102,3 +104,20 @@ def test_a_full_disk_does_not_hide_what_is_wrong_with_the_loss(tmp_path, monkeyp
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"iteration 1: the loss is not finite .*loss nan.*a\.jpg"):
         make_loop(tmp_path, bad=(1,)).run_iter(BATCH)
+
+
+def test_a_sampler_whose_samples_have_no_seed_is_replaced(folder_config):
+    pipeline = [
+        {"type": name} for name in ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs")
+    ]
+    loader = {
+        "dataset": {**folder_config, "pipeline": pipeline},
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+        "batch_size": 1,
+    }
+    runner = SimpleNamespace(
+        seed=3, build_dataloader=SegRunner.build_dataloader, _randomness_cfg={}
+    )
+    sampler = SegTrainLoop(runner, loader, max_iters=2).dataloader.sampler
+    assert isinstance(sampler, StatelessSampler)
+    assert not sampler.shuffle

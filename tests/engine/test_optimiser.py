@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
@@ -125,7 +126,7 @@ def _steps(model, wrapper, x, count):
 
 
 def test_a_state_with_the_same_groups_is_left_as_it_is(config):
-    model = nn.Sequential(nn.Linear(2, 2))
+    model = nn.ModuleDict({"head": nn.Linear(2, 2), "norm": nn.Linear(2, 2)})
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     stored = wrapper.state_dict()
     before = copy.deepcopy(stored)
@@ -248,7 +249,6 @@ def test_parts_of_a_batch_add_up_to_the_gradient_of_the_batch(config):
     weights = []
     for batch_size in (16, 4):
         wrapper_config = {
-            **config.optim_wrapper,
             "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 0.0},
             "accumulative_counts": 16 // batch_size,
         }
@@ -290,3 +290,27 @@ def test_inference_in_mixed_precision_keeps_how_the_image_is_cut(config):
         **{"mode": "slide", "crop_size": (8, 8), "stride": (4, 4)},
         "amp": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"normdecay_mult": 0.0}, "paramwise_cfg.normdecay_mult; did you mean 'norm_decay_mult'"),
+        ({"custom_keys": {"head": {"lr_mul": 10.0}}}, "head.lr_mul; did you mean 'lr_mult'"),
+        ({"custom_keys": {"hed": {"lr_mult": 10.0}}}, "hed: no parameter has 'hed' in its name"),
+    ],
+)
+def test_options_of_parameters_that_would_do_nothing_are_refused(options, message):
+    model = nn.ModuleDict({"head": nn.Linear(2, 2)})
+    optimizer = {"type": "SGD", "lr": 0.1}
+    with pytest.raises(UserError) as error:
+        build_optim_wrapper(model, {"optimizer": optimizer, "paramwise_cfg": options})
+    assert message in str(error.value)
+
+
+def test_float16_s_options_do_not_stay_with_bfloat16():
+    given = {"type": "AmpOptimWrapper", "loss_scale": 512.0, "dtype": "float16"}
+    config = Config({"optim_wrapper": {**given, "optimizer": {"type": "SGD", "lr": 0.1}}})
+    use_amp(config)
+    assert config.optim_wrapper.type == "BFloat16OptimWrapper"
+    build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)

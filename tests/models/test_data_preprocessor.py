@@ -121,3 +121,11 @@ def test_images_as_they_were_loaded_are_not_changed():
     before = [image.clone() for image in batch["inputs"]]
     preprocess(batch, training=True)
     assert all(map(torch.equal, batch["inputs"], before))
+
+
+def test_mean_and_deviation_may_be_whole_numbers():
+    preprocessor = SegDataPreProcessor(mean=[0, 0, 0], std=[255, 255, 255])
+    batch = {"inputs": [torch.full((3, 4, 4), 51, dtype=torch.uint8)]}
+    batch["data_samples"] = [SegDataSample()]
+    batch["data_samples"][0].gt_sem_seg = PixelData(data=torch.zeros(1, 4, 4, dtype=torch.uint8))
+    assert preprocessor(batch, training=True)["inputs"].eq(0.2).all()

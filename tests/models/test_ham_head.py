@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmseg import ops
+from mmseg.errors import UserError
 from mmseg.models.decode_heads.ham_head import NMF2D
 from mmseg.registry import MODELS
 
@@ -174,3 +175,10 @@ def test_head_gives_logits_at_the_size_of_its_first_map(model):
         torch.rand(2, c, s, s) for c, s in zip(*sizes, strict=True)
     ]
     assert model.decode_head(maps).shape == (2, 3, 12, 12)
+
+
+@pytest.mark.parametrize("kwargs", [{"MD_r": 16}, {"MD_R": 16, "MD_T": 1}])
+def test_a_misspelt_rank_is_refused(tiny_model, kwargs):
+    tiny_model["decode_head"]["ham_kwargs"] = kwargs
+    with pytest.raises(UserError, match=r"ham_kwargs=.*: give dict\(MD_R=...\)"):
+        MODELS.build(tiny_model)

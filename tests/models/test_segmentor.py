@@ -322,3 +322,10 @@ def test_a_misspelt_way_of_testing_is_refused(tiny_model, given, message):
 @pytest.mark.parametrize("given", [None, {}, {"mode": "whole"}])
 def test_images_are_tested_whole_if_nothing_else_is_said(tiny_model, given):
     assert MODELS.build({**tiny_model, "test_cfg": given}).test_cfg == {"mode": "whole"}
+
+
+@pytest.mark.parametrize("stride", [(48, 16), (0, 16), 16, (16,)])
+def test_windows_that_leave_gaps_or_have_no_size_are_refused(tiny_model, stride):
+    slide = {"mode": "slide", "crop_size": (32, 32), "stride": stride}
+    with pytest.raises(UserError, match="give \\(height, width\\) each, and strides from 1 to the"):
+        MODELS.build({**tiny_model, "test_cfg": slide})

@@ -103,6 +103,31 @@ def test_resume_without_a_checkpoint_starts_fresh(project):
     assert (project / "empty/latest.pth").is_file()
 
 
+def test_resume_without_a_checkpoint_starts_from_the_weights_given_for_that(project):
+    start = ("--resume", "--load-from", "work_dirs/tiny/latest.pth", "--work-dir", "tuned")
+    one = ("--no-validate", "--cfg-options", "train_cfg.max_iters=1")
+    output = run(project, "train.py", "tiny.py", *start, *one)
+    assert "no checkpoint in" in output and "training starts from work_dirs/tiny" in output
+    assert "Iter(train) [1/1]" in output
+    output = run(project, "train.py", "tiny.py", *start, *one[:-1], "train_cfg.max_iters=2")
+    assert "Iter(train) [2/2]" in output and "Iter(train) [1/2]" not in output
+
+
+def test_a_checkpoint_without_the_optimiser_is_not_gone_on_from(project, call):
+    (best,) = (project / "work_dirs/tiny").glob("best_mIoU_iter_*.pth")
+    message = call("train.py", "tiny.py", "--resume", str(best), "--work-dir", "from_best")
+    assert "cannot be resumed, it holds no 'optimizer'; pass it as --load-from" in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("train.py", "--accumulate", "0"), ("map_orthophoto.py", "x.pth", "s", "--batch-size", "-1")],
+)
+def test_what_is_counted_is_at_least_one(call, capsys, arguments):
+    assert call(arguments[0], "tiny.py", *arguments[1:]) == 2
+    assert "is less than 1" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def evaluation(project) -> dict:
     run(
@@ -203,6 +228,13 @@ def test_predict_takes_folders_and_globs_and_agrees_with_evaluation(project, eva
             r"tiny\.py/work: cannot be written \(.*\); choose another folder",
         ),
         (("predict.py", "tiny.py", "x.pth", "nothing/*.png", "--out", "o"), r"no image there"),
+        (
+            (
+                *("train.py", "tiny.py", "--resume", "work_dirs/tiny/latest.pth"),
+                *("--load-from", "work_dirs/tiny/latest.pth"),
+            ),
+            r"--resume CKPT and --load-from: a run starts from one of them",
+        ),
     ],
 )
 def test_a_mistake_ends_with_one_line_that_says_what_to_do(call, arguments, message):

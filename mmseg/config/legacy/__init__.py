@@ -11,9 +11,9 @@ from copy import deepcopy
 from typing import Any
 
 from mmseg.config.legacy.data import Preprocessing, translate_dataset
+from mmseg.config.legacy.rest import refuse_rest
 from mmseg.config.legacy.schedule import translate_loops, translate_optimizer, translate_rates
-from mmseg.config.suggest import did_you_mean, refuse_rest
-from mmseg.errors import UserError
+from mmseg.errors import UserError, did_you_mean
 
 MODERN = (
     *("train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper"),
