@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from common import config_parser, positive_int, read_config
+from common import config_parser, read_config
 from mmengine.config import Config
 from rich.console import Console
 
@@ -34,15 +34,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--device", default=default_device(), help="cpu, cuda or cuda:N")
     parser.add_argument("--amp", choices=("bf16", "fp16"), help="mixed precision")
     parser.add_argument("--compile", action="store_true", help="torch.compile the network")
-    parser.add_argument(
-        "--batch", type=positive_int, nargs="+", help="images at a time (infer 1, others 2)"
-    )
-    parser.add_argument(
-        "--size", type=positive_int, nargs=2, default=(512, 512), metavar=("H", "W")
-    )
-    parser.add_argument(
-        "--runs", type=positive_int, default=10, help="rounds that count, after two"
-    )
+    parser.add_argument("--batch", type=int, nargs="+", help="images at a time (infer 1, others 2)")
+    parser.add_argument("--size", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
+    parser.add_argument("--runs", type=int, default=10, help="rounds that count, after two")
     parser.add_argument("--malloc", choices=("default", "tuned"), default="default")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every time measured")
     return parser.parse_args()

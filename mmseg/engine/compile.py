@@ -4,13 +4,18 @@ On a GPU the compiled kernels are recorded in CUDA graphs, because they are too 
 one by one. Compiled code is made when the first image or batch comes, and again for other sizes.
 """
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+import torch._functorch.config
+from torch import Tensor, nn
 
 from mmseg.engine.checkpoint import unwrap
 from mmseg.errors import UserError
+
+Network = Callable[[Tensor], Tensor]
 
 
 def compile_network(model: nn.Module) -> None:
@@ -18,27 +23,62 @@ def compile_network(model: nn.Module) -> None:
 
     On CPUs this takes up to a minute. Raises UserError when compiled code cannot be made here.
     """
+    from torch._inductor import config  # takes two seconds
+
     segmentor: Any = unwrap(model)
-    options = {"freezing": True, **_options(segmentor)}
-    segmentor.network = torch.compile(segmentor.network, options=options)
+    graphs = _on_gpu(segmentor)
+    compiled = _compiled(segmentor.network, graphs)
+
+    def network(x: Tensor) -> Tensor:
+        # Read when the network is traced, and so no option of torch.compile.
+        with config.patch(freezing=True):
+            logits = compiled(x)
+        # What a graph returns lies where its next run writes.
+        return logits.clone() if graphs else logits
+
+    segmentor.network = network
 
 
-def compile_training(model: nn.Module) -> None:
+def compile_training(model: nn.Module, accumulates: bool = False) -> None:
     """Compile what a segmentor's `training_logits` does, forward and backward.
 
-    Random numbers are drawn by the compiled code, other ones than without. Raises UserError as
-    `compile_network` does.
+    Random numbers are drawn by the compiled code, other ones than without. A run that accumulates
+    gradients does so without CUDA graphs, whose next run writes over gradients that wait. Raises
+    UserError as `compile_network` does, and for a backbone with `with_cp`.
     """
     segmentor: Any = unwrap(model)
-    options = _options(segmentor)
-    segmentor.training_logits = torch.compile(segmentor.training_logits, options=options)
+    if getattr(segmentor.backbone, "with_cp", False):
+        raise UserError("--compile does not go with model.backbone.with_cp=True: leave one out")
+    compiled = _compiled(segmentor.training_logits, _on_gpu(segmentor) and not accumulates)
+
+    def training_logits(x: Tensor) -> Tensor:
+        with _backward_without_autocast():
+            return compiled(x)
+
+    segmentor.training_logits = training_logits
 
 
-def _options(segmentor: nn.Module) -> dict[str, Any]:
+def _on_gpu(segmentor: nn.Module) -> bool:
     device = next(segmentor.parameters()).device
     try:
         torch.compile(torch.neg)(torch.zeros(8, device=device))
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--compile: torch.compile does not work here: {reason}") from error
-    return {"triton.cudagraphs": device.type == "cuda"}
+    return device.type == "cuda"
+
+
+def _compiled(function: Network, graphs: bool) -> Network:
+    return torch.compile(function, options={"triton.cudagraphs": graphs})
+
+
+def _backward_without_autocast() -> contextlib.AbstractContextManager:
+    """Run a compiled backward pass as an eager one, in the precision of what it derives from.
+
+    By default it would be traced under the forward pass's autocast, the factorisation's float32
+    included.
+    """
+    config: Any = torch._functorch.config
+    if not hasattr(config, "backward_pass_autocast"):  # before torch 2.8
+        return contextlib.nullcontext()
+    return config.patch(backward_pass_autocast="off")

@@ -23,8 +23,8 @@ NUMBERED = re.compile(r"(?:iter|epoch)_(\d+)\.pth")
 DECIDING = ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "custom_hooks")
 FREE = {
     *("data_root", "init_cfg", "backend_args", "num_workers", "persistent_workers", "pin_memory"),
-    *("prefetch_factor", "timeout", "on_bad_sample", "max_bad_share"),
-    "cache_in_memory",
+    *("prefetch_factor", "timeout", "on_bad_sample", "max_bad_share", "cache_in_memory"),
+    "test_cfg",
 }
 
 

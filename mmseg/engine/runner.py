@@ -18,6 +18,7 @@ from torch.distributed import PrefixStore
 from torch.utils.data import DataLoader
 
 from mmseg import ops
+from mmseg.engine.accumulation import accumulated_parts
 from mmseg.engine.checkpoint import load_model_weights, unwrap
 from mmseg.engine.compile import compile_training
 from mmseg.engine.dialects import metadata, model_facts
@@ -104,7 +105,7 @@ class SegRunner(Runner):
         if not isinstance(choice, bool):
             raise UserError(f"compile={choice}: True or False")
         if choice:
-            compile_training(self.model)
+            compile_training(self.model, accumulates=accumulated_parts(self) > 1)
             self.logger.info("the first iteration compiles the network: this takes minutes")
 
     def _log_env(self, env_cfg: dict) -> None:

@@ -77,7 +77,8 @@ class SegDataPreProcessor(BaseDataPreprocessor):
             self._batch(images[part], draws[part], sizes[part], size)
             for part in (slice(i, i + step) for i in range(0, len(images), step))
         ]
-        return {"inputs": torch.cat(batches), "data_samples": samples}
+        inputs = torch.cat(batches) if len(batches) > 1 else batches[0]
+        return {"inputs": inputs, "data_samples": samples}
 
     def _batch(
         self,

@@ -266,7 +266,7 @@ def test_what_the_masks_of_a_known_data_set_need_cannot_be_contradicted():
 
 @pytest.mark.parametrize("fraction", [0, -1, 10])
 def test_a_subset_that_is_no_share_is_refused(folder_config, fraction):
-    with pytest.raises(UserError, match="subset.fraction=.*: give a share, from 0 to 1"):
+    with pytest.raises(UserError, match=r"subset\.fraction=.*: give a share, from 0 to 1"):
         DATASETS.build({**folder_config, "subset": {"fraction": fraction, "seed": 0}})
 
 

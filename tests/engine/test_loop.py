@@ -116,7 +116,10 @@ def test_a_sampler_whose_samples_have_no_seed_is_replaced(folder_config):
         "batch_size": 1,
     }
     runner = SimpleNamespace(
-        seed=3, build_dataloader=SegRunner.build_dataloader, _randomness_cfg={}
+        seed=3,
+        build_dataloader=SegRunner.build_dataloader,
+        _randomness_cfg={},
+        visualizer=SimpleNamespace(),
     )
     sampler = SegTrainLoop(runner, loader, max_iters=2).dataloader.sampler
     assert isinstance(sampler, StatelessSampler)

@@ -9,6 +9,7 @@ from mmengine.structures import PixelData
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
+from mmseg.engine import compile as engine_compile
 from mmseg.engine.compile import compile_network, compile_training
 from mmseg.errors import UserError
 from mmseg.models.inference import slide_inference, window_starts
@@ -152,19 +153,58 @@ def test_with_amp_the_network_computes_in_half_precision_and_returns_float32(mod
     assert not torch.equal(half, whole)
 
 
-def test_compiling_replaces_the_network_alone(model, monkeypatch):
-    compiled = []
+@pytest.fixture
+def compiled(monkeypatch):
+    """What torch.compile, which here does nothing, was given; every device passes for a GPU."""
+    found = []
 
-    def compile(function, **options):
-        compiled.append((function, options))
+    def compile(function, options):
+        found.append((function, options["triton.cudagraphs"]))
         return function
 
     monkeypatch.setattr(torch, "compile", compile)
+    monkeypatch.setattr(engine_compile, "_on_gpu", lambda segmentor: True)
+    return found
+
+
+def test_compiling_replaces_the_network_alone(model, compiled):
     network, training_logits = model.network, model.training_logits
     compile_network(SegTTAModel(module=model))
-    assert compiled[-1] == (network, {"options": {"freezing": True, "triton.cudagraphs": False}})
     compile_training(model)
-    assert compiled[-1] == (training_logits, {"options": {"triton.cudagraphs": False}})
+    assert compiled == [(network, True), (training_logits, True)]
+
+
+def test_gradients_are_accumulated_without_graphs_that_write_over_them(model, compiled):
+    compile_training(model, accumulates=True)
+    assert [graphs for _, graphs in compiled] == [False]
+
+
+def test_predictions_do_not_lie_where_a_graph_writes_the_next_ones(model, compiled):
+    memory = torch.zeros(1, 3, 8, 8)
+    model.network = lambda x: memory.fill_(x.sum())
+    compile_network(model)
+    one, other = (model.network(torch.full((1,), value)) for value in (1.0, 2.0))
+    assert (one.mean(), other.mean()) == (1.0, 2.0)
+
+
+def test_weights_of_a_compiled_network_are_constants(model, monkeypatch):
+    compile, inputs = torch.compile, []
+
+    def count(graph, examples):
+        inputs.append(len(examples))
+        return graph
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compile(function, backend=count))
+    compile_network(model)
+    with torch.no_grad():
+        model.network(torch.randn(1, 3, 32, 32))
+    assert inputs[-1] == 1  # the image
+
+
+def test_compiling_does_not_go_with_checkpointed_blocks(model, compiled):
+    model.backbone.with_cp = True
+    with pytest.raises(UserError, match="--compile does not go with model"):
+        compile_training(model)
 
 
 def test_the_compiler_sees_the_network_whole_and_computes_the_same(tiny_model, monkeypatch):

@@ -33,6 +33,8 @@ def kernels(monkeypatch):
             kernels = importlib.import_module(f"mmseg.ops.triton.{name}")
             monkeypatch.setattr(module, "gpu", kernels)
         monkeypatch.setattr(triton, "suits", lambda x: ops.with_triton())
+    # Float32 means float32, as in the benchmark's check.
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     ops.enable("triton")
     yield
     ops.enable(True)

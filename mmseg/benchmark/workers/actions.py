@@ -15,6 +15,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import PixelData
 from torch import Tensor, nn
+from torch.utils.data._utils.pin_memory import pin_memory
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Too short to be timed one by one.
@@ -34,6 +35,8 @@ class Side(Protocol):
     # The config of its optimiser, and how its training loader makes samples a batch.
     optim_wrapper: dict
     collate: Any
+    # Whether its loader leaves batches where a GPU copies them from while the program goes on.
+    pins: bool
 
     def compile_model(self, model: Any, part: str) -> None:
         """Compile the network, for what the job's part does with it."""
@@ -90,6 +93,12 @@ def train(side: Side, job: dict) -> dict:
     labels = tensors["labels"].to(side.label_dtype)
     # A GPU works on while the next step is prepared, unless it is waited for.
     steps = 1 if job["device"] == "cpu" else STEPS_ON_GPU
+    # Channels last, as images are decoded, and stacked before: that is work of a loader's workers.
+    images = tensors["images"].contiguous(memory_format=torch.channels_last)
+    pairs = zip(images, build_samples(side, labels, labels.shape[1:]), strict=True)
+    batch = side.collate([{"inputs": x, "data_samples": sample} for x, sample in pairs])
+    if side.pins and job["device"] != "cpu":
+        batch = pin_memory(batch)
     batches: Any = None
 
     def on_batch(batch: dict) -> None:
@@ -104,9 +113,7 @@ def train(side: Side, job: dict) -> dict:
 
     def step() -> dict:
         for _ in range(steps):
-            samples = build_samples(side, labels, labels.shape[1:])
-            pairs = zip(tensors["images"], samples, strict=True)
-            on_batch(side.collate([{"inputs": x, "data_samples": s} for x, s in pairs]))
+            on_batch(dict(batch))
         return {"count": steps}
 
     def loop() -> dict:

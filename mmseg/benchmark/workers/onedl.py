@@ -34,6 +34,7 @@ class OneDL:
     sample_type = SegDataSample
     label_dtype = torch.int64
     collate = staticmethod(pseudo_collate)
+    pins = False
 
     def __init__(self, job: dict) -> None:
         name = f"segnext_mscan-{job['size_letter']}_1xb16-adamw-160k_ade20k-512x512.py"
@@ -48,6 +49,8 @@ class OneDL:
             if "crop_size" in step:
                 step.crop_size = tuple(job["size"])
         cv2.setNumThreads(0)
+        env = self.config.get("env_cfg", {})
+        torch.backends.cudnn.benchmark = env.get("cudnn_benchmark", False)
         DefaultScope.get_instance("benchmark", scope_name="mmseg")
 
     def build_model(self, job: dict) -> nn.Module:

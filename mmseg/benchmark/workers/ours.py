@@ -30,6 +30,7 @@ class Ours:
     sample_type = SegDataSample
     label_dtype = torch.uint8
     collate = staticmethod(stack_batch)
+    pins = True
 
     def __init__(self, job: dict) -> None:
         self.config = Config.fromfile(job["config"])
@@ -37,6 +38,8 @@ class Ours:
         self.optim_wrapper = self.config.get("optim_wrapper", {})
         # As the runner does in its processes.
         cv2.setNumThreads(0)
+        env = self.config.get("env_cfg", {})
+        torch.backends.cudnn.benchmark = env.get("cudnn_benchmark", False)
         DefaultScope.get_instance("benchmark", scope_name=SCOPE)
 
     def build_model(self, job: dict) -> nn.Module:

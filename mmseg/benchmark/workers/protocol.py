@@ -35,6 +35,8 @@ def serve(prepare: Callable[[dict], tuple[dict[str, Action], dict]]) -> None:
         job = json.loads(sys.stdin.readline())
         torch.set_num_threads(job["threads"])
         torch.manual_seed(0)
+        if ":" in job["device"]:
+            torch.cuda.set_device(job["device"])
         actions, versions = prepare(job)
         actions["forget peak"] = partial(forget_peak, job["device"])
         answers.write(json.dumps({"versions": versions}) + "\n")
@@ -79,7 +81,8 @@ def memory(device: str) -> dict:
         found["rss_mb"] = int(lines["VmRSS"].split()[0]) / 1024
         found["peak_rss_mb"] = int(lines["VmHWM"].split()[0]) / 1024
     if device.startswith("cuda"):
-        found["peak_cuda_mb"] = torch.cuda.max_memory_allocated(device) / MEGABYTE
+        # Not what is allocated: running a recorded graph allocates nothing.
+        found["peak_cuda_mb"] = torch.cuda.max_memory_reserved(device) / MEGABYTE
     return found
 
 
@@ -89,4 +92,5 @@ def forget_peak(device: str) -> None:
     with suppress(OSError), open("/proc/self/clear_refs", "w") as references:
         references.write("5")
     if device.startswith("cuda"):
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

@@ -11,13 +11,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Lines and channels that a program computes at a time, and pixels in its part of each line.
+# Lines and channels that a program computes at a time, and the most pixels in its part of a line.
 LINES, CHANNELS, PART = 32, 32, 32
 # Taps whose gradients a program sums; with more, the sums leave the registers.
 TAPS_AT_ONCE = 11
-# Programs that sum the gradient of a weight, a few for each multiprocessor, and the least that each
-# does of it, in runs of pixels.
+# Programs that keep a GPU busy, a few for each multiprocessor.
 PROGRAMS = 512
+# The least that a program sums of the gradient of a weight, in runs of pixels.
 LEAST_RUNS = 2
 
 
@@ -186,12 +186,12 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     upright = height > width
     taps = (weight.transpose(2, 3) if upright else weight).flatten(1).T.float().contiguous()
     geometry = _geometry(x, upright)
-    length = geometry[2]
-    grid = (
-        triton.cdiv(geometry[0], LINES),
-        triton.cdiv(length, PART),
-        triton.cdiv(channels, CHANNELS),
-    )
+    run = _run(max(height, width))
+    line_parts, blocks = triton.cdiv(geometry[0], LINES), triton.cdiv(channels, CHANNELS)
+    part = PART
+    while part > run and line_parts * blocks * triton.cdiv(geometry[2], part) < PROGRAMS:
+        part //= 2
+    grid = (line_parts, triton.cdiv(geometry[2], part), blocks)
     _convolve[grid](
         x,
         taps,
@@ -200,8 +200,8 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         *geometry,
         TAPS=max(height, width),
         WIDTH=min(height, width),
-        RUN=_run(max(height, width)),
-        PART=PART,
+        RUN=run,
+        PART=part,
         LINES=LINES,
         CHANNELS=CHANNELS,
     )
@@ -279,7 +279,8 @@ def _backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
     if ctx.needs_input_grad[0]:
         grad_x = depthwise_conv2d(grad, weight.flip(2, 3), torch.zeros_like(bias))
     sums = weight_gradient(x, grad, *weight.shape[2:])
-    grad_weight = sums[:-1].T.reshape(weight.shape).to(weight.dtype)
+    # Laid out as the weight, or autograd copies it to be.
+    grad_weight = sums[:-1].T.reshape(weight.shape).to(weight.dtype).contiguous()
     return grad_x, grad_weight, sums[-1].to(bias.dtype)
 
 
