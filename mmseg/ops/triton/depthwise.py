@@ -6,6 +6,8 @@ window reaches. Sums are float32. The order of summation is fixed, so that a res
 bits every time.
 """
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -174,28 +176,51 @@ def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-@torch.library.custom_op("mmseg::depthwise_conv2d", mutates_args=())
 def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve (B, C, H, W) with weight (C, 1, kh, kw), odd sizes, to the same size and dtype.
 
     The result is channels_last. Differentiable in all three.
     """
+    # Not in the operation, where no compiler could join such steps or take them ahead.
+    return _depthwise_conv2d(x, _Taps.apply(weight), bias.float(), *weight.shape[2:])
+
+
+class _Taps(torch.autograd.Function):
+    """weight (C, 1, kh, kw) -> (kh * kw, C) float32, the longer side of the window last.
+
+    Its gradient lies in memory as the weight does, or autograd would copy it once more.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:
+        ctx.window, ctx.dtype = weight.shape[2:], weight.dtype
+        upright = weight.shape[2] > weight.shape[3]
+        ordered = weight.transpose(2, 3) if upright else weight
+        return ordered.flatten(1).T.float().contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        height, width = ctx.window
+        if height > width:
+            grad = grad.reshape(width, height, -1).transpose(0, 1).flatten(0, 1)
+        return grad.T.reshape(-1, 1, height, width).to(ctx.dtype).contiguous()
+
+
+@torch.library.custom_op("mmseg::depthwise_conv2d", mutates_args=())
+def _depthwise_conv2d(x: Tensor, taps: Tensor, bias: Tensor, height: int, width: int) -> Tensor:
+    """Convolve with `_Taps` of a weight (C, 1, height, width) and bias (C,), float32."""
     x = _channels_last(x)
     y = torch.empty_like(x)
-    channels, _, height, width = weight.shape
-    upright = height > width
-    taps = (weight.transpose(2, 3) if upright else weight).flatten(1).T.float().contiguous()
-    geometry = _geometry(x, upright)
+    geometry = _geometry(x, height > width)
     run = _run(max(height, width))
-    line_parts, blocks = triton.cdiv(geometry[0], LINES), triton.cdiv(channels, CHANNELS)
+    line_parts, blocks = triton.cdiv(geometry[0], LINES), triton.cdiv(x.shape[1], CHANNELS)
     part = PART
     while part > run and line_parts * blocks * triton.cdiv(geometry[2], part) < PROGRAMS:
         part //= 2
-    grid = (line_parts, triton.cdiv(geometry[2], part), blocks)
-    _convolve[grid](
+    _convolve[line_parts, triton.cdiv(geometry[2], part), blocks](
         x,
         taps,
-        bias.float(),
+        bias,
         y,
         *geometry,
         TAPS=max(height, width),
@@ -208,8 +233,8 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return y
 
 
-@depthwise_conv2d.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+@_depthwise_conv2d.register_fake
+def _(x: Tensor, taps: Tensor, bias: Tensor, height: int, width: int) -> Tensor:
     return torch.empty_like(x, memory_format=torch.channels_last)
 
 
@@ -256,11 +281,7 @@ def weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
         LINES=LINES,
         CHANNELS=CHANNELS,
     )
-    total = sums.sum(0)
-    if upright:
-        ordered = total[:-1].view(across, taps, -1).transpose(0, 1).flatten(0, 1)
-        total = torch.cat([ordered, total[-1:]])
-    return total
+    return sums.sum(0)
 
 
 @weight_gradient.register_fake
@@ -269,19 +290,17 @@ def _(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
 
 
 def _keep(ctx, inputs, output) -> None:
-    x, weight, bias = inputs
-    ctx.save_for_backward(x, weight, bias)
+    x, taps, bias, *ctx.window = inputs
+    ctx.save_for_backward(x, taps, bias)
 
 
-def _backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-    x, weight, bias = ctx.saved_tensors
+def _backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None, None]:
+    x, taps, bias = ctx.saved_tensors
     grad_x = None
     if ctx.needs_input_grad[0]:
-        grad_x = depthwise_conv2d(grad, weight.flip(2, 3), torch.zeros_like(bias))
-    sums = weight_gradient(x, grad, *weight.shape[2:])
-    # Laid out as the weight, or autograd copies it to be.
-    grad_weight = sums[:-1].T.reshape(weight.shape).to(weight.dtype).contiguous()
-    return grad_x, grad_weight, sums[-1].to(bias.dtype)
+        grad_x = _depthwise_conv2d(grad, taps.flip(0), torch.zeros_like(bias), *ctx.window)
+    sums = weight_gradient(x, grad, *ctx.window)
+    return grad_x, sums[:-1], sums[-1], None, None
 
 
-depthwise_conv2d.register_autograd(_backward, setup_context=_keep)
+_depthwise_conv2d.register_autograd(_backward, setup_context=_keep)
