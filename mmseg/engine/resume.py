@@ -17,7 +17,7 @@ LATEST = "latest.pth"
 # the same, but with a `load_from` to go on from that one, as in mmengine.
 FROM_WORK_DIR = "work_dir"
 FACTS = "training"
-NUMBERED = re.compile(r"(?:iter|epoch)_(\d+)\.pth")
+NUMBERED = re.compile(r"iter_(\d+)\.pth")
 # What decides the values of a training step, and below it what does not: where files are and how
 # they are loaded, and weights that the checkpoint replaces.
 DECIDING = ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "custom_hooks")
