@@ -66,14 +66,21 @@ def test_a_training_that_fails_leaves_the_handlers_of_signals_as_they_were(monke
 
 
 @pytest.mark.parametrize("choice", [{}, {"compile": False}, {"compile": True}])
-def test_the_network_is_compiled_for_training_if_the_config_says_so(choice, monkeypatch):
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_network_is_compiled_for_training_if_the_config_says_so(choice, parts, monkeypatch):
     compiled = []
-    monkeypatch.setattr(runner, "compile_training", compiled.append)
-    logger = SimpleNamespace(info=compiled.append)
-    own = SimpleNamespace(cfg=choice, model="network", logger=logger)
+    monkeypatch.setattr(
+        runner, "compile_training", lambda model, accumulates: compiled.append((model, accumulates))
+    )
+    own = SimpleNamespace(
+        cfg=choice,
+        model="network",
+        logger=SimpleNamespace(info=compiled.append),
+        optim_wrapper=SimpleNamespace(_accumulative_counts=parts),
+    )
     SegRunner._maybe_compile(own, "train_step")
-    told = ["the first iteration compiles the network: this takes minutes"]
-    assert compiled == (["network", *told] if choice.get("compile") else [])
+    told = "the first iteration compiles the network: this takes minutes"
+    assert compiled == ([("network", parts > 1), told] if choice.get("compile") else [])
 
 
 def test_choices_that_do_not_exist_are_refused():
