@@ -34,7 +34,7 @@ def adapt_components(config: Config) -> None:
     """
     if "model" in config:
         _settle_sync_bn(config)
-    if "default_hooks" in config:  # what the class of a data set must agree with is checked there
+    if "default_hooks" in config:  # it holds the model's classes against those of the data set
         config.default_hooks.setdefault("summary", dict(SUMMARY))
     for key in ADAPTED:
         if key in config:
