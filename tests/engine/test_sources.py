@@ -244,6 +244,17 @@ def test_the_tools_convert_and_publish(build, tmp_path):
     assert all(torch.equal(state[k], v) for k, v in source.state_dict().items())
 
 
+def test_publishing_under_the_name_of_the_checkpoint_leaves_it(build, tmp_path):
+    content = contents(build(), "model", "segnext")
+    content["meta"] |= {"mean": [1.0] * 3, "std": [1.0] * 3, "bgr_to_rgb": True, "cfg": "x = 1"}
+    content["meta"]["dataset_meta"] = {"classes": ("a", "b", "c"), "palette": [(0, 0, 0)] * 3}
+    torch.save(content, tmp_path / "m.pth")
+    before = (tmp_path / "m.pth").read_bytes()
+    published = Path(tool("publish_model.py", tmp_path / "m.pth", tmp_path / "m.pth").strip())
+    assert (tmp_path / "m.pth").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"m.pth", published.name}
+
+
 def test_publishing_says_what_a_foreign_checkpoint_lacks(build, tmp_path):
     torch.save(contents(build(), "model", "official"), tmp_path / "in.pth")
     out = tool("publish_model.py", tmp_path / "in.pth", tmp_path / "p.pth", expect=1)

@@ -188,3 +188,17 @@ def test_folding_lets_malloc_keep_the_memory_of_an_image_once(backbone, monkeypa
         for _ in range(2):
             backbone(torch.rand(1, 3, 64, 64))
     assert len(calls) == 1
+
+
+def test_weights_that_replace_others_are_folded_anew(tiny_model):
+    torch.manual_seed(0)
+    model = MODELS.build(tiny_model).eval()
+    images = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        model(images)
+        state = {k: v + 0.1 if v.is_floating_point() else v for k, v in model.state_dict().items()}
+        model.load_state_dict(state, assign=True)
+        found = model(images)
+        with ops.plain():
+            expected = model(images)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())

@@ -453,3 +453,17 @@ def test_real_scenes_are_mapped_with_their_gaps(colour_model, real_data, tmp_pat
     with rasterio.open(scene) as source, rasterio.open(result.path) as raster:
         assert raster.crs == source.crs and raster.transform == source.transform
         assert ((raster.read(1) == 255) == (source.read(4) == 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "the batch size is 0"),
+        ({"batch_size": -1}, "the batch size is -1"),
+        ({"gsd": 0.0}, r"the gsd is 0\.0"),
+        ({"gsd": float("nan")}, "the gsd is nan"),
+    ],
+)
+def test_options_that_would_map_nothing_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        MapOptions(**options)
