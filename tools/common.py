@@ -106,7 +106,6 @@ def read_run_config(args: argparse.Namespace) -> Config:
     The directory is made; `UserError` when nothing can be written there.
     """
     config = read_config(args)
-    config.setdefault("default_hooks", {}).setdefault("checkpoint", {"type": "CheckpointHook"})
     config.work_dir = args.work_dir or config.get("work_dir") or default_work_dir(args.config)
     make_writable(config.work_dir)
     config.launcher = args.launcher

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from common import add_amp_flag, add_rank_flag, config_parser, positive_int, read_config
+from common import add_amp_flag, add_rank_flag, config_parser, read_config
 from mmengine.dist import get_rank, is_distributed
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -38,8 +38,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--overlap", type=float, help="of windows, 0 to 0.5")
-    parser.add_argument("--batch-size", type=positive_int, help="windows predicted at a time")
-    parser.add_argument("--bands", type=positive_int, nargs=3, metavar=("R", "G", "B"))
+    parser.add_argument("--batch-size", type=int, help="windows predicted at a time")
+    parser.add_argument("--bands", type=int, nargs=3, metavar=("R", "G", "B"))
     parser.add_argument(
         "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="16-bit values for 0 and 255"
     )
@@ -83,6 +83,7 @@ def main() -> None:
 
 
 def map_scenes(args: argparse.Namespace) -> None:
+    options = MapOptions(**{name: getattr(args, name) for name in vars(MapOptions())})
     device = join_group()
     scenes = find_scenes(args.scenes)
     config = read_config(args)
@@ -90,7 +91,6 @@ def map_scenes(args: argparse.Namespace) -> None:
     if args.amp:
         use_inference_amp(config)
     model = init_model(config, args.checkpoint, args.device or device)
-    options = MapOptions(**{name: getattr(args, name) for name in vars(MapOptions())})
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:
         logger.setLevel("WARNING")

@@ -77,11 +77,9 @@ def apply_flags(config: Config, args) -> None:
         for part in parts_of(config.test_dataloader.dataset):
             drop_masks(part)
     if args.show_dir:
-        config.default_hooks.visualization = {
-            "type": "SegVisualizationHook",
-            "show_dir": args.show_dir,
-            "opacity": args.opacity,
-        }
+        drawing = {"show_dir": args.show_dir, "opacity": args.opacity}
+        hooks = config.get("custom_hooks") or []
+        config.custom_hooks = [*hooks, {"type": "SegVisualizationHook", **drawing}]
 
 
 def evaluators(config: Config) -> list:

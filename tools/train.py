@@ -75,7 +75,6 @@ def apply_flags(config: Config, args) -> None:
     config.randomness = randomness
     if args.no_validate:
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
-        config.default_hooks.checkpoint.save_best = None
     if args.tensorboard:
         visualizer = config.get("visualizer") or {"type": "Visualizer"}
         backends = [*visualizer.get("vis_backends", []), {"type": "TensorboardVisBackend"}]

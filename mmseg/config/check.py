@@ -69,7 +69,7 @@ def check_config(config: Config, path: str) -> None:
     for key in config:
         if key not in TOP_LEVEL:
             swapped = [name for name in TOP_LEVEL if sorted(name) == sorted(key)]
-            if hint := did_you_mean(key, swapped or TOP_LEVEL, 0.0 if swapped else 0.9):
+            if hint := did_you_mean(key, swapped) or did_you_mean(key, TOP_LEVEL, cutoff=0.9):
                 raise UserError(f"{path}: unknown key {key!r}{hint}")
     train = config.get("train_cfg") or {}
     if train.get("by_epoch") or train.get("type") == "EpochBasedTrainLoop":

@@ -45,9 +45,9 @@ def load_model_weights(
         MMLogger.get_current_instance().warning(
             f"{path}: conv_seg is not loaded but starts fresh, for the classes of the config"
         )
-    _check_fit(network, state, str(path))  # first: of another size, its rank does not matter
+    needed = _check_fit(network, state, str(path))  # first: of another size, no rank helps
     _check_rank(network, nmf_rank or rank_of(checkpoint), path)
-    _load(network, state, str(path), "model")
+    _load(network, state, needed, str(path), "model")
     return checkpoint
 
 
@@ -79,8 +79,10 @@ def _check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> l
     return needed
 
 
-def _load(module: nn.Module, state: Mapping[str, Tensor], source: str, part: str) -> None:
-    needed, expected = _check_fit(module, state, source), module.state_dict()
+def _load(
+    module: nn.Module, state: Mapping[str, Tensor], needed: list[str], source: str, part: str
+) -> None:
+    expected = module.state_dict()
     module.load_state_dict({key: state[key] for key in expected if key in state}, strict=False)
     unused = len(state.keys() - expected.keys())
     others = f"; {unused} others in the file not used" if unused else ""
@@ -140,7 +142,7 @@ class PretrainedBackbone:
         prefix = "backbone."
         if any(key.startswith(prefix) for key in state):
             state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        _load(module, state, source, "backbone")
+        _load(module, state, _check_fit(module, state, source), source, "backbone")
 
     def _absent(self, error: UserError) -> UserError:
         return UserError(

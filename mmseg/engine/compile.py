@@ -26,6 +26,7 @@ def compile_network(model: nn.Module) -> None:
     from torch._inductor import config  # takes two seconds
 
     segmentor: Any = unwrap(model)
+    _check_compiler(segmentor)
     graphs = _on_gpu(segmentor)
     compiled = _compiled(segmentor.network, graphs)
 
@@ -49,6 +50,7 @@ def compile_training(model: nn.Module, accumulates: bool = False) -> None:
     segmentor: Any = unwrap(model)
     if getattr(segmentor.backbone, "with_cp", False):
         raise UserError("--compile does not go with model.backbone.with_cp=True: leave one out")
+    _check_compiler(segmentor)
     compiled = _compiled(segmentor.training_logits, _on_gpu(segmentor) and not accumulates)
 
     def training_logits(x: Tensor) -> Tensor:
@@ -59,13 +61,16 @@ def compile_training(model: nn.Module, accumulates: bool = False) -> None:
 
 
 def _on_gpu(segmentor: nn.Module) -> bool:
+    return next(segmentor.parameters()).is_cuda
+
+
+def _check_compiler(segmentor: nn.Module) -> None:
     device = next(segmentor.parameters()).device
     try:
         torch.compile(torch.neg)(torch.zeros(8, device=device))
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--compile: torch.compile does not work here: {reason}") from error
-    return device.type == "cuda"
 
 
 def _compiled(function: Network, graphs: bool) -> Network:

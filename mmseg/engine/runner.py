@@ -170,9 +170,10 @@ class SegRunner(Runner):
         if stored:
             check_same_training(stored, self._facts(), filename)
         try:
-            checkpoint["optimizer"]  # without it mmengine would start from a fresh one
-            if self.param_schedulers:
-                checkpoint["param_schedulers"]
+            # For what is lacking mmengine would take a fresh one.
+            for part in ("optimizer", *(["param_schedulers"] if self.param_schedulers else ())):
+                if part not in checkpoint:
+                    raise KeyError(part)
             super().resume(filename, *args, **kwargs)
         except KeyError as error:
             raise UserError(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from run_tool import run_tool
 from tiny_project import write_project, write_split
 
 ROOT = Path(__file__).parents[2]
+LATEST = "work_dirs/tiny/latest.pth"
 TOOLS = ROOT / "tools"
 
 
@@ -113,19 +115,56 @@ def test_resume_without_a_checkpoint_starts_from_the_weights_given_for_that(proj
     assert "Iter(train) [2/2]" in output and "Iter(train) [1/2]" not in output
 
 
-def test_a_checkpoint_without_the_optimiser_is_not_gone_on_from(project, call):
+def test_a_checkpoint_without_optimiser_or_schedule_is_not_gone_on_from(project, call):
     (best,) = (project / "work_dirs/tiny").glob("best_mIoU_iter_*.pth")
     message = call("train.py", "tiny.py", "--resume", str(best), "--work-dir", "from_best")
     assert "cannot be resumed, it holds no 'optimizer'; pass it as --load-from" in message
+    newest = torch.load(project / "work_dirs/tiny/latest.pth", weights_only=False)
+    del newest["param_schedulers"]
+    torch.save(newest, project / "unscheduled.pth")
+    message = call("train.py", "tiny.py", "--resume", "unscheduled.pth", "--work-dir", "from_best")
+    assert "cannot be resumed, it holds no 'param_schedulers'" in message
+
+
+def test_a_batch_is_split_into_one_part_or_more(call, capsys):
+    assert call("train.py", "tiny.py", "--accumulate", "0") == 2
+    assert "0 is less than 1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def joined(project):
+    """A config whose data sets are joined and repeated ones."""
+    text = (project / "tiny.py").read_text()
+    for split in ("train", "test"):
+        part = f"{split}_dataloader['dataset']"
+        repeated = f"dict(type='RepeatDataset', times=2, dataset={part})"
+        parts = f"type='ConcatDataset', datasets=[{part}, {repeated}]"
+        text += f"\n{part} = dict(_delete_=True, {parts})"
+    (project / "joined.py").write_text(text + "\n")
+    return "joined.py"
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [("train.py", "--accumulate", "0"), ("map_orthophoto.py", "x.pth", "s", "--batch-size", "-1")],
+    ("tool", "arguments", "told"),
+    [
+        ("check_dataset.py", ("--split", "train"), "0 problems in 0 samples"),
+        ("browse_dataset.py", ("--count", "2", "--out", "browsed"), "1 sheets of 2 samples"),
+        ("predict.py", (LATEST, "data/val/images", "--out", "joined"), "5 images predicted"),
+        ("test.py", (LATEST, "--work-dir", "joined", "--tta"), "15 images"),
+        ("test.py", (LATEST, "--work-dir", "joined", "--format-only"), "15 predictions written"),
+    ],
 )
-def test_what_is_counted_is_at_least_one(call, capsys, arguments):
-    assert call(arguments[0], "tiny.py", *arguments[1:]) == 2
-    assert "is less than 1" in capsys.readouterr().err
+def test_joined_and_repeated_data_sets_work_in_the_tools(project, joined, tool, arguments, told):
+    assert told in run(project, tool, joined, *arguments)
+
+
+def test_class_weights_of_a_set_joined_with_itself_are_its_own(project, joined):
+    weights = []
+    for config in ("tiny.py", joined):
+        text = run(project, "class_weights.py", config)
+        weights.append(re.findall(r"[\d.]+,  # (?:ground|roof|tree):.*", text))
+    assert weights[0] == weights[1]
+    assert len(weights[0]) == 3
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +268,10 @@ def test_predict_takes_folders_and_globs_and_agrees_with_evaluation(project, eva
         ),
         (("predict.py", "tiny.py", "x.pth", "nothing/*.png", "--out", "o"), r"no image there"),
         (
+            (*("map_orthophoto.py", "tiny.py", "x.pth", "x.tif"), *("--batch-size=-1", "--out=o")),
+            r"the batch size is -1: choose 1 window or more",
+        ),
+        (
             (
                 *("train.py", "tiny.py", "--resume", "work_dirs/tiny/latest.pth"),
                 *("--load-from", "work_dirs/tiny/latest.pth"),
@@ -238,8 +281,6 @@ def test_predict_takes_folders_and_globs_and_agrees_with_evaluation(project, eva
     ],
 )
 def test_a_mistake_ends_with_one_line_that_says_what_to_do(call, arguments, message):
-    import re
-
     code = call(*arguments)
     assert isinstance(code, str)
     assert code.startswith("error: ")
