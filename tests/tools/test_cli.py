@@ -147,7 +147,7 @@ def joined(project):
 @pytest.mark.parametrize(
     ("tool", "arguments", "told"),
     [
-        ("check_dataset.py", ("--split", "train"), "0 problems in 0 samples"),
+        ("check_dataset.py", ("--split", "train"), "0 problems in 12 samples"),
         ("browse_dataset.py", ("--count", "2", "--out", "browsed"), "1 sheets of 2 samples"),
         ("predict.py", (LATEST, "data/val/images", "--out", "joined"), "5 images predicted"),
         ("test.py", (LATEST, "--work-dir", "joined", "--tta"), "15 images"),
