@@ -28,6 +28,18 @@ def default_device() -> str:
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
+def check_device(device: str) -> None:
+    """Raise `UserError` when torch knows no such device or the GPU is not there."""
+    try:
+        known = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"device {device!r}: give cpu, cuda or cuda:N") from error
+    if known.type == "cuda" and (known.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"device {device}: torch sees {torch.cuda.device_count()} GPUs, counted from 0"
+        )
+
+
 def init_model(
     config: str | Path | Config,
     checkpoint: str | Path | None = None,
@@ -38,8 +50,10 @@ def init_model(
 
     `nmf_rank` says which rank the checkpoint was trained with, where it does not tell or is known
     to be wrong, and is written into the config. Raises `UserError` when the checkpoint does not fit
-    the config.
+    the config, or the device is not there.
     """
+    device = device or default_device()
+    check_device(device)
     if not isinstance(config, Config):
         config = load_config(config)
     use_rank(config, nmf_rank)
@@ -51,7 +65,7 @@ def init_model(
     if checkpoint is not None:
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
         load_model_weights(model, checkpoint, nmf_rank=rank)
-    return model.to(device or default_device()).eval()
+    return model.to(device).eval()
 
 
 def inference_model(

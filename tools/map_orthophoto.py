@@ -9,6 +9,7 @@ import argparse
 import datetime
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,10 +24,10 @@ from rich.table import Column
 from mmseg.apis import default_device, init_model
 from mmseg.config.rank import use_rank
 from mmseg.engine.amp import use_inference_amp
-from mmseg.errors import one_line_errors
+from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
-from mmseg.raster import MapOptions, map_scene
+from mmseg.raster import MapOptions, SceneMap, map_scene
 from mmseg.raster.inputs import find_scenes
 
 
@@ -94,18 +95,36 @@ def map_scenes(args: argparse.Namespace) -> None:
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:
         logger.setLevel("WARNING")
-    classes = model.dataset_meta["classes"]
+    failed = []
     for scene in scenes:
-        with progress_bar() as bar:
-            task = bar.add_task(Path(scene).stem, speed=0, visible=False)
-            show = partial(show_progress, bar, task)
-            result = map_scene(model, scene, args.out, options, truth_of(scene, args.truth), show)
-        if result is not None and result.confusion is not None:
-            rows = [[name, *row] for name, row in zip(classes, result.confusion, strict=True)]
-            logger.info(render_table(["truth \\ map", *classes], rows, title=scene))
-            logger.info("\n" + score_table(scores(result.confusion), classes, ["mIoU"]))
+        try:
+            with progress_bar() as bar:
+                task = bar.add_task(Path(scene).stem, speed=0, visible=False)
+                show = partial(show_progress, bar, task)
+                truth = truth_of(scene, args.truth)
+                result = map_scene(model, scene, args.out, options, truth, show)
+        except UserError as error:
+            if len(scenes) == 1 or is_distributed():  # the processes would wait for each other
+                raise
+            logger.error(f"{error}; the next scene is mapped")
+            failed.append(scene)
+        else:
+            report(result, scene, model.dataset_meta["classes"])
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(scenes)} scenes are not mapped: {', '.join(failed)}"
+        )
     if is_distributed():
         torch.distributed.destroy_process_group()
+
+
+def report(result: SceneMap | None, scene: str, classes: Sequence[str]) -> None:
+    """Log how the map agrees with the truth, where there is one."""
+    if result is not None and result.confusion is not None:
+        logger = MMLogger.get_current_instance()
+        rows = [[name, *row] for name, row in zip(classes, result.confusion, strict=True)]
+        logger.info(render_table(["truth \\ map", *classes], rows, title=scene))
+        logger.info("\n" + score_table(scores(result.confusion), classes, ["mIoU"]))
 
 
 def progress_bar() -> Progress:

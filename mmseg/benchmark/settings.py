@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 import mmseg
+from mmseg.apis import check_device
 from mmseg.errors import UserError
+from mmseg.ops.precision import cpu_computes_in
 
 # What `environment.keep_freed_memory` sets in the tools, as variables, which all sides understand.
 TUNED_MALLOC = {
@@ -35,6 +37,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.runs < 1 or min(self.size) < 32 or min(self.batches or [1]) < 1:
             raise UserError("--runs and --batch start at 1, --size at 32 32")
+        if self.device.partition(":")[0] not in ("cpu", "cuda"):
+            raise UserError(f"--device {self.device}: give cpu, cuda or cuda:N")
         check_device(self.device)
         if self.amp is not None:
             check_amp(self.amp, self.device)
@@ -66,17 +70,6 @@ def own_path() -> str:
     )
 
 
-def check_device(device: str) -> None:
-    """Raise `UserError` when the device is not there."""
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda") or not (index or "0").isdigit():
-        raise UserError(f"--device {device}: give cpu, cuda or cuda:N")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"--device {device}: torch sees {torch.cuda.device_count()} GPUs, counted from 0"
-        )
-
-
 def check_amp(amp: str, device: str) -> None:
     """Raise `UserError` when the device would only emulate the type."""
     if device.startswith("cuda"):
@@ -85,11 +78,6 @@ def check_amp(amp: str, device: str) -> None:
         able = cpu_computes_in(amp)
     if not able:
         raise UserError(f"--amp {amp}: {device_name(device)} does not compute in it")
-
-
-def cpu_computes_in(amp: str) -> bool:
-    """Return whether the processor has instructions for bf16 or fp16 that torch uses."""
-    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported")()
 
 
 def device_name(device: str) -> str:

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmseg.models.segmentor import WHOLE
-from mmseg.ops.precision import half_dtype
+from mmseg.ops.precision import cpu_computes_in, half_dtype
 from mmseg.registry import OPTIM_WRAPPERS
 
 
@@ -26,6 +27,7 @@ class BFloat16OptimWrapper(OptimWrapper):
 
 def use_amp(config: Config) -> None:
     """Switch a training config to mixed precision: bfloat16, or float16 on GPUs without it."""
+    _warn_if_emulated()
     if half_dtype("cuda" if torch.cuda.is_available() else "cpu") == torch.float16:
         config.optim_wrapper.type = "AmpOptimWrapper"
         config.optim_wrapper.loss_scale = "dynamic"
@@ -37,4 +39,13 @@ def use_amp(config: Config) -> None:
 
 def use_inference_amp(config: Config) -> None:
     """Let the config's model predict in the same mixed precision; maps and scores stay float32."""
+    _warn_if_emulated()
     config.model.test_cfg = {**(config.model.get("test_cfg") or WHOLE), "amp": True}
+
+
+def _warn_if_emulated() -> None:
+    if not torch.cuda.is_available() and not cpu_computes_in("bf16"):
+        MMLogger.get_current_instance().warning(
+            "mixed precision: this processor has no instructions for bfloat16, which makes it "
+            "several times slower than float32"
+        )

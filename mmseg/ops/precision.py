@@ -11,6 +11,11 @@ def half_dtype(device_type: str) -> torch.dtype:
     return torch.bfloat16
 
 
+def cpu_computes_in(amp: str) -> bool:
+    """Return whether the processor has instructions for bf16 or fp16 that torch uses."""
+    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported")()
+
+
 def compute_dtype(x: Tensor) -> torch.dtype:
     """Return what convolutions of x compute in: the dtype of autocast, if it is on, or of x."""
     device = x.device.type

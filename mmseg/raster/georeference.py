@@ -1,6 +1,7 @@
-"""Sizes on the ground: of a pixel, in metres and square metres, also for scenes in degrees."""
+"""Where a raster is, and sizes of its pixels on the ground, in metres and square metres."""
 
 import numpy as np
+import rasterio
 from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.warp import transform as transform_points
@@ -10,22 +11,40 @@ SEMI_MAJOR, FLATTENING = 6378137.0, 1 / 298.257223563
 DEGREES = CRS.from_epsg(4326)
 
 
+def georeference(raster: rasterio.DatasetReader) -> tuple[CRS | None, Affine]:
+    """Return the CRS of a raster and its transform, or None and pixels where nothing is measured.
+
+    That is a raster without a CRS or a transform, or whose CRS is a local one, which no other
+    place on the globe is known in.
+    """
+    crs, transform = raster.crs, raster.transform
+    if crs is None or not (crs.is_projected or crs.is_geographic) or transform.is_identity:
+        return None, Affine.identity()
+    return crs, transform
+
+
 def row_areas(transform: Affine, crs: CRS, height: int, width: int) -> np.ndarray:
     """Return the area in m2 of a pixel of each row, float64 (height,).
 
     Projected scenes have the area of their plane. Pixels in degrees, or in web Mercator (whose
-    plane is far from equal in area), have that of their cell on the ellipsoid.
+    plane is far from equal in area), have that of the row's middle pixel on the ellipsoid.
     """
     if not _is_on_ellipsoid(crs):
         metres = crs.linear_units_factor[1]
         return np.full(height, abs(transform.determinant) * metres**2)
-    middle = width / 2
-    edges = np.arange(height + 1)
-    _, latitudes = _to_degrees(transform, crs, np.full(height + 1, middle), edges)
-    longitudes, _ = _to_degrees(
-        transform, crs, np.array([middle, middle + 1]), np.full(2, height / 2)
-    )
-    return np.abs(np.diff(_area_to_equator(latitudes))) * abs(np.radians(np.diff(longitudes)[0]))
+    # On Lambert's cylinder, whose coordinates are the longitude and the area to the equator, the
+    # pixel is a parallelogram of its own area, however the scene is turned.
+    rows, middle = np.arange(height), np.full(height, width / 2)
+    longitude, latitude = _to_degrees(transform, crs, middle, rows)
+    edges = []
+    for column, row in ((middle + 1, rows), (middle, rows + 1)):
+        other_longitude, other_latitude = _to_degrees(transform, crs, column, row)
+        turn = (other_longitude - longitude + 180) % 360 - 180  # also over the date line
+        edges.append(
+            (np.radians(turn), _area_to_equator(other_latitude) - _area_to_equator(latitude))
+        )
+    (right_x, right_y), (down_x, down_y) = edges
+    return np.abs(right_x * down_y - right_y * down_x)
 
 
 def ground_resolution(transform: Affine, crs: CRS, height: int, width: int) -> tuple[float, float]:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     # What maps knows nothing of models but how to call them.
     from mmseg.models import EncoderDecoder
 
+# How many times finer or coarser than the scene the model may be: beyond that, a window would take
+# gigabytes or a few pixels, and the gsd is in another unit than metres.
+MOST_RESAMPLING = 32
 # GDAL's cache of blocks, in bytes; by default it takes 5 % of the machine's memory.
 CACHE = 2**28
 
@@ -70,7 +73,7 @@ def map_scene(
     with _raster_environment():
         opened = Scene(scene, options.bands, options.scale, options.nodata, options.aoi)
         if truth:
-            check_truth(truth, opened.height, opened.width)
+            check_truth(truth, opened)
         products = Products(opened, Path(out), model.dataset_meta, options)
         try:
             _map(model, opened, products, options, progress)
@@ -134,8 +137,15 @@ def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid
     height, width = crop_size
     if options.gsd is not None:
         if scene.crs is None:
-            raise UserError(f"{scene.path}: without a CRS its resolution is unknown; omit the gsd")
+            raise UserError(
+                f"{scene.path}: without a georeference its resolution is unknown; omit the gsd"
+            )
         down, across = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
+        if not 1 / MOST_RESAMPLING <= options.gsd / across <= MOST_RESAMPLING:
+            raise UserError(
+                f"{scene.path}: its pixels are {across:g} m wide, the gsd is {options.gsd:g} m: "
+                f"they may differ {MOST_RESAMPLING}-fold; give metres"
+            )
         height = max(1, round(height * options.gsd / down))
         width = max(1, round(width * options.gsd / across))
     return Grid(
@@ -161,6 +171,7 @@ def _describe_job(scene: Scene, model: "EncoderDecoder", grid: Grid, options: Ma
         "version": mmseg.__version__,
         "scene": scene.identity(),
         "model": [weights.hexdigest(), str(model.cfg.model)],
+        "classes": [model.dataset_meta[key] for key in ("classes", "palette")],
         "grid": asdict(grid),
         "options": asdict(options),
     }
@@ -175,8 +186,11 @@ def _introduction(scene: Scene, grid: Grid) -> str:
     ]
     if scene.crs is None:
         lines.append(
-            "it has no CRS: the map is without a georeference and polygons, areas are in pixels"
+            "its place is unknown (no CRS, a local one, or no transform): the map is without a "
+            "georeference and polygons, areas are in pixels"
         )
+    if scene.aoi and not scene.aoi.touches(scene.transform, scene.height, scene.width):
+        lines.append("the area of interest lies elsewhere: nothing is mapped")
     if scene.ranges is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)
         lines.append(f"16-bit samples scaled to 0 to 255, by band: {ranges}")

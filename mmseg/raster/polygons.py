@@ -1,6 +1,8 @@
 """A map as polygons: one GeoPackage layer whose edges are those of the pixels."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from mmseg.errors import UserError
 from mmseg.raster.cog import FULL
 from mmseg.raster.regions import Regions, RegionTable
 
+LAYER = "landcover"
 ROWS = 256  # labelled at a time
 FEATURES = 10_000  # written at a time
 FIELDS = ("class_id", "class_name", "area_m2", "confidence")
@@ -36,16 +39,17 @@ def write_polygons(
     `row_areas` are the m2 of a pixel of each row. Labels are kept in files beside `path`.
     """
     labels, numbered = path.with_suffix(".labels.tif"), path.with_suffix(".regions.tif")
+    for file in (path, labels, numbered):  # GDAL replaces no file that it cannot read
+        file.unlink(missing_ok=True)
     regions = _label(map_path, confidence_path, row_areas, labels).regions(min_area)
     _renumber(labels, numbered, regions)
-    path.unlink(missing_ok=True)
     pyogrio.set_gdal_config_options(NO_DATE)
     try:
         _write(path, numbered, regions, classes)
         # GDAL keeps silent about what it could not write when it closed a file.
-        written, expected = pyogrio.read_info(path)["features"], len(regions.areas) - 1
-        if written != expected:
-            raise OSError(f"{written} of {expected} polygons are in the file")
+        indexed, expected = _indexed(path), len(regions.areas) - 1
+        if indexed != expected:
+            raise OSError(f"{indexed} of {expected} polygons are in the file and its index")
     except Exception as error:  # GDAL's own errors have no public base class
         raise UserError(
             f"{path.name} cannot be written ({error}); see that the disk has room and start again: "
@@ -100,10 +104,17 @@ def _write(path: Path, numbered: Path, regions: Regions, classes: Sequence[str])
                 geometry_type="Polygon",
                 crs=raster.crs.to_wkt(),
                 driver="GPKG",
-                layer="landcover",
+                layer=LAYER,
                 append=not first,
             )
             first = False
+
+
+def _indexed(path: Path) -> int:
+    """Return how many polygons a GeoPackage finds by its spatial index, which it writes last."""
+    query = f"SELECT count(*) FROM {LAYER} JOIN rtree_{LAYER}_geom ON fid = id"
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(query).fetchone()[0]
 
 
 def _polygons(raster: rasterio.DatasetReader) -> Iterator[tuple[bytes, int]]:

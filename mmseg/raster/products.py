@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 
 from mmseg.raster.cog import FULL, Strip, Style, write_cog, write_vrt
@@ -17,6 +18,16 @@ from mmseg.raster.style import preview, qgis_style
 from mmseg.raster.survey import Survey, survey
 from mmseg.raster.windows import WindowAxis
 from mmseg.visualization.images import Palette, write_image
+
+# The outputs by the ends of their names, the map last, and the layer that each is made of.
+LAYER_OF = {
+    "areas.csv": "landcover",
+    "landcover.qml": "landcover",
+    "preview.png": "landcover",
+    "landcover.gpkg": "confidence",
+    "probabilities.tif": "probabilities",
+    "landcover.tif": "landcover",
+}
 
 
 class Products:
@@ -47,12 +58,7 @@ class Products:
     @property
     def kinds(self) -> list[str]:
         """The outputs by the ends of their names, the map last."""
-        kinds = ["areas.csv", "landcover.qml", "preview.png"]
-        if "confidence" in self.layers:
-            kinds.append("landcover.gpkg")
-        if "probabilities" in self.layers:
-            kinds.append("probabilities.tif")
-        return [*kinds, "landcover.tif"]
+        return [kind for kind, layer in LAYER_OF.items() if layer in self.layers]
 
     def are_finished(self, job: str) -> bool:
         """Tell whether all outputs are there, and the map is of this job."""
@@ -79,6 +85,12 @@ class Products:
             confidence = workshop.folder / "confidence.vrt"
             target, min_area = made["landcover.gpkg"], self.options.min_area
             write_polygons(target, map_path, confidence, self.classes, areas, min_area)
+        for kind in LAYER_OF.keys() - set(self.kinds):
+            if self._path(kind).is_file():  # it would be taken for one of the new map
+                MMLogger.get_current_instance().warning(
+                    f"{self._path(kind)} of an earlier map is removed"
+                )
+                self._path(kind).unlink()
         for kind in self.kinds:
             workshop.publish(self._path(kind))
         workshop.clear()

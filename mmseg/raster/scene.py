@@ -8,20 +8,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rasterio
-from rasterio import Affine
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError
+from mmseg.raster.georeference import georeference
 from mmseg.raster.scaling import Ranges, percentile_ranges, sample_windows, to_8_bits
 from mmseg.raster.vector import AreaOfInterest
 
 # An overview is read so many times finer, on each side, than it is shown.
 OVERSAMPLING = 4
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+# Statistics and overviews, which GDAL and viewers add to a scene without changing it.
+VIEWERS = (".aux.xml", ".ovr")
 
 
 class Scene:
@@ -34,7 +35,7 @@ class Scene:
         nodata: Value of pixels without image, where the file does not say it.
         aoi: A file of polygons; what lies outside is not mapped.
 
-    Without a CRS, `crs` is None and `transform` counts pixels.
+    `crs` and `transform` are what `georeference` says.
     """
 
     def __init__(
@@ -49,8 +50,7 @@ class Scene:
         with _readable(self.path):
             self.raster = rasterio.open(self.path)
         self.height, self.width = self.raster.shape
-        self.crs: CRS | None = self.raster.crs
-        self.transform = self.raster.transform if self.crs else Affine.identity()
+        self.crs, self.transform = georeference(self.raster)
         self.bands = _choose_bands(self.raster, bands)
         self.nodata = nodata
         self.aoi = AreaOfInterest(aoi, self.crs) if aoi else None
@@ -63,12 +63,14 @@ class Scene:
 
     def identity(self) -> dict:
         """Tell this scene from another or a changed one, in values that JSON holds."""
-        file = os.stat(self.path) if os.path.isfile(self.path) else None
+        # Also the sheets of a VRT and a mask beside the scene; not what viewers leave there.
+        files = [f for f in self.raster.files if os.path.isfile(f) and not f.endswith(VIEWERS)]
+        facts = {os.path.abspath(file): os.stat(file) for file in files}
         return {
-            "path": os.path.abspath(self.path) if file else self.path,
-            "bytes": file and file.st_size,
-            "changed": file and file.st_mtime_ns,
+            "path": os.path.abspath(self.path) if os.path.isfile(self.path) else self.path,
+            "files": {file: (fact.st_size, fact.st_mtime_ns) for file, fact in facts.items()},
             "shape": self.raster.shape,
+            "place": (self.crs and self.crs.to_wkt(), list(self.transform)),
             "bands": self.bands,
             "ranges": self.ranges,
             "nodata": self.nodata,
@@ -103,8 +105,6 @@ class Scene:
         if _has_8_bits(self.raster, self.bands):
             return None
         if scale is not None:
-            if scale[0] >= scale[1]:
-                raise UserError(f"the scale is {scale[0]:g} to {scale[1]:g}: the second is larger")
             return [scale] * 3
         windows = sample_windows(self.height, self.width)
         return percentile_ranges(np.concatenate([self._valid_pixels(w) for w in windows], axis=1))

@@ -14,6 +14,8 @@ from rasterio.windows import Window
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.raster.cog import NODATA
+from mmseg.raster.georeference import georeference
+from mmseg.raster.scene import Scene
 
 ROWS = 512  # read at a time: the height of a block
 
@@ -67,17 +69,32 @@ def compare(path: str, truth: str, num_classes: int) -> np.ndarray:
     return total
 
 
-def check_truth(truth: str, height: int, width: int) -> None:
-    """Raise `UserError` unless `truth` is a raster of this size."""
+def check_truth(truth: str, scene: Scene) -> None:
+    """Raise `UserError` unless `truth` is one band of class ids, pixel on pixel with the scene."""
     try:
         with rasterio.open(truth) as raster:
-            shape = raster.shape
+            (height, width), count, dtype = raster.shape, raster.count, raster.dtypes[0]
+            crs, transform = georeference(raster)
     except RasterioError as error:
         raise UserError(f"{truth}: not a readable raster") from error
-    if shape != (height, width):
+    if (height, width) != (scene.height, scene.width):
         raise UserError(
-            f"{truth}: the truth has {shape[1]} x {shape[0]} pixels, the scene {width} x {height}"
+            f"{truth}: the truth has {width} x {height} pixels, the scene {scene.width} x "
+            f"{scene.height}"
         )
+    if count != 1 or not np.issubdtype(dtype, np.integer):
+        raise UserError(
+            f"{truth}: the truth has {count} bands of {dtype}; one band of class ids is compared"
+        )
+    if crs and scene.crs:
+        # Where the corners of the truth lie in the scene, in its pixels.
+        corners = np.array([(0, 0), (width, 0), (0, height)])
+        found = np.array([~scene.transform * (transform * corner) for corner in corners])
+        if np.abs(found - corners).max() > 0.5:
+            raise UserError(
+                f"{truth}: the truth lies elsewhere than the scene: its upper left corner is at "
+                f"column {found[0, 0]:.1f}, row {found[0, 1]:.1f} of {scene.path}"
+            )
 
 
 def iter_rows(path: str) -> Iterator[tuple[int, np.ndarray]]:

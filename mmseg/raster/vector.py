@@ -7,6 +7,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.features import geometry_mask
+from rasterio.transform import array_bounds
 from rasterio.warp import transform_geom
 
 from mmseg.errors import UserError
@@ -17,7 +18,7 @@ class AreaOfInterest:
 
     def __init__(self, path: str, crs: CRS | None) -> None:
         if crs is None:
-            raise UserError(f"{path}: the scene has no CRS, so that an area cannot be laid on it")
+            raise UserError(f"{path}: the place of the scene is unknown; leave the area out")
         try:
             meta, _, geometries, _ = pyogrio.raw.read(path, columns=[])
         except (DataSourceError, DataLayerError) as error:
@@ -29,6 +30,13 @@ class AreaOfInterest:
             raise UserError(f"{path}: it has no CRS; write the polygons with one")
         source = CRS.from_user_input(meta["crs"])
         self.shapes = [transform_geom(source, crs, shapely.geometry.mapping(s)) for s in shapes]
+
+    def touches(self, transform: Affine, height: int, width: int) -> bool:
+        """Tell whether the box around a polygon reaches into the scene of this place and size."""
+        scene = shapely.box(*array_bounds(height, width, transform))
+        return any(
+            shapely.box(*shapely.geometry.shape(s).bounds).intersects(scene) for s in self.shapes
+        )
 
     def mask(self, transform: Affine, height: int, width: int) -> np.ndarray:
         """Tell which pixels of a piece of the scene have their centre inside, bool (H, W)."""

@@ -37,6 +37,23 @@ def test_areas_in_degrees_and_web_mercator_are_those_of_an_equal_area_projection
     assert areas.sum() * width == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("angle", [30, 90, 200])
+@pytest.mark.parametrize(
+    ("crs", "corner", "size"),
+    [(DEGREES, (20, 52), 1e-4), (MERCATOR, (2_226_000, 6_800_000), 5), (DEGREES, (180, -40), 1e-4)],
+)
+def test_areas_of_turned_scenes_are_those_of_an_equal_area_projection(crs, corner, size, angle):
+    transform = Affine.translation(*corner) * Affine.rotation(angle) * Affine.scale(size, -size)
+    areas = row_areas(transform, crs, 60, 40)
+    ring = [transform * pixel for pixel in [(0, 0), (40, 0), (40, 60), (0, 60), (0, 0)]]
+    longitude = transform_geom(crs, DEGREES, {"type": "Point", "coordinates": corner})[
+        "coordinates"
+    ]
+    plane = CRS.from_string("+proj=laea +lon_0={} +lat_0={}".format(*longitude))
+    expected = shape(transform_geom(crs, plane, {"type": "Polygon", "coordinates": [ring]})).area
+    assert areas.sum() * 40 == pytest.approx(expected, rel=1e-4)
+
+
 def test_a_plane_counts_in_its_own_unit_also_when_turned():
     feet = CRS.from_epsg(2263)
     areas = row_areas(Affine(0, 2, 0, 2, 0, 0), feet, 3, 3)

@@ -1,6 +1,7 @@
 """Scenes in, maps out: places, colours, nodata, interruptions, and scenes of every kind."""
 
 import csv
+import json
 import os
 import resource
 import signal
@@ -228,6 +229,17 @@ def test_only_the_area_of_interest_is_mapped(colour_model, tmp_path):
     assert colour_model.windows == 3 * 3
 
 
+def test_an_area_of_interest_beside_the_scene_is_told(colour_model, tmp_path, log):
+    area = {"type": "Polygon", "coordinates": [[[21, 52], [21.1, 52], [21.1, 52.1], [21, 52]]]}
+    (tmp_path / "area.geojson").write_text(json.dumps(area))
+    scene = write_scene(tmp_path, paint(make_ids(40, 40)), crs="EPSG:4326", transform=DEGREES)
+    result = map_scene(
+        colour_model, scene, tmp_path, MapOptions(aoi=str(tmp_path / "area.geojson"))
+    )
+    assert "the area of interest lies elsewhere: nothing is mapped" in log.read()
+    assert (read(result.path) == 255).all()
+
+
 def test_the_colours_of_a_four_band_scene_are_found_or_told(colour_model, tmp_path):
     ids = make_ids(64, 64)
     red, green, blue = paint(ids)
@@ -275,13 +287,29 @@ def test_a_scene_without_crs_is_mapped_without_a_place(colour_model, tmp_path, l
     ids = make_ids(64, 64)
     scene = write_scene(tmp_path, paint(ids), crs=None)
     result = map_scene(colour_model, scene, tmp_path)
-    assert "it has no CRS: the map is without a georeference" in log.read()
+    assert "its place is unknown (no CRS, " in log.read()
     with rasterio.open(result.path) as raster:
         assert raster.crs is None
         assert (raster.read(1) == ids).all()
     assert result.survey.hectares is None
-    with pytest.raises(UserError, match="without a CRS"):
+    with pytest.raises(UserError, match="without a georeference its resolution is unknown"):
         map_scene(colour_model, tmp_path / "scene.tif", tmp_path, MapOptions(gsd=1.0))
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ('LOCAL_CS["site",UNIT["metre",1]]', TRANSFORM),
+        ("EPSG:2180", Affine.identity()),  # what rasterio and GDAL write where there is none
+    ],
+)
+def test_where_nothing_can_be_measured_areas_are_in_pixels(colour_model, tmp_path, crs, transform):
+    ids = make_ids(64, 64)
+    scene = write_scene(tmp_path, paint(ids), crs=crs, transform=transform)
+    result = map_scene(colour_model, scene, tmp_path, MapOptions(polygons=True))
+    assert (read(result.path) == ids).all()
+    assert result.survey.hectares is None
+    assert not (tmp_path / "scene.landcover.gpkg").exists()
 
 
 def test_areas_of_a_scene_in_degrees_are_those_of_the_ground(colour_model, tmp_path):
@@ -312,6 +340,37 @@ def test_the_truth_is_compared_where_there_is_a_map(colour_model, tmp_path):
     other = write_scene(tmp_path, truth[None, :50].astype(np.uint8), "small.tif")
     with pytest.raises(UserError, match="the truth has 60 x 50 pixels, the scene 60 x 70"):
         map_scene(colour_model, scene, tmp_path / "out", truth=str(other))
+
+
+@pytest.mark.parametrize(
+    ("truth", "place", "message"),
+    [
+        (np.zeros((3, 40, 40), np.uint8), {}, "has 3 bands of uint8; one band of class ids"),
+        (np.zeros((1, 40, 40), np.float32), {}, "has 1 bands of float32"),
+        (
+            np.zeros((1, 40, 40), np.uint8),
+            {"transform": TRANSFORM * Affine.translation(2, 0)},
+            r"lies elsewhere .* at column 2\.0, row 0\.0 of .*scene\.tif",
+        ),
+        (np.zeros((1, 40, 40), np.uint8), {"transform": TRANSFORM * Affine.scale(2)}, "elsewhere"),
+    ],
+)
+def test_what_is_not_the_truth_of_the_scene_is_refused(
+    colour_model, tmp_path, truth, place, message
+):
+    scene = write_scene(tmp_path, paint(make_ids(40, 40)))
+    mask = write_scene(tmp_path, truth, "mask.tif", **place)
+    with pytest.raises(UserError, match=message):
+        map_scene(colour_model, scene, tmp_path / "out", truth=str(mask))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_truth_is_compared_without_a_place_of_its_own(colour_model, tmp_path):
+    ids = make_ids(40, 40)
+    scene = write_scene(tmp_path, paint(ids))
+    mask = write_scene(tmp_path, ids[None], "mask.tif", crs=None)
+    result = map_scene(colour_model, scene, tmp_path / "out", truth=str(mask))
+    assert np.trace(result.confusion) == 40 * 40
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(context_model, tmp_path, monkeypatch):
@@ -366,6 +425,49 @@ def test_a_finished_map_is_kept_and_a_changed_job_maps_anew(colour_model, tmp_pa
     assert colour_model.windows > windows
 
 
+def test_a_changed_sheet_of_a_virtual_raster_is_mapped_anew(colour_model, tmp_path):
+    rasterio.shutil.copy(
+        write_scene(tmp_path, paint(make_ids(64, 64)), "sheet.tif"),
+        tmp_path / "scene.vrt",
+        driver="VRT",
+    )
+    map_scene(colour_model, tmp_path / "scene.vrt", tmp_path / "out")
+    changed = make_ids(64, 64, seed=1)
+    write_scene(tmp_path, paint(changed), "sheet.tif")
+    result = map_scene(colour_model, tmp_path / "scene.vrt", tmp_path / "out")
+    assert (read(result.path) == changed).all()
+
+
+def test_what_a_viewer_leaves_beside_a_scene_does_not_change_it(colour_model, tmp_path):
+    scene = write_scene(tmp_path, paint(make_ids(64, 64)))
+    map_scene(colour_model, scene, tmp_path / "out")
+    windows = colour_model.windows
+    with rasterio.Env(GDAL_PAM_ENABLED=True), rasterio.open(scene) as raster:
+        raster.statistics(1)
+    scene.with_name("scene.tif.ovr").write_bytes(b"")
+    assert len(list(tmp_path.glob("scene.tif.*"))) == 2
+    map_scene(colour_model, scene, tmp_path / "out")
+    assert colour_model.windows == windows
+
+
+def test_other_names_of_the_classes_map_anew(colour_model, tmp_path):
+    scene = write_scene(tmp_path, paint(make_ids(40, 40)))
+    map_scene(colour_model, scene, tmp_path)
+    colour_model.dataset_meta = {"classes": ("meadow", "wood", "water"), "palette": PALETTE}
+    map_scene(colour_model, scene, tmp_path)
+    assert "meadow" in (tmp_path / "scene.areas.csv").read_text()
+
+
+def test_outputs_of_an_earlier_map_do_not_stay_beside_a_new_one(colour_model, tmp_path, log):
+    scene = write_scene(tmp_path, paint(make_ids(40, 40)))
+    map_scene(colour_model, scene, tmp_path, MapOptions(polygons=True, probabilities=True))
+    map_scene(colour_model, scene, tmp_path)
+    kinds = ("areas.csv", "landcover.qml", "landcover.tif", "preview.png")
+    expected = [*(f"scene.{kind}" for kind in kinds), "scene.tif"]
+    assert sorted(path.name for path in tmp_path.glob("scene*")) == expected
+    assert "scene.landcover.gpkg of an earlier map is removed" in log.read()
+
+
 def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_model, tmp_path):
     scene = write_scene(
         tmp_path, paint(make_ids(200, 200, block=1)), tiled=True, blockxsize=16, blockysize=16
@@ -411,7 +513,11 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
         (np.zeros((3, 9, 9), np.float32), {}, r"samples are float32; uint8 and uint16"),
         (np.zeros((3, 9, 9), np.uint8), {"aoi": "no.gpkg"}, r"no\.gpkg: not a readable file"),
         (np.zeros((3, 9, 9), np.uint8), {"overlap": 0.7}, r"choose a fraction"),
-        (np.zeros((3, 9, 9), np.uint16), {"scale": (5, 5)}, r"the second is larger"),
+        (
+            np.zeros((3, 9, 9), np.uint8),
+            {"gsd": 1000},
+            r"pixels are 0\.5 m wide, the gsd is 1000 m",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_for_the_user(colour_model, tmp_path, bands, options, message):
@@ -462,6 +568,12 @@ def test_real_scenes_are_mapped_with_their_gaps(colour_model, real_data, tmp_pat
         ({"batch_size": -1}, "the batch size is -1"),
         ({"gsd": 0.0}, r"the gsd is 0\.0"),
         ({"gsd": float("nan")}, "the gsd is nan"),
+        ({"scale": (5, 5)}, "the scale is 5 to 5"),
+        ({"scale": (0, float("nan"))}, "the scale is 0 to nan"),
+        ({"nodata": float("nan")}, "the nodata value is nan"),
+        ({"nodata": 0.5}, r"the nodata value is 0\.5"),
+        ({"min_area": float("nan")}, "the smallest area is nan"),
+        ({"min_area": -1.0}, r"the smallest area is -1\.0"),
     ],
 )
 def test_options_that_would_map_nothing_are_refused(options, message):

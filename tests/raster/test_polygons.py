@@ -10,6 +10,7 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 from scenes import CLASSES, TRANSFORM, ColourModel, make_ids, paint, write_scene
 
+from mmseg.errors import UserError
 from mmseg.raster import MapOptions, map_scene
 
 
@@ -79,6 +80,28 @@ def test_the_same_map_gives_the_same_geopackage(tmp_path):
         map_scene(ColourModel(), scene, tmp_path / folder, MapOptions(polygons=True))
     one, two = ((tmp_path / f / "scene.landcover.gpkg").read_bytes() for f in ("a", "b"))
     assert one == two
+
+
+def test_what_a_full_disk_has_left_does_not_stop_the_next_run(tmp_path):
+    scene = write_scene(tmp_path, paint(make_ids(80, 80)))
+    folder = tmp_path / ".scene.unfinished"
+
+    def fill(done: int, total: int) -> None:
+        if done == total:
+            for name in ("labels.tif", "regions.tif", "gpkg"):
+                (folder / f"scene.landcover.{name}").write_bytes(b"half a file")
+
+    map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True), progress=fill)
+    assert len(read_polygons(tmp_path / "scene.landcover.gpkg")[1]) > 1
+
+
+def test_a_geopackage_without_its_index_is_not_published(tmp_path, monkeypatch):
+    scene = write_scene(tmp_path, paint(make_ids(80, 80)))
+    write = pyogrio.raw.write
+    monkeypatch.setattr(pyogrio.raw, "write", lambda *a, **k: write(*a, SPATIAL_INDEX="NO", **k))
+    with pytest.raises(UserError, match=r"gpkg cannot be written .* room and start again"):
+        map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True))
+    assert not list(tmp_path.glob("scene.landcover*"))
 
 
 def test_a_scene_without_anything_to_map_has_no_polygons(tmp_path):

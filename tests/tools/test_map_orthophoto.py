@@ -112,6 +112,8 @@ def test_an_interruption_is_one_line(call, monkeypatch):
         (("truth/../scenes/a.tif", "scenes"), "have the same name: map them into two folders"),
         (("scenes/a.tif", "--bands", "1", "2", "9"), "it has 3 bands, bands [1, 2, 9]"),
         (("scenes/a.tif", "--truth", "scenes/b.tif"), "the truth has 200 x 40 pixels"),
+        (("scenes/a.tif", "--device", "cuda:99"), "device cuda:99: torch sees"),
+        (("scenes/a.tif", "--device", "gpu"), "device 'gpu': give cpu, cuda or cuda:N"),
     ],
 )
 def test_a_mistake_is_one_line(call, arguments, message):
@@ -124,3 +126,10 @@ def test_a_mistake_is_one_line(call, arguments, message):
 def test_a_folder_without_rasters_is_one_line(project, call):
     (project / "empty").mkdir()
     assert "empty: no raster in this folder" in str(call("empty", "--out", "maps"))
+
+
+def test_a_scene_that_cannot_be_read_does_not_keep_the_others_from_being_mapped(project, call, log):
+    (project / "scenes/aa.tif").write_text("not a raster")
+    assert call("scenes", "--out", "maps") == "error: 1 of 3 scenes are not mapped: scenes/aa.tif"
+    assert "scenes/aa.tif: not a readable raster" in log.read()
+    assert all((project / f"maps/{name}.landcover.tif").is_file() for name in "ab")
