@@ -14,6 +14,7 @@ from mmseg import ops
 from mmseg.config import load_config
 from mmseg.config.rank import use_rank
 from mmseg.datasets import build_dataset
+from mmseg.datasets.image import read_image
 from mmseg.datasets.wrappers import parts_of
 from mmseg.engine.checkpoint import load_model_weights
 from mmseg.errors import UserError
@@ -137,7 +138,7 @@ def show_result_pyplot(
     returned for it. Returns the picture, (H, W, 3) uint8 RGB.
     """
     ids = _class_ids(result) if isinstance(result, SegDataSample) else np.asarray(result[0])
-    image = mmcv.imread(img if isinstance(img, np.ndarray) else str(img), channel_order="bgr")
+    image = img if isinstance(img, np.ndarray) else read_image(str(img))
     colours = model.dataset_meta["palette"] if palette is None else palette
     picture = overlay(mmcv.bgr2rgb(image), ids.astype(np.uint8), colours, opacity)
     if out_file is not None:

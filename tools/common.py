@@ -14,6 +14,9 @@ from pathlib import Path
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
+# OpenCV warns of every tag that it does not know, of each GeoTIFF some.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+
 # By its path: `import mmseg` may find another project's package of that name.
 environment = runpy.run_path(str(Path(__file__).parents[1] / "mmseg/environment.py"))
 try:

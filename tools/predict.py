@@ -15,6 +15,7 @@ from rich.progress import track
 
 from mmseg.apis import init_model, predict_images
 from mmseg.config.rank import use_rank
+from mmseg.datasets.image import read_image
 from mmseg.engine.amp import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.visualization.hook import draw_sample
@@ -70,7 +71,7 @@ def main() -> None:
         predict_images(model, images), "Predicting", total=len(images), console=console
     ):
         ids = sample.pred_sem_seg.data[0].cpu().numpy()
-        image = mmcv.imread(sample.img_path, channel_order="rgb")
+        image = mmcv.bgr2rgb(read_image(sample.img_path))
         write_id_png(id_names(sample.img_path), ids, palette)
         picture = draw_sample(image, [ids], classes, palette, args.opacity)
         write_image(overlay_names(sample.img_path), picture)

@@ -26,8 +26,8 @@ def georeference(raster: rasterio.DatasetReader) -> tuple[CRS | None, Affine]:
 def row_areas(transform: Affine, crs: CRS, height: int, width: int) -> np.ndarray:
     """Return the area in m2 of a pixel of each row, float64 (height,).
 
-    Projected scenes have the area of their plane. Pixels in degrees, or in web Mercator (whose
-    plane is far from equal in area), have that of the row's middle pixel on the ellipsoid.
+    Projected scenes have the area of their plane. Pixels in degrees, or in Mercator's projection
+    (whose plane is far from equal in area), have that of the row's middle pixel on the ellipsoid.
     """
     if not _is_on_ellipsoid(crs):
         metres = crs.linear_units_factor[1]
@@ -63,7 +63,7 @@ def ground_resolution(transform: Affine, crs: CRS, height: int, width: int) -> t
 
 
 def _is_on_ellipsoid(crs: CRS) -> bool:
-    return crs.is_geographic or crs.to_epsg() == 3857
+    return crs.is_geographic or crs.to_dict().get("proj") == "merc"
 
 
 def _to_degrees(

@@ -8,19 +8,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rasterio
-from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError
+from mmseg.raster.colours import colour_bands
 from mmseg.raster.georeference import georeference
 from mmseg.raster.scaling import Ranges, percentile_ranges, sample_windows, to_8_bits
 from mmseg.raster.vector import AreaOfInterest
 
 # An overview is read so many times finer, on each side, than it is shown.
 OVERSAMPLING = 4
-RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # Statistics and overviews, which GDAL and viewers add to a scene without changing it.
 VIEWERS = (".aux.xml", ".ovr")
 
@@ -126,9 +125,7 @@ class Scene:
 def _choose_bands(raster: rasterio.DatasetReader, bands: Sequence[int] | None) -> list[int]:
     count = raster.count
     if bands is None:
-        colours = list(raster.colorinterp)
-        named = all(colour in colours for colour in RGB)
-        bands = [colours.index(colour) + 1 for colour in RGB] if named else [1, 2, 3]
+        bands = colour_bands(raster)
     if len(bands) != 3 or not all(1 <= band <= count for band in bands):
         raise UserError(
             f"{raster.name}: it has {count} bands, bands {list(bands)} were asked for; "

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from mmseg.errors import UserError
+from mmseg.datasets.image import read_image
 from mmseg.registry import HOOKS
 from mmseg.visualization.images import (
     Palette,
@@ -56,9 +56,7 @@ class SegVisualizationHook(Hook):
         """Draw each sample: `pred_sem_seg.data` and `gt_sem_seg.data` are (1, H, W)."""
         meta = runner.test_dataloader.dataset.metainfo
         for sample in outputs or ():
-            image = mmcv.imread(sample.img_path)
-            if image is None:
-                raise UserError(f"{sample.img_path}: not an image that OpenCV can read")
+            image = read_image(sample.img_path)
             ids = [
                 sample.get(key).data[0].to("cpu", torch.uint8).numpy()
                 for key in ("pred_sem_seg", "gt_sem_seg")

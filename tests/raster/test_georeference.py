@@ -11,6 +11,7 @@ from shapely.geometry import shape
 from mmseg.raster.georeference import ground_resolution, row_areas
 
 DEGREES, MERCATOR = CRS.from_epsg(4326), CRS.from_epsg(3857)
+WORLD_MERCATOR = CRS.from_epsg(3395)  # on the ellipsoid
 
 
 def test_the_cells_of_the_globe_have_the_area_of_the_ellipsoid():
@@ -23,6 +24,7 @@ def test_the_cells_of_the_globe_have_the_area_of_the_ellipsoid():
     [
         (DEGREES, Affine(1e-4, 0, 20, 0, -1e-4, 52)),
         (MERCATOR, Affine(5, 0, 2_226_000, 0, -5, 6_800_000)),
+        (WORLD_MERCATOR, Affine(5, 0, 2_226_000, 0, -5, 6_770_000)),
     ],
 )
 def test_areas_in_degrees_and_web_mercator_are_those_of_an_equal_area_projection(crs, transform):

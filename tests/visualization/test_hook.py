@@ -93,7 +93,7 @@ def test_images_that_differ_only_in_their_suffix_do_not_share_a_file(tmp_path):
 def test_unreadable_image_is_named(tmp_path):
     sample = make_sample(tmp_path / "a.png", pred=0)
     (tmp_path / "a.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match=r"a\.png: not an image"):
+    with pytest.raises(UserError, match=r"a\.png: cannot decode the image"):
         show(tmp_path / "out", [sample])
 
 

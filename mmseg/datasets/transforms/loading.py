@@ -1,10 +1,10 @@
 """Load an image and its mask."""
 
-import mmcv
 from mmcv.transforms import BaseTransform
 
-from mmseg.datasets.seg_map import read_file, read_mask, to_train_ids
-from mmseg.errors import UserError, reason
+from mmseg.datasets.image import read_image
+from mmseg.datasets.seg_map import read_mask, to_train_ids
+from mmseg.errors import UserError
 from mmseg.registry import TRANSFORMS
 
 
@@ -21,21 +21,10 @@ class LoadImageFromFile(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         if "img" not in results:
-            results["img"] = self._read(results["img_path"])
+            path = results["img_path"]
+            results["img"] = read_image(path, self.imdecode_backend, self.backend_args)
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results
-
-    def _read(self, path: str):
-        data = read_file(path, "image", self.backend_args)
-        try:
-            image = mmcv.imfrombytes(data, flag="color", backend=self.imdecode_backend)
-        except Exception as error:  # each backend raises its own kinds
-            raise UserError(f"{path}: cannot decode the image ({reason(error)})") from error
-        if image is None:
-            raise UserError(
-                f"{path}: cannot decode the image; it is damaged or of an unknown format"
-            )
-        return image
 
 
 @TRANSFORMS.register_module()

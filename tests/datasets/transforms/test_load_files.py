@@ -2,8 +2,10 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
@@ -34,6 +36,63 @@ def test_grey_image_gets_three_channels(info, tmp_path):
     Image.fromarray(np.full((4, 6), 7, np.uint8)).save(tmp_path / "grey.png")
     results = LoadImageFromFile()({**info, "img_path": str(tmp_path / "grey.png")})
     np.testing.assert_array_equal(results["img"], np.full((4, 6, 3), 7))
+
+
+def write_tiff(path, bands, **profile):
+    count, height, width = bands.shape
+    size = {"count": count, "height": height, "width": width, "dtype": bands.dtype}
+    with rasterio.open(path, "w", driver="GTiff", **size, **profile) as raster:
+        raster.write(bands)
+    return {"img_path": str(path)}
+
+
+@pytest.mark.parametrize(
+    ("count", "profile"),
+    [
+        (3, {}),
+        (4, {"photometric": "RGB", "alpha": "YES"}),  # what rasterio calls any fourth band
+        (4, {"photometric": "RGB", "alpha": "YES", "interleave": "band"}),
+        (4, {"photometric": "RGB", "alpha": "UNSPECIFIED", "compress": "zstd"}),
+        (6, {}),
+    ],
+)
+def test_colours_of_a_tiff_are_its_own_whatever_other_bands_it_has(tmp_path, count, profile):
+    bands = np.random.default_rng(0).integers(0, 256, (count, 20, 30), dtype=np.uint8)
+    info = write_tiff(tmp_path / "a.tif", bands, **profile)
+    image = LoadImageFromFile()(info)["img"]
+    np.testing.assert_array_equal(image, bands[2::-1].transpose(1, 2, 0))
+    assert image.flags.c_contiguous
+
+
+def test_colours_of_a_tiff_are_the_bands_called_so(tmp_path):
+    bands = np.random.default_rng(0).integers(0, 256, (4, 20, 30), dtype=np.uint8)
+    info = write_tiff(tmp_path / "a.tif", bands, alpha="UNSPECIFIED")
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        names = ("undefined", "red", "green", "blue")
+        raster.colorinterp = [rasterio.enums.ColorInterp[name] for name in names]
+    image = LoadImageFromFile()(info)["img"]
+    np.testing.assert_array_equal(image, bands[:0:-1].transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("bands", "message"),
+    [
+        (np.full((3, 8, 9), 900, np.uint16), "the samples of the image are uint16; scale"),
+        (np.full((1, 8, 9), 900, np.uint16), "the samples of the image are uint16; scale"),
+        (np.full((3, 8, 9), 0.5, np.float32), "the samples of the image are float32; scale"),
+        (np.full((2, 8, 9), 9, np.uint8), "the image has 2 bands; colours are three"),
+    ],
+)
+def test_samples_that_are_no_8_bit_colours_are_refused(tmp_path, bands, message):
+    info = write_tiff(tmp_path / "a.tif", bands)
+    with pytest.raises(UserError, match=rf"a\.tif: {message}"):
+        LoadImageFromFile()(info)
+
+
+def test_a_png_of_16_bits_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 9, 3), 900, np.uint16))
+    with pytest.raises(UserError, match=r"a\.png: the samples of the image have 16 bits"):
+        LoadImageFromFile()({"img_path": str(tmp_path / "a.png")})
 
 
 def test_image_in_memory_is_kept(info):

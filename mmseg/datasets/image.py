@@ -1,0 +1,48 @@
+"""Read images as the 8-bit colours that a model takes, whatever bands their file has."""
+
+import io
+
+import mmcv
+import numpy as np
+from PIL import Image
+
+from mmseg.datasets.seg_map import PNG_START, read_file
+from mmseg.errors import UserError, reason
+
+PNG_BITS = 24  # where a PNG says its bits per sample
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF_BITS = 258  # the tag of the bits per sample, one value per band
+
+
+def read_image(path: str, backend: str = "cv2", backend_args: dict | None = None) -> np.ndarray:
+    """Return an image file as (H, W, 3) uint8 BGR; `backend` is a decoder of mmcv.
+
+    OpenCV multiplies the colours of some TIFFs by their fourth band, and divides 16 bits by 256.
+    So TIFFs of other than one or three bands are read as a map reads them, and samples of more than
+    8 bits are refused. Raises `UserError` for these and for what cannot be decoded.
+    """
+    data = read_file(path, "image", backend_args)
+    if backend == "cv2":
+        if data.startswith(PNG_START) and data[PNG_BITS : PNG_BITS + 1] == b"\x10":
+            raise UserError(f"{path}: the samples of the image have 16 bits; scale them to 8")
+        if data.startswith(TIFF_STARTS) and not _is_plain(data):
+            from mmseg.raster.colours import read_colours  # most images do without GDAL
+
+            return np.ascontiguousarray(read_colours(data, path)[..., ::-1])
+    try:
+        image = mmcv.imfrombytes(data, flag="color", backend=backend)
+    except Exception as error:  # each backend raises its own kinds
+        raise UserError(f"{path}: cannot decode the image ({reason(error)})") from error
+    if image is None:
+        raise UserError(f"{path}: cannot decode the image; it is damaged or of an unknown format")
+    return image
+
+
+def _is_plain(data: bytes) -> bool:
+    """Tell whether a TIFF is known to have one or three bands of up to 8 bits."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            bits = image.tag_v2.get(TIFF_BITS, (1,))  # type: ignore[attr-defined]
+    except Exception:
+        return False
+    return len(bits) in (1, 3) and max(bits) <= 8
