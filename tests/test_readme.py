@@ -44,6 +44,18 @@ def test_the_ten_line_config_makes_any_folder_a_data_set(tmp_path, monkeypatch):
     assert model.decode_head.loss_decode[0].class_weight is None
 
 
+def test_tiles_keep_their_size_with_the_lines_of_the_documentation(tmp_path):
+    page = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    text = (own_folder_config() + lines).replace("local_configs/", f"{ROOT}/local_configs/")
+    (tmp_path / "my_config.py").write_text(text)
+    config = load_config(str(tmp_path / "my_config.py"))
+    for split in ("train", "val", "test"):
+        dataset = config[f"{split}_dataloader"]["dataset"]
+        scales = [step["scale"] for step in dataset["pipeline"] if "scale" in step]
+        assert scales == [(1024, 1024)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_named_in_the_documentation_exist(page):
     text = page.read_text(encoding="utf-8")

@@ -1,11 +1,13 @@
 """The base of all data sets: pairs of images and masks."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.utils import scandir
 
@@ -17,6 +19,9 @@ from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
+
+# Masks looked at before a training, of which each is a file to read.
+GLANCE = 8
 
 
 @DATASETS.register_module()
@@ -116,6 +121,8 @@ class BaseSegDataset(Seeded, BaseDataset):
             self.cache = ImageCache(samples, self.pipeline.transforms, self.skips)
         if self.skips and not self.bad_samples:
             self.bad_samples = BadSamples(len(self), self.max_bad_share)
+        if not self.test_mode and self._has("seg_map_path"):
+            self._warn_of_one_class()
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` when a file of them is missing."""
@@ -191,6 +198,20 @@ class BaseSegDataset(Seeded, BaseDataset):
         """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""
         found = np.unique(self.get_seg_map(idx))
         return found[found != IGNORE_INDEX].tolist()
+
+    def _warn_of_one_class(self) -> None:
+        """Look at a few masks: of those that mean a class by 255, nothing would be learnt."""
+        found = set[int]()
+        for index in np.linspace(0, len(self) - 1, min(len(self), GLANCE)).astype(int):
+            with suppress(UserError):  # of which the training will speak
+                found |= set(np.unique(self.get_seg_map(int(index))).tolist())
+        classes = self.metainfo["classes"]
+        if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:
+            MMLogger.get_current_instance().warning(
+                f"{self.data_prefix['seg_map_path']}: the masks looked at hold nothing but "
+                f"{classes[min(found)]} ({min(found)}) and {IGNORE_INDEX}, which is ignored; if "
+                f"{IGNORE_INDEX} is to be a class, write its id instead"
+            )
 
     def _has(self, key: str) -> bool:
         return bool(self.data_prefix.get(key))

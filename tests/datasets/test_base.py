@@ -74,6 +74,20 @@ def test_landcover_classes_are_in_the_official_order():
     assert LandCoverAIDataset.METAINFO["classes"] == classes
 
 
+def test_masks_of_one_class_and_255_are_asked_about_before_a_training(
+    folder_config, image_folder, log
+):
+    build_dataset(folder_config)
+    assert "255" not in log.read()
+    for path in (image_folder / "ann_dir").iterdir():
+        ids = np.asarray(Image.open(path))
+        Image.fromarray(np.where(ids == 2, 255, 0).astype(np.uint8)).save(path)
+    build_dataset({**folder_config, "test_mode": True})
+    assert "255" not in log.read()
+    build_dataset(folder_config)
+    assert "hold nothing but field (0) and 255, which is ignored" in log.read()
+
+
 def test_folder_becomes_a_data_set_in_a_config_alone(folder_config):
     dataset = build_dataset(folder_config)
     assert stems(dataset) == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
