@@ -6,6 +6,7 @@ is left out. The NMF rank is stored beside them.
 
 import argparse
 import sys
+from pathlib import Path
 
 import common  # noqa: F401  (its import sets the process up)
 
@@ -20,7 +21,7 @@ from mmseg.engine.dialects import (
     state_dict_as,
 )
 from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
-from mmseg.errors import one_line_errors
+from mmseg.errors import UserError, one_line_errors
 
 
 def converted_meta(checkpoint: dict, dialect: str) -> dict:
@@ -50,6 +51,10 @@ def main() -> None:
     parser.add_argument("output", metavar="OUT")
     parser.add_argument("--to", required=True, choices=DIALECTS, help="whose key names to write")
     args = parser.parse_args()
+    if Path(args.input).resolve() == Path(args.output).resolve():
+        raise UserError(
+            f"{args.output}: is what is converted, and would lose its optimiser; name another file"
+        )
     checkpoint = read_checkpoint(args.input)
     state = state_dict_as(checkpoint, args.to)
     meta = converted_meta(checkpoint, args.to)

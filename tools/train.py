@@ -1,5 +1,8 @@
 """Train a segmentor: python tools/train.py local_configs/segnext/tiny/<config>.py"""
 
+import argparse
+from importlib.util import find_spec
+
 from common import existing_file, leave_group, positive_int, read_run_config, run_parser
 from mmengine.config import Config
 
@@ -8,6 +11,14 @@ from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp
 from mmseg.engine.resume import FROM_WORK_DIR
 from mmseg.errors import UserError, one_line_errors
+
+
+def seed(text: str) -> int:
+    """Read a seed as numpy takes it: 32 bits without a sign."""
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"{number} is not within 0 to 2**32 - 1")
+    return number
 
 
 def parse_args():
@@ -28,7 +39,7 @@ def parse_args():
         help="of --load-from, load all but conv_seg: fine-tune on other classes",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision, bfloat16 if possible")
-    parser.add_argument("--seed", type=int, help="seed of everything random")
+    parser.add_argument("--seed", type=seed, help="seed of everything random")
     parser.add_argument("--diff-seed", "--diff_seed", action="store_true", help="one per process")
     parser.add_argument("--deterministic", action="store_true", help="the same bits on every run")
     parser.add_argument(
@@ -76,6 +87,8 @@ def apply_flags(config: Config, args) -> None:
     if args.no_validate:
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
     if args.tensorboard:
+        if find_spec("tensorboard") is None:
+            raise UserError("--tensorboard: pip install tensorboard")
         visualizer = config.get("visualizer") or {"type": "Visualizer"}
         backends = [*visualizer.get("vis_backends", []), {"type": "TensorboardVisBackend"}]
         config.visualizer = {**visualizer, "vis_backends": backends}
@@ -86,8 +99,6 @@ def main() -> None:
     args = parse_args()
     config = read_run_config(args)
     apply_flags(config, args)
-    # Testing has a tool of its own: its data need not be there to train.
-    config.test_dataloader = config.test_cfg = config.test_evaluator = None
     SegRunner.from_cfg(config).train()
     leave_group()
 

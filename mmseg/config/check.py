@@ -16,6 +16,7 @@ import mmseg.evaluation
 import mmseg.models
 import mmseg.visualization  # noqa: F401  (its hook registers itself)
 from mmseg import registry
+from mmseg.config.values import check_values
 from mmseg.errors import UserError, did_you_mean, shorten
 
 # Keys of MMSegmentation 0.x, which mmengine would ignore, and where their content goes today.
@@ -61,7 +62,7 @@ def check_outdated(config: Config) -> None:
 
 
 def check_config(config: Config, path: str) -> None:
-    """Raise `UserError` for a key or a type that nothing reads, naming the nearest that exists.
+    """Raise `UserError` for a key or a type that nothing reads, or a number out of its range.
 
     Names at the top level may be variables of the file; only those that look like a misspelt or
     outdated key are refused. Inside a component every key must be an argument of its class.
@@ -86,6 +87,10 @@ def check_config(config: Config, path: str) -> None:
     with DefaultScope.overwrite_default_scope(registry.SCOPE):
         for key in TOP_LEVEL & set(config):
             _check_component(config[key], key, path)
+    try:
+        check_values(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _check_component(value: Any, where: str, path: str) -> None:

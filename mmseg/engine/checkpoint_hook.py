@@ -20,11 +20,13 @@ class LatestCheckpointHook(CheckpointHook):
 
     Without an `interval` a checkpoint is saved as often as the run validates. What is old goes only
     after what replaces it is whole. A file that cannot be written (a full disk) does not end the
-    run: the older files stay, and the next interval is the next attempt.
+    run: the older files stay, and the next interval is the next attempt. A run whose last file
+    could not be written ends with a `UserError`.
     """
 
     interval: int
     saved_step: int | None = None
+    failed_step: int | None = None
 
     def __init__(
         self,
@@ -69,6 +71,14 @@ class LatestCheckpointHook(CheckpointHook):
             self.saved_step = loop.iter
             runner.val_loop.run()
 
+    def after_train(self, runner: Runner) -> None:
+        super().after_train(runner)
+        if self.failed_step == runner.iter:
+            raise UserError(
+                f"{self.out_dir}: the state after the last iteration, {runner.iter}, could not be "
+                "saved; make room and go on with --resume from the checkpoint before"
+            )
+
     def before_val(self, runner: Runner) -> None:
         # A validation takes long: a run that is stopped in it goes on from here.
         if self.saved_step != runner.iter:
@@ -87,8 +97,10 @@ class LatestCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         path = Path(self.out_dir, self.filename_tmpl.format(step))
         if self._write(runner, path, meta, whole_state=True):
-            self.saved_step = step
+            self.saved_step, self.failed_step = step, None
             self._tidy(runner, path, step)
+        else:
+            self.failed_step = step
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         if not self.save_best:

@@ -45,6 +45,7 @@ from mmseg.registry import RUNNERS
 NOISE = (
     *("paramwise_options --", "The prefix is not set in metric", '"FileClient" will be deprecated'),
     *('"HardDiskBackend" is the alias', "Hooks will be executed in the following order"),
+    "Advance dataloader",
     "Distributed training is not used, all SyncBatchNorm",
 )
 
@@ -81,6 +82,13 @@ class SegRunner(Runner):
         super().setup_env(env_cfg)
         ops.enable(self.cfg.get("fast_ops", True))
 
+    def dump_config(self) -> None:
+        # Beside the checkpoints lies the merged config of their training, not that of a later test,
+        # nor in the place of the file that was written by hand.
+        written = Path(self.cfg.filename or "").resolve().parent
+        if self._train_dataloader is not None and written != Path(self.work_dir).resolve():
+            super().dump_config()
+
     def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
         logger.addFilter(_not_noise)
@@ -91,6 +99,8 @@ class SegRunner(Runner):
         """Build a loader of what copies to a GPU fast, if there is one."""
         if isinstance(dataloader, dict):
             dataloader = {"pin_memory": torch.cuda.is_available(), **dataloader}
+            if dataloader.get("num_workers", 0) == 0:  # options of workers, which torch refuses
+                dataloader |= {"persistent_workers": False, "prefetch_factor": None, "timeout": 0}
         return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:

@@ -128,6 +128,19 @@ def test_a_full_disk_keeps_the_older_files_and_the_next_interval_tries_again(tmp
     assert {p.name for p in tmp_path.glob("iter_*")} == {"iter_30.pth"}
 
 
+def test_a_run_whose_last_state_is_not_saved_ends_with_an_error(tmp_path):
+    runner = Saving(tmp_path)
+    hook = saving_hook(runner, interval=10)
+    hook.after_train(runner)  # nothing was to be done
+    runner.full, runner.iter = True, 20
+    hook.save(runner, 20)
+    with pytest.raises(UserError, match="the last iteration, 20, could not be saved"):
+        hook.after_train(runner)
+    runner.full = False
+    hook.save(runner, 20)
+    hook.after_train(runner)
+
+
 def test_checkpoints_of_a_run_that_went_further_are_not_pruned(tmp_path):
     runner = Saving(tmp_path)
     (tmp_path / "iter_90.pth").touch()

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
 from mmseg.engine.loop import SegTrainLoop
@@ -95,6 +96,16 @@ def test_steps_left_out_and_accumulation_are_refused_before_the_first_iteration(
     with pytest.raises(UserError, match="max_skipped_steps does not go with --accumulate"):
         loop.run()
     assert loop.runner.model.calls == 0
+
+
+def test_a_finished_run_that_is_resumed_says_so(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(IterBasedTrainLoop, "run", lambda self: "the model")
+    caplog.set_level(logging.INFO)
+    for iteration in (3, 4):
+        loop = make_loop(tmp_path, iteration=iteration)
+        loop._max_iters = 4
+        assert loop.run() == "the model"
+        assert ("all 4 iterations are done already" in caplog.text) == (iteration == 4)
 
 
 def test_a_full_disk_does_not_hide_what_is_wrong_with_the_loss(tmp_path, monkeypatch):

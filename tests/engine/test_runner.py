@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from torch.utils.data._utils.pin_memory import pin_memory
@@ -15,16 +16,54 @@ from mmseg.engine.preemption import SIGNALS
 from mmseg.errors import UserError
 from mmseg.structures import SegDataSample
 
+BY_HAND = "lr = 1  # half of it diverges\n"
+
 
 @pytest.mark.parametrize("there_is_a_gpu", [False, True])
 def test_loaders_pin_batches_where_there_is_a_gpu(monkeypatch, there_is_a_gpu):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there_is_a_gpu)
     monkeypatch.setattr(Runner, "build_dataloader", lambda config, seed: (config, seed))
-    config, seed = SegRunner.build_dataloader({"batch_size": 2}, seed=3)
-    assert config == {"batch_size": 2, "pin_memory": there_is_a_gpu}
+    config, seed = SegRunner.build_dataloader({"num_workers": 2}, seed=3)
+    assert config == {"num_workers": 2, "pin_memory": there_is_a_gpu}
     assert seed == 3
-    config, _ = SegRunner.build_dataloader({"pin_memory": False}, seed=3)
-    assert config == {"pin_memory": False}
+    config, _ = SegRunner.build_dataloader({"num_workers": 2, "pin_memory": False}, seed=3)
+    assert config == {"num_workers": 2, "pin_memory": False}
+
+
+def test_a_loader_without_workers_does_without_their_options(folder_config):
+    options = {"persistent_workers": True, "prefetch_factor": 4, "timeout": 9}
+    loader = SegRunner.build_dataloader(
+        {
+            "dataset": folder_config,
+            "sampler": {"type": "DefaultSampler", "shuffle": False},
+            "batch_size": 2,
+            "num_workers": 0,
+            **options,
+        },
+        seed=0,
+    )
+    assert len(loader) == 2
+
+
+@pytest.mark.parametrize(("trains", "expected"), [({"batch_size": 1}, ["mine.py"]), (None, [])])
+def test_a_training_writes_its_merged_config_and_a_test_none(tmp_path, trains, expected):
+    dump_config(tmp_path / "mine.py", tmp_path / "work", trains)
+    assert [path.name for path in (tmp_path / "work").iterdir()] == expected
+    assert all((tmp_path / "work" / name).read_text() == "lr = 1\n" for name in expected)
+
+
+def test_a_config_beside_its_checkpoints_stays_as_it_was_written(tmp_path):
+    dump_config(tmp_path / "mine.py", tmp_path, {"batch_size": 1})
+    assert (tmp_path / "mine.py").read_text() == BY_HAND
+
+
+def dump_config(file, work_dir, train_dataloader):
+    file.write_text(BY_HAND)
+    work_dir.mkdir(exist_ok=True)
+    own = SegRunner.__new__(SegRunner)
+    own.cfg, own._work_dir = Config.fromfile(file), str(work_dir)
+    own._train_dataloader = train_dataloader
+    own.dump_config()
 
 
 def test_images_and_labels_of_a_batch_are_pinned(monkeypatch):

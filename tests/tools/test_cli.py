@@ -14,6 +14,8 @@ from PIL import Image
 from run_tool import run_tool
 from tiny_project import write_project, write_split
 
+from mmseg.config import load_config
+
 ROOT = Path(__file__).parents[2]
 LATEST = "work_dirs/tiny/latest.pth"
 TOOLS = ROOT / "tools"
@@ -177,6 +179,12 @@ def evaluation(project) -> dict:
     return json.loads((project / "work_dirs/tiny/eval_iter_4.json").read_text())
 
 
+def test_the_merged_config_in_the_work_directory_is_that_of_the_training(project, evaluation):
+    merged, given = (load_config(project / name) for name in ("work_dirs/tiny/tiny.py", "tiny.py"))
+    for key in ("train_dataloader", "optim_wrapper", "test_dataloader", "test_evaluator", "model"):
+        assert merged[key] == given[key]
+
+
 def test_evaluation_counts_every_labelled_pixel_of_the_written_predictions(project, evaluation):
     expected = np.zeros((3, 3), np.int64)
     for path in sorted((project / "data/val/masks").iterdir()):
@@ -278,6 +286,10 @@ def test_predict_takes_folders_and_globs_and_agrees_with_evaluation(project, eva
             ),
             r"--resume CKPT and --load-from: a run starts from one of them",
         ),
+        (
+            ("convert_checkpoint.py", LATEST, "work_dirs/tiny/iter_4.pth", "--to", "official"),
+            r"iter_4\.pth: is what is converted, and would lose its optimiser",
+        ),
     ],
 )
 def test_a_mistake_ends_with_one_line_that_says_what_to_do(call, arguments, message):
@@ -286,6 +298,17 @@ def test_a_mistake_ends_with_one_line_that_says_what_to_do(call, arguments, mess
     assert code.startswith("error: ")
     assert "\n" not in code
     assert re.search(message, code), code
+
+
+def test_tensorboard_that_is_not_installed_is_one_line(call, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    message = call("train.py", "tiny.py", "--tensorboard")
+    assert message == "error: --tensorboard: pip install tensorboard"
+
+
+def test_a_seed_is_one_that_numpy_takes(call, capsys):
+    assert call("train.py", "tiny.py", "--seed", "-1") == 2
+    assert "-1 is not within 0 to 2**32 - 1" in capsys.readouterr().err
 
 
 def test_compiling_where_it_cannot_work_ends_with_one_line(call, monkeypatch):

@@ -1,0 +1,62 @@
+"""Numbers that are none, or out of their range, are refused by their key."""
+
+from pathlib import Path
+
+import pytest
+
+from mmseg.config import load_config
+from mmseg.errors import UserError
+
+TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x512.ade.160k.py"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train_dataloader.batch_size", 0, "=0: give a whole number from 1"),
+        ("val_dataloader.batch_size", "four", "='four': give a whole number from 1"),
+        ("test_dataloader.num_workers", -1, "=-1: give a whole number from 0"),
+        ("train_cfg.max_iters", 2.5, "=2.5: give a whole number from 1"),
+        ("train_cfg.val_interval", 0, "=0: give a whole number from 1"),
+        ("optim_wrapper.optimizer.lr", "6e-5", "='6e-5': give a number from 0"),
+        ("optim_wrapper.optimizer.lr", float("nan"), "=nan: give a number from 0"),
+        ("randomness.seed", -1, "=-1: give a whole number from 0 to 2**32 - 1"),
+        ("default_hooks.checkpoint.interval", 0, "=0: give a whole number from 1, or -1"),
+        ("default_hooks.logger.interval", True, "=True: give a whole number from 1"),
+        ("model.data_preprocessor.mean", [1, 2], "=[1, 2]: give three numbers"),
+        ("model.data_preprocessor.std", [1, 1, 0], "=[1, 1, 0]: give three numbers above 0"),
+        ("model.decode_head.dropout_ratio", 1, "=1: give a number from 0 to below 1"),
+        ("model.decode_head.ham_kwargs.MD_R", 0, "=0: give a whole number from 1"),
+        ("model.decode_head.loss_decode.loss_weight", "x", "='x': give a number from 0"),
+        ("model.decode_head.loss_decode.class_weight", [0] * 150, "give numbers from 0, not all"),
+        ("model.backbone.depths", [3, 3], "=[3, 3]: give four whole numbers from 1"),
+        ("model.backbone.embed_dims", 32, "=32: give four whole numbers from 1"),
+        ("model.backbone.drop_path_rate", 2, "=2: give a number from 0 to below 1"),
+        ("model.decode_head.in_index", [2, 3, 4], "=[2, 3, 4]: the encoder has the stages 0 to 3"),
+        (
+            "model.decode_head.in_channels",
+            [32, 64, 160],
+            "=[32, 64, 160]: the stages [1, 2, 3] of the encoder have [64, 160, 256]",
+        ),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_its_key(key, value, message):
+    with pytest.raises(UserError) as caught:
+        load_config(TINY, {key: value})
+    assert str(caught.value).startswith(f"{TINY}: {key}")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("randomness.seed", None),
+        ("train_cfg.max_iters", 1e5),
+        ("default_hooks.checkpoint.interval", -1),
+        ("model.decode_head.dropout_ratio", 0),
+        ("model.decode_head.in_index", [-3, -2, -1]),
+    ],
+)
+def test_values_at_the_edge_of_their_range_are_taken(key, value):
+    load_config(TINY, {key: value})
