@@ -35,7 +35,7 @@ class NonFiniteLoss(ArithmeticError):
 
 
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """End a command with `error: <message>` and exit code 1 on a `UserError`, no traceback."""
+    """End a command in one line and with exit code 1 on a `UserError` or Ctrl-C, no traceback."""
 
     @functools.wraps(main)
     def wrapper() -> None:
@@ -45,5 +45,7 @@ def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
             # A loader's worker hands on a whole traceback: its last line is the message.
             message = str(error).strip().splitlines()[-1]
             sys.exit("error: " + message.removeprefix(f"{UserError.__module__}.UserError: "))
+        except KeyboardInterrupt:
+            sys.exit("interrupted")
 
     return wrapper

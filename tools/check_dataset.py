@@ -66,7 +66,7 @@ def write_fix_lists(out: Path, splits: Mapping[str, Sequence[Sample]]) -> list[P
         path = out if len(splits) == 1 else out.with_stem(f"{out.stem}_{split}")
         names = [sample.name for sample in samples if not sample.problems]
         write_whole(path, "".join(f"{name}\n" for name in names).encode())
-        written.append(path)
+        written.append(path.resolve())
     return written
 
 

@@ -5,7 +5,7 @@ python tools/class_weights.py CONFIG --method median_frequency --out my_config_w
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,9 +39,14 @@ def count_pixels(datasets: Sequence[BaseSegDataset], workers: int) -> np.ndarray
 
 
 def fragment(
-    base: str, method: str, classes: Sequence[str], pixels: np.ndarray, weights: np.ndarray
+    base: str,
+    losses: Mapping | Sequence[Mapping],
+    method: str,
+    classes: Sequence[str],
+    pixels: np.ndarray,
+    weights: np.ndarray,
 ) -> str:
-    """Return the text of a config that inherits `base` and sets the weights of its loss."""
+    """Return the text of a config that inherits `base` and sets the weights of its `losses`."""
     values = "".join(
         f"    {weight:.4g},  # {name}: {share:.3%} of the labelled pixels\n"
         for name, share, weight in zip(classes, pixels / pixels.sum(), weights, strict=True)
@@ -49,8 +54,17 @@ def fragment(
     return (
         f"# Class weights by {method}: train with this file, or copy the weights into a leaf.\n"
         f'_base_ = "{base}"\n\n'
-        f"model = dict(decode_head=dict(loss_decode=dict(class_weight=[\n{values}])))\n"
+        f"class_weight = [\n{values}]\n"
+        f"model = dict(decode_head=dict(loss_decode={_weighted(losses)}))\n"
     )
+
+
+def _weighted(losses: Mapping | Sequence[Mapping]) -> str:
+    if isinstance(losses, Mapping):
+        return "dict(class_weight=class_weight)"
+    # A list in a config replaces that of its base.
+    terms = [{k: v for k, v in loss.items() if k != "class_weight"} for loss in losses]
+    return "[" + ", ".join(f"dict({term!r}, class_weight=class_weight)" for term in terms) + "]"
 
 
 @one_line_errors
@@ -63,12 +77,15 @@ def main() -> None:
 
     if args.out and args.out.resolve() == Path(args.config).resolve():
         raise UserError(f"--out {args.out}: would replace the config itself; name a new file")
-    parts = parts_of(read_config(args).train_dataloader.dataset)
+    config = read_config(args)
+    parts = parts_of(config.train_dataloader.dataset)
     datasets = [build_dataset(part) for part in parts]
     counts = count_pixels(datasets, args.workers)
     weights = class_weights(counts, args.method)
     base = os.path.relpath(args.config, args.out.parent if args.out else Path.cwd())
-    text = fragment(base, args.method, datasets[0].metainfo["classes"], counts.sum(axis=0), weights)
+    losses = config.model.decode_head.get("loss_decode") or {}
+    classes, pixels = datasets[0].metainfo["classes"], counts.sum(axis=0)
+    text = fragment(base, losses, args.method, classes, pixels, weights)
     if args.out:
         write_whole(args.out, text.encode())
     else:

@@ -25,9 +25,13 @@ from mmseg.visualization.output import OutputNames
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
-def find_images(inputs: Sequence[str]) -> list[str]:
-    """Return the images that files, folders (with their subfolders) and globs name."""
+def find_images(inputs: Sequence[str], outputs: Sequence[Path]) -> list[str]:
+    """Return the images that files, folders (with their subfolders) and globs name.
+
+    What lies in the folders `outputs` is left out: predictions of an earlier run.
+    """
     images: list[str] = []
+    made = [folder.resolve() for folder in outputs]
     for name in inputs:
         if Path(name).is_dir():
             found = [str(p) for p in Path(name).rglob("*") if p.suffix.lower() in SUFFIXES]
@@ -35,6 +39,7 @@ def find_images(inputs: Sequence[str]) -> list[str]:
             found = [name]
         else:
             found = [p for p in glob.glob(name, recursive=True) if Path(p).is_file()]
+        found = [f for f in found if not any(p in made for p in Path(f).resolve().parents)]
         if not found:
             raise UserError(f"{name}: no image there; give files, folders or globs of images")
         images += sorted(found)
@@ -56,7 +61,8 @@ def parse_args():
 @one_line_errors
 def main() -> None:
     args = parse_args()
-    images = find_images(args.inputs)
+    ids_folder, overlay_folder = Path(args.out) / "ids", Path(args.out) / "overlay"
+    images = find_images(args.inputs, (ids_folder, overlay_folder))
     config = read_config(args)
     use_rank(config, args.nmf_rank)
     if args.amp:
@@ -64,8 +70,9 @@ def main() -> None:
     model = init_model(config, args.checkpoint, args.device)
     classes, palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
     root = os.path.commonpath([os.path.abspath(Path(image).parent) for image in images])
-    id_names = OutputNames(Path(args.out) / "ids", root)
-    overlay_names = OutputNames(Path(args.out) / "overlay", root)
+    id_names, overlay_names = OutputNames(ids_folder, root), OutputNames(overlay_folder, root)
+    for image in images:
+        id_names(image)  # two of one name are found before the first is predicted
     console = Console(stderr=True)
     for sample in track(
         predict_images(model, images), "Predicting", total=len(images), console=console

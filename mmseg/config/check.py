@@ -49,6 +49,11 @@ READ_BY_RUNNER = {
     # tools/test.py --tta.
     *("load_cfg", "fast_ops", "tta_pipeline"),
 }
+# Sections without a class that could tell their keys.
+PLAIN = {
+    "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
+    "randomness": {"seed", "deterministic", "diff_rank_seed"},
+}
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
@@ -72,6 +77,9 @@ def check_config(config: Config, path: str) -> None:
             swapped = [name for name in TOP_LEVEL if sorted(name) == sorted(key)]
             if hint := did_you_mean(key, swapped) or did_you_mean(key, TOP_LEVEL, cutoff=0.9):
                 raise UserError(f"{path}: unknown key {key!r}{hint}")
+    for name, known in PLAIN.items():
+        if isinstance(config.get(name), Mapping):
+            _check_keys(config[name], known, name, path)
     train = config.get("train_cfg") or {}
     if train.get("by_epoch") or train.get("type") == "EpochBasedTrainLoop":
         raise UserError(

@@ -1,5 +1,6 @@
 """The base of all data sets: pairs of images and masks."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,6 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
-from mmengine.utils import scandir
 
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
@@ -68,6 +68,11 @@ class BaseSegDataset(Seeded, BaseDataset):
                     f"need {self.reduce_zero_label}; leave it out"
                 )
             self.reduce_zero_label = reduce_zero_label
+        if unknown := set(data_prefix) - {"img_path", "seg_map_path"}:
+            raise UserError(
+                f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
+                "img_path and seg_map_path"
+            )
         self.subset = subset
         if subset is not None and set(subset) != {"fraction", "seed"}:
             raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...)")
@@ -237,5 +242,17 @@ class BaseSegDataset(Seeded, BaseDataset):
 
 
 def names_in(folder: str | Path, suffix: str) -> list[str]:
-    """Return the sorted names, without suffix, of the files below a folder that end in it."""
-    return sorted(n.removesuffix(suffix) for n in scandir(str(folder), suffix, recursive=True))
+    """Return the sorted names, without suffix, of the files below a folder that end in it.
+
+    Hidden files do not count. Links to folders are followed, but not back into a folder around
+    them.
+    """
+    names, seen = [], set()
+    for path, folders, files in os.walk(folder, followlinks=True):
+        if os.path.realpath(path) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(path))
+        found = [file for file in files if file.endswith(suffix) and not file.startswith(".")]
+        names += [os.path.relpath(os.path.join(path, file), folder) for file in found]
+    return sorted(name.removesuffix(suffix) for name in names)

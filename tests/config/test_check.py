@@ -57,6 +57,17 @@ def test_misspelt_top_level_key_names_the_right_one(leaf, misspelt, right):
     assert f"unknown key {misspelt!r}; did you mean {right!r}?" in message
 
 
+@pytest.mark.parametrize(
+    ("lines", "key", "near"),
+    [
+        ("env_cfg = dict(cudnn_benchmarks=True)", "env_cfg.cudnn_benchmarks", "cudnn_benchmark"),
+        ("randomness = dict(seeds=3)", "randomness.seeds", "seed"),
+    ],
+)
+def test_misspelt_key_of_a_section_without_a_class_is_refused(leaf, lines, key, near):
+    assert f"unknown key {key}; did you mean {near!r}?" in refused(leaf(lines))
+
+
 def test_variable_of_a_file_is_no_key(leaf):
     assert load_config(leaf("my_size = (3, 4)\ncrops = 5")).my_size == (3, 4)
 

@@ -110,6 +110,22 @@ def test_the_tool_writes_a_config_that_adds_the_weights_to_its_base(config):
     assert "# land: 75.000% of the labelled pixels" in out.read_text()
 
 
+def test_every_loss_of_a_list_gets_the_weights(config):
+    losses = [
+        {"type": "CrossEntropyLoss", "class_weight": [1.0, 1.0], "loss_weight": 0.5},
+        {"type": "DiceLoss"},
+    ]
+    text = config.read_text().replace("dict(type='CrossEntropyLoss')", repr(losses))
+    config.write_text(text)
+    out = config.parent / "weighted.py"
+    result = run_tool("class_weights.py", config, "--out", out)
+    assert result.returncode == 0, result.stderr
+    merged = Config.fromfile(out)
+    expected = [{**loss, "class_weight": merged.class_weight} for loss in losses]
+    assert merged.model.decode_head.loss_decode == expected
+    assert len(merged.class_weight) == 2
+
+
 def test_the_tool_does_not_replace_its_config(config):
     before = config.read_text()
     result = run_tool("class_weights.py", config, "--out", config)

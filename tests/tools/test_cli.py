@@ -239,6 +239,16 @@ def test_predict_takes_folders_and_globs_and_agrees_with_evaluation(project, eva
         assert (project / f"predicted/overlay/{i}.png").is_file()
 
 
+def test_predictions_of_an_earlier_run_are_not_predicted(project, evaluation):
+    images = project / "again"
+    write_split(images, 2, np.random.default_rng(0))
+    for _ in range(2):
+        output = run(
+            project, "predict.py", "tiny.py", LATEST, "again/images", "--out", "again/images"
+        )
+        assert "2 images predicted" in output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
