@@ -1,8 +1,22 @@
-"""The config of a run, which keeps its text."""
+"""The config of a run: complete, and its text formatted once."""
 
 import copy
+from collections.abc import Mapping
 
 from mmengine.config import Config
+
+from mmseg.errors import UserError
+
+# Sections of which each needs the others, and what they need to have.
+TOGETHER = (
+    ("train_dataloader", "train_cfg", "optim_wrapper"),
+    ("val_dataloader", "val_cfg", "val_evaluator"),
+    ("test_dataloader", "test_cfg", "test_evaluator"),
+)
+NEEDED = {
+    "model": ("type", "backbone", "decode_head", "data_preprocessor"),
+    **{f"{split}_dataloader": ("dataset", "sampler") for split in ("train", "val", "test")},
+}
 
 
 class RunConfig(Config):
@@ -22,3 +36,19 @@ class RunConfig(Config):
             text = super().pretty_text
             self.__dict__["_formatted"] = content, text
         return text
+
+
+def check_complete(config: Config) -> None:
+    """Raise `UserError` for a section, or a key of one, that a run cannot do without."""
+    for names in TOGETHER:
+        lacking = [name for name in names if config.get(name) is None]
+        if lacking and len(lacking) < len(names):
+            there = next(name for name in names if name not in lacking)
+            raise UserError(f"{config.filename}: has {there}, but no {' and no '.join(lacking)}")
+    for section, keys in NEEDED.items():
+        content = config.get(section)
+        for key in keys if isinstance(content, Mapping) else ():
+            if key not in content:
+                raise UserError(f"{config.filename}: {section} has no {key!r}")
+    if config.get("model") is None:
+        raise UserError(f"{config.filename}: has no model")

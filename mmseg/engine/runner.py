@@ -32,7 +32,7 @@ from mmseg.engine.resume import (
     newest_whole,
     training_facts,
 )
-from mmseg.engine.run_config import RunConfig
+from mmseg.engine.run_config import RunConfig, check_complete
 from mmseg.engine.safe_files import read_checkpoint
 from mmseg.engine.seal import seal
 from mmseg.environment import hide_broken_torchvision
@@ -69,6 +69,7 @@ class SegRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> "SegRunner":
+        check_complete(cfg)
         make_writable(cfg.work_dir)
         return super().from_cfg(RunConfig(cfg))
 
