@@ -125,6 +125,11 @@ def _head(value: dict, where: str) -> None:
     value["ham_kwargs"] = {"MD_R": DEFAULT_RANK, **ham}
 
 
+def _resize(value: dict, where: str) -> None:
+    if isinstance(value.get("scale"), list):  # mmcv takes tuples, which neither JSON nor YAML has
+        value["scale"] = tuple(value["scale"])
+
+
 def _visualizer(value: dict, where: str) -> None:
     value["type"] = "Visualizer"
 
@@ -170,4 +175,5 @@ SPECIAL: dict[str, Callable[[dict, str], None]] = {
     "MSCAN": _mscan,
     "LightHamHead": _head,
     "SegLocalVisualizer": _visualizer,
+    "Resize": _resize,
 }

@@ -19,7 +19,8 @@ from mmseg.registry import HOOKS
 class RunSummaryHook(Hook):
     """Before training, log the classes with their weights, the effective batch and the subset.
 
-    `base_batch_size` is the total batch of the recipe, None if unknown; another is a warning.
+    `base_batch_size` is the total batch of the recipe, None if unknown; another is a warning, and
+    so is a learning rate that has fallen to its end before the training has.
     """
 
     priority = "VERY_HIGH"
@@ -36,6 +37,7 @@ class RunSummaryHook(Hook):
         runner.logger.info(self._class_table(dataset.metainfo))
         self._log_batch(runner)
         runner.logger.info(_optimiser_groups(runner))
+        self._check_schedule(runner)
         subset = getattr(dataset, "subset_ids", None)
         if subset is not None:
             path = Path(runner.work_dir) / "subset.txt"
@@ -89,6 +91,15 @@ class RunSummaryHook(Hook):
             runner.logger.warning(
                 f"{text}; the recipe's is {self.base_batch_size}: expect other results, or change "
                 "train_dataloader.batch_size or --accumulate"
+            )
+
+    def _check_schedule(self, runner: Runner) -> None:
+        falling = [s for s in runner.param_schedulers or () if hasattr(s, "eta_min")]
+        end = max((scheduler.end for scheduler in falling), default=runner.max_iters)
+        if end < runner.max_iters:
+            runner.logger.warning(
+                f"the learning rate has fallen to its end at iteration {end} of "
+                f"{runner.max_iters}: set the `end` of param_scheduler to {runner.max_iters}"
             )
 
     @master_only

@@ -47,6 +47,8 @@ def check_complete(config: Config) -> None:
             raise UserError(f"{config.filename}: has {there}, but no {' and no '.join(lacking)}")
     for section, keys in NEEDED.items():
         content = config.get(section)
+        if isinstance(content, Mapping) and content.get("type") == "SegTTAModel":
+            content = content.get("module")
         for key in keys if isinstance(content, Mapping) else ():
             if key not in content:
                 raise UserError(f"{config.filename}: {section} has no {key!r}")

@@ -60,3 +60,8 @@ def test_a_value_that_cannot_work_is_refused_by_its_key(key, value, message):
 )
 def test_values_at_the_edge_of_their_range_are_taken(key, value):
     load_config(TINY, {key: value})
+
+
+def test_a_scale_may_be_a_list_as_in_json_and_on_the_command_line():
+    config = load_config(TINY, {"test_dataloader.dataset.pipeline.1.scale": [256, 128]})
+    assert config.test_dataloader.dataset.pipeline[1].scale == (256, 128)

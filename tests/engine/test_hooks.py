@@ -31,7 +31,7 @@ class Log:
 class Runner:
     """What the summary reads of mmengine's runner."""
 
-    def __init__(self, meta=META, num_classes=3, weight=None, work_dir="."):
+    def __init__(self, meta=META, num_classes=3, weight=None, work_dir=".", schedule_end=40_000):
         loss = SimpleNamespace(class_weight=None if weight is None else torch.tensor(weight))
         self.model = nn.Module()
         self.model.decode_head = SimpleNamespace(
@@ -46,6 +46,11 @@ class Runner:
             {"initial_lr": 6e-4, "weight_decay": 0.0, "params": [3]},
         ]
         self.optim_wrapper = SimpleNamespace(param_groups=groups, _accumulative_counts=1)
+        self.param_schedulers = [
+            SimpleNamespace(end=1500),  # a warm-up
+            SimpleNamespace(end=schedule_end, eta_min=0.0),
+        ]
+        self.max_iters = 40_000
         self.work_dir = work_dir
         self.logger = Log()
 
@@ -154,3 +159,10 @@ def test_summary_finds_the_head_inside_of_wrappers():
     hook = RunSummaryHook()
     hook.before_run(runner)
     assert hook.head is inner.decode_head
+
+
+@pytest.mark.parametrize(("end", "levels"), [(40_000, []), (160_000, []), (20_000, ["warning"])])
+def test_a_learning_rate_that_ends_before_the_training_is_a_warning(end, levels):
+    lines = [line for line in summary(Runner(schedule_end=end)) if "has fallen" in line[1]]
+    assert [level for level, _ in lines] == levels
+    assert all("at iteration 20000 of 40000" in text for _, text in lines)

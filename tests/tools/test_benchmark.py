@@ -65,7 +65,7 @@ def test_only_own_code_is_measured_one_by_one(call):
         (("--against", "onedl"), "error: --against onedl: name the python"),
         (("--against", "other.py"), "error: other.py: no such config"),
         (("--runs", "0"), "error: --runs and --batch start at 1"),
-        (("--device", "cuda:64"), "error: --device cuda:64: torch sees"),
+        (("--device", "cuda:64"), "error: device cuda:64: torch sees"),
     ],
 )
 def test_a_comparison_that_cannot_be_ends_with_one_line(call, arguments, message):
