@@ -8,12 +8,9 @@ scale = (2048, 1024)
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[2].update(scale=scale, crop_size=crop_size)
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=scale, keep_ratio=True),
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs"),
-]
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].update(scale=scale)
+del test_pipeline[2]
 train_dataloader = dict(
     dataset=dict(
         type="CityscapesDataset",

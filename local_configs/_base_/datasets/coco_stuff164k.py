@@ -6,13 +6,8 @@ scale = (2048, 512)
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[2].update(scale=scale, crop_size=crop_size)
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=scale, keep_ratio=True),
-    dict(type="ResizeToMultiple", size_divisor=32),
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs"),
-]
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].update(scale=scale)
 train_dataloader = dict(
     dataset=dict(
         type="COCOStuffDataset",

@@ -8,6 +8,14 @@ train_pipeline = [
     dict(type="PhotoMetricDistortion", on_device=True),
     dict(type="PackSegInputs"),
 ]
+# Each data set adds its scale to the second step.
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", keep_ratio=True),
+    dict(type="ResizeToMultiple", size_divisor=32),
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs"),
+]
 train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
