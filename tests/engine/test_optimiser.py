@@ -13,6 +13,7 @@ from torch import nn
 
 from mmseg.config import load_config
 from mmseg.engine.accumulation import accumulate_gradients
+from mmseg.engine import amp
 from mmseg.engine.amp import use_amp, use_inference_amp
 from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.errors import UserError
@@ -279,6 +280,17 @@ def test_mixed_precision_on_a_gpu_without_bfloat16_scales_the_loss(config, monke
     use_amp(config)
     assert config.optim_wrapper.type == "AmpOptimWrapper"
     assert config.optim_wrapper.loss_scale == "dynamic"
+
+
+@pytest.mark.parametrize("use", [use_amp, use_inference_amp])
+@pytest.mark.parametrize("computes", [True, False])
+def test_mixed_precision_that_a_processor_emulates_is_a_warning(
+    config, monkeypatch, warnings, use, computes
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(amp, "cpu_computes_in", lambda dtype: computes)
+    use(config)
+    assert ["no instructions for bfloat16" in line for line in warnings] == [True] * (not computes)
 
 
 def test_inference_in_mixed_precision_keeps_how_the_image_is_cut(config):
