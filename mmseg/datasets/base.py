@@ -1,7 +1,7 @@
 """The base of all data sets: pairs of images and masks."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -244,15 +244,21 @@ class BaseSegDataset(Seeded, BaseDataset):
 def names_in(folder: str | Path, suffix: str) -> list[str]:
     """Return the sorted names, without suffix, of the files below a folder that end in it.
 
-    Hidden files do not count. Links to folders are followed, but not back into a folder around
-    them.
+    Hidden files do not count. Links to folders are followed, but not back to a folder around them.
     """
-    names, seen = [], set()
-    for path, folders, files in os.walk(folder, followlinks=True):
-        if os.path.realpath(path) in seen:
-            folders.clear()
-            continue
-        seen.add(os.path.realpath(path))
-        found = [file for file in files if file.endswith(suffix) and not file.startswith(".")]
-        names += [os.path.relpath(os.path.join(path, file), folder) for file in found]
-    return sorted(name.removesuffix(suffix) for name in names)
+    try:
+        paths = list(_files_below(str(folder), suffix))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    return sorted(os.path.relpath(path, folder).removesuffix(suffix) for path in paths)
+
+
+def _files_below(folder: str, suffix: str, around: tuple[str, ...] = ()) -> Iterator[str]:
+    place = os.path.realpath(folder)
+    if place in around:
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _files_below(entry.path, suffix, (*around, place))
+        elif entry.name.endswith(suffix) and not entry.name.startswith("."):
+            yield entry.path

@@ -13,7 +13,8 @@ def half_dtype(device_type: str) -> torch.dtype:
 
 def cpu_computes_in(amp: str) -> bool:
     """Return whether the processor has instructions for bf16 or fp16 that torch uses."""
-    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported")()
+    known = torch.backends.mkldnn.is_available()  # and its operations with it
+    return known and getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported")()
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
