@@ -119,7 +119,7 @@ def test_processes_get_the_same_threads_and_the_allocator_asked_for(monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"device": "cuda:99"}, "--device cuda:99: torch sees"),
+        ({"device": "cuda:99"}, "device cuda:99: torch sees"),
         ({"device": "gpu"}, "--device gpu: give"),
         ({"runs": 0}, "--runs"),
         ({"batches": [2, 0]}, "--batch"),
