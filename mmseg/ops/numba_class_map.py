@@ -1,4 +1,7 @@
-"""The best class of each pixel of an image from coarse logits: a loop for numba."""
+"""The best class of each pixel of an image from coarse logits: a loop for numba.
+
+Plain loops and whole numbers throughout: numba takes a second for each expression of arrays.
+"""
 
 import numpy as np
 from numba import njit
@@ -19,46 +22,50 @@ def class_rows(
     """
     num_classes = logits.shape[2]
     height, width = row_weights.shape[0], weights.shape[0]
-    area = np.diff(row_bounds).max() * np.diff(bounds).max()
+    area = _longest(row_bounds) * _longest(bounds)
     products = np.zeros((TAPS * TAPS, area), np.float32)
     low, high = np.empty(num_classes, np.float32), np.empty(num_classes, np.float32)
     best, ids = np.empty(area, np.float32), np.empty(area, np.uint8)
     for i in range(begin, end):
-        ys = range(row_bounds[i], row_bounds[i + 1])
+        top, bottom = row_bounds[i], row_bounds[i + 1]
         for j in range(starts.size):
-            xs = range(bounds[j], bounds[j + 1])
+            left, right = bounds[j], bounds[j + 1]
             corners = logits[row_starts[i] : row_starts[i] + height, starts[j] : starts[j] + width]
             for a in range(height):
                 for b in range(width):
-                    _outer(row_weights[a], ys, weights[b], xs, products[TAPS * a + b])
+                    n = 0
+                    for y in range(top, bottom):
+                        for x in range(left, right):
+                            products[TAPS * a + b, n] = row_weights[a, y] * weights[b, x]
+                            n += 1
             _extremes(corners, low, high)
-            _winners(corners, products, high, _maximum(low), len(ys) * len(xs), best, ids)
+            least = _maximum(low)
+            _winners(corners, products, high, least, (bottom - top) * (right - left), best, ids)
             n = 0
-            for y in ys:
-                for x in xs:
+            for y in range(top, bottom):
+                for x in range(left, right):
                     result[y, x] = ids[n]
                     n += 1
 
 
 @njit(nogil=True)
-def _outer(row_weights, ys, weights, xs, product):
-    n = 0
-    for y in ys:
-        for x in xs:
-            product[n] = row_weights[y] * weights[x]
-            n += 1
+def _longest(bounds):
+    longest = 0
+    for i in range(bounds.size - 1):
+        longest = max(longest, bounds[i + 1] - bounds[i])
+    return longest
 
 
 @njit(nogil=True)
 def _extremes(corners, low, high):
-    low[:] = corners[0, 0]
-    high[:] = corners[0, 0]
+    for k in range(low.size):
+        low[k] = high[k] = corners[0, 0, k]
     for a in range(corners.shape[0]):
         for b in range(corners.shape[1]):
-            line = corners[a, b]
             for k in range(low.size):
-                low[k] = line[k] if line[k] < low[k] else low[k]
-                high[k] = line[k] if line[k] > high[k] else high[k]
+                value = corners[a, b, k]
+                low[k] = value if value < low[k] else low[k]
+                high[k] = value if value > high[k] else high[k]
 
 
 @njit(nogil=True)
@@ -76,8 +83,8 @@ def _maximum(values):
 @njit(nogil=True)
 def _winners(corners, products, high, least, area, best, ids):
     """Set the first `area` of `ids` to the best of the classes that reach `least` in a corner."""
-    best[:area] = -np.inf
-    ids[:area] = 0
+    for n in range(area):
+        best[n], ids[n] = -np.inf, 0
     # The weights of taps that are not there are zero: any corner will do for them.
     middle, bottom = min(1, corners.shape[0] - 1), corners.shape[0] - 1
     centre, right = min(1, corners.shape[1] - 1), corners.shape[1] - 1

@@ -40,7 +40,8 @@ def _spread(source, index, scale, share, target, first, second):
 @njit(nogil=True)
 def _sum(values, lanes):
     """Return the sum, in an order that has vector instructions: by lanes, then halves of these."""
-    lanes[:] = 0
+    for lane in range(LANES):
+        lanes[lane] = 0
     for start in range(0, values.size, LANES):
         for lane in range(LANES):
             lanes[lane] += values[start + lane]
@@ -80,7 +81,10 @@ def _is_largest(values, label):
         equal += np.int32(values[0, k] == value)
     if larger > 0 or equal == 1:
         return larger == 0
-    return values[0].argmax() == label
+    for k in range(label):
+        if values[0, k] == value:
+            return False
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -116,7 +120,9 @@ def rows_cross_entropy(
                 row[x, k] = above[x, k] + share * (below[x, k] - above[x, k])
                 top = max(top, row[x, k])
             tops[x] = top
-        row_grad[:] = 0
+        for x in range(width):
+            for k in range(classes):
+                row_grad[x, k] = 0
         for x in range(labels.shape[1]):
             label = labels[y, x]
             if label == ignore_index:
@@ -129,7 +135,9 @@ def rows_cross_entropy(
             top = max(tops[left], tops[end])
             exp_sum = _exponentials(values, top, reduced, bits, power, lanes, result)
             if exp_sum < VANISHED:
-                top = values.max()
+                top = NO_CLASS
+                for k in range(classes):
+                    top = max(top, values[0, k])
                 exp_sum = _exponentials(values, top, reduced, bits, power, lanes, result)
             total += weight[label] * (np.log(exp_sum) - (values[0, label] - top))
             right += _is_largest(values, label)

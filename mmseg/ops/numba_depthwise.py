@@ -32,7 +32,8 @@ def rows_weight_gradient(x, grad, first, last, result):
                 start, end = max(0, -shift), min(width, width - shift)
                 if start >= end:
                     continue
-                acc[:] = 0
+                for c in range(channels):
+                    acc[c] = 0
                 _add_products(x[source, start + shift : end + shift], grad[row, start:end], acc)
                 for c in range(channels):
                     result[i, j, c] += acc[c]

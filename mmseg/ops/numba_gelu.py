@@ -77,7 +77,9 @@ def depthwise_gelu(x, weight, bias, top, height, begin, end, out):
         for column in range(width):
             is_left, is_right = column == 0, column == width - 1
             left, right = max(column - 1, 0), min(column + 1, width - 1)
-            total[:] = bias[is_first + 2 * is_last, is_left + 2 * is_right]
+            start = bias[is_first + 2 * is_last, is_left + 2 * is_right]
+            for c in range(channels):
+                total[c] = start[c]
             for j in range(is_first, 3 - is_last):
                 x0, x1, x2 = x[i + j, left], x[i + j, column], x[i + j, right]
                 w0 = absent if is_left else weight[j, 0]

@@ -18,7 +18,8 @@ def unfilter(filtered, values):
         kind, coded, row = filtered[y, 0], filtered[y, 1:], values[y]
         left, corner = 0, 0
         if kind == NONE:
-            row[:] = coded
+            for x in range(row.shape[0]):
+                row[x] = coded[x]
         elif kind == UP:
             for x in range(row.shape[0]):
                 row[x] = coded[x] + above[x]
