@@ -81,10 +81,10 @@ def _is_largest(values, label):
         equal += np.int32(values[0, k] == value)
     if larger > 0 or equal == 1:
         return larger == 0
+    earlier = np.int32(0)
     for k in range(label):
-        if values[0, k] == value:
-            return False
-    return True
+        earlier += np.int32(values[0, k] == value)
+    return earlier == 0
 
 
 @njit(nogil=True, cache=True)
