@@ -20,6 +20,7 @@ from mmseg.datasets.check import (
     build_parts,
     check_sample,
     find_leaks,
+    lonely_class,
     masks_without_image,
 )
 from mmseg.datasets.check_report import class_table, overview
@@ -88,9 +89,11 @@ def main() -> None:
     parts = {id(part): part for own in tasks.values() for part, _ in own}.values()
     problems = [line for part in parts for line in masks_without_image(part)]
     problems += [line for samples in splits.values() for s in samples for line in s.problems]
+    classes = next(iter(parts)).metainfo["classes"]
+    problems += lonely_class(splits.get("train", []), classes)
     sys.stdout.writelines(f"{line}\n" for line in problems)
     console = Console()
-    console.print(overview(splits), class_table(splits, next(iter(parts)).metainfo["classes"]))
+    console.print(overview(splits), class_table(splits, classes))
     if args.fix_list:
         written = write_fix_lists(args.fix_list, splits)
         console.print(f"the rest: {', '.join(map(str, written))} (ann_file of the config)")

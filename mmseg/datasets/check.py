@@ -85,6 +85,19 @@ def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
         later.update({s.digest: f"{s.image} of {split}" for s in splits[split] if s.digest})
 
 
+def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
+    """Name the one class of all masks, if there are to be more: no model learns anything then."""
+    counts = [s.class_pixels for s in samples if s.class_pixels is not None]
+    found = np.flatnonzero(np.sum(counts, axis=0)).tolist() if counts else []
+    if len(found) != 1 or len(classes) == 1:
+        return []
+    name = classes[found[0]]
+    return [
+        f"train: every labelled pixel is {name}; if {IGNORE_INDEX}, which is ignored, is to be a "
+        "class, write its id instead"
+    ]
+
+
 def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
     """Return the (3,) mean and standard deviation, in RGB order, of all pixels of all images."""
     read = [s for s in samples if s.size and s.channel_mean is not None]
@@ -127,10 +140,13 @@ def _check_image(sample: Sample, load: LoadImageFromFile) -> None:
 
 
 def _channels(path: str) -> int:
-    """Return the channels in the file, of which the loader makes three; a palette is colour."""
+    """Return the channels in the file, of which the loader makes three; a palette is colour.
+
+    Of a TIFF, whose other bands are often no alpha but infrared, the colours are meant.
+    """
     try:
         with Image.open(io.BytesIO(read_file(path, "image"))) as image:
-            return 3 if image.mode == "P" else len(image.getbands())
+            return 3 if image.mode == "P" or image.format == "TIFF" else len(image.getbands())
     except OSError:
         return 3  # a format that only the loader knows
 

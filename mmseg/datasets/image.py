@@ -11,15 +11,19 @@ from mmseg.errors import UserError, reason
 
 PNG_BITS = 24  # where a PNG says its bits per sample
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-TIFF_BITS = 258  # the tag of the bits per sample, one value per band
+# Tags of a TIFF, and the values with which OpenCV is known to read it right: none, LZW, JPEG,
+# deflate (twice) and PackBits; grey (twice), RGB, palette and YCbCr; the bands of a pixel together.
+BITS, COMPRESSION, PHOTOMETRIC, PLANES = 258, 259, 262, 284
+KNOWN = {COMPRESSION: (1, 5, 7, 8, 32946, 32773), PLANES: (1,)}
+PHOTOMETRIC_OF = {1: (0, 1, 3), 3: (2, 6)}
 
 
 def read_image(path: str, backend: str = "cv2", backend_args: dict | None = None) -> np.ndarray:
     """Return an image file as (H, W, 3) uint8 BGR; `backend` is a decoder of mmcv.
 
-    OpenCV multiplies the colours of some TIFFs by their fourth band, and divides 16 bits by 256.
-    So TIFFs of other than one or three bands are read as a map reads them, and samples of more than
-    8 bits are refused. Raises `UserError` for these and for what cannot be decoded.
+    OpenCV multiplies the colours of some TIFFs by their fourth band, takes some for grey, and
+    divides 16 bits by 256. So all but the plainest TIFFs are read as a map reads them, and samples
+    of more than 8 bits are refused. Raises `UserError` for these and for what cannot be decoded.
     """
     data = read_file(path, "image", backend_args)
     if backend == "cv2":
@@ -39,10 +43,12 @@ def read_image(path: str, backend: str = "cv2", backend_args: dict | None = None
 
 
 def _is_plain(data: bytes) -> bool:
-    """Tell whether a TIFF is known to have one or three bands of up to 8 bits."""
+    """Tell whether a TIFF is of a kind that OpenCV is known to read right."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            bits = image.tag_v2.get(TIFF_BITS, (1,))  # type: ignore[attr-defined]
+            tags = dict(image.tag_v2)  # type: ignore[attr-defined]
     except Exception:
         return False
-    return len(bits) in (1, 3) and max(bits) <= 8
+    bits = tags.get(BITS, (1,))
+    photometric = tags.get(PHOTOMETRIC) in PHOTOMETRIC_OF.get(len(bits), ())
+    return photometric and max(bits) <= 8 and all(tags.get(t, 1) in v for t, v in KNOWN.items())

@@ -76,7 +76,7 @@ class LatestCheckpointHook(CheckpointHook):
         if self.failed_step == runner.iter:
             raise UserError(
                 f"{self.out_dir}: the state after the last iteration, {runner.iter}, could not be "
-                "saved; make room and go on with --resume from the checkpoint before"
+                "saved; make room and start again with --resume"
             )
 
     def before_val(self, runner: Runner) -> None:
@@ -151,8 +151,7 @@ class LatestCheckpointHook(CheckpointHook):
             )
         except UserError as error:
             runner.logger.error(
-                f"{error}; older checkpoints are kept, training goes on and the next attempt is "
-                f"in {self.interval} iterations"
+                f"{error}; older checkpoints are kept, and the next save is the next attempt"
             )
             return False
         return True

@@ -44,11 +44,12 @@ def write_vrt(
     crs: CRS | None,
     style: Style,
 ) -> None:
-    """Write a virtual raster of uint8 strips, without a georeference where there is no CRS."""
+    """Write a virtual raster of uint8 strips, at the place of the scene if it has one."""
     size = {"rasterXSize": str(width), "rasterYSize": str(strips[-1].bottom)}
     root = xml.Element("VRTDataset", size)
     if crs is not None:
         xml.SubElement(root, "SRS").text = crs.to_wkt()
+    if not transform.is_identity:
         xml.SubElement(root, "GeoTransform").text = ", ".join(map(repr, transform.to_gdal()))
     metadata = xml.SubElement(root, "Metadata")
     for key, value in style.tags.items():

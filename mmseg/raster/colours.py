@@ -1,9 +1,11 @@
 """Which bands of a raster are the colours."""
 
+import warnings
+
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
 from mmseg.errors import UserError, reason
@@ -21,22 +23,31 @@ def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
 
 
 def read_colours(data: bytes, path: str) -> np.ndarray:
-    """Return the colours of the GeoTIFF of `path`, whose bytes are given: (H, W, 3) uint8 RGB.
+    """Return the colours of the TIFF of `path`, whose bytes are given: (H, W, 3) uint8 RGB.
 
-    Raises `UserError` for samples of more than 8 bits, and when there are no three bands.
+    One band, or one and an alpha band, is grey or a palette. Raises `UserError` for samples of more
+    than 8 bits.
     """
     try:
-        with MemoryFile(data) as file, file.open(driver="GTiff") as raster:
-            bands = colour_bands(raster)
+        with MemoryFile(data) as file, _open(file) as raster:
             if raster.dtypes[0] != "uint8":
                 raise UserError(
                     f"{path}: the samples of the image are {raster.dtypes[0]}; scale them to 8 "
                     "bits, as in gdal_translate -ot Byte -scale LOW HIGH 0 255"
                 )
-            if raster.count < 3:
-                raise UserError(f"{path}: the image has {raster.count} bands; colours are three")
             if raster.width * raster.height > MOST_PIXELS:
                 raise UserError(f"{path}: the image is too large; cut it into tiles")
+            if raster.colorinterp[0] == ColorInterp.palette:
+                table = raster.colormap(1)
+                colours = np.array([table.get(i, (0, 0, 0))[:3] for i in range(256)], np.uint8)
+                return colours[raster.read(1)]
+            bands = colour_bands(raster) if raster.count > 2 else [1, 1, 1]
             return raster.read(bands).transpose(1, 2, 0)
     except RasterioError as error:
         raise UserError(f"{path}: cannot decode the image ({reason(error)})") from error
+
+
+def _open(file: MemoryFile) -> rasterio.DatasetReader:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return file.open(driver="GTiff")

@@ -1,7 +1,6 @@
 """Where a raster is, and sizes of its pixels on the ground, in metres and square metres."""
 
 import numpy as np
-import rasterio
 from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.warp import transform as transform_points
@@ -11,16 +10,27 @@ SEMI_MAJOR, FLATTENING = 6378137.0, 1 / 298.257223563
 DEGREES = CRS.from_epsg(4326)
 
 
-def georeference(raster: rasterio.DatasetReader) -> tuple[CRS | None, Affine]:
-    """Return the CRS of a raster and its transform, or None and pixels where nothing is measured.
+def is_measurable(crs: CRS | None, transform: Affine) -> bool:
+    """Tell whether a raster's place is known, so that areas on the ground can be told.
 
-    That is a raster without a CRS or a transform, or whose CRS is a local one, which no other
-    place on the globe is known in.
+    It is not without a CRS or a transform, nor in a local CRS or on another planet.
     """
-    crs, transform = raster.crs, raster.transform
     if crs is None or not (crs.is_projected or crs.is_geographic) or transform.is_identity:
-        return None, Affine.identity()
-    return crs, transform
+        return False
+    try:
+        transform_points(crs, DEGREES, [transform.c], [transform.f])
+    except Exception:  # GDAL's own errors have no public base class
+        return False
+    return True
+
+
+def places_in(
+    pixels: np.ndarray, transform: Affine, crs: CRS, other_transform: Affine, other_crs: CRS
+) -> np.ndarray:
+    """Return where pixels (N, 2) of a raster lie in another one, in its pixels: columns, rows."""
+    points = np.array([transform * tuple(pixel) for pixel in pixels])
+    x, y = transform_points(crs, other_crs, *points.T)
+    return np.array([~other_transform * point for point in zip(x, y, strict=True)])
 
 
 def row_areas(transform: Affine, crs: CRS, height: int, width: int) -> np.ndarray:

@@ -17,7 +17,7 @@ def find_scenes(inputs: Sequence[str]) -> list[str]:
             scenes.append(name)
             continue
         files = sorted(path for path in Path(name).iterdir() if path.suffix.lower() in SUFFIXES)
-        found = [str(path) for path in files if not path.name.endswith(OUTPUTS)]
+        found = [str(path) for path in files if not _is_hidden_or_made(path.name)]
         if not found:
             raise UserError(f"{name}: no raster in this folder ({' '.join(SUFFIXES)})")
         scenes += found
@@ -27,3 +27,7 @@ def find_scenes(inputs: Sequence[str]) -> list[str]:
         if other != scene:
             raise UserError(f"{other} and {scene} have the same name: map them into two folders")
     return scenes
+
+
+def _is_hidden_or_made(name: str) -> bool:
+    return name.startswith(".") or name.endswith(OUTPUTS)

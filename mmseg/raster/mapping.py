@@ -118,7 +118,7 @@ def _map(
     workshop = Workshop(products.workshop_folder, products.layers)
     if get_rank() == 0:
         workshop.prepare(job)
-        logger.info(_introduction(scene, grid))
+        logger.info(_introduction(scene, grid, options))
     barrier()
     strips = _share(grid.rows.count)
     missing = [index for index in strips if not workshop.has(index)]
@@ -136,9 +136,9 @@ def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid
     """Lay windows that cover on the ground what the model's crop covers."""
     height, width = crop_size
     if options.gsd is not None:
-        if scene.crs is None:
+        if not scene.is_measurable:
             raise UserError(
-                f"{scene.path}: without a georeference its resolution is unknown; omit the gsd"
+                f"{scene.path}: its place is unknown and with it its resolution; omit the gsd"
             )
         down, across = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
         if not 1 / MOST_RESAMPLING <= options.gsd / across <= MOST_RESAMPLING:
@@ -178,19 +178,21 @@ def _describe_job(scene: Scene, model: "EncoderDecoder", grid: Grid, options: Ma
     return json.dumps(job, sort_keys=True)
 
 
-def _introduction(scene: Scene, grid: Grid) -> str:
+def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
     rows, columns = grid.rows, grid.columns
     lines = [
         f"{scene.path}: {scene.width} x {scene.height} pixels, bands {scene.bands}, "
         f"{rows.count} x {columns.count} windows of {columns.size} x {rows.size} pixels"
     ]
-    if scene.crs is None:
+    if not scene.is_measurable:
         lines.append(
-            "its place is unknown (no CRS, a local one, or no transform): the map is without a "
-            "georeference and polygons, areas are in pixels"
+            "its place is unknown (no CRS, a local one, or no transform): areas are in pixels, and "
+            "there are no polygons"
         )
     if scene.aoi and not scene.aoi.touches(scene.transform, scene.height, scene.width):
         lines.append("the area of interest lies elsewhere: nothing is mapped")
+    if scene.ranges is None and options.scale:
+        lines.append("its samples have 8 bits and are not scaled")
     if scene.ranges is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)
         lines.append(f"16-bit samples scaled to 0 to 255, by band: {ranges}")

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -113,8 +113,9 @@ def _write(path: Path, numbered: Path, regions: Regions, classes: Sequence[str])
 def _indexed(path: Path) -> int:
     """Return how many polygons a GeoPackage finds by its spatial index, which it writes last."""
     query = f"SELECT count(*) FROM {LAYER} JOIN rtree_{LAYER}_geom ON fid = id"
-    with closing(sqlite3.connect(path)) as database:
+    with closing(sqlite3.connect(path)) as database, suppress(sqlite3.Error):
         return database.execute(query).fetchone()[0]
+    return 0
 
 
 def _polygons(raster: rasterio.DatasetReader) -> Iterator[tuple[bytes, int]]:

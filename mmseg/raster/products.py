@@ -12,7 +12,7 @@ from mmseg.raster.cog import FULL, Strip, Style, write_cog, write_vrt
 from mmseg.raster.georeference import row_areas
 from mmseg.raster.options import MapOptions
 from mmseg.raster.polygons import write_polygons
-from mmseg.raster.scene import Scene
+from mmseg.raster.scene import VIEWERS, Scene
 from mmseg.raster.strips import Workshop
 from mmseg.raster.style import preview, qgis_style
 from mmseg.raster.survey import Survey, survey
@@ -49,7 +49,7 @@ class Products:
     def layers(self) -> dict[str, int]:
         """Name and number of bands of what the strips hold."""
         layers = {"landcover": 1}
-        if self.options.polygons and self.scene.crs is not None:
+        if self.options.polygons and self.scene.is_measurable:
             layers["confidence"] = 1
         if self.options.probabilities:
             layers["probabilities"] = len(self.classes)
@@ -85,15 +85,20 @@ class Products:
             confidence = workshop.folder / "confidence.vrt"
             target, min_area = made["landcover.gpkg"], self.options.min_area
             write_polygons(target, map_path, confidence, self.classes, areas, min_area)
-        for kind in LAYER_OF.keys() - set(self.kinds):
-            if self._path(kind).is_file():  # it would be taken for one of the new map
-                MMLogger.get_current_instance().warning(
-                    f"{self._path(kind)} of an earlier map is removed"
-                )
-                self._path(kind).unlink()
+        for kind in LAYER_OF:
+            self._forget(kind)
         for kind in self.kinds:
             workshop.publish(self._path(kind))
         workshop.clear()
+
+    def _forget(self, kind: str) -> None:
+        """Remove what an earlier map has left and would be taken for a part of the new one."""
+        path = self._path(kind)
+        for suffix in VIEWERS:
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        if kind not in self.kinds and path.is_file():
+            MMLogger.get_current_instance().warning(f"{path} of an earlier map is removed")
+            path.unlink()
 
     def survey(self) -> Survey:
         """Measure the finished map, unless `write` just did."""
@@ -118,7 +123,7 @@ class Products:
         return self.out / f"{self.scene.name}.{kind}"
 
     def _row_areas(self) -> np.ndarray | None:
-        if self.scene.crs is None:
+        if not self.scene.is_measurable:
             return None
         return row_areas(self.scene.transform, self.scene.crs, self.scene.height, self.scene.width)
 

@@ -14,7 +14,7 @@ from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError
 from mmseg.raster.colours import colour_bands
-from mmseg.raster.georeference import georeference
+from mmseg.raster.georeference import is_measurable
 from mmseg.raster.scaling import Ranges, percentile_ranges, sample_windows, to_8_bits
 from mmseg.raster.vector import AreaOfInterest
 
@@ -34,7 +34,7 @@ class Scene:
         nodata: Value of pixels without image, where the file does not say it.
         aoi: A file of polygons; what lies outside is not mapped.
 
-    `crs` and `transform` are what `georeference` says.
+    `crs` and `transform` are the file's; see `is_measurable`.
     """
 
     def __init__(
@@ -49,11 +49,13 @@ class Scene:
         with _readable(self.path):
             self.raster = rasterio.open(self.path)
         self.height, self.width = self.raster.shape
-        self.crs, self.transform = georeference(self.raster)
+        self.crs, self.transform = self.raster.crs, self.raster.transform
+        self.is_measurable = is_measurable(self.crs, self.transform)
         self.bands = _choose_bands(self.raster, bands)
         self.nodata = nodata
-        self.aoi = AreaOfInterest(aoi, self.crs) if aoi else None
+        self.aoi = AreaOfInterest(aoi, self.crs if self.is_measurable else None) if aoi else None
         self.ranges = self._choose_ranges(scale)
+        self._check_nodata()
 
     @property
     def name(self) -> str:
@@ -99,6 +101,13 @@ class Scene:
         size = (max(1, int(self.width / shrink)), max(1, int(self.height / shrink)))
         picture = np.ascontiguousarray(to_8_bits(image, self.ranges).transpose(1, 2, 0))
         return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+    def _check_nodata(self) -> None:
+        most = 2**8 - 1 if self.ranges is None else 2**16 - 1
+        if self.nodata is not None and not 0 <= self.nodata <= most:
+            raise UserError(
+                f"{self.path}: no sample is {self.nodata:g}, the nodata value: they are 0 to {most}"
+            )
 
     def _choose_ranges(self, scale: tuple[float, float] | None) -> Ranges | None:
         if _has_8_bits(self.raster, self.bands):

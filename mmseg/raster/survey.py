@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.raster.cog import NODATA
-from mmseg.raster.georeference import georeference
+from mmseg.raster.georeference import is_measurable, places_in
 from mmseg.raster.scene import Scene
 
 ROWS = 512  # read at a time: the height of a block
@@ -74,7 +74,7 @@ def check_truth(truth: str, scene: Scene) -> None:
     try:
         with rasterio.open(truth) as raster:
             (height, width), count, dtype = raster.shape, raster.count, raster.dtypes[0]
-            crs, transform = georeference(raster)
+            crs, transform = raster.crs or scene.crs, raster.transform
     except RasterioError as error:
         raise UserError(f"{truth}: not a readable raster") from error
     if (height, width) != (scene.height, scene.width):
@@ -86,11 +86,10 @@ def check_truth(truth: str, scene: Scene) -> None:
         raise UserError(
             f"{truth}: the truth has {count} bands of {dtype}; one band of class ids is compared"
         )
-    if crs and scene.crs:
-        # Where the corners of the truth lie in the scene, in its pixels.
+    if scene.is_measurable and is_measurable(crs, transform):
         corners = np.array([(0, 0), (width, 0), (0, height)])
-        found = np.array([~scene.transform * (transform * corner) for corner in corners])
-        if np.abs(found - corners).max() > 0.5:
+        found = places_in(corners, transform, crs, scene.transform, scene.crs)
+        if not np.abs(found - corners).max() <= 0.5:
             raise UserError(
                 f"{truth}: the truth lies elsewhere than the scene: its upper left corner is at "
                 f"column {found[0, 0]:.1f}, row {found[0, 1]:.1f} of {scene.path}"

@@ -10,7 +10,7 @@ from rasterio.features import geometry_mask
 from rasterio.transform import array_bounds
 from rasterio.warp import transform_geom
 
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 
 
 class AreaOfInterest:
@@ -29,7 +29,10 @@ class AreaOfInterest:
         if meta["crs"] is None:
             raise UserError(f"{path}: it has no CRS; write the polygons with one")
         source = CRS.from_user_input(meta["crs"])
-        self.shapes = [transform_geom(source, crs, shapely.geometry.mapping(s)) for s in shapes]
+        try:
+            self.shapes = [transform_geom(source, crs, shapely.geometry.mapping(s)) for s in shapes]
+        except Exception as error:  # GDAL's own errors have no public base class
+            raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
 
     def touches(self, transform: Affine, height: int, width: int) -> bool:
         """Tell whether the box around a polygon reaches into the scene of this place and size."""

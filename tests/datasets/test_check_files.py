@@ -153,6 +153,16 @@ def test_the_tool_reports_everything_ends_with_1_and_writes_the_rest(run, image_
     assert (image_folder / "good_val.txt").read_text() == "e\nf\n"
 
 
+def test_a_training_set_of_one_class_is_a_problem(run, image_folder):
+    for path in (image_folder / "ann_dir").iterdir():
+        ids = np.asarray(Image.open(path))
+        Image.fromarray(np.where(ids == 2, 255, 0).astype(np.uint8)).save(path)
+    result = run()
+    assert result.returncode == 1, result.stderr
+    assert "train: every labelled pixel is field; if 255, which is ignored" in result.stdout
+    assert "1 problems in 6 samples" in result.stdout
+
+
 def test_one_split_is_checked_alone_and_its_list_has_the_name_given(run, image_folder):
     cut(image_folder / "img_dir/a.jpg")
     assert run("--split", "val").returncode == 0

@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 from rasterio import Affine
+from rasterio.crs import CRS
 from scenes import (
     CLASSES,
     PALETTE,
@@ -287,12 +288,12 @@ def test_a_scene_without_crs_is_mapped_without_a_place(colour_model, tmp_path, l
     ids = make_ids(64, 64)
     scene = write_scene(tmp_path, paint(ids), crs=None)
     result = map_scene(colour_model, scene, tmp_path)
-    assert "its place is unknown (no CRS, " in log.read()
+    assert "its place is unknown (no CRS, a local one, or no transform)" in log.read()
     with rasterio.open(result.path) as raster:
         assert raster.crs is None
         assert (raster.read(1) == ids).all()
     assert result.survey.hectares is None
-    with pytest.raises(UserError, match="without a georeference its resolution is unknown"):
+    with pytest.raises(UserError, match="place is unknown and with it its resolution"):
         map_scene(colour_model, tmp_path / "scene.tif", tmp_path, MapOptions(gsd=1.0))
 
 
@@ -300,6 +301,7 @@ def test_a_scene_without_crs_is_mapped_without_a_place(colour_model, tmp_path, l
     ("crs", "transform"),
     [
         ('LOCAL_CS["site",UNIT["metre",1]]', TRANSFORM),
+        ("ESRI:104905", DEGREES),  # Mars
         ("EPSG:2180", Affine.identity()),  # what rasterio and GDAL write where there is none
     ],
 )
@@ -310,6 +312,8 @@ def test_where_nothing_can_be_measured_areas_are_in_pixels(colour_model, tmp_pat
     assert (read(result.path) == ids).all()
     assert result.survey.hectares is None
     assert not (tmp_path / "scene.landcover.gpkg").exists()
+    with rasterio.open(scene) as source, rasterio.open(result.path) as raster:
+        assert (raster.crs, raster.transform) == (source.crs, source.transform)
 
 
 def test_areas_of_a_scene_in_degrees_are_those_of_the_ground(colour_model, tmp_path):
@@ -353,6 +357,7 @@ def test_the_truth_is_compared_where_there_is_a_map(colour_model, tmp_path):
             r"lies elsewhere .* at column 2\.0, row 0\.0 of .*scene\.tif",
         ),
         (np.zeros((1, 40, 40), np.uint8), {"transform": TRANSFORM * Affine.scale(2)}, "elsewhere"),
+        (np.zeros((1, 40, 40), np.uint8), {"crs": "EPSG:2177"}, "elsewhere"),
     ],
 )
 def test_what_is_not_the_truth_of_the_scene_is_refused(
@@ -365,10 +370,20 @@ def test_what_is_not_the_truth_of_the_scene_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_truth_is_compared_without_a_place_of_its_own(colour_model, tmp_path):
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        (None, Affine.identity()),
+        ("EPSG:2180", Affine.translation(0.1, 0.1) * TRANSFORM),
+        (CRS.from_epsg(2180).to_wkt(version="WKT1_ESRI"), TRANSFORM),
+    ],
+)
+def test_a_truth_lies_on_the_scene_but_for_half_a_pixel_or_has_no_place(
+    colour_model, tmp_path, crs, transform
+):
     ids = make_ids(40, 40)
     scene = write_scene(tmp_path, paint(ids))
-    mask = write_scene(tmp_path, ids[None], "mask.tif", crs=None)
+    mask = write_scene(tmp_path, ids[None], "mask.tif", crs=crs, transform=transform)
     result = map_scene(colour_model, scene, tmp_path / "out", truth=str(mask))
     assert np.trace(result.confusion) == 40 * 40
 
@@ -461,6 +476,8 @@ def test_other_names_of_the_classes_map_anew(colour_model, tmp_path):
 def test_outputs_of_an_earlier_map_do_not_stay_beside_a_new_one(colour_model, tmp_path, log):
     scene = write_scene(tmp_path, paint(make_ids(40, 40)))
     map_scene(colour_model, scene, tmp_path, MapOptions(polygons=True, probabilities=True))
+    for name in ("scene.landcover.tif.aux.xml", "scene.probabilities.tif.ovr"):
+        (tmp_path / name).touch()  # as QGIS does
     map_scene(colour_model, scene, tmp_path)
     kinds = ("areas.csv", "landcover.qml", "landcover.tif", "preview.png")
     expected = [*(f"scene.{kind}" for kind in kinds), "scene.tif"]
@@ -513,6 +530,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
         (np.zeros((3, 9, 9), np.float32), {}, r"samples are float32; uint8 and uint16"),
         (np.zeros((3, 9, 9), np.uint8), {"aoi": "no.gpkg"}, r"no\.gpkg: not a readable file"),
         (np.zeros((3, 9, 9), np.uint8), {"overlap": 0.7}, r"choose a fraction"),
+        (np.zeros((3, 9, 9), np.uint8), {"nodata": 300}, r"no sample is 300, .* they are 0 to 255"),
         (
             np.zeros((3, 9, 9), np.uint8),
             {"gsd": 1000},

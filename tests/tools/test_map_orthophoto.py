@@ -130,6 +130,7 @@ def test_a_folder_without_rasters_is_one_line(project, call):
 
 def test_a_scene_that_cannot_be_read_does_not_keep_the_others_from_being_mapped(project, call, log):
     (project / "scenes/aa.tif").write_text("not a raster")
+    (project / "scenes/._a.tif").write_text("what macOS leaves")
     assert call("scenes", "--out", "maps") == "error: 1 of 3 scenes are not mapped: scenes/aa.tif"
     assert "scenes/aa.tif: not a readable raster" in log.read()
     assert all((project / f"maps/{name}.landcover.tif").is_file() for name in "ab")

@@ -50,6 +50,10 @@ def write_tiff(path, bands, **profile):
     ("count", "profile"),
     [
         (3, {}),
+        (3, {"photometric": "MINISBLACK"}),
+        (3, {"photometric": "MINISBLACK", "interleave": "band"}),
+        (3, {"photometric": "RGB", "interleave": "band"}),
+        (3, {"compress": "zstd"}),
         (4, {"photometric": "RGB", "alpha": "YES"}),  # what rasterio calls any fourth band
         (4, {"photometric": "RGB", "alpha": "YES", "interleave": "band"}),
         (4, {"photometric": "RGB", "alpha": "UNSPECIFIED", "compress": "zstd"}),
@@ -62,6 +66,28 @@ def test_colours_of_a_tiff_are_its_own_whatever_other_bands_it_has(tmp_path, cou
     image = LoadImageFromFile()(info)["img"]
     np.testing.assert_array_equal(image, bands[2::-1].transpose(1, 2, 0))
     assert image.flags.c_contiguous
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("compress", ["deflate", "zstd"])
+def test_a_grey_tiff_is_grey_with_and_without_alpha(tmp_path, count, compress, recwarn):
+    bands = np.random.default_rng(0).integers(0, 256, (count, 20, 30), dtype=np.uint8)
+    info = write_tiff(tmp_path / "a.tif", bands, compress=compress)
+    recwarn.clear()
+    image = LoadImageFromFile()(info)["img"]
+    np.testing.assert_array_equal(image, np.repeat(bands[0, ..., None], 3, axis=2))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("compress", ["deflate", "zstd"])
+def test_a_palette_in_a_tiff_is_colour(tmp_path, compress):
+    ids = np.random.default_rng(0).integers(0, 3, (1, 20, 30), dtype=np.uint8)
+    table = {0: (250, 180, 60, 255), 1: (0, 100, 0, 255), 2: (0, 0, 250, 255)}
+    info = write_tiff(tmp_path / "a.tif", ids, compress=compress, photometric="palette")
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        raster.write_colormap(1, table)
+    expected = np.array([table[i][2::-1] for i in range(3)], np.uint8)[ids[0]]
+    np.testing.assert_array_equal(LoadImageFromFile()(info)["img"], expected)
 
 
 def test_colours_of_a_tiff_are_the_bands_called_so(tmp_path):
@@ -80,7 +106,6 @@ def test_colours_of_a_tiff_are_the_bands_called_so(tmp_path):
         (np.full((3, 8, 9), 900, np.uint16), "the samples of the image are uint16; scale"),
         (np.full((1, 8, 9), 900, np.uint16), "the samples of the image are uint16; scale"),
         (np.full((3, 8, 9), 0.5, np.float32), "the samples of the image are float32; scale"),
-        (np.full((2, 8, 9), 9, np.uint8), "the image has 2 bands; colours are three"),
     ],
 )
 def test_samples_that_are_no_8_bit_colours_are_refused(tmp_path, bands, message):
