@@ -41,9 +41,11 @@ class SegTrainLoop(IterBasedTrainLoop):
     def run(self) -> Any:
         if self.max_skipped_steps and accumulated_parts(self.runner) > 1:
             raise UserError("train_cfg.max_skipped_steps does not go with --accumulate")
-        if self._iter >= self._max_iters:
-            self.runner.logger.info(f"all {self._max_iters} iterations are done already")
-        return super().run()
+        was_finished = self._iter >= self._max_iters
+        model = super().run()
+        if was_finished:
+            self.runner.logger.info(f"all {self._max_iters} iterations were done already")
+        return model
 
     def run_iter(self, data_batch: Any) -> None:
         seed_all(seed_of(self.runner.seed, "model", self.runner.rank, self._iter))

@@ -105,7 +105,7 @@ def test_a_finished_run_that_is_resumed_says_so(tmp_path, caplog, monkeypatch):
         loop = make_loop(tmp_path, iteration=iteration)
         loop._max_iters = 4
         assert loop.run() == "the model"
-        assert ("all 4 iterations are done already" in caplog.text) == (iteration == 4)
+        assert ("all 4 iterations were done already" in caplog.text) == (iteration == 4)
 
 
 def test_a_full_disk_does_not_hide_what_is_wrong_with_the_loss(tmp_path, monkeypatch):
