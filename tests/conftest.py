@@ -36,9 +36,9 @@ multiprocessing.set_forkserver_preload(
 
 
 # Files whose few tests take longest, in the order to start them: with two processes, what starts
-# last alone is waited for. The first one leaves compiled loops to the last, whose many processes
-# are killed before they have compiled theirs.
-LONG = ["test_cli.py", "test_interruptions.py", "test_fuzz.py", "test_kill_and_resume.py"]
+# last alone is waited for. The first one leaves compiled loops to those that train, too; the second
+# needs few.
+LONG = ["test_cli.py", "test_fuzz.py", "test_interruptions.py", "test_kill_and_resume.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

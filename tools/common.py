@@ -1,6 +1,7 @@
 """What the tools share: command-line arguments and the set-up of a run."""
 
 import argparse
+import atexit
 import gc
 import os
 import runpy
@@ -13,6 +14,10 @@ from pathlib import Path
 # takes two thirds longer (docs/benchmarks.md). Read once, when torch is imported.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+# At its end the interpreter looks through half a million objects for what it could free: two
+# seconds.
+atexit.register(gc.freeze)
 
 # OpenCV warns of every tag that it does not know, of each GeoTIFF some.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")

@@ -71,7 +71,11 @@ class SegRunner(Runner):
     def from_cfg(cls, cfg: Config) -> "SegRunner":
         check_complete(cfg)
         make_writable(cfg.work_dir)
-        return super().from_cfg(RunConfig(cfg))
+        config = RunConfig(cfg)
+        if not torch.cuda.is_available():
+            # torch's synchronised batch norm needs GPUs; on CPUs our BatchNorm2d does its work.
+            config.sync_bn = None
+        return super().from_cfg(config)
 
     def setup_env(self, env_cfg: dict) -> None:
         for start in FOREIGN_WARNINGS:
@@ -103,12 +107,6 @@ class SegRunner(Runner):
             if dataloader.get("num_workers", 0) == 0:  # options of workers, which torch refuses
                 dataloader |= {"persistent_workers": False, "prefetch_factor": None, "timeout": 0}
         return Runner.build_dataloader(dataloader, *args, **kwargs)
-
-    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        if not torch.cuda.is_available():
-            # torch's synchronised batch norm needs GPUs; on CPUs our BatchNorm2d does its work.
-            self.cfg.sync_bn = None
-        return super().wrap_model(model_wrapper_cfg, model)
 
     def _maybe_compile(self, target: str) -> None:
         # mmengine would compile all of a training step, whose logging cannot be.
