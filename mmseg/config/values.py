@@ -35,8 +35,6 @@ POSITIVE: Kind = ("a number above 0", lambda value: _is_number(value) and value 
 NUMBER: Kind = ("a number from 0", lambda value: _is_number(value) and value >= 0)
 SHARE: Kind = ("a number from 0 to below 1", lambda v: _is_number(v) and 0 <= v < 1)
 FOUR_COUNTS: Kind = ("four whole numbers from 1", _each(4, COUNT[1]))
-THREE_NUMBERS: Kind = ("three numbers", _each(3, _is_number))
-THREE_POSITIVE: Kind = ("three numbers above 0", _each(3, POSITIVE[1]))
 WEIGHTS: Kind = (
     "numbers from 0, not all of them 0",
     lambda v: isinstance(v, list | tuple) and all(map(NUMBER[1], v)) and sum(v) > 0,
@@ -52,8 +50,6 @@ VALUES: dict[str, Kind] = {
     "randomness.seed": SEED,
     "default_hooks.checkpoint.interval": COUNT_OR_OFF,
     "default_hooks.logger.interval": COUNT,
-    "model.data_preprocessor.mean": THREE_NUMBERS,
-    "model.data_preprocessor.std": THREE_POSITIVE,
     "model.decode_head.num_classes": COUNT,
     "model.decode_head.channels": COUNT,
     "model.decode_head.ham_channels": COUNT,
@@ -72,17 +68,32 @@ OF_MSCAN: dict[str, Kind] = {
 
 def check_values(config: Config) -> None:
     """Raise `UserError` naming the key of a number that is none, or out of its range."""
-    model = config.get("model") or {}
-    backbone = model.get("backbone") or {}
+    model = _section(config, "model")
+    backbone, head = _section(model, "backbone"), _section(model, "decode_head")
     is_mscan = backbone.get("type") == "MSCAN"
-    table = {**VALUES, **OF_MSCAN} if is_mscan else VALUES
+    table = VALUES | _of_images(backbone.get("in_channels", 3)) | (OF_MSCAN if is_mscan else {})
     for key, value in _leaves(config.to_dict()):
         for pattern, (words, test) in table.items():
             if value is not None and fnmatchcase(key, pattern) and not test(value):
                 raise UserError(f"{key}={shorten(repr(value))}: give {words}")
-    head = model.get("decode_head")
-    if is_mscan and isinstance(head, Mapping) and {"in_channels", "in_index"} <= set(head):
-        _check_widths(backbone["embed_dims"], head["in_channels"], head["in_index"])
+    channels, index = head.get("in_channels"), head.get("in_index")
+    if is_mscan and isinstance(channels, list | tuple) and isinstance(index, list | tuple):
+        _check_widths(backbone["embed_dims"], channels, index)
+
+
+def _section(parent: Mapping | Config, name: str) -> Mapping:
+    content = parent.get(name)
+    return content if isinstance(content, Mapping) else {}
+
+
+def _of_images(channels: int) -> dict[str, Kind]:
+    return {
+        "model.data_preprocessor.mean": (f"{channels} numbers", _each(channels, _is_number)),
+        "model.data_preprocessor.std": (
+            f"{channels} numbers above 0",
+            _each(channels, POSITIVE[1]),
+        ),
+    }
 
 
 def _check_widths(widths: Sequence[int], channels: Sequence[int], index: Sequence[int]) -> None:
