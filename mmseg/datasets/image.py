@@ -12,9 +12,9 @@ from mmseg.errors import UserError, reason
 PNG_BITS = 24  # where a PNG says its bits per sample
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Tags of a TIFF, and the values with which OpenCV is known to read it right: none, LZW, JPEG,
-# deflate (twice) and PackBits; grey (twice), RGB, palette and YCbCr; the bands of a pixel together.
-BITS, COMPRESSION, PHOTOMETRIC, PLANES = 258, 259, 262, 284
-KNOWN = {COMPRESSION: (1, 5, 7, 8, 32946, 32773), PLANES: (1,)}
+# deflate (twice) and PackBits; by number of bands grey (twice) and palette, RGB and YCbCr.
+BITS, COMPRESSION, PHOTOMETRIC = 258, 259, 262
+COMPRESSIONS = (1, 5, 7, 8, 32946, 32773)
 PHOTOMETRIC_OF = {1: (0, 1, 3), 3: (2, 6)}
 
 
@@ -50,5 +50,8 @@ def _is_plain(data: bytes) -> bool:
     except Exception:
         return False
     bits = tags.get(BITS, (1,))
-    photometric = tags.get(PHOTOMETRIC) in PHOTOMETRIC_OF.get(len(bits), ())
-    return photometric and max(bits) <= 8 and all(tags.get(t, 1) in v for t, v in KNOWN.items())
+    return (
+        max(bits) <= 8
+        and tags.get(PHOTOMETRIC) in PHOTOMETRIC_OF.get(len(bits), ())
+        and tags.get(COMPRESSION, 1) in COMPRESSIONS
+    )
