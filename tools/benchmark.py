@@ -9,8 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
 from common import config_parser, read_config
+
+import torch
 from mmengine.config import Config
 from rich.console import Console
 

@@ -6,8 +6,9 @@ Writes contact sheets <out>/sheet_<n>.png: augmented images, and below each its 
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from common import config_parser, positive_int, read_config
+
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 

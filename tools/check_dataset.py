@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common import config_parser, positive_int, read_config
+
 from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 from common import config_parser, positive_int, read_config
+
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 

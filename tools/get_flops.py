@@ -2,8 +2,9 @@
 
 import sys
 
-import torch
 from common import config_parser, positive_int, read_config
+
+import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 

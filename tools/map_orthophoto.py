@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
 from common import add_amp_flag, add_rank_flag, config_parser, read_config
+
+import torch
 from mmengine.dist import get_rank, is_distributed
 from mmengine.logging import MMLogger
 from rich.console import Console

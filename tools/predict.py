@@ -8,8 +8,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmcv
 from common import add_amp_flag, add_rank_flag, config_parser, read_config
+
+import mmcv
 from rich.console import Console
 from rich.progress import track
 

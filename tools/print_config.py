@@ -6,6 +6,7 @@ Whatever dialect the file is in, what is printed is in mmengine's: the config to
 import sys
 
 from common import config_parser, read_config
+
 from mmengine.config import Config
 
 from mmseg.config.legacy import is_legacy

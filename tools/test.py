@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from common import add_amp_flag, leave_group, read_run_config, run_parser
+
 from mmengine.config import Config, ConfigDict, DictAction
 
 from mmseg.config.tta import use_tta

@@ -1,24 +1,17 @@
 """Train a segmentor: python tools/train.py local_configs/segnext/tiny/<config>.py"""
 
-import argparse
 from importlib.util import find_spec
 
 from common import existing_file, leave_group, positive_int, read_run_config, run_parser
+
 from mmengine.config import Config
 
+from mmseg.config.values import check_values
 from mmseg.engine import SegRunner
 from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp
 from mmseg.engine.resume import FROM_WORK_DIR
 from mmseg.errors import UserError, one_line_errors
-
-
-def seed(text: str) -> int:
-    """Read a seed as numpy takes it: 32 bits without a sign."""
-    number = int(text)
-    if not 0 <= number < 2**32:
-        raise argparse.ArgumentTypeError(f"{number} is not within 0 to 2**32 - 1")
-    return number
 
 
 def parse_args():
@@ -39,7 +32,7 @@ def parse_args():
         help="of --load-from, load all but conv_seg: fine-tune on other classes",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision, bfloat16 if possible")
-    parser.add_argument("--seed", type=seed, help="seed of everything random")
+    parser.add_argument("--seed", type=int, help="seed of everything random")
     parser.add_argument("--diff-seed", "--diff_seed", action="store_true", help="one per process")
     parser.add_argument("--deterministic", action="store_true", help="the same bits on every run")
     parser.add_argument(
@@ -84,6 +77,7 @@ def apply_flags(config: Config, args) -> None:
     if args.deterministic:
         randomness["deterministic"] = True
     config.randomness = randomness
+    check_values(config)
     if args.no_validate:
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
     if args.tensorboard:

@@ -213,9 +213,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         classes = self.metainfo["classes"]
         if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:
             MMLogger.get_current_instance().warning(
-                f"{self.data_prefix['seg_map_path']}: the masks looked at hold nothing but "
-                f"{classes[min(found)]} ({min(found)}) and {IGNORE_INDEX}, which is ignored; if "
-                f"{IGNORE_INDEX} is to be a class, write its id instead"
+                f"{self.data_prefix['seg_map_path']}: a few masks {only(classes[min(found)])}"
             )
 
     def _has(self, key: str) -> bool:
@@ -239,6 +237,14 @@ class BaseSegDataset(Seeded, BaseDataset):
                 f"{folder}: {len(absent)} of {len(names)} {kind} are not there: {shown}; "
                 f"{self.source}"
             )
+
+
+def only(name: str) -> str:
+    """Say that masks hold a single class, and what is often the reason."""
+    return (
+        f"hold no other class than {name}; if {IGNORE_INDEX}, which is ignored, is to be a class, "
+        "write its id instead"
+    )
 
 
 def names_in(folder: str | Path, suffix: str) -> list[str]:

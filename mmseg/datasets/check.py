@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg.datasets import build_dataset
-from mmseg.datasets.base import BaseSegDataset, names_in
+from mmseg.datasets.base import BaseSegDataset, names_in, only
 from mmseg.datasets.seg_map import IGNORE_INDEX, read_file, read_mask, to_train_ids
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.datasets.wrappers import parts_of
@@ -91,11 +91,7 @@ def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]
     found = np.flatnonzero(np.sum(counts, axis=0)).tolist() if counts else []
     if len(found) != 1 or len(classes) == 1:
         return []
-    name = classes[found[0]]
-    return [
-        f"train: every labelled pixel is {name}; if {IGNORE_INDEX}, which is ignored, is to be a "
-        "class, write its id instead"
-    ]
+    return [f"train: all masks {only(classes[found[0]])}"]
 
 
 def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:

@@ -46,7 +46,7 @@ def _is_plain(data: bytes) -> bool:
     """Tell whether a TIFF is of a kind that OpenCV is known to read right."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            tags = dict(image.tag_v2)  # type: ignore[attr-defined]
+            tags = dict(image.tag_v2)
     except Exception:
         return False
     bits = tags.get(BITS, (1,))

@@ -10,15 +10,15 @@ SEMI_MAJOR, FLATTENING = 6378137.0, 1 / 298.257223563
 DEGREES = CRS.from_epsg(4326)
 
 
-def is_measurable(crs: CRS | None, transform: Affine) -> bool:
+def is_measurable(crs: CRS | None, transform: Affine, height: int, width: int) -> bool:
     """Tell whether a raster's place is known, so that areas on the ground can be told.
 
     It is not without a CRS or a transform, nor in a local CRS or on another planet.
     """
     if crs is None or not (crs.is_projected or crs.is_geographic) or transform.is_identity:
         return False
-    try:
-        transform_points(crs, DEGREES, [transform.c], [transform.f])
+    try:  # in the middle: corners may lie beside the globe
+        _to_degrees(transform, crs, np.array([width / 2]), np.array([height / 2]))
     except Exception:  # GDAL's own errors have no public base class
         return False
     return True

@@ -50,7 +50,7 @@ class Scene:
             self.raster = rasterio.open(self.path)
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
-        self.is_measurable = is_measurable(self.crs, self.transform)
+        self.is_measurable = is_measurable(self.crs, self.transform, self.height, self.width)
         self.bands = _choose_bands(self.raster, bands)
         self.nodata = nodata
         self.aoi = AreaOfInterest(aoi, self.crs if self.is_measurable else None) if aoi else None

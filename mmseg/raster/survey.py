@@ -86,7 +86,7 @@ def check_truth(truth: str, scene: Scene) -> None:
         raise UserError(
             f"{truth}: the truth has {count} bands of {dtype}; one band of class ids is compared"
         )
-    if scene.is_measurable and is_measurable(crs, transform):
+    if scene.is_measurable and is_measurable(crs, transform, height, width):
         corners = np.array([(0, 0), (width, 0), (0, height)])
         found = places_in(corners, transform, crs, scene.transform, scene.crs)
         if not np.abs(found - corners).max() <= 0.5:

@@ -91,7 +91,7 @@ def test_masks_of_one_class_and_255_are_asked_about_before_a_training(
     build_dataset({**folder_config, "test_mode": True})
     assert "255" not in log.read()
     build_dataset(folder_config)
-    assert "hold nothing but field (0) and 255, which is ignored" in log.read()
+    assert "a few masks hold no other class than field; if 255, which is ignored" in log.read()
 
 
 def test_a_link_back_to_a_folder_around_it_adds_no_image(folder_config, image_folder):

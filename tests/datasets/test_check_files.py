@@ -159,7 +159,9 @@ def test_a_training_set_of_one_class_is_a_problem(run, image_folder):
         Image.fromarray(np.where(ids == 2, 255, 0).astype(np.uint8)).save(path)
     result = run()
     assert result.returncode == 1, result.stderr
-    assert "train: every labelled pixel is field; if 255, which is ignored" in result.stdout
+    assert (
+        "train: all masks hold no other class than field; if 255, which is ignored" in result.stdout
+    )
     assert "1 problems in 6 samples" in result.stdout
 
 

@@ -8,7 +8,7 @@ from rasterio.transform import array_bounds
 from rasterio.warp import transform_geom
 from shapely.geometry import shape
 
-from mmseg.raster.georeference import ground_resolution, row_areas
+from mmseg.raster.georeference import ground_resolution, is_measurable, row_areas
 
 DEGREES, MERCATOR = CRS.from_epsg(4326), CRS.from_epsg(3857)
 WORLD_MERCATOR = CRS.from_epsg(3395)  # on the ellipsoid
@@ -54,6 +54,11 @@ def test_areas_of_turned_scenes_are_those_of_an_equal_area_projection(crs, corne
     plane = CRS.from_string("+proj=laea +lon_0={} +lat_0={}".format(*longitude))
     expected = shape(transform_geom(crs, plane, {"type": "Polygon", "coordinates": [ring]})).area
     assert areas.sum() * 40 == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_scene_whose_corners_lie_beside_the_globe_is_measurable():
+    globe = CRS.from_string("+proj=ortho +lat_0=0 +lon_0=0")
+    assert is_measurable(globe, Affine(7e4, 0, -7e6, 0, -7e4, 7e6), 200, 200)
 
 
 def test_a_plane_counts_in_its_own_unit_also_when_turned():
