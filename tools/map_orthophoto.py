@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from common import add_amp_flag, add_rank_flag, config_parser, read_config
+from common import add_amp_flag, add_rank_flag, config_parser, leave_group, read_config
 
 import torch
-from mmengine.dist import get_rank, is_distributed
+from mmengine.dist import get_rank
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -104,19 +104,19 @@ def map_scenes(args: argparse.Namespace) -> None:
                 show = partial(show_progress, bar, task)
                 truth = truth_of(scene, args.truth)
                 result = map_scene(model, scene, args.out, options, truth, show)
-        except UserError as error:
-            if len(scenes) == 1 or is_distributed():  # the processes would wait for each other
+        except UserError as error:  # in all processes
+            if len(scenes) == 1:
                 raise
-            logger.error(f"{error}; the next scene is mapped")
+            if get_rank() == 0:
+                logger.error(f"{error}; the next scene is mapped")
             failed.append(scene)
         else:
             report(result, scene, model.dataset_meta["classes"])
+    leave_group()
     if failed:
         raise UserError(
             f"{len(failed)} of {len(scenes)} scenes are not mapped: {', '.join(failed)}"
         )
-    if is_distributed():
-        torch.distributed.destroy_process_group()
 
 
 def report(result: SceneMap | None, scene: str, classes: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
-from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.logging import MMLogger
 from rasterio.errors import NotGeoreferencedWarning
 
@@ -66,27 +66,23 @@ def map_scene(
     whole. Started again after an interruption, it goes on with the strips that are missing. The
     processes of a group share the strips; all but the first return None.
 
-    `model` is what `mmseg.apis.init_model` returns. Raises `UserError` when the scene or the truth
-    cannot be read or the outputs cannot be written.
+    `model` is what `mmseg.apis.init_model` returns. Raises `UserError`, in all processes, when the
+    scene or the truth cannot be read or the outputs cannot be written.
     """
-    options = options or MapOptions()
+    options, out = options or MapOptions(), Path(out)
+    classes = model.dataset_meta["classes"]
     with _raster_environment():
-        opened = Scene(scene, options.bands, options.scale, options.nodata, options.aoi)
-        if truth:
-            check_truth(truth, opened)
-        products = Products(opened, Path(out), model.dataset_meta, options)
-        try:
-            _map(model, opened, products, options, progress)
+        with _together(out):
+            opened = Scene(scene, options.bands, options.scale, options.nodata, options.aoi)
+            if truth:
+                check_truth(truth, opened, classes)
+            products = Products(opened, out, model.dataset_meta, options)
+        _map(model, opened, products, options, progress)
+        with _together(out):
             if get_rank() != 0:
                 return None
-            classes = model.dataset_meta["classes"]
             matrix = compare(str(products.map_path), truth, len(classes)) if truth else None
             return SceneMap(products.map_path, products.survey(), matrix)
-        except OSError as error:
-            raise UserError(
-                f"{out}: cannot be written ({error.strerror or error}); see that the disk has room "
-                "and start again: finished strips are kept"
-            ) from error
 
 
 @contextmanager
@@ -95,6 +91,25 @@ def _raster_environment() -> Iterator[None]:
         # Strips have no georeference, nor have some scenes, of which the log says so.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
+
+
+@contextmanager
+def _together(out: Path) -> Iterator[None]:
+    """Leave a step of the work when all processes do; what fails in one of them fails in all."""
+    problem = None
+    try:
+        yield
+    except UserError as error:
+        problem = error
+    except OSError as error:
+        problem = UserError(
+            f"{out}: cannot be written ({error.strerror or error}); see that the disk has room "
+            "and start again: finished strips are kept"
+        )
+        problem.__cause__ = error
+    problems = [p for p in all_gather_object(problem) if p is not None]
+    if problems:
+        raise problem or problems[0]
 
 
 def _map(
@@ -107,29 +122,31 @@ def _map(
     logger = MMLogger.get_current_instance()
     clock = Clock()
     predictor = WindowPredictor(model, clock)
-    grid = _grid(scene, predictor.crop_size, options)
-    job = _describe_job(scene, model, grid, options)
-    digest = hashlib.sha256(job.encode()).hexdigest()
-    finished = products.are_finished(digest)
-    barrier()
+    with _together(products.out):
+        grid = _grid(scene, predictor.crop_size, options)
+        job = _describe_job(scene, model, grid, options)
+        digest = hashlib.sha256(job.encode()).hexdigest()
+        finished = products.are_finished(digest)
     if finished:
         logger.info(f"{products.map_path} is finished already; delete it to map the scene again")
         return
     workshop = Workshop(products.workshop_folder, products.layers)
-    if get_rank() == 0:
-        workshop.prepare(job)
-        logger.info(_introduction(scene, grid, options))
-    barrier()
-    strips = _share(grid.rows.count)
-    missing = [index for index in strips if not workshop.has(index)]
-    if len(missing) < len(strips):
-        logger.info(f"going on: {len(strips) - len(missing)} of {len(strips)} strips are done")
-    BandMapper(scene, grid, predictor, workshop, clock).map(missing, progress)
-    barrier()
-    if get_rank() == 0:
-        with clock("map and products"):
-            products.write(workshop, grid.rows, digest)
-        logger.info(f"{products.map_path}: the model took {clock.share('model'):.1f} % of {clock}")
+    with _together(products.out):
+        if get_rank() == 0:
+            workshop.prepare(job)
+            logger.info(_introduction(scene, grid, options))
+    with _together(products.out):
+        strips = _share(grid.rows.count)
+        missing = [index for index in strips if not workshop.has(index)]
+        if len(missing) < len(strips):
+            logger.info(f"going on: {len(strips) - len(missing)} of {len(strips)} strips are done")
+        BandMapper(scene, grid, predictor, workshop, clock).map(missing, progress)
+    with _together(products.out):
+        if get_rank() == 0:
+            with clock("map and products"):
+                products.write(workshop, grid.rows, digest)
+            share = clock.share("model")
+            logger.info(f"{products.map_path}: the model took {share:.1f} % of {clock}")
 
 
 def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import rasterio
 import torch
+from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -56,11 +57,13 @@ def survey(path: str, num_classes: int, row_areas: np.ndarray | None) -> Survey:
 def compare(path: str, truth: str, num_classes: int) -> np.ndarray:
     """Return the confusion matrix of a map, int64 (K, K): rows are the truth's classes.
 
-    Pixels that the truth calls 255, or that the map has not mapped, do not count.
+    Pixels that the truth calls 255 or nodata, or that the map has not mapped, do not count.
     """
     total = np.zeros((num_classes, num_classes), np.int64)
-    for (_, ids), (_, labels) in zip(iter_rows(path), iter_rows(truth), strict=True):
-        labels = np.where(ids == NODATA, NODATA, labels.astype(np.int64))
+    maps, truths = iter_rows(path), iter_rows(truth, masked=True)
+    for (_, ids), (_, known) in zip(maps, truths, strict=True):
+        labels = np.ma.filled(known.astype(np.int64), NODATA)
+        labels[ids == NODATA] = NODATA
         try:
             matrix = confusion_matrix(torch.from_numpy(ids), torch.from_numpy(labels), num_classes)
         except UserError as error:
@@ -69,12 +72,13 @@ def compare(path: str, truth: str, num_classes: int) -> np.ndarray:
     return total
 
 
-def check_truth(truth: str, scene: Scene) -> None:
+def check_truth(truth: str, scene: Scene, classes: Sequence[str]) -> None:
     """Raise `UserError` unless `truth` is one band of class ids, pixel on pixel with the scene."""
     try:
         with rasterio.open(truth) as raster:
             (height, width), count, dtype = raster.shape, raster.count, raster.dtypes[0]
             crs, transform = raster.crs or scene.crs, raster.transform
+            nodata = raster.nodata
     except RasterioError as error:
         raise UserError(f"{truth}: not a readable raster") from error
     if (height, width) != (scene.height, scene.width):
@@ -86,6 +90,11 @@ def check_truth(truth: str, scene: Scene) -> None:
         raise UserError(
             f"{truth}: the truth has {count} bands of {dtype}; one band of class ids is compared"
         )
+    if nodata in range(len(classes)):
+        MMLogger.get_current_instance().info(
+            f"{truth}: its nodata value is {nodata:g}, the id of {classes[int(nodata)]!r}: pixels "
+            "of that class are not compared"
+        )
     if scene.is_measurable and is_measurable(crs, transform, height, width):
         corners = np.array([(0, 0), (width, 0), (0, height)])
         found = places_in(corners, transform, crs, scene.transform, scene.crs)
@@ -96,12 +105,13 @@ def check_truth(truth: str, scene: Scene) -> None:
             )
 
 
-def iter_rows(path: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first row, values (rows, W)) of the first band."""
+def iter_rows(path: str, masked: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, values (rows, W)) of the first band, `masked` where it has no data."""
     try:
         with rasterio.open(path) as raster:
             for top in range(0, raster.height, ROWS):
                 rows = min(ROWS, raster.height - top)
-                yield top, raster.read(1, window=Window(0, top, raster.width, rows))
+                window = Window(0, top, raster.width, rows)
+                yield top, raster.read(1, window=window, masked=masked)
     except RasterioError as error:
         raise UserError(f"{path}: not a readable raster, or cut short") from error

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import resource
+import shutil
 import signal
 import xml.etree.ElementTree as xml
 
@@ -388,6 +389,24 @@ def test_a_truth_lies_on_the_scene_but_for_half_a_pixel_or_has_no_place(
     assert np.trace(result.confusion) == 40 * 40
 
 
+@pytest.mark.parametrize(("nodata", "dtype"), [(-9999, np.int16), (0, np.uint8), (None, np.uint8)])
+def test_pixels_that_the_truth_calls_nodata_do_not_count(
+    colour_model, tmp_path, log, nodata, dtype
+):
+    ids = make_ids(40, 40)
+    truth = ids.astype(dtype)
+    truth[:7] = nodata or 0
+    scene = write_scene(tmp_path, paint(ids))
+    mask = write_scene(tmp_path, truth[None], "mask.tif", nodata=nodata)
+    result = map_scene(colour_model, scene, tmp_path / "out", truth=str(mask))
+    expected = np.zeros((3, 3), np.int64)
+    counted = truth != nodata if nodata is not None else np.ones_like(ids, bool)
+    np.add.at(expected, (truth[counted], ids[counted]), 1)
+    assert (result.confusion == expected).all()
+    told = f"its nodata value is 0, the id of {CLASSES[0]!r}: pixels of that class are not compared"
+    assert (told in log.read()) == (nodata == 0)
+
+
 def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(context_model, tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 300, 64), dtype=np.uint8)
     scene = write_scene(tmp_path, pixels)
@@ -549,12 +568,26 @@ def map_in_group(rank: int, scene: str, out: str) -> bool:
     return map_scene(ColourModel(), scene, out, options) is None
 
 
-def test_two_processes_write_the_files_of_one(tmp_path, in_two_processes):
-    scene = str(write_scene(tmp_path, paint(make_ids(200, 90))))
+def map_broken_scene_and_next(rank: int, broken: str, scene: str, out: str) -> tuple[str, bool]:
+    with pytest.raises(UserError) as caught:
+        map_scene(ColourModel(), broken, out)
+    return str(caught.value), map_in_group(rank, scene, out)
+
+
+def test_two_processes_fail_together_and_write_the_files_of_one(tmp_path, in_two_processes):
+    scene = write_scene(tmp_path, paint(make_ids(200, 90)))
+    broken = tmp_path / "broken.tif"  # below the middle: one process could go on
+    broken.write_bytes(scene.read_bytes()[: int(0.8 * scene.stat().st_size)])
     torch.set_num_threads(1)
-    map_in_group(0, scene, str(tmp_path / "one"))
+    map_in_group(0, str(scene), str(tmp_path / "one"))
     torch.set_num_threads(2)
-    assert in_two_processes(map_in_group, scene, str(tmp_path / "two")) == [False, True]
+    arguments = (str(broken), str(scene), str(tmp_path / "two"))
+    (first, *is_other), (second, *is_second) = in_two_processes(
+        map_broken_scene_and_next, *arguments
+    )
+    assert first == second and "broken.tif: cannot be read at rows" in first
+    assert [*is_other, *is_second] == [False, True]
+    shutil.rmtree(tmp_path / "two/.broken.unfinished")
     for path in (tmp_path / "one").iterdir():
         assert (tmp_path / "two" / path.name).read_bytes() == path.read_bytes()
     assert len(list((tmp_path / "two").iterdir())) == 6

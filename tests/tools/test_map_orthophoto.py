@@ -1,6 +1,7 @@
 """Mapping from the command line: folders, the truth, two processes, interruptions, mistakes."""
 
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -81,14 +82,22 @@ def test_a_folder_of_scenes_is_mapped_and_compared_with_a_folder_of_masks(projec
     assert call("scenes", "--out", "maps") is None
 
 
-def test_two_processes_write_the_files_of_one(project, call):
+def test_two_processes_write_the_files_of_one_also_after_a_scene_that_one_cannot_read(
+    project, call
+):
     torch.set_num_threads(1)
     options = ("--probabilities", "--polygons", "--min-area", "2")
     assert call("scenes/a.tif", "--out", "one", *options) is None
     torch.set_num_threads(2)
-    command = ("map_orthophoto.py", "config.py", "random.pth", "scenes/a.tif", "--out", "two")
-    result = run_tool(*command, *options, cwd=project, processes=2)
-    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+    whole = (project / "scenes/a.tif").read_bytes()
+    (project / "scenes/0.tif").write_bytes(whole[: int(0.8 * len(whole))])
+    command = ("map_orthophoto.py", "config.py", "random.pth", "scenes/0.tif", "scenes/a.tif")
+    result = run_tool(*command, "--out", "two", *options, cwd=project, processes=2)
+    output = result.stdout + result.stderr
+    assert result.returncode == 1, output[-3000:]
+    assert output.count("scenes/0.tif: cannot be read at rows") == 1
+    assert "error: 1 of 2 scenes are not mapped: scenes/0.tif" in output
+    shutil.rmtree(project / "two/.0.unfinished")
     names = sorted(path.name for path in (project / "one").iterdir())
     assert len(names) == 6
     assert sorted(path.name for path in (project / "two").iterdir()) == names
