@@ -8,10 +8,12 @@ unpickling.
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import safetensors.torch
@@ -26,6 +28,7 @@ from mmseg.errors import UserError
 from mmseg.files import write_whole
 
 SAFETENSORS = ".safetensors"
+DIGITS_OF_SHA256 = re.compile(r"-([0-9a-f]{8,})\.")
 # safetensors holds texts beside the tensors; ours is the checkpoint's metadata.
 META_KEY = "meta"
 # What numpy pickles an array and a scalar with.
@@ -61,7 +64,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises `UserError` for a file that is damaged or carries more than tensors and plain metadata.
     """
     if str(path).startswith(("http://", "https://")):
-        return download_checkpoint(str(path))
+        path = download(str(path))
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
@@ -81,18 +84,20 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return dict(content)
 
 
-def download_checkpoint(url: str) -> dict[str, Any]:
-    """Read the checkpoint at a URL, kept in torch's cache.
+def download(url: str) -> Path:
+    """Return the file at a URL, kept in torch's cache; `UserError` when there is none.
 
-    The file's name ends in the first digits of its sha256, which is checked.
+    Where the file's name ends in the first digits of its sha256, they are checked.
     """
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(url).path).name)
+    digits = DIGITS_OF_SHA256.search(path.name)
     try:
-        with torch.serialization.safe_globals(_allowed()):
-            return torch.hub.load_state_dict_from_url(
-                url, map_location="cpu", check_hash=True, weights_only=True
-            )
-    except Exception as error:  # of the network, of the hash, of the file
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), digits and digits[1])
+    except Exception as error:  # of the network, of the hash, of the disk
         raise UserError(f"{url} cannot be downloaded ({_reason(error)})") from error
+    return path
 
 
 def _reason(error: Exception) -> str:

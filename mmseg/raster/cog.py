@@ -10,7 +10,7 @@ import rasterio.shutil
 from rasterio import Affine
 from rasterio.crs import CRS
 
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 
 NODATA = 255
 # uint8 of a probability of one; 255 is nodata.
@@ -78,7 +78,7 @@ def write_cog(source: Path, target: Path, overviews: str) -> None:
                 raster.read(window=window)
     except Exception as error:  # GDAL's own errors have no public base class
         raise UserError(
-            f"{target.name} cannot be written ({_one_line(error)}); see that the disk has room and "
+            f"{target.name} cannot be written ({reason(error)}); see that the disk has room and "
             "start again: finished strips are kept"
         ) from error
 
@@ -103,7 +103,3 @@ def _add_source(band: xml.Element, strip: Strip, number: int, width: int) -> Non
     xml.SubElement(source, "SourceBand").text = str(number)
     for tag, top in (("SrcRect", 0), ("DstRect", strip.top)):
         xml.SubElement(source, tag, xOff="0", yOff=str(top), xSize=str(width), ySize=str(rows))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

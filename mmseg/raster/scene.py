@@ -12,7 +12,7 @@ from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 from mmseg.raster.colours import colour_bands
 from mmseg.raster.georeference import is_measurable
 from mmseg.raster.scaling import Ranges, percentile_ranges, sample_windows, to_8_bits
@@ -157,7 +157,7 @@ def _readable(path: str, problem: str = "not a readable raster") -> Iterator[Non
     try:
         yield
     except RasterioIOError as error:
-        reason = " ".join(str(error.__cause__ or error).split())
         raise UserError(
-            f"{path}: {problem}, or cut short ({reason}); get the file again"
+            f"{path}: {problem}, or cut short ({reason(error.__cause__ or error)}); get the file "
+            "again"
         ) from error

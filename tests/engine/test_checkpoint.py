@@ -2,8 +2,13 @@
 
 import os
 import pickle
+import threading
 import zipfile
 from collections import OrderedDict
+from collections.abc import Iterator
+from functools import partial
+from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.error import URLError
 
@@ -257,8 +262,10 @@ def test_number_of_loaded_tensors_is_logged(backbone, backbone_weights, save, mo
 @pytest.mark.parametrize(
     "error",
     [
-        *(URLError("no network"), TimeoutError("timed out"), RuntimeError("invalid hash value")),
-        pickle.UnpicklingError("Weights only load failed\nand more"),
+        URLError("no network"),
+        TimeoutError("timed out"),
+        RuntimeError("invalid hash value"),
+        OSError(28, "No space left on device"),
     ],
     ids=lambda e: type(e).__name__,
 )
@@ -266,8 +273,8 @@ def test_run_stops_without_weights_and_says_what_to_do(backbone, tmp_path, monke
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     path = tmp_path / "pretrained/mscan_t.pth"
     message = refused(PretrainedBackbone(str(path), URL), backbone)
     assert f"put that file at {path}" in message
@@ -275,19 +282,42 @@ def test_run_stops_without_weights_and_says_what_to_do(backbone, tmp_path, monke
     assert "_nopre" in message
 
 
-def test_weights_come_from_the_url_where_there_is_no_file(
-    backbone, backbone_weights, tmp_path, monkeypatch
+@pytest.fixture
+def served(tmp_path, monkeypatch) -> Iterator[SimpleNamespace]:
+    """A folder that a server hands out at `url`, and torch's cache, empty."""
+    found = SimpleNamespace(folder=tmp_path / "served", cache=tmp_path / "hub/checkpoints")
+    found.folder.mkdir()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "*")
+    handler = partial(SimpleHTTPRequestHandler, directory=found.folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found.url = f"http://127.0.0.1:{server.server_port}"
+        yield found
+        server.shutdown()
+
+
+def test_weights_come_from_the_url_once_where_there_is_no_file(
+    backbone, backbone_weights, tmp_path, served
 ):
-    asked = []
-
-    def download(url, **kwargs):
-        asked.append((url, kwargs["check_hash"]))
-        return {"state_dict": backbone_weights}
-
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", download)
-    PretrainedBackbone(str(tmp_path / "absent.pth"), URL)(backbone)
-    assert asked == [(URL, True)]
+    path = served.folder / "mscan.pth"
+    torch.save({"state_dict": backbone_weights}, path)
+    named = path.rename(path.with_name(f"mscan-{sha256(path.read_bytes()).hexdigest()[:8]}.pth"))
+    initialise = PretrainedBackbone(str(tmp_path / "absent.pth"), f"{served.url}/{named.name}")
+    initialise(backbone)
     assert_loaded(backbone, backbone_weights)
+    named.unlink()
+    initialise(backbone)
+    kept = served.cache / named.name
+    kept.write_bytes(kept.read_bytes().replace(b"PK", b"KP"))
+    assert f"{kept}: cannot be read as a checkpoint" in refused(initialise, backbone)
+
+
+def test_a_download_that_is_not_what_its_name_says_is_not_kept(served):
+    (served.folder / "mscan-01234567.pth").write_text("an error page")
+    with pytest.raises(UserError, match=r"cannot be downloaded \(invalid hash value"):
+        read_checkpoint(f"{served.url}/mscan-01234567.pth")
+    assert not list(served.cache.iterdir())
 
 
 def test_model_with_weights_asked_for_takes_them_when_it_is_initialised(
