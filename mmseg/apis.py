@@ -1,6 +1,7 @@
 """What a notebook needs: a model from a config and a checkpoint, and its prediction of an image."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import mmcv
@@ -16,7 +17,8 @@ from mmseg.config.rank import use_rank
 from mmseg.datasets import build_dataset
 from mmseg.datasets.image import read_image
 from mmseg.datasets.wrappers import parts_of
-from mmseg.engine.checkpoint import load_model_weights
+from mmseg.engine.checkpoint import load_model_weights, warn_of_other_classes
+from mmseg.engine.dialects import class_names
 from mmseg.errors import UserError
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS, SCOPE
@@ -65,7 +67,10 @@ def init_model(
     model.dataset_meta = build_dataset({**dataset, "lazy_init": True}).metainfo
     if checkpoint is not None:
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
-        load_model_weights(model, checkpoint, nmf_rank=rank)
+        stored = class_names(load_model_weights(model, checkpoint, nmf_rank=rank))
+        if stored:
+            classes = model.dataset_meta["classes"]
+            warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
     return model.to(device).eval()
 
 
@@ -74,9 +79,10 @@ def inference_model(
 ) -> SegDataSample | list[SegDataSample]:
     """Predict one image or a list of them, each a file or a (H, W, 3) uint8 BGR array.
 
-    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the image's own size.
+    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the image's own size. A
+    model that is in training predicts as in evaluation, and stays in training.
     """
-    if isinstance(images, str | Path | np.ndarray):
+    if isinstance(images, str | Path | np.ndarray) or not isinstance(images, Iterable):
         return next(predict_images(model, [images]))
     return list(predict_images(model, images))
 
@@ -90,19 +96,35 @@ def predict_images(
         pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
     for image in images:
         data = pseudo_collate([pipeline(_as_input(image))])
-        with torch.no_grad():
-            yield model.test_step(data)[0]
+        # Not around the yield: the caller may be training.
+        with _evaluation(model), torch.no_grad():
+            (sample,) = model.test_step(data)
+        yield sample
+
+
+@contextmanager
+def _evaluation(model: EncoderDecoder) -> Iterator[None]:
+    """Keep the statistics of batch norm out of a prediction, and it out of them."""
+    modes = [(module, module.training) for module in model.modules()] if model.training else []
+    for module, _ in modes:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _as_input(image: str | Path | np.ndarray) -> dict:
-    if not isinstance(image, np.ndarray):
+    if isinstance(image, str | Path):
         return {"img_path": str(image)}
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise UserError(
-            f"an image array must be (height, width, 3) uint8 in BGR order, not {image.shape} "
-            f"{image.dtype}"
-        )
-    return {"img": image, "img_path": ""}
+    is_array = isinstance(image, np.ndarray)
+    if is_array and image.shape[2:] == (3,) and image.size and image.dtype == np.uint8:
+        return {"img": image, "img_path": ""}
+    found = f"{image.shape} {image.dtype}" if is_array else type(image).__name__
+    raise UserError(
+        f"an image is a file's name or a (height, width, 3) uint8 array in BGR order, not {found}"
+    )
 
 
 def init_segmentor(
@@ -123,7 +145,7 @@ def inference_segmentor(
 def show_result_pyplot(
     model: EncoderDecoder,
     img: str | Path | np.ndarray,
-    result: SegDataSample | Sequence[np.ndarray],
+    result: SegDataSample | Sequence[SegDataSample] | Sequence[np.ndarray],
     palette: Sequence[Sequence[int]] | None = None,
     fig_size: tuple[float, float] = (15, 10),
     opacity: float = 0.5,
@@ -137,8 +159,14 @@ def show_result_pyplot(
     `img` is a file or a BGR array, `result` what `inference_model` or `inference_segmentor`
     returned for it. Returns the picture, (H, W, 3) uint8 RGB.
     """
-    ids = _class_ids(result) if isinstance(result, SegDataSample) else np.asarray(result[0])
+    first = result if isinstance(result, SegDataSample) else result[0]
+    ids = _class_ids(first) if isinstance(first, SegDataSample) else np.asarray(first)
     image = img if isinstance(img, np.ndarray) else read_image(str(img))
+    if ids.shape != image.shape[:2]:
+        raise UserError(
+            f"the result is of an image of {ids.shape[1]}x{ids.shape[0]} pixels, this one has "
+            f"{image.shape[1]}x{image.shape[0]}"
+        )
     colours = model.dataset_meta["palette"] if palette is None else palette
     picture = overlay(mmcv.bgr2rgb(image), ids.astype(np.uint8), colours, opacity)
     if out_file is not None:

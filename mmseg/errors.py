@@ -15,9 +15,9 @@ def shorten(text: str, length: int = 100) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
-def reason(error: BaseException) -> str:
+def reason(error: BaseException, length: int = 200) -> str:
     """Say in one line what another library's exception says in many."""
-    return shorten(" ".join(str(error).split()) or type(error).__name__, 200)
+    return shorten(" ".join(str(error).split()) or type(error).__name__, length)
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

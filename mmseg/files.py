@@ -8,6 +8,8 @@ from pathlib import Path
 
 from mmseg.errors import UserError
 
+PROBE = 2**12  # bytes
+
 
 @contextmanager
 def whole_file(path: str | Path, durable: bool = False) -> Iterator[Path]:
@@ -42,7 +44,8 @@ def make_writable(folder: str | Path) -> None:
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE))  # an empty file fits a full disk, too
     except OSError as error:
         raise UserError(
             f"{folder}: cannot be written ({error.strerror or error}); choose another folder"

@@ -1,5 +1,6 @@
 """Files are whole or not there."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UserError, match=r"file/b\.txt: cannot be written"):
         write_whole(tmp_path / "file/b.txt", b"")
+
+
+def test_a_full_disk_is_noticed_before_anything_is_to_be_kept(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"run: cannot be written \(File too large\)"):
+            make_writable(tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ Writes contact sheets <out>/sheet_<n>.png: augmented images, and below each its 
 from collections.abc import Iterator
 from pathlib import Path
 
-from common import config_parser, positive_int, read_config
+from common import config_parser, positive_int, read_config, seed
 
+import mmcv
 import numpy as np
 from rich.console import Console
 from rich.progress import track
@@ -19,12 +20,14 @@ from mmseg.visualization.images import contact_sheet, legend, overlay, write_ima
 
 
 def cells(dataset, indices: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield each sample as one picture: the image above its overlay, RGB."""
+    """Yield each sample as one picture: the image above its overlay, RGB, at the labels' size."""
     for index in indices:
         with ops.plain():  # colours change here and not, as in training, on the device
             sample = dataset[int(index)]
         image = sample["inputs"].numpy()[::-1].transpose(1, 2, 0)  # BGR planes to RGB pixels
         labels = sample["data_samples"].gt_sem_seg.data[0].numpy()
+        if image.shape[:2] != labels.shape:  # in testing, only the image is resized
+            image = mmcv.imresize(image, labels.shape[::-1])
         drawn = overlay(image.copy(), labels, dataset.metainfo["palette"], 0.6)
         yield contact_sheet([image, drawn], columns=1)
 
@@ -34,7 +37,7 @@ def parse_args():
     parser.add_argument("--split", choices=("train", "val", "test"), default="train")
     parser.add_argument("--count", type=positive_int, default=24, help="how many samples")
     parser.add_argument("--per-sheet", type=positive_int, default=12, help="samples on a sheet")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice and the augmentation")
+    parser.add_argument("--seed", type=seed, default=0, help="of the choice and the augmentation")
     parser.add_argument("--out", default="work_dirs/browse", metavar="DIR")
     return parser.parse_args()
 

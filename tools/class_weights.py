@@ -20,7 +20,9 @@ from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.class_weights import METHODS, class_weights
 from mmseg.datasets.wrappers import parts_of
 from mmseg.errors import UserError, one_line_errors
-from mmseg.files import write_whole
+from mmseg.files import read_text, write_whole
+
+TITLE = "# Class weights by"
 
 
 def count_pixels(datasets: Sequence[BaseSegDataset], workers: int) -> np.ndarray:
@@ -53,7 +55,7 @@ def fragment(
         for name, share, weight in zip(classes, pixels / pixels.sum(), weights, strict=True)
     )
     return (
-        f"# Class weights by {method}: train with this file, or copy the weights into a leaf.\n"
+        f"{TITLE} {method}: train with this file, or copy the weights into a leaf.\n"
         f'_base_ = "{base}"\n\n'
         f"class_weight = [\n{values}]\n"
         f"model = dict(decode_head=dict(loss_decode={_weighted(losses)}))\n"
@@ -76,8 +78,9 @@ def main() -> None:
     parser.add_argument("--workers", type=positive_int, default=2, help="threads that read masks")
     args = parser.parse_args()
 
-    if args.out and args.out.resolve() == Path(args.config).resolve():
-        raise UserError(f"--out {args.out}: would replace the config itself; name a new file")
+    # Of what is there it replaces its own files alone: others may be what the config inherits.
+    if args.out and args.out.is_file() and not read_text(args.out).startswith(TITLE):
+        raise UserError(f"--out {args.out}: would replace a file of yours; name a new one")
     config = read_config(args)
     parts = parts_of(config.train_dataloader.dataset)
     datasets = [build_dataset(part) for part in parts]

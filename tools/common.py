@@ -35,8 +35,21 @@ from mmengine.config import Config, DictAction
 
 from mmseg.config import load_config
 from mmseg.config.rank import use_rank
+from mmseg.config.values import SEED
 from mmseg.errors import UserError
 from mmseg.files import make_writable
+
+
+class KeyValues(DictAction):
+    """Read arguments KEY=VALUE into a dictionary."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list, *rest
+    ) -> None:
+        for text in values:
+            if "=" not in text:
+                raise argparse.ArgumentError(self, f"{text}: write KEY=VALUE")
+        super().__call__(parser, namespace, values, *rest)
 
 
 def config_parser(
@@ -50,7 +63,7 @@ def config_parser(
         "--cfg-options",
         "--options",
         nargs="+",
-        action=DictAction,
+        action=KeyValues,
         metavar="KEY=VALUE",
         help="change keys of the config, as in train_dataloader.batch_size=8",
     )
@@ -62,6 +75,15 @@ def positive_int(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def seed(text: str) -> int:
+    """Read an argument that is the seed of numpy and torch."""
+    words, test = SEED
+    number = int(text)
+    if not test(number):
+        raise argparse.ArgumentTypeError(f"{number}: give {words}")
     return number
 
 
@@ -120,8 +142,6 @@ def read_run_config(args: argparse.Namespace) -> Config:
     use_rank(config, args.nmf_rank)
     if args.gpu_id is not None:
         choose_gpu(args.gpu_id)
-    if not torch.cuda.is_available():
-        config.merge_from_dict({"env_cfg.dist_cfg.backend": "gloo"})
     return config
 
 

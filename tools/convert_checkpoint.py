@@ -51,10 +51,8 @@ def main() -> None:
     parser.add_argument("output", metavar="OUT")
     parser.add_argument("--to", required=True, choices=DIALECTS, help="whose key names to write")
     args = parser.parse_args()
-    if Path(args.input).resolve() == Path(args.output).resolve():
-        raise UserError(
-            f"{args.output}: is what is converted, and would lose its optimiser; name another file"
-        )
+    if Path(args.output).exists():  # a checkpoint to go on from, it may be
+        raise UserError(f"{args.output}: is there already; name a new file")
     checkpoint = read_checkpoint(args.input)
     state = state_dict_as(checkpoint, args.to)
     meta = converted_meta(checkpoint, args.to)

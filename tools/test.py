@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from common import add_amp_flag, leave_group, read_run_config, run_parser
+from common import KeyValues, add_amp_flag, leave_group, read_run_config, run_parser
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 
 from mmseg.config.tta import use_tta
 from mmseg.datasets.wrappers import parts_of
@@ -12,6 +12,7 @@ from mmseg.engine import SegRunner
 from mmseg.engine.amp import use_inference_amp
 from mmseg.engine.compile import compile_network
 from mmseg.errors import UserError, one_line_errors
+from mmseg.files import make_writable
 
 
 def parse_args():
@@ -40,7 +41,7 @@ def parse_args():
         help="only write the predictions (<work dir>/format_results); no masks are needed",
     )
     parser.add_argument(
-        "--eval-options", nargs="+", action=DictAction, default={}, help="imgfile_prefix=DIR"
+        "--eval-options", nargs="+", action=KeyValues, default={}, help="imgfile_prefix=DIR"
     )
     parser.add_argument("--gpu-collect", action="store_true", help="gather results by the GPUs")
     parser.add_argument("--show-dir", metavar="DIR", help="also write overlays beside the images")
@@ -58,10 +59,14 @@ def apply_flags(config: Config, args) -> None:
     name = f"eval_{Path(args.checkpoint).resolve().stem}{'_tta' if args.tta else ''}.json"
     format_only = args.format_only is not None
     as_pickle = Path(args.out or "").suffix in (".pkl", ".pickle")
+    folder = output_dir(args, config.work_dir, as_pickle)
+    for path in (folder, args.show_dir, Path(args.out).parent if as_pickle else None):
+        if path is not None:
+            make_writable(path)
     if args.eval:
         iou_metric(config).iou_metrics = args.eval
     iou_metric(config).update(
-        output_dir=output_dir(args, config.work_dir, as_pickle),
+        output_dir=folder,
         format_only=format_only,
         json_file=None if format_only else str(Path(config.work_dir) / name),
     )

@@ -121,7 +121,7 @@ def _find(name: str, where: str, path: str) -> Any:
             if (component := each.get(name)) is not None:
                 return component
     known = {n for each in registry.ALL for n in _names(each)}
-    hint = did_you_mean(name, known)
+    hint = did_you_mean(name, known, cutoff=0.75)  # of the many, some are like anything
     raise UserError(f"{path}: {where}.type = {shorten(name)!r} is not known{hint}")
 
 

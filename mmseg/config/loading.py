@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.config.check import TOP_LEVEL, check_config, check_outdated
 from mmseg.config.legacy import KNOWN, is_legacy, translate_legacy
 from mmseg.config.openmmlab import adapt_components
-from mmseg.errors import UserError, shorten
+from mmseg.errors import UserError, reason
 
 
 def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
@@ -24,6 +24,8 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
         raise UserError(f"{path}: no such config{_similar(path)}")
     try:
         config = Config.fromfile(path)
+    except RecursionError as error:
+        raise UserError(f"{path}: inherits a file that inherits itself (_base_)") from error
     except (Exception, SystemExit) as error:  # a config is Python: anything can be raised
         raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
     overrides = dict(overrides or {})
@@ -62,7 +64,7 @@ def _override(config: Config, overrides: Mapping, path: Path) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return shorten(f"{type(error).__name__}: {' '.join(str(error).split())}", 400)
+    return f"{type(error).__name__}: {reason(error, 400)}"
 
 
 def _similar(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Find values that nothing can work with, where a traceback would not name their key."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -49,7 +49,10 @@ VALUES: dict[str, Kind] = {
     "optim_wrapper.accumulative_counts": COUNT,
     "randomness.seed": SEED,
     "default_hooks.checkpoint.interval": COUNT_OR_OFF,
+    "default_hooks.checkpoint.max_keep_ckpts": COUNT_OR_OFF,
     "default_hooks.logger.interval": COUNT,
+    "model.data_preprocessor.mean": ("three numbers", _each(3, _is_number)),
+    "model.data_preprocessor.std": ("three numbers above 0", _each(3, POSITIVE[1])),
     "model.decode_head.num_classes": COUNT,
     "model.decode_head.channels": COUNT,
     "model.decode_head.ham_channels": COUNT,
@@ -59,6 +62,7 @@ VALUES: dict[str, Kind] = {
     "model.decode_head.loss_decode*.class_weight": WEIGHTS,
 }
 OF_MSCAN: dict[str, Kind] = {
+    "model.backbone.in_channels": ("3, the channels of the images that are read", (3).__eq__),
     "model.backbone.embed_dims": FOUR_COUNTS,
     "model.backbone.depths": FOUR_COUNTS,
     "model.backbone.mlp_ratios": ("four numbers above 0", _each(4, POSITIVE[1])),
@@ -71,8 +75,8 @@ def check_values(config: Config) -> None:
     model = _section(config, "model")
     backbone, head = _section(model, "backbone"), _section(model, "decode_head")
     is_mscan = backbone.get("type") == "MSCAN"
-    table = VALUES | _of_images(backbone.get("in_channels", 3)) | (OF_MSCAN if is_mscan else {})
-    for key, value in _leaves(config.to_dict()):
+    table = VALUES | (OF_MSCAN if is_mscan else {})
+    for key, value in leaves(config.to_dict()):
         for pattern, (words, test) in table.items():
             if value is not None and fnmatchcase(key, pattern) and not test(value):
                 raise UserError(f"{key}={shorten(repr(value))}: give {words}")
@@ -86,16 +90,6 @@ def _section(parent: Mapping | Config, name: str) -> Mapping:
     return content if isinstance(content, Mapping) else {}
 
 
-def _of_images(channels: int) -> dict[str, Kind]:
-    return {
-        "model.data_preprocessor.mean": (f"{channels} numbers", _each(channels, _is_number)),
-        "model.data_preprocessor.std": (
-            f"{channels} numbers above 0",
-            _each(channels, POSITIVE[1]),
-        ),
-    }
-
-
 def _check_widths(widths: Sequence[int], channels: Sequence[int], index: Sequence[int]) -> None:
     if not all(_is_whole(i, -4, 3) for i in index):
         raise UserError(f"model.decode_head.in_index={index}: the encoder has the stages 0 to 3")
@@ -107,12 +101,17 @@ def _check_widths(widths: Sequence[int], channels: Sequence[int], index: Sequenc
         )
 
 
-def _leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
+def leaves(value: Any, where: str = "", skipped: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of all that nested dictionaries, also in lists, hold.
+
+    Nothing of what lies under a key of `skipped`.
+    """
+    if isinstance(value, Mapping) and value:
         for key, item in value.items():
-            yield from _leaves(item, f"{where}.{key}" if where else str(key))
+            if key not in skipped:
+                yield from leaves(item, f"{where}.{key}" if where else str(key), skipped)
     elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
         for i, item in enumerate(value):
-            yield from _leaves(item, f"{where}[{i}]")
+            yield from leaves(item, f"{where}[{i}]", skipped)
     else:
         yield where, value

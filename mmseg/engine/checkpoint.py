@@ -1,6 +1,6 @@
 """Load weights so that nothing is missing without a word."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,22 @@ def load_model_weights(
     return checkpoint
 
 
+def warn_of_other_classes(
+    classes: Sequence[str], where: str, others: Sequence[str], elsewhere: str
+) -> None:
+    """Log it when the names of as many classes differ by more than spaces and capitals."""
+    if len(classes) != len(others):
+        return
+    pairs = zip(classes, others, strict=True)
+    different = [i for i, pair in enumerate(pairs) if len({n.strip().lower() for n in pair}) > 1]
+    if different:
+        first = different[0]
+        MMLogger.get_current_instance().warning(
+            f"{where}: {len(different)} of {len(classes)} classes have other names than in "
+            f"{elsewhere}: class {first} is {classes[first]!r}, there {others[first]!r}"
+        )
+
+
 def _check_rank(network: nn.Module, rank: int | None, path: str | Path) -> None:
     wanted = model_facts(network).get("nmf_rank")
     if wanted is None or rank == wanted:
@@ -94,7 +110,9 @@ def _load(
 
 
 def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, total: int) -> str:
-    if wrong and all("conv_seg" in key for key in wrong) and not missing:
+    if any(f"backbone.{key}" in expected for key in state):
+        cause = "it holds an encoder alone, for model.backbone.init_cfg"
+    elif wrong and all("conv_seg" in key for key in wrong) and not missing:
         classes, wanted = len(state[wrong[0]]), len(expected[wrong[0]])
         cause = (
             f"it was trained on {classes} classes, the config has {wanted} (to fine-tune on other "
@@ -106,6 +124,7 @@ def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, tot
         cause = "it has no decode head: is it a backbone, for model.backbone.init_cfg?"
     else:
         cause = "it is of another size than the config (tiny, small, base, large)"
+        cause += "" if wrong else ", or incomplete"
     shapes = [f"{k} {list(state[k].shape)} instead of {list(expected[k].shape)}" for k in wrong]
     found = total - len(missing) - len(wrong)
     return f"{found} of {total} tensors fit, {cause}: {_first(shapes + missing)}"

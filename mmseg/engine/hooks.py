@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmseg.engine.accumulation import accumulated_parts
-from mmseg.engine.checkpoint import unwrap
+from mmseg.engine.checkpoint import unwrap, warn_of_other_classes
 from mmseg.errors import UserError
 from mmseg.evaluation.report import render_table
 from mmseg.registry import HOOKS
@@ -38,6 +38,7 @@ class RunSummaryHook(Hook):
         self._log_batch(runner)
         runner.logger.info(_optimiser_groups(runner))
         self._check_schedule(runner)
+        self._compare_with_validation(runner)
         subset = getattr(dataset, "subset_ids", None)
         if subset is not None:
             path = Path(runner.work_dir) / "subset.txt"
@@ -76,6 +77,22 @@ class RunSummaryHook(Hook):
         columns = ("mask value", "train id", "class", "colour", "weight")
         note = f"ignored mask values: {', '.join(map(str, ignored))}"
         return f"classes of the training data\n{render_table(columns, rows)}\n{note}"
+
+    def _compare_with_validation(self, runner: Runner) -> None:
+        if runner.val_loop is None:
+            return
+        trained, validated = (
+            loader.dataset.metainfo for loader in (runner.train_dataloader, runner.val_dataloader)
+        )
+        warn_of_other_classes(
+            validated["classes"], "val_dataloader.dataset", trained["classes"], "the training"
+        )
+        if trained["reduce_zero_label"] != validated["reduce_zero_label"]:
+            runner.logger.warning(
+                "val_dataloader.dataset: reduce_zero_label="
+                f"{validated['reduce_zero_label']}, in training {trained['reduce_zero_label']}: "
+                "the same mask would mean other classes"
+            )
 
     def _log_batch(self, runner: Runner) -> None:
         per_process = runner.train_dataloader.batch_size

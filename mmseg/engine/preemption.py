@@ -6,7 +6,8 @@ from types import FrameType
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, barrier
+import torch.distributed
+from mmengine.dist import all_reduce, barrier, is_distributed
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -30,8 +31,12 @@ class PreemptionHook(Hook):
 
     def __init__(self) -> None:
         self.before: dict[signal.Signals, Any] = {}
+        self.group: Any = None
 
     def before_run(self, runner: Runner) -> None:
+        if is_distributed():
+            # Through NCCL, the question after each iteration would wait for the GPU.
+            self.group = torch.distributed.new_group(backend="gloo")
         self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
     def restore(self) -> None:
@@ -56,7 +61,7 @@ class PreemptionHook(Hook):
 
     def _leave_if_asked(self, runner: Runner, step: int) -> None:
         received = torch.tensor(self.received)
-        all_reduce(received, "max")
+        all_reduce(received, "max", self.group)
         if not received:
             return
         hooks = (hook for hook in runner.hooks if isinstance(hook, LatestCheckpointHook))

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
+from mmseg.config.values import leaves
 from mmseg.engine.safe_files import read_checkpoint
 from mmseg.errors import UserError
 
@@ -58,14 +59,17 @@ def newest_whole(folder: str | Path) -> Path | None:
 def training_facts(config: Config, processes: int) -> dict[str, Any]:
     """Return what a checkpoint stores of the training it belongs to: plain nested values."""
     facts = {key: config.get(key) for key in DECIDING if config.get(key)}
-    facts["seed"] = (config.get("randomness") or {}).get("seed")
+    randomness = config.get("randomness") or {}
+    facts["seed"] = randomness.get("seed")
+    if randomness.get("diff_rank_seed"):
+        facts["diff_rank_seed"] = True
     facts["processes"] = processes
     return json.loads(json.dumps(facts, default=str))
 
 
 def check_same_training(stored: Mapping, current: Mapping, path: str | Path) -> None:
     """Raise `UserError` with what differs between two `training_facts`."""
-    before, now = dict(_leaves(stored)), dict(_leaves(current))
+    before, now = (dict(leaves(facts, skipped=FREE)) for facts in (stored, current))
     if now.get("seed") is None:
         now["seed"] = before.get("seed")  # the checkpoint's goes on
     differences = [
@@ -79,16 +83,3 @@ def check_same_training(stored: Mapping, current: Mapping, path: str | Path) -> 
             f"{path}: belongs to another training ({'; '.join(differences[:8])}{more}); pass it "
             "as --load-from to start from its weights, or use another --work-dir"
         )
-
-
-def _leaves(value: Any, where: str = "") -> Any:
-    """Yield the dotted key and the value of every leaf that decides something."""
-    if isinstance(value, Mapping) and value:
-        for key, item in value.items():
-            if key not in FREE:
-                yield from _leaves(item, f"{where}.{key}" if where else str(key))
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        for i, item in enumerate(value):
-            yield from _leaves(item, f"{where}[{i}]")
-    else:
-        yield where, value

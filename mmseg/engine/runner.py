@@ -12,16 +12,16 @@ import torch.distributed
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.distributed import PrefixStore
 from torch.utils.data import DataLoader
 
 from mmseg import ops
 from mmseg.engine.accumulation import accumulated_parts
-from mmseg.engine.checkpoint import load_model_weights, unwrap
+from mmseg.engine.checkpoint import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.engine.compile import compile_training
-from mmseg.engine.dialects import metadata, model_facts
+from mmseg.engine.dialects import class_names, metadata, model_facts
 from mmseg.engine.lock import sole_run
 from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.engine.preemption import PreemptionHook
@@ -56,6 +56,10 @@ FOREIGN_WARNINGS = (
     "Grad strides do not match bucket view strides",
 )
 
+# The seed of the order of the samples, in a checkpoint's metadata: that of the run or, with
+# `diff_rank_seed`, another that all processes share, or the sampler's own.
+SAMPLER_SEED = "sampler_seed"
+
 # What the backends of torch.distributed say of a connection that broke.
 LOST_PROCESS = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)")
 
@@ -83,9 +87,14 @@ class SegRunner(Runner):
         # mmengine's own set-up selects a CUDA device, also where there is none.
         on_cpu = not torch.cuda.is_available()
         if on_cpu and self.distributed and not torch.distributed.is_initialized():
-            _join_on_cpu()
+            _join_on_cpu(self._launcher)
         super().setup_env(env_cfg)
         ops.enable(self.cfg.get("fast_ops", True))
+
+    def set_randomness(self, *args: Any, deterministic: bool = False, **kwargs: Any) -> None:
+        if deterministic:  # of cuBLAS, too; torch may refuse to multiply without
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        super().set_randomness(*args, deterministic=deterministic, **kwargs)
 
     def dump_config(self) -> None:
         # Beside the checkpoints lies the merged config of their training, not that of a later test,
@@ -126,8 +135,12 @@ class SegRunner(Runner):
 
         `load_cfg` of the config holds its `new_classes` and `nmf_rank`.
         """
-        options = self.cfg.get("load_cfg") or {}
+        options = dict(self.cfg.get("load_cfg") or {})
+        if self._resume:  # of the same classes, whatever the run's first weights were of
+            options.pop("new_classes", None)
         checkpoint = load_model_weights(self.model, filename, **options)
+        if not (self._resume or options.get("new_classes")):
+            self._compare_classes(checkpoint, filename)
         # mmengine would run the text of a config that mmcv 1.x stored as Python.
         checkpoint["meta"] = {k: v for k, v in metadata(checkpoint).items() if k != "config"}
         network = unwrap(self.model)
@@ -141,6 +154,14 @@ class SegRunner(Runner):
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         network.load_state_dict(checkpoint["state_dict"], strict=False)
         return checkpoint
+
+    def _compare_classes(self, checkpoint: dict, path: str) -> None:
+        stored = class_names(checkpoint)
+        for loop in (self._train_loop, self._val_loop, self._test_loop):
+            if stored and isinstance(loop, BaseLoop):
+                classes = loop.dataloader.dataset.metainfo["classes"]
+                warn_of_other_classes(stored[0], path, classes, "the data set")
+                return
 
     def train(self) -> nn.Module:
         """Train, alone in the work directory."""
@@ -189,7 +210,9 @@ class SegRunner(Runner):
                 f"{filename}: cannot be resumed, it holds no {error}; pass it as --load-from to "
                 "start from its weights"
             ) from error
-        self.train_dataloader.sampler.seed = self.seed  # the checkpoint's, when the config has none
+        # The checkpoint's, when the config has none.
+        seed = metadata(checkpoint).get(SAMPLER_SEED, self.seed)
+        self.train_dataloader.sampler.seed = seed
 
     def _facts(self) -> dict[str, Any]:
         return training_facts(self.cfg, self.world_size)
@@ -200,12 +223,15 @@ class SegRunner(Runner):
     ) -> None:
         """Save what mmengine does and the facts of model and training, as a whole, sealed file."""
         meta = {**(meta or {}), **model_facts(unwrap(self.model)), FACTS: self._facts()}
+        meta[SAMPLER_SEED] = getattr(self.train_dataloader.sampler, "seed", None)
         with whole_file(Path(out_dir, filename), durable=True) as part:
             super().save_checkpoint(str(part.parent), part.name, *args, meta=meta, **kwargs)
             seal(part)
 
 
-def _join_on_cpu() -> None:
+def _join_on_cpu(launcher: str) -> None:
+    if launcher != "pytorch":
+        raise UserError(f"--launcher {launcher}: needs GPUs; without, start the run by torchrun")
     store, rank, processes = next(torch.distributed.rendezvous("env://"))
     # A launcher that starts a run again may keep its store, in which the addresses of the processes
     # that have ended still are.

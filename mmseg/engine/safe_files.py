@@ -6,6 +6,7 @@ Importing this module also closes mmengine's own ways to a checkpoint, which fal
 unpickling.
 """
 
+import hashlib
 import io
 import json
 import re
@@ -71,6 +72,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content = (
             _read_safetensors(path) if Path(path).suffix == SAFETENSORS else _read_pickle(path)
         )
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # a damaged file raises many kinds
         raise UserError(
             f"{path}: cannot be read as a checkpoint ({_reason(error)}): it is damaged, or carries "
@@ -89,8 +92,11 @@ def download(url: str) -> Path:
 
     Where the file's name ends in the first digits of its sha256, they are checked.
     """
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(url).path).name)
-    digits = DIGITS_OF_SHA256.search(path.name)
+    name = Path(urlsplit(url).path).name
+    digits = DIGITS_OF_SHA256.search(name)
+    if not digits:  # files of one name at two places are two
+        name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    path = Path(torch.hub.get_dir(), "checkpoints", name)
     try:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)

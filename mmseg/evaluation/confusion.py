@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mmseg import ops
@@ -108,9 +109,11 @@ def scores(matrix: np.ndarray) -> Scores:
     return Scores(per_class, summary)
 
 
-def _percent(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _percent(part: ArrayLike, whole: ArrayLike) -> np.ndarray:
     """100 * part / whole, NaN where the whole is empty."""
-    return 100 * np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    return 100 * np.divide(
+        part, whole, out=np.full(np.shape(whole), np.nan), where=np.greater(whole, 0)
+    )
 
 
 def _mean_of_defined(values: np.ndarray) -> float:

@@ -7,21 +7,6 @@ from mmseg.registry import MODELS
 BACKBONES = NECKS = HEADS = LOSSES = SEGMENTORS = MODELS
 
 
-def build_backbone(cfg: dict) -> Any:
-    """Build a backbone from its config."""
-    return MODELS.build(_adapted(cfg))
-
-
-def build_head(cfg: dict) -> Any:
-    """Build a decode head from its config."""
-    return MODELS.build(_adapted(cfg))
-
-
-def build_loss(cfg: dict) -> Any:
-    """Build a loss from its config."""
-    return MODELS.build(_adapted(cfg))
-
-
 def build_segmentor(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | None = None) -> Any:
     """Build a segmentor from its config; the other two stand for the keys of that name in it."""
     given = {"train_cfg": train_cfg, "test_cfg": test_cfg}

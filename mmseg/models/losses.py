@@ -55,8 +55,12 @@ class CrossEntropyLoss(_Loss):
         """Turn the weighted sum over the pixels of labels (B, H, W) into the loss."""
         if not self.avg_non_ignore:
             return self.loss_weight * total / labels.numel()
-        valid = labels[labels != ignore_index]
-        weights = torch.ones_like(valid) if self.class_weight is None else self.class_weight[valid]
+        # Not `labels[counts]`, for whose size a GPU would be waited for.
+        counts = labels != ignore_index
+        if self.class_weight is None:
+            weights = counts.to(total.dtype)
+        else:
+            weights = self.class_weight[labels.where(counts, 0)] * counts
         return self.loss_weight * total / weights.sum().clamp(min=torch.finfo(total.dtype).tiny)
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.models.inference import slide_inference
-from mmseg.ops import triton
 from mmseg.ops.class_map import Frame, class_map, to_original
+from mmseg.ops.layout import fast_format
 from mmseg.ops.precision import half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -66,10 +66,7 @@ class EncoderDecoder(BaseModel):
 
     def extract_feat(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> the backbone's maps."""
-        if x.device.type == "cpu" or triton.suits(x):
-            # On CPUs depth-wise strips are up to 20 times faster so; see docs/benchmarks.md.
-            x = x.contiguous(memory_format=torch.channels_last)
-        return self.backbone(x)
+        return self.backbone(x.contiguous(memory_format=fast_format(x)))
 
     def training_logits(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, K, H/8, W/8): the part of `loss` that can be compiled."""

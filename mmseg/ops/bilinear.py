@@ -7,14 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+CPU = torch.device("cpu")
 
-@lru_cache(maxsize=16)
-def matrix(in_size: int, out_size: int, align_corners: bool) -> Tensor:
+
+@lru_cache(maxsize=16)  # also because a copy to a GPU waits for it
+def matrix(in_size: int, out_size: int, align_corners: bool, device: torch.device = CPU) -> Tensor:
     """Return the interpolation as a matrix (out, in), float32: what becomes of unit vectors."""
     unit = torch.eye(in_size)[None, :, :, None]
     size = (out_size, 1)
     columns = F.interpolate(unit, size, mode="bilinear", align_corners=align_corners)
-    return columns[0, :, :, 0].T.contiguous()
+    return columns[0, :, :, 0].T.contiguous().to(device)
 
 
 @lru_cache(maxsize=16)

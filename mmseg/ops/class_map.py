@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mmseg import ops
 from mmseg.ops import compiled, triton
+from mmseg.ops.bands import rows_of_logits
 
 kernel = compiled.load("class_map")
 gpu = triton.load("class_map")
@@ -23,8 +24,6 @@ gpu = triton.load("class_map")
 Size = tuple[int, int]
 FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
-# Interpolated logits held at a time without numba: 16 MiB of float32 on a CPU, 256 on a GPU.
-BAND = {"cpu": 2**22, "cuda": 2**26}
 # Fast paths do much of their work once per logit of a class: they want this many pixels for each.
 SMALLEST_CELL = 4
 
@@ -120,7 +119,7 @@ def _by_bands(logits: Tensor, frame: Frame) -> Tensor:
     device = logits.device
     columns = axis_weights(logits.shape[2], frame, 1).to(device)
     wide = logits @ columns.T  # (K, h, W)
-    height = max(1, BAND.get(device.type, BAND["cuda"]) // wide[:, 0].numel())
+    height = rows_of_logits(wide[:, 0].numel(), device)
     result = []
     for weights in axis_weights(logits.shape[1], frame, 0).split(height):
         used = weights.any(0).nonzero().flatten().tolist()

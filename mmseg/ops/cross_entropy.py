@@ -15,14 +15,13 @@ from torch import Tensor
 
 from mmseg import ops
 from mmseg.ops import bilinear, compiled, triton
+from mmseg.ops.bands import rows_of_logits
 
 kernel = compiled.load("cross_entropy")
 gpu = triton.load("cross_entropy")
 
 # Rows of labels that one thread takes at a time; fixed, so that sums do not depend on the threads.
 ROWS = 64
-# Upsampled logits that torch's operations hold at a time.
-LOGITS_AT_ONCE = 2**22
 
 
 def upsampled_cross_entropy(
@@ -119,12 +118,12 @@ def _by_torch(
 ) -> tuple[Tensor, Tensor, Tensor]:
     batch, classes, height, width = x.shape
     rows, columns = labels.shape[1:]
-    down = bilinear.matrix(height, rows, align_corners).to(x)
-    across = bilinear.matrix(width, columns, align_corners).to(x)
+    down = bilinear.matrix(height, rows, align_corners, x.device).to(x.dtype)
+    across = bilinear.matrix(width, columns, align_corners, x.device).to(x.dtype)
     first_of_row, _ = bilinear.positions(height, rows, align_corners)
     grad = torch.zeros_like(x)
     total, right = x.new_zeros(()), labels.new_zeros(())
-    step = max(1, LOGITS_AT_ONCE // (batch * classes * columns))
+    step = rows_of_logits(batch * classes * columns, x.device)
     for start in range(0, rows, step):
         band = slice(start, min(start + step, rows))
         reach = slice(first_of_row[start], first_of_row[band.stop - 1] + 2)

@@ -24,6 +24,7 @@ from mmseg.environment import keep_memory_of_images
 from mmseg.ops import fold_avx2
 from mmseg.ops.bands import rows_per_band
 from mmseg.ops.depthwise import depthwise_conv2d
+from mmseg.ops.layout import fast_format
 
 # The hidden maps of an MLP, up to eight times as wide as its input, are held for so many bytes of
 # rows at a time: what stays in the cache and is no news for malloc.
@@ -34,7 +35,8 @@ class Conv:
     """A convolution with the elementwise operation that follows it."""
 
     def __init__(self, weight: Tensor, bias: Tensor, geometry: Any, dtype: torch.dtype) -> None:
-        self.weight = weight.to(dtype, memory_format=torch.channels_last)
+        # Not only for speed: the result lies as the weight does, whatever x is.
+        self.weight = weight.to(dtype, memory_format=fast_format(weight))
         self.bias = bias.to(dtype)
         self.stride: list[int] = [*geometry.stride]
         self.padding: list[int] = [*geometry.padding]
@@ -200,10 +202,9 @@ class FoldedMSCAN:
         return [_norm_after(first, first_norm, dtype), _norm_after(second, second_norm, dtype)]
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the backbone's maps, channels_last on CPUs."""
+        """Return the backbone's maps, in the layout of `fast_format`."""
         x = x.to(self.dtype)
-        if x.device.type == "cpu":
-            x = x.contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=fast_format(x))
         outs = []
         for embed, blocks, norm in self.stages:
             for conv in embed[:-1]:

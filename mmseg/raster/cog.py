@@ -11,6 +11,7 @@ from rasterio import Affine
 from rasterio.crs import CRS
 
 from mmseg.errors import UserError, reason
+from mmseg.raster.strips import START_AGAIN
 
 NODATA = 255
 # uint8 of a probability of one; 255 is nodata.
@@ -78,8 +79,7 @@ def write_cog(source: Path, target: Path, overviews: str) -> None:
                 raster.read(window=window)
     except Exception as error:  # GDAL's own errors have no public base class
         raise UserError(
-            f"{target.name} cannot be written ({reason(error)}); see that the disk has room and "
-            "start again: finished strips are kept"
+            f"{target.name} cannot be written ({reason(error)}); {START_AGAIN}"
         ) from error
 
 

@@ -28,7 +28,7 @@ from mmseg.raster.options import MapOptions
 from mmseg.raster.predict import WindowPredictor
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
-from mmseg.raster.strips import Workshop
+from mmseg.raster.strips import START_AGAIN, Workshop
 from mmseg.raster.survey import Survey, check_truth, compare
 from mmseg.raster.windows import window_axis
 
@@ -102,10 +102,7 @@ def _together(out: Path) -> Iterator[None]:
     except UserError as error:
         problem = error
     except OSError as error:
-        problem = UserError(
-            f"{out}: cannot be written ({error.strerror or error}); see that the disk has room "
-            "and start again: finished strips are kept"
-        )
+        problem = UserError(f"{out}: cannot be written ({error.strerror or error}); {START_AGAIN}")
         problem.__cause__ = error
     problems = [p for p in all_gather_object(problem) if p is not None]
     if problems:

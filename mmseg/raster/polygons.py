@@ -13,9 +13,10 @@ import shapely
 from rasterio.features import shapes
 from rasterio.windows import Window
 
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 from mmseg.raster.cog import FULL
 from mmseg.raster.regions import Regions, RegionTable
+from mmseg.raster.strips import START_AGAIN
 
 LAYER = "landcover"
 ROWS = 256  # labelled at a time
@@ -52,8 +53,7 @@ def write_polygons(
             raise OSError(f"{indexed} of {expected} polygons are in the file and its index")
     except Exception as error:  # GDAL's own errors have no public base class
         raise UserError(
-            f"{path.name} cannot be written ({error}); see that the disk has room and start again: "
-            "finished strips are kept"
+            f"{path.name} cannot be written ({reason(error)}); {START_AGAIN}"
         ) from error
     finally:
         pyogrio.set_gdal_config_options(dict.fromkeys(NO_DATE))

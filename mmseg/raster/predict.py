@@ -44,8 +44,9 @@ class WindowPredictor:
             data = {"inputs": list(bgr), "data_samples": [None] * len(bgr)}
             x = torch.stack(self.model.data_preprocessor(data)["inputs"])
             logits = self.model.inference(x).float()
+            logits = logits[:, :, : self.crop_size[0], : self.crop_size[1]]  # without padding
             if x.is_cuda:
-                torch.cuda.synchronize()  # or the time would be that of launching kernels
+                torch.cuda.synchronize(x.device)  # or the time would be that of launching kernels
         with self.clock("blending"):
             return self._to_probabilities(logits, size)
 

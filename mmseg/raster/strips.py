@@ -10,6 +10,8 @@ from rasterio.io import MemoryFile
 
 from mmseg.files import write_whole
 
+# What to do when the outputs cannot be written.
+START_AGAIN = "see that the disk has room and start again: finished strips are kept"
 # Short and wide blocks: strips are as high as the stride of the windows.
 BLOCK = {"tiled": True, "blockxsize": 512, "blockysize": 128, "compress": "deflate", "zlevel": 1}
 

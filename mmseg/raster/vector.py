@@ -22,7 +22,7 @@ class AreaOfInterest:
         try:
             meta, _, geometries, _ = pyogrio.raw.read(path, columns=[])
         except (DataSourceError, DataLayerError) as error:
-            raise UserError(f"{path}: not a readable file of polygons: {error}") from error
+            raise UserError(f"{path}: not a readable file of polygons ({reason(error)})") from error
         shapes = [s for s in shapely.from_wkb(geometries) if s is not None and s.area > 0]
         if not shapes:
             raise UserError(f"{path}: there are no polygons in it")

@@ -126,8 +126,11 @@ def test_every_loss_of_a_list_gets_the_weights(config):
     assert len(merged.class_weight) == 2
 
 
-def test_the_tool_does_not_replace_its_config(config):
+def test_the_tool_replaces_no_file_but_its_own(config):
     before = config.read_text()
     result = run_tool("class_weights.py", config, "--out", config)
-    assert result.returncode == 1 and "would replace the config" in result.stderr
+    assert result.returncode == 1 and "would replace a file of yours" in result.stderr
     assert config.read_text() == before
+    out = config.parent / "weighted.py"
+    for _ in range(2):
+        assert run_tool("class_weights.py", config, "--out", out).returncode == 0

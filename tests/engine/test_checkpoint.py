@@ -121,6 +121,28 @@ def test_deeper_model_is_named_another_size_with_its_tensors(tiny_model, weights
     assert "backbone.block3.1.layer_scale_1" in message
 
 
+def test_an_encoder_is_named_where_a_model_is_wanted(model, backbone_weights, save):
+    for options in ({}, {"new_classes": True}):
+        message = refused(partial(load_model_weights, **options), model, save(backbone_weights))
+        assert "it holds an encoder alone, for model.backbone.init_cfg" in message
+
+
+def test_an_incomplete_file_is_not_only_called_another_size(model, weights, save):
+    del weights["backbone.norm1.weight"]
+    message = refused(load_model_weights, model, save(weights))
+    assert "or incomplete: backbone.norm1.weight" in message
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "x.pth").write_bytes(b"")
+    monkeypatch.setattr(torch, "load", refuse)
+    message = refused(read_checkpoint, tmp_path / "x.pth")
+    assert message == f"{tmp_path}/x.pth: cannot be read (Permission denied)"
+
+
 def test_wider_model_is_named_another_size_with_its_tensors(tiny_model, weights, save):
     tiny_model["backbone"]["embed_dims"] = (12, 16, 24, 32)
     message = refused(load_model_weights, built(tiny_model), save(weights))
@@ -311,6 +333,15 @@ def test_weights_come_from_the_url_once_where_there_is_no_file(
     kept = served.cache / named.name
     kept.write_bytes(kept.read_bytes().replace(b"PK", b"KP"))
     assert f"{kept}: cannot be read as a checkpoint" in refused(initialise, backbone)
+
+
+def test_files_of_one_name_at_two_places_are_two(backbone_weights, served):
+    for number in (1, 2):
+        folder = served.folder / str(number)
+        folder.mkdir()
+        torch.save({"state_dict": {"x": torch.tensor(number)}}, folder / "latest.pth")
+    found = [read_checkpoint(f"{served.url}/{n}/latest.pth")["state_dict"]["x"] for n in (1, 2)]
+    assert found == [1, 2]
 
 
 def test_a_download_that_is_not_what_its_name_says_is_not_kept(served):

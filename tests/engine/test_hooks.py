@@ -40,6 +40,7 @@ class Runner:
         dataset = SimpleNamespace(metainfo=meta)
         loader = SimpleNamespace(dataset=dataset, batch_size=16)
         self.train_dataloader = self.val_dataloader = self.test_dataloader = loader
+        self.val_loop = None
         self.world_size = 1
         groups = [
             {"initial_lr": 6e-5, "weight_decay": 0.01, "params": [1, 2]},
@@ -166,3 +167,18 @@ def test_a_learning_rate_that_ends_before_the_training_is_a_warning(end, levels)
     lines = [line for line in summary(Runner(schedule_end=end)) if "has fallen" in line[1]]
     assert [level for level, _ in lines] == levels
     assert all("at iteration 20000 of 40000" in text for _, text in lines)
+
+
+def test_a_validation_that_names_or_reads_classes_otherwise_is_a_warning(warnings):
+    runner = Runner()
+    other = {**META, "classes": ("field", "water", "wood"), "reduce_zero_label": True}
+    runner.val_dataloader = SimpleNamespace(dataset=SimpleNamespace(metainfo=other))
+    assert not [text for level, text in summary(runner) if level == "warning"] and not warnings
+    runner.val_loop = object()
+    told = [*warnings, *(text for level, text in summary(runner) if level == "warning"), *warnings]
+    assert told == [
+        "val_dataloader.dataset: reduce_zero_label=True, in training False: the same mask would "
+        "mean other classes",
+        "val_dataloader.dataset: 2 of 3 classes have other names than in the training: "
+        "class 1 is 'water', there 'wood'",
+    ]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmseg import ops
+from mmseg.ops import bands
 from mmseg.ops import class_map as class_map_module
 from mmseg.ops.class_map import (
     Frame,
@@ -43,7 +44,7 @@ def path(request, monkeypatch):
     assert class_map_module.kernel is not None
     if request.param == "bands":
         monkeypatch.setattr(class_map_module, "kernel", None)
-        monkeypatch.setitem(class_map_module.BAND, "cpu", 50_000)
+        monkeypatch.setitem(bands.LOGITS_AT_ONCE, "cpu", 50_000)
 
 
 def logits_of(size, num_classes=150, seed=0, memory_format=torch.channels_last):

@@ -26,6 +26,7 @@ def project(tmp_path_factory) -> Path:
     """A folder with data, a config, and a work directory of a run of four iterations."""
     folder = tmp_path_factory.mktemp("project")
     write_project(folder)
+    (folder / "circle.py").write_text('_base_ = "./circle.py"\n')
     run(folder, "train.py", "tiny.py")
     return folder
 
@@ -100,6 +101,22 @@ def test_a_resumed_run_goes_on_where_it_stopped(project):
         assert torch.equal(after["state_dict"][name], expected), name
 
 
+def test_a_resumed_run_with_a_seed_per_process_sees_the_same_images(project):
+    arguments = ("tiny.py", "--diff-seed", "--no-validate", "--work-dir")
+    run(project, "train.py", *arguments, "apart")
+    resume = ("--resume", "apart/iter_2.pth")
+    run(project, "train.py", *arguments, "apart_on", *resume)
+    expected, found = (
+        torch.load(project / f"{name}/iter_4.pth", weights_only=False)
+        for name in ("apart", "apart_on")
+    )
+    for name, value in expected["state_dict"].items():
+        assert torch.equal(found["state_dict"][name], value), name
+    assert "belongs to another training (diff_rank_seed: True there, not set here)" in run(
+        project, "train.py", *arguments[:1], *arguments[2:], "apart_on", *resume, expect=1
+    )
+
+
 def test_resume_without_a_checkpoint_starts_fresh(project):
     arguments = ("--resume", "--work-dir", "empty", "--cfg-options", "train_cfg.max_iters=1")
     output = run(project, "train.py", "tiny.py", *arguments, "--no-validate")
@@ -131,6 +148,22 @@ def test_a_checkpoint_without_optimiser_or_schedule_is_not_gone_on_from(project,
 def test_a_batch_is_split_into_one_part_or_more(call, capsys):
     assert call("train.py", "tiny.py", "--accumulate", "0") == 2
     assert "0 is less than 1" in capsys.readouterr().err
+
+
+def test_an_override_without_a_value_is_a_mistake_of_the_command_line(call, capsys):
+    assert call("train.py", "tiny.py", "--cfg-options", "train_dataloader.batch_size") == 2
+    assert "train_dataloader.batch_size: write KEY=VALUE" in capsys.readouterr().err
+
+
+def test_test_images_are_drawn_at_the_size_of_their_labels(project):
+    options = ("--split", "test", "--count", "1", "--out", "browse", "--cfg-options")
+    small = "test_dataloader.dataset.pipeline.1.scale=(32,32)"
+    run(project, "browse_dataset.py", "tiny.py", *options, small)
+    assert Image.open(project / "browse/sheet_0.png").height > 2 * 40
+    seed = ("--seed", "-1")
+    assert "give a whole number from 0" in run(
+        project, "browse_dataset.py", "tiny.py", *seed, expect=2
+    )
 
 
 @pytest.fixture
@@ -303,8 +336,15 @@ def test_predictions_of_an_earlier_run_are_not_predicted(project, evaluation):
             r"randomness\.seed=-1: give a whole number from 0 to 2\*\*32 - 1",
         ),
         (
-            ("convert_checkpoint.py", LATEST, "work_dirs/tiny/iter_4.pth", "--to", "official"),
-            r"iter_4\.pth: is what is converted, and would lose its optimiser",
+            ("convert_checkpoint.py", LATEST, "work_dirs/tiny/iter_2.pth", "--to", "official"),
+            r"iter_2\.pth: is there already; name a new file",
+        ),
+        (("train.py", "circle.py"), r"circle\.py: inherits a file that inherits itself"),
+        (("test.py", "tiny.py", LATEST, "--out", "tiny.py/o.pkl"), r"tiny\.py: cannot be written"),
+        (("test.py", "tiny.py", LATEST, "--show-dir", "tiny.py/o"), r"tiny\.py/o: cannot be wri"),
+        (
+            ("train.py", "tiny.py", "--cfg-options", "model.backbone.type=ResNet"),
+            r"model\.backbone\.type = 'ResNet' is not known$",
         ),
     ],
 )

@@ -1,7 +1,6 @@
 """What the converters share: id lists, masks, safe unpacking, progress."""
 
 import contextlib
-import io
 import os
 import shutil
 import stat
@@ -12,12 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import cv2
+import mmcv
 import numpy as np
 from mmengine.utils import track_parallel_progress, track_progress
-from PIL import Image
 from scipy.io import loadmat
 
-from mmseg.datasets.seg_map import read_file
+from mmseg.datasets import image
 from mmseg.errors import UserError, reason, shorten
 from mmseg.files import read_text, write_whole
 
@@ -45,13 +44,8 @@ def name_some(ids: Collection[str], total: int) -> str:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image as uint8 (H, W, 3) in RGB order."""
-    data = read_file(str(path), "image")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-    except Exception as error:  # PIL raises many kinds on broken files
-        raise UserError(f"{path}: not a readable image; get the file again") from error
+    """Read an image as training does, but as uint8 (H, W, 3) in RGB order."""
+    return mmcv.bgr2rgb(image.read_image(str(path)))
 
 
 def read_mat(path: Path) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def _write_mask(source: Path, out: Path) -> None:
         values = np.asarray(variables["LabelMap"]).astype(np.int64)
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{source}: not a label map of Pascal Context; get it again") from error
-    if values.min() < 0 or values.max() > NUM_LABELS:
+    if np.min(values) < 0 or np.max(values) > NUM_LABELS:
         raise UserError(f"{source}: labels outside 0..{NUM_LABELS}; is this its label map?")
     table = np.zeros(NUM_LABELS + 1, np.uint8)
     table[list(LABELS)] = np.arange(1, len(LABELS) + 1)

@@ -91,7 +91,7 @@ class Land:
         rng = self.rng
         cuts = self._cuts(self.u, middle_u + rng.uniform(-40, 40), BLOCK_LENGTH)
         blocks = np.searchsorted(cuts, self.u)
-        middle = np.abs(cuts - middle_u).argmin()
+        middle = np.argmin(np.abs(cuts - middle_u))
         for i, at in enumerate(cuts.tolist()):
             # Every second through road is a main road, so the scene always has one.
             paved = (i - middle) % 2 == 0

@@ -19,7 +19,7 @@ TREE_SPACING, CROWN_RADIUS = 9, 6.5  # pixels
 
 def draw_fields(canvas: Canvas, land: Land) -> None:
     """Paint every field with its crop, tillage stripes or tramlines, and patches of soil."""
-    rng, count = canvas.rng, int(land.field.max()) + 1
+    rng, count = canvas.rng, int(np.max(land.field)) + 1
     crop = np.array(CROPS)[rng.integers(len(CROPS), size=count)] + rng.normal(0, 4, (count, 3))
     period = rng.uniform(3.5, 9, count).astype(np.float32)
     depth = (rng.uniform(0, 9, count) * (rng.random(count) < 0.7)).astype(np.float32)
@@ -96,7 +96,7 @@ def wood_sites(canvas: Canvas, land: Land, free: np.ndarray) -> np.ndarray:
     """Choose where trees grow, (H, W) bool: in patches, partly whole fields, not by houses."""
     room = cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, 5)
     house = cv2.distanceTransform((canvas.mask != BUILDING).astype(np.uint8), cv2.DIST_L2, 5)
-    by_field = canvas.rng.normal(0, 0.5, int(land.field.max()) + 1).astype(np.float32)
+    by_field = canvas.rng.normal(0, 0.5, int(np.max(land.field)) + 1).astype(np.float32)
     fit = canvas.noise(130) + 0.3 * canvas.noise(25) + by_field[land.field]
     fit -= 4 * np.exp(-house / 22)
     plantable = room > CROWN_RADIUS

@@ -44,7 +44,8 @@ class RandomCrop(BaseTransform):
     def _is_mixed(self, labels: np.ndarray) -> bool:
         counts = np.bincount(labels.ravel(), minlength=256)
         counts[IGNORE_INDEX] = 0
-        return (counts > 0).sum() > 1 and counts.max() < self.cat_max_ratio * counts.sum()
+        most = self.cat_max_ratio * np.sum(counts)
+        return bool(np.count_nonzero(counts) > 1 and np.max(counts) < most)
 
     def transform(self, results: dict) -> dict:
         window = self.draw(results["img"].shape[:2], lambda window: results["gt_seg_map"][window])

@@ -1,6 +1,7 @@
 """Kernels for CUDA GPUs, in Triton; the modules of `mmseg.ops` hold the plain form of each.
 
-Only the modules in this folder import triton. They run where `fast_ops = "triton"` asks for them:
+Only the modules in this folder import triton, which launches on the current GPU: each launch makes
+that of its tensors the current one. They run where `fast_ops = "triton"` asks for them:
 they are tested in Triton's interpreter and compiled for Hopper, but no GPU has run them yet.
 """
 

@@ -183,39 +183,40 @@ def compare(
     totals = logits.new_empty(cells, dtype=torch.float32)
     rights = logits.new_empty(cells, dtype=torch.int32)
     at_once = classes_at_once(classes)
-    _compare[cells[::-1]](
-        logits,
-        labels,
-        class_weight.float(),
-        rows,
-        columns,
-        down,
-        across,
-        corners,
-        totals,
-        rights,
-        height,
-        width,
-        out_height,
-        out_width,
-        classes,
-        ignore_index,
-        SIDE=SIDE,
-        CLASSES_AT_ONCE=at_once,
-        TIMES=triton.cdiv(classes, at_once),
-    )
     grad = torch.empty_like(logits)
-    _sum_corners[width, height, batch](
-        corners,
-        row_bounds,
-        column_bounds,
-        grad,
-        *cells[1:],
-        height,
-        width,
-        classes,
-        CLASSES=triton.next_power_of_2(classes),
-    )
+    with torch.cuda.device_of(logits):
+        _compare[cells[::-1]](
+            logits,
+            labels,
+            class_weight.float(),
+            rows,
+            columns,
+            down,
+            across,
+            corners,
+            totals,
+            rights,
+            height,
+            width,
+            out_height,
+            out_width,
+            classes,
+            ignore_index,
+            SIDE=SIDE,
+            CLASSES_AT_ONCE=at_once,
+            TIMES=triton.cdiv(classes, at_once),
+        )
+        _sum_corners[width, height, batch](
+            corners,
+            row_bounds,
+            column_bounds,
+            grad,
+            *cells[1:],
+            height,
+            width,
+            classes,
+            CLASSES=triton.next_power_of_2(classes),
+        )
     return totals.sum(), rights.sum(), grad
 
 

@@ -217,19 +217,20 @@ def _depthwise_conv2d(x: Tensor, taps: Tensor, bias: Tensor, height: int, width:
     part = PART
     while part > run and line_parts * blocks * triton.cdiv(geometry[2], part) < PROGRAMS:
         part //= 2
-    _convolve[line_parts, triton.cdiv(geometry[2], part), blocks](
-        x,
-        taps,
-        bias,
-        y,
-        *geometry,
-        TAPS=max(height, width),
-        WIDTH=min(height, width),
-        RUN=run,
-        PART=part,
-        LINES=LINES,
-        CHANNELS=CHANNELS,
-    )
+    with torch.cuda.device_of(x):
+        _convolve[line_parts, triton.cdiv(geometry[2], part), blocks](
+            x,
+            taps,
+            bias,
+            y,
+            *geometry,
+            TAPS=max(height, width),
+            WIDTH=min(height, width),
+            RUN=run,
+            PART=part,
+            LINES=LINES,
+            CHANNELS=CHANNELS,
+        )
     return y
 
 
@@ -266,21 +267,22 @@ def weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
     blocks, programs = triton.cdiv(x.shape[1], CHANNELS), groups * across // rows
     parts, lines, pixels = _divide(geometry[0], geometry[2], run, blocks * programs)
     sums = x.new_empty((parts, taps * across + 1, x.shape[1]), dtype=torch.float32)
-    _sum_products[parts, programs, blocks](
-        x,
-        grad,
-        sums,
-        *geometry,
-        lines,
-        pixels,
-        TAPS=taps // groups,
-        GROUPS=groups,
-        WIDTH=across,
-        ROWS=rows,
-        RUN=run,
-        LINES=LINES,
-        CHANNELS=CHANNELS,
-    )
+    with torch.cuda.device_of(x):
+        _sum_products[parts, programs, blocks](
+            x,
+            grad,
+            sums,
+            *geometry,
+            lines,
+            pixels,
+            TAPS=taps // groups,
+            GROUPS=groups,
+            WIDTH=across,
+            ROWS=rows,
+            RUN=run,
+            LINES=LINES,
+            CHANNELS=CHANNELS,
+        )
     return sums.sum(0)
 
 
