@@ -10,9 +10,10 @@ import hashlib
 import sys
 from pathlib import Path
 
-from common import load_config
+import common  # noqa: F401  (its import sets the process up)
 
 import mmseg
+from mmseg.config import load_config
 from mmseg.datasets import build_dataset
 from mmseg.datasets.wrappers import parts_of
 from mmseg.engine.dialects import class_names, config_text, metadata, rank_of, state_dict_of

@@ -9,9 +9,9 @@ Starting from coef = softmax(x^T bases), each step multiplies
 The fast path has a backward pass of its own. Each product with x adds an outer product to the
 gradient of x, as large as x itself, and autograd would sum them one after the other; here all are
 one product at the end. On CPUs oneDNN multiplies, which on AMD's processors with AVX-512 takes half
-as long as MKL. A bfloat16 x stays as it is and the products round the other factor like it; both
-factors and all else are float32. That changes the result by about as much as its own rounding to
-bfloat16.
+as long as MKL. A bfloat16 x stays as it is: its products round the other factor like it, and are
+bfloat16; both factors and all else are float32. That changes the result by about as much as its own
+rounding to bfloat16.
 """
 
 from typing import Any

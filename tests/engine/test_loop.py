@@ -135,3 +135,11 @@ def test_a_sampler_whose_samples_have_no_seed_is_replaced(folder_config):
     sampler = SegTrainLoop(runner, loader, max_iters=2).dataloader.sampler
     assert isinstance(sampler, StatelessSampler)
     assert not sampler.shuffle
+
+
+def test_each_process_has_draws_of_its_own(tmp_path):
+    loops = [make_loop(tmp_path) for _ in range(2)]
+    for rank, loop in enumerate(loops):
+        loop.runner.rank = rank
+        loop.run_iter(BATCH)
+    assert loops[0].runner.model.draws != loops[1].runner.model.draws

@@ -1,6 +1,8 @@
 """What our runner does otherwise than mmengine's: loaders and compilation."""
 
+import os
 import signal
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
+from torch import nn
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from mmseg import ops
@@ -128,3 +131,34 @@ def test_choices_that_do_not_exist_are_refused():
     with pytest.raises(UserError, match="fast_ops='cuda': True, False or 'triton'"):
         ops.enable("cuda")
     assert ops.enabled()
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_a_resumed_run_has_its_own_classes_whatever_it_began_with(monkeypatch, resumes):
+    asked = []
+    monkeypatch.setattr(
+        runner, "load_model_weights", lambda model, path, **options: asked.append(options) or {}
+    )
+    own = SegRunner.__new__(SegRunner)
+    own.cfg, own.model, own._resume = {"load_cfg": {"new_classes": True}}, nn.Module(), resumes
+    own._hooks = []
+    with suppress(KeyError):  # the checkpoint is empty
+        own.load_checkpoint("x.pth")
+    assert asked == [{} if resumes else {"new_classes": True}]
+
+
+@pytest.mark.parametrize("launcher", ["slurm", "mpi"])
+def test_launchers_that_need_gpus_say_so(launcher, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    own = SegRunner.__new__(SegRunner)
+    own._launcher, own._distributed = launcher, True
+    with pytest.raises(UserError, match=f"--launcher {launcher}: needs GPUs"):
+        own.setup_env({})
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_products_of_matrices_are_deterministic_where_that_is_asked_for(monkeypatch, deterministic):
+    monkeypatch.setattr(Runner, "set_randomness", lambda *_, **__: None)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    SegRunner.__new__(SegRunner).set_randomness(0, deterministic=deterministic)
+    assert os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None) == (":4096:8" if deterministic else None)

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmseg.engine import compile as engine_compile
 from mmseg.engine.compile import compile_network, compile_training
-from mmseg.errors import UserError
+from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.models.inference import slide_inference, window_starts
 from mmseg.models.tta import SegTTAModel
 from mmseg.ops.class_map import rescale
@@ -320,6 +320,17 @@ def gradients_and_statistics(training, images, samples):
     model = getattr(training, "module", training).model
     gradients = {name: p.grad for name, p in model.named_parameters()}
     return gradients, {k: v for k, v in model.state_dict().items() if "running" in k}
+
+
+def losses_of_which_one_is_nan(rank, config):
+    model = MODELS.build(config)
+    with pytest.raises(NonFiniteLoss):
+        model.parse_losses({"loss_ce": torch.tensor(float("nan") if rank else 1.0)})
+    return True
+
+
+def test_a_loss_that_is_nan_in_one_process_stops_all(in_two_processes, tiny_model):
+    assert in_two_processes(losses_of_which_one_is_nan, tiny_model) == [True, True]
 
 
 def half_of_a_step(rank, config):

@@ -42,7 +42,11 @@ def test_areas_in_degrees_and_web_mercator_are_those_of_an_equal_area_projection
 @pytest.mark.parametrize("angle", [30, 90, 200])
 @pytest.mark.parametrize(
     ("crs", "corner", "size"),
-    [(DEGREES, (20, 52), 1e-4), (MERCATOR, (2_226_000, 6_800_000), 5), (DEGREES, (180, -40), 1e-4)],
+    [
+        *((DEGREES, (20, 52), 1e-4), (MERCATOR, (2_226_000, 6_800_000), 5)),
+        # Over the date line: 180 degrees are followed by -180 there.
+        *((DEGREES, (180, -40), 1e-4), (MERCATOR, (20_037_506, 6_800_000), 5)),
+    ],
 )
 def test_areas_of_turned_scenes_are_those_of_an_equal_area_projection(crs, corner, size, angle):
     transform = Affine.translation(*corner) * Affine.rotation(angle) * Affine.scale(size, -size)

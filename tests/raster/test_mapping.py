@@ -128,6 +128,23 @@ def test_probabilities_are_those_of_the_model(colour_model, tmp_path):
     assert np.abs(found - expected).max() < 0.003
 
 
+def test_padding_of_the_model_is_no_part_of_its_windows(tiny_model, tmp_path):
+    size = (WINDOW + 16, WINDOW + 16)  # no multiple of 32
+    tiny_model["data_preprocessor"] |= {"size": size, "test_cfg": {"size_divisor": 32}}
+    model = MODELS.build(tiny_model).eval()
+    model.cfg = Config({"model": tiny_model})
+    model.dataset_meta = {"classes": CLASSES, "palette": PALETTE}
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *size), dtype=np.uint8)
+    map_scene(model, write_scene(tmp_path, pixels), tmp_path, MapOptions(probabilities=True))
+    image = torch.from_numpy(pixels[::-1].copy())
+    x = model.data_preprocessor({"inputs": [image], "data_samples": [None]})["inputs"][0]
+    assert x.shape == (3, 64, 64)
+    expected = model.inference(x[None])[0, :, : size[0], : size[1]].softmax(0).detach().numpy()
+    with rasterio.open(tmp_path / "scene.probabilities.tif") as raster:
+        found = raster.read() * np.array(raster.scales)[:, None, None]
+    assert np.abs(found - expected).max() < 0.003
+
+
 @pytest.mark.parametrize("overlap", [0.25, 0.5])
 def test_away_from_the_cut_two_halves_equal_the_whole(context_model, tmp_path, overlap):
     rng = np.random.default_rng(0)

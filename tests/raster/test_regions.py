@@ -48,6 +48,15 @@ def test_small_islands_take_the_class_of_their_largest_neighbour():
     assert regions.areas.sum() == 400
 
 
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_of_neighbours_of_one_size_the_higher_class_takes_the_island(turn):
+    ids = np.zeros((5, 11), np.uint8)
+    ids[:, 6:] = 2
+    ids[:, 5] = 1
+    found, regions = find(np.rot90(ids, turn), rows=20, min_area=10)
+    assert (regions.classes[np.rot90(found, -turn)[:, 5]] == 2).all()
+
+
 def test_what_a_small_region_kept_apart_becomes_one():
     ids = np.zeros((9, 9), np.uint8)
     ids[:, 4] = 1
