@@ -57,9 +57,8 @@ class CrossEntropyLoss(_Loss):
             return self.loss_weight * total / labels.numel()
         # Not `labels[counts]`, for whose size a GPU would be waited for.
         counts = labels != ignore_index
-        if self.class_weight is None:
-            weights = counts.to(total.dtype)
-        else:
+        weights = counts
+        if self.class_weight is not None:
             weights = self.class_weight[labels.where(counts, 0)] * counts
         return self.loss_weight * total / weights.sum().clamp(min=torch.finfo(total.dtype).tiny)
 
