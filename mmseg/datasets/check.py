@@ -98,8 +98,8 @@ def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
     """Return the (3,) mean and standard deviation, in RGB order, of all pixels of all images."""
     read = [s for s in samples if s.size and s.channel_mean is not None]
     pixels = [height * width for height, width in (s.size for s in read if s.size)]
-    mean = np.average([s.channel_mean for s in read], axis=0, weights=pixels)
-    square = np.average([s.channel_square for s in read], axis=0, weights=pixels)
+    mean = np.average(np.array([s.channel_mean for s in read]), axis=0, weights=pixels)
+    square = np.average(np.array([s.channel_square for s in read]), axis=0, weights=pixels)
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
 
 

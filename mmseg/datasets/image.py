@@ -4,7 +4,7 @@ import io
 
 import mmcv
 import numpy as np
-from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from mmseg.datasets.seg_map import PNG_START, read_file
 from mmseg.errors import UserError, reason
@@ -45,8 +45,7 @@ def read_image(path: str, backend: str = "cv2", backend_args: dict | None = None
 def _is_plain(data: bytes) -> bool:
     """Tell whether a TIFF is of a kind that OpenCV is known to read right."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            tags = dict(image.tag_v2)
+        tags = dict(TiffImageFile(io.BytesIO(data)).tag_v2)
     except Exception:
         return False
     bits = tags.get(BITS, (1,))

@@ -70,7 +70,8 @@ class IoUMetric(BaseMetric):
         for sample in data_samples:
             if self.output_names is not None:
                 self._write(sample, self.output_names)
-            cells = counts = np.zeros(0, np.int64)
+            cells: np.ndarray = np.zeros(0, np.int64)
+            counts = cells
             if not self.format_only:
                 matrix = _compare(sample, len(self._meta["classes"]), self.ignore_index)
                 cells = np.flatnonzero(matrix)

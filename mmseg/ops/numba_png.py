@@ -16,7 +16,7 @@ def unfilter(filtered, values):
     above = np.zeros(values.shape[1], np.uint8)
     for y in range(values.shape[0]):
         kind, coded, row = filtered[y, 0], filtered[y, 1:], values[y]
-        left, corner = 0, 0
+        left = corner = np.int64(0)
         if kind == NONE:
             for x in range(row.shape[0]):
                 row[x] = coded[x]

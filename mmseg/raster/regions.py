@@ -33,7 +33,8 @@ class RegionTable:
 
     def __init__(self) -> None:
         self.count = 1
-        self.sums = [np.zeros((3, 1))]  # m2, pixels and sum of confidences, by label
+        # m2, pixels and sum of confidences, by label.
+        self.sums: list[np.ndarray] = [np.zeros((3, 1))]
         self.classes = [np.array([NODATA], np.uint8)]
         self.pairs: list[np.ndarray] = []
         self.last_row: np.ndarray | None = None

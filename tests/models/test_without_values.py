@@ -1,7 +1,6 @@
 """A stand-in for a GPU: tensors that have no values, on the device "meta".
 
-What asks for a value fails there, and would make a program wait for a GPU; so does what mixes
-tensors of two devices.
+What asks for a value fails there, and would make a program wait for a GPU.
 """
 
 from contextlib import nullcontext

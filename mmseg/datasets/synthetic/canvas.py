@@ -55,7 +55,7 @@ class Canvas:
         """Darken what lies in the shadow of something higher, on the ground and on other things."""
         rows, cols = self.mask.shape
         steepness = self.rng.uniform(0.9, 1.4)  # height over shadow length
-        shade = np.zeros((rows, cols), np.float32)
+        shade: np.ndarray = np.zeros((rows, cols), np.float32)
         for length in range(1, LONGEST_SHADOW):
             x, y = length * self.shadow
             move = np.array([[1, 0, x], [0, 1, y]])

@@ -107,8 +107,8 @@ def plant(
     rng: np.random.Generator, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scatter trees over (H, W): distance to the nearest, its index, and all places (row, col)."""
-    places = np.mgrid[: shape[0] : TREE_SPACING, : shape[1] : TREE_SPACING].reshape(2, -1).T
-    places = places + rng.integers(0, TREE_SPACING, places.shape)
+    grid = np.mgrid[: shape[0] : TREE_SPACING, : shape[1] : TREE_SPACING].reshape(2, -1).T
+    places: np.ndarray = grid + rng.integers(0, TREE_SPACING, grid.shape)
     places = np.unique(np.minimum(places, np.array(shape) - 1), axis=0)
     ground = np.ones(shape, np.uint8)
     ground[places[:, 0], places[:, 1]] = 0
