@@ -202,3 +202,12 @@ def test_weights_that_replace_others_are_folded_anew(tiny_model):
         with ops.plain():
             expected = model(images)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"), [("cpu", torch.channels_last), ("meta", torch.contiguous_format)]
+)
+def test_folded_weights_lie_as_maps_do_on_their_device(backbone, device, expected):
+    # On a GPU, for which "meta" stands, cuDNN would make maps channels_last if the weights were.
+    stem = fold.FoldedMSCAN(backbone.to(device).stages(), torch.float32).stages[0][0][0]
+    assert stem.weight.is_contiguous(memory_format=expected)
