@@ -102,6 +102,7 @@ def facts(processes=1, **changes):
         {"train_cfg.max_iters": 20},
         {"model.backbone.init_cfg": None},
         {"randomness.seed": None},
+        {"randomness.diff_rank_seed": False},
     ],
 )
 def test_what_does_not_change_a_step_may_differ(changes):
@@ -115,6 +116,7 @@ def test_what_does_not_change_a_step_may_differ(changes):
         ({"model.backbone.depths": (1, 3)}, r"model\.backbone\.depths: \[1, 2\] there, \[1, 3\]"),
         ({"optim_wrapper.clip": 1}, r"optim_wrapper\.clip: not set there, 1 here"),
         ({"randomness.seed": 5}, r"seed: 0 there, 5 here"),
+        ({"randomness.diff_rank_seed": True}, r"diff_rank_seed: not set there, True here"),
         ({"processes": 2}, r"processes: 1 there, 2 here"),
     ],
 )
