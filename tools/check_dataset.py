@@ -61,15 +61,24 @@ def read_all(tasks: dict[str, list[Task]], workers: int) -> dict[str, list[Sampl
     return {split: [next(read) for _ in own] for split, own in tasks.items()}
 
 
-def write_fix_lists(out: Path, splits: Mapping[str, Sequence[Sample]]) -> list[Path]:
-    """Write the names without a problem to `out`, or of several splits to <out>_<split>."""
-    written = []
-    for split, samples in splits.items():
-        path = out if len(splits) == 1 else out.with_stem(f"{out.stem}_{split}")
-        names = [sample.name for sample in samples if not sample.problems]
-        write_whole(path, "".join(f"{name}\n" for name in names).encode())
-        written.append(path.resolve())
-    return written
+def fix_lists(out: Path, tasks: Mapping[str, Sequence[Task]]) -> dict[str, Path]:
+    """Return the list to write for each split: `out`, or of several splits <out>_<split>.
+
+    Raises `UserError` for one of the lists that are checked.
+    """
+    one = len(tasks) == 1
+    paths = {split: (out if one else out.with_stem(f"{out.stem}_{split}")) for split in tasks}
+    read = {Path(part.ann_file).resolve() for own in tasks.values() for part, _ in own}
+    for path in paths.values():
+        if path.resolve() in read:
+            raise UserError(f"--fix-list {path}: is the list that is checked; name a new file")
+    return paths
+
+
+def write_names(path: Path, samples: Sequence[Sample]) -> None:
+    """Write the names of the samples without a problem."""
+    names = [sample.name for sample in samples if not sample.problems]
+    write_whole(path, "".join(f"{name}\n" for name in names).encode())
 
 
 def parse_args() -> argparse.Namespace:
@@ -84,6 +93,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     tasks = list_tasks(read_config(args), sorted(args.split, key=SPLITS.index))
+    lists = fix_lists(args.fix_list, tasks) if args.fix_list else {}
     splits = read_all(tasks, args.workers)
     find_leaks(splits)
 
@@ -95,9 +105,11 @@ def main() -> None:
     sys.stdout.writelines(f"{line}\n" for line in problems)
     console = Console()
     console.print(overview(splits), class_table(splits, classes))
-    if args.fix_list:
-        written = write_fix_lists(args.fix_list, splits)
-        console.print(f"the rest: {', '.join(map(str, written))} (ann_file of the config)")
+    for split, path in lists.items():
+        write_names(path, splits[split])
+    if lists:
+        written = ", ".join(str(path.resolve()) for path in lists.values())
+        console.print(f"the rest: {written} (ann_file of the config)")
     console.print(f"{len(problems)} problems in {sum(map(len, splits.values()))} samples")
     sys.exit(1 if problems else 0)
 

@@ -170,3 +170,14 @@ def test_one_split_is_checked_alone_and_its_list_has_the_name_given(run, image_f
     assert run("--split", "val").returncode == 0
     assert run("--split", "train", "--fix-list", "good.txt").returncode == 1
     assert (image_folder / "good.txt").read_text() == "b\nc\nd\n"
+
+
+def test_the_list_that_is_checked_is_not_replaced(run, image_folder):
+    (image_folder / "all.txt").write_text("a\nb\nc\nd\n")
+    ours = ("--split", "train", "--cfg-options", "train_dataloader.dataset.ann_file=all.txt")
+    result = run("--fix-list", "all.txt", *ours)
+    assert result.returncode == 1
+    assert (
+        result.stderr == "error: --fix-list all.txt: is the list that is checked; name a new file\n"
+    )
+    assert (image_folder / "all.txt").read_text() == "a\nb\nc\nd\n"
