@@ -1,8 +1,9 @@
 """From which file a run goes on, and from which it does not."""
 
-import subprocess
-import sys
+import multiprocessing
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -125,23 +126,22 @@ def test_another_training_is_refused_with_what_differs(changes, message):
         check_same_training(facts(), facts(**changes), "x.pth")
 
 
-HOLD = """
-import sys, time
-from mmseg.engine.lock import sole_run
-with sole_run(sys.argv[1]):
-    print("held", flush=True)
-    time.sleep(60)
-"""
+def hold(folder: Path, held: Any) -> None:
+    with sole_run(folder):
+        held.set()
+        time.sleep(60)
 
 
 def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path):
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match=f"process {first.pid} .* trains in this work dir"):
-            sole_run(tmp_path).__enter__()
-        first.kill()
-        first.wait()
+    context = multiprocessing.get_context("forkserver")
+    held = context.Event()
+    first = context.Process(target=hold, args=(tmp_path, held))
+    first.start()
+    assert held.wait(60)
+    with pytest.raises(UserError, match=f"process {first.pid} .* trains in this work dir"):
+        sole_run(tmp_path).__enter__()
+    first.kill()
+    first.join()
     (tmp_path / ".iter_4.77.part.pth").write_text("of a save that the kill ended")
     with sole_run(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
