@@ -25,14 +25,8 @@ from PIL import Image
 
 torch.set_num_threads(2)
 
-# Processes of tests are forked from one that has imported these, which takes seconds, and nothing
-# of ours.
-multiprocessing.set_forkserver_preload(
-    [
-        *("torch._dynamo", "mmcv.cnn", "mmengine.runner", "cv2", "matplotlib.pyplot"),
-        *("numba", "rasterio", "scipy.ndimage"),
-    ]
-)
+# Found where the tests are run in the project's folder; elsewhere they take longer.
+multiprocessing.set_forkserver_preload(["tests.preload"])
 
 
 # Files whose few tests take longest, in the order to start them: with two processes, what starts
