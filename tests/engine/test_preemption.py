@@ -33,14 +33,31 @@ def test_a_first_signal_waits_for_the_iteration_and_a_second_leaves_at_once(name
     assert process.exitcode == code
 
 
-def test_a_signal_waits_for_the_rest_of_a_batch_that_is_accumulated():
-    runner = SimpleNamespace(
-        optim_wrapper=SimpleNamespace(_accumulative_counts=2),
+def make_runner(parts: int) -> SimpleNamespace:
+    return SimpleNamespace(
+        optim_wrapper=SimpleNamespace(_accumulative_counts=parts),
         hooks=[],
         logger=logging.getLogger(),
         iter=0,
     )
-    hook = PreemptionHook()
+
+
+def leave_if_the_second_is_asked(rank: int) -> int:
+    hook, runner = PreemptionHook(), make_runner(1)
+    hook.before_run(runner)
+    hook.after_train_iter(runner)
+    hook.received = rank and signal.SIGTERM
+    with pytest.raises(SystemExit) as left:
+        hook.after_train_iter(runner)
+    return left.value.code
+
+
+def test_all_processes_leave_when_one_is_asked_to(in_two_processes):
+    assert in_two_processes(leave_if_the_second_is_asked) == [EXIT_CODE, EXIT_CODE]
+
+
+def test_a_signal_waits_for_the_rest_of_a_batch_that_is_accumulated():
+    runner, hook = make_runner(2), PreemptionHook()
     hook.received = signal.SIGTERM
     hook.after_train_iter(runner)
     runner.iter = 1
