@@ -2,15 +2,13 @@
 
 import gc
 from contextlib import suppress
+from importlib import import_module
 
-import cv2  # noqa: F401
-import matplotlib.pyplot  # noqa: F401
-import mmcv.cnn  # noqa: F401
-import mmengine.runner  # noqa: F401
-import rasterio  # noqa: F401
-import scipy.linalg
-import scipy.ndimage  # noqa: F401
-import torch._dynamo  # noqa: F401
+for name in (
+    *("torch._dynamo", "mmcv.cnn", "mmengine.runner", "cv2", "matplotlib.pyplot"),
+    *("rasterio", "scipy.linalg", "scipy.ndimage"),
+):
+    import_module(name)
 
 with suppress(ImportError):
     import numba

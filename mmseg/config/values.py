@@ -62,7 +62,10 @@ VALUES: dict[str, Kind] = {
     "model.decode_head.loss_decode*.class_weight": WEIGHTS,
 }
 OF_MSCAN: dict[str, Kind] = {
-    "model.backbone.in_channels": ("3, the channels of the images that are read", (3).__eq__),
+    "model.backbone.in_channels": (
+        "3, the channels of the images that are read",
+        lambda value: value == 3,
+    ),
     "model.backbone.embed_dims": FOUR_COUNTS,
     "model.backbone.depths": FOUR_COUNTS,
     "model.backbone.mlp_ratios": ("four numbers above 0", _each(4, POSITIVE[1])),

@@ -110,8 +110,10 @@ def _load(
 
 
 def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, total: int) -> str:
-    if any(f"backbone.{key}" in expected for key in state):
-        cause = "it holds an encoder alone, for model.backbone.init_cfg"
+    loaded = [key for key in state if not key.startswith(CLASSIFIER)]  # may be the model's own
+    lacks_head = "decode_head" in _parts(expected) - _parts(loaded)
+    if lacks_head and any(k in expected or f"backbone.{k}" in expected for k in loaded):
+        cause = "it has no decode head: is it an encoder, for model.backbone.init_cfg?"
     elif wrong and all("conv_seg" in key for key in wrong) and not missing:
         classes, wanted = len(state[wrong[0]]), len(expected[wrong[0]])
         cause = (
@@ -120,14 +122,16 @@ def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, tot
         )
     elif len(missing) == total:
         cause = "it holds another kind of model"
-    elif all(key.startswith("decode_head.") for key in missing) and not wrong:
-        cause = "it has no decode head: is it a backbone, for model.backbone.init_cfg?"
     else:
-        cause = "it is of another size than the config (tiny, small, base, large)"
-        cause += "" if wrong else ", or incomplete"
+        incomplete = "" if wrong else ", or incomplete"
+        cause = f"it is of another size than the config (tiny, small, base, large){incomplete}"
     shapes = [f"{k} {list(state[k].shape)} instead of {list(expected[k].shape)}" for k in wrong]
     found = total - len(missing) - len(wrong)
     return f"{found} of {total} tensors fit, {cause}: {_first(shapes + missing)}"
+
+
+def _parts(keys: Iterable[str]) -> set[str]:
+    return {key.partition(".")[0] for key in keys}
 
 
 def _first(names: Iterable[str], limit: int = 5) -> str:

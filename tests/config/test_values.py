@@ -31,6 +31,7 @@ TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x
         ("model.decode_head.loss_decode.class_weight", [0] * 150, "give numbers from 0, not all"),
         ("model.backbone.depths", [3, 3], "=[3, 3]: give four whole numbers from 1"),
         ("model.backbone.in_channels", 4, "=4: give 3, the channels of the images"),
+        ("model.backbone.in_channels", "3", "='3': give 3, the channels of the images"),
         ("default_hooks.checkpoint.max_keep_ckpts", 0, "=0: give a whole number from 1, or -1"),
         ("model.backbone.embed_dims", 32, "=32: give four whole numbers from 1"),
         ("model.backbone.drop_path_rate", 2, "=2: give a number from 0 to below 1"),

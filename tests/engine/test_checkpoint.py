@@ -124,13 +124,14 @@ def test_deeper_model_is_named_another_size_with_its_tensors(tiny_model, weights
 def test_an_encoder_is_named_where_a_model_is_wanted(model, backbone_weights, save):
     for options in ({}, {"new_classes": True}):
         message = refused(partial(load_model_weights, **options), model, save(backbone_weights))
-        assert "it holds an encoder alone, for model.backbone.init_cfg" in message
+        assert "it has no decode head: is it an encoder, for model.backbone.init_cfg?" in message
 
 
 def test_an_incomplete_file_is_not_only_called_another_size(model, weights, save):
-    del weights["backbone.norm1.weight"]
-    message = refused(load_model_weights, model, save(weights))
-    assert "or incomplete: backbone.norm1.weight" in message
+    for key in ("backbone.norm1.weight", "decode_head.align.conv.weight"):
+        state = {k: v for k, v in weights.items() if k != key}
+        message = refused(load_model_weights, model, save(state))
+        assert f"or incomplete: {key}" in message
 
 
 def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
