@@ -11,12 +11,12 @@ import pyogrio
 import rasterio
 import shapely
 from rasterio.features import shapes
-from rasterio.windows import Window
 
 from mmseg.errors import UserError, reason
 from mmseg.raster.cog import FULL
 from mmseg.raster.regions import Regions, RegionTable
 from mmseg.raster.strips import START_AGAIN
+from mmseg.raster.windows import row_windows
 
 LAYER = "landcover"
 ROWS = 256  # labelled at a time
@@ -68,7 +68,7 @@ def _label(
         rasterio.open(confidence_path) as confidence,
         rasterio.open(target, "w", **_profile(ids)) as labels,
     ):
-        for window in _rows(ids):
+        for window in row_windows(ids, ROWS):
             rows = slice(window.row_off, window.row_off + window.height)
             probabilities = confidence.read(1, window=window).astype(np.float32) / FULL
             found = table.add(ids.read(1, window=window), probabilities, row_areas[rows])
@@ -78,7 +78,7 @@ def _label(
 
 def _renumber(source: Path, target: Path, regions: Regions) -> None:
     with rasterio.open(source) as labels, rasterio.open(target, "w", **_profile(labels)) as ids:
-        for window in _rows(labels):
+        for window in row_windows(labels, ROWS):
             found = regions.of_label[labels.read(1, window=window)]
             ids.write(found.astype(np.int32), 1, window=window)
 
@@ -129,8 +129,3 @@ def _profile(like: rasterio.DatasetReader) -> dict:
     place = {"crs": like.crs, "transform": like.transform}
     size = {"width": like.width, "height": like.height, "count": 1, "dtype": "int32"}
     return {"driver": "GTiff", "compress": "deflate", "bigtiff": "if_safer", **size, **place}
-
-
-def _rows(raster: rasterio.DatasetReader) -> Iterator[Window]:
-    for top in range(0, raster.height, ROWS):
-        yield Window(0, top, raster.width, min(ROWS, raster.height - top))

@@ -10,13 +10,13 @@ import rasterio
 import torch
 from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
-from rasterio.windows import Window
 
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.raster.cog import NODATA
 from mmseg.raster.georeference import is_measurable, places_in
 from mmseg.raster.scene import Scene
+from mmseg.raster.windows import row_windows
 
 ROWS = 512  # read at a time: the height of a block
 
@@ -109,9 +109,7 @@ def iter_rows(path: str, masked: bool = False) -> Iterator[tuple[int, np.ndarray
     """Yield (first row, values (rows, W)) of the first band, `masked` where it has no data."""
     try:
         with rasterio.open(path) as raster:
-            for top in range(0, raster.height, ROWS):
-                rows = min(ROWS, raster.height - top)
-                window = Window(0, top, raster.width, rows)
-                yield top, raster.read(1, window=window, masked=masked)
+            for window in row_windows(raster, ROWS):
+                yield window.row_off, raster.read(1, window=window, masked=masked)
     except RasterioError as error:
         raise UserError(f"{path}: not a readable raster, or cut short") from error

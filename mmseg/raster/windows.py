@@ -1,7 +1,11 @@
 """Where the windows of a scene lie, and which rows of the map are finished after which of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
+
+import rasterio
+from rasterio.windows import Window
 
 from mmseg.errors import UserError
 
@@ -67,3 +71,9 @@ def rows_for_strips(strips: list[int]) -> list[tuple[int, bool]]:
         rows.append((strip, True))
         previous = strip
     return rows
+
+
+def row_windows(raster: rasterio.DatasetReader, rows: int) -> Iterator[Window]:
+    """Divide a raster into windows of its whole width, `rows` high, the last maybe less."""
+    for top in range(0, raster.height, rows):
+        yield Window(0, top, raster.width, min(rows, raster.height - top))
