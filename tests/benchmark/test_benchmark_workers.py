@@ -85,6 +85,31 @@ def test_each_part_runs_its_actions(job, part, names, monkeypatch):
     assert part != "eval" or results["metric"] == {"count": actions.METRIC_REPEATS}
 
 
+def test_compiled_code_that_computes_something_else_is_not_measured(job, monkeypatch):
+    job = {**job, "part": "infer", "compile": True}
+    parts = []
+
+    def compiled(factor: float):
+        def replace(side, model, part):
+            parts.append(part)
+            network = model.network
+            model.network = lambda x: factor * network(x)
+
+        return replace
+
+    monkeypatch.setattr(Ours, "compile_model", compiled(1 + 1e-4))
+    build_actions(Ours(job), job)["step"]()
+    for factor, gap in ((1.05, "5.0e-02"), (float("nan"), "nan")):
+        monkeypatch.setattr(Ours, "compile_model", compiled(factor))
+        with pytest.raises(ValueError, match=f"logits differ from eager ones by {gap} of"):
+            build_actions(Ours(job), job)
+    assert parts == ["infer"] * 3
+    logits = torch.ones(3)
+    actions.check_compiled(1.05 * logits, logits, {**job, "amp": "bf16"})
+    with pytest.raises(ValueError, match=r"by 3.0e-01"):
+        actions.check_compiled(1.3 * logits, logits, {**job, "amp": "bf16"})
+
+
 def test_every_operation_and_kernel_has_its_action(job):
     for part, names in OWN_PARTS.items():
         built = build_op_actions(Ours(job), {**job, "part": part})

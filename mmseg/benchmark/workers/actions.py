@@ -22,6 +22,8 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 SAMPLES_PER_STEP = 32
 METRIC_REPEATS = 10
 STEPS_ON_GPU = 10
+# Of compiled logits from eager ones, as a share of the largest.
+COMPILED_TOLERANCE, COMPILED_AMP_TOLERANCE = 1e-2, 0.2
 
 
 class Side(Protocol):
@@ -37,6 +39,8 @@ class Side(Protocol):
     collate: Any
     # Whether its loader leaves batches where a GPU copies them from while the program goes on.
     pins: bool
+    # Whether an image gives the same logits each time.
+    repeatable: bool
 
     def compile_model(self, model: Any, part: str) -> None:
         """Compile the network, for what the job's part does with it."""
@@ -62,14 +66,17 @@ def build_actions(side: Side, job: dict) -> dict:
 
 def infer(side: Side, job: dict) -> dict:
     """The network alone, (B, 3, H, W) to logits at 1/8, and with it the class maps."""
-    model = on_device(side, job).eval()
+    model = side.build_model(job).to(job["device"]).eval()
     tensors = load_tensors(job)
     x, labels = tensors["x"], tensors["labels"]
 
     @torch.no_grad()
-    def step() -> None:
+    def logits() -> Tensor:
         with autocast(job):
-            model(x, mode="tensor")
+            return model(x, mode="tensor")
+
+    def step() -> None:
+        logits()
 
     @torch.no_grad()
     def classes() -> None:
@@ -77,6 +84,11 @@ def infer(side: Side, job: dict) -> dict:
         with autocast(job):
             model(x, samples, mode="predict")
 
+    if job["compile"]:
+        eager = logits() if side.repeatable else None
+        side.compile_model(model, job["part"])
+        if eager is not None:
+            check_compiled(logits(), eager, job)
     return {"step": step, "classes": classes}
 
 
@@ -209,6 +221,15 @@ def check(side: Side, job: dict) -> dict:
         return {"loss": loss.detach().double().cpu(), "gradients": torch.stack(norms)}
 
     return {"numbers": numbers}
+
+
+def check_compiled(logits: Tensor, eager: Tensor, job: dict) -> None:
+    """Raise ValueError when compiled code computes something else than eager code does."""
+    gap = ((logits - eager).abs().max() / eager.abs().max()).item()
+    # Written so that NaN does not pass. Compilers round less often than autocast does, and float32
+    # on GPUs may multiply in TF32 in one and not in the other.
+    if not gap <= (COMPILED_AMP_TOLERANCE if job["amp"] else COMPILED_TOLERANCE):
+        raise ValueError(f"compiled logits differ from eager ones by {gap:.1e} of the largest")
 
 
 def build_samples(side: Side, labels: Tensor, ori_shape: Sequence[int]) -> list:

@@ -35,6 +35,7 @@ class OneDL:
     label_dtype = torch.int64
     collate = staticmethod(pseudo_collate)
     pins = False
+    repeatable = False  # it draws the factorisation's start
 
     def __init__(self, job: dict) -> None:
         name = f"segnext_mscan-{job['size_letter']}_1xb16-adamw-160k_ade20k-512x512.py"

@@ -31,6 +31,7 @@ class Ours:
     label_dtype = torch.uint8
     collate = staticmethod(stack_batch)
     pins = True
+    repeatable = True
 
     def __init__(self, job: dict) -> None:
         self.config = Config.fromfile(job["config"])
