@@ -24,6 +24,7 @@ def test_each_pass_has_every_sample_once_in_another_order():
 
 def test_a_stream_that_begins_anywhere_goes_on_as_one_that_ran_through():
     assert draws(10, start=13) == draws(23)[13:]
+    assert list(islice(StatelessSampler(range(5), seed=3), 23)) == draws(23)
 
 
 def test_the_draws_of_two_processes_together_are_those_of_one(monkeypatch):

@@ -259,6 +259,14 @@ def test_an_area_of_interest_beside_the_scene_is_told(colour_model, tmp_path, lo
     assert (read(result.path) == 255).all()
 
 
+def test_lines_are_no_area_of_interest(colour_model, tmp_path):
+    line = {"type": "LineString", "coordinates": [[20, 52], [20.1, 51.9]]}
+    (tmp_path / "line.geojson").write_text(json.dumps(line))
+    scene = write_scene(tmp_path, paint(make_ids(40, 40)), crs="EPSG:4326", transform=DEGREES)
+    with pytest.raises(UserError, match=r"line\.geojson: there are no polygons in it"):
+        map_scene(colour_model, scene, tmp_path, MapOptions(aoi=str(tmp_path / "line.geojson")))
+
+
 def test_the_colours_of_a_four_band_scene_are_found_or_told(colour_model, tmp_path):
     ids = make_ids(64, 64)
     red, green, blue = paint(ids)
