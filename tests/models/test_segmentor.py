@@ -381,3 +381,13 @@ def test_windows_that_leave_gaps_or_have_no_size_are_refused(tiny_model, stride)
     slide = {"mode": "slide", "crop_size": (32, 32), "stride": stride}
     with pytest.raises(UserError, match="give \\(height, width\\) each, and strides from 1 to the"):
         MODELS.build({**tiny_model, "test_cfg": slide})
+
+
+def test_an_exported_program_gives_the_logits_of_the_model(model):
+    program = torch.export.export(model, (picture(1, 3, 64, 96),)).module()
+    image = picture(1, 3, 64, 96, seed=1)
+    with torch.no_grad():
+        expected = model(image)
+    assert expected.shape == (1, 3, 8, 12)
+    assert (program(image) - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert torch.equal(program(image), program(image))
