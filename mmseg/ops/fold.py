@@ -13,17 +13,18 @@ into proj_2 and fc2; the norm after a strided convolution goes into that.
 On CPUs, oneDNN applies the GELU, the sum or the product that follows a convolution on its way out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg.environment import keep_memory_of_images
 from mmseg.ops import fold_avx2
 from mmseg.ops.bands import rows_per_band
 from mmseg.ops.depthwise import depthwise_conv2d
+from mmseg.ops.intact import is_intact
 from mmseg.ops.layout import fast_format
 
 # The hidden maps of an MLP, up to eight times as wide as its input, are held for so many bytes of
@@ -211,38 +212,82 @@ class FoldedMSCAN:
                 x = conv.gelu(x)
             x = embed[-1](x)
             x = blocks(x)
-            # Over the channels in float32 at least, whatever the convolutions compute in.
-            x = norm(x if x.dtype == torch.float64 else x.float()).to(self.dtype)
+            # Over the channels in the precision of its weights, float32 also under autocast.
+            x = norm(x.to(torch.promote_types(x.dtype, norm.weight.dtype))).to(self.dtype)
             outs.append(x)
         return tuple(outs)
 
 
 class Folding:
-    """Folded forms of a backbone, one per dtype, for as long as its weights stay as they are."""
+    """Folded forms of a backbone, one per dtype, for as long as it stays as it is.
 
-    def __init__(self) -> None:
+    `parts` names for each kind of module the kinds that it may contain, for what is folded.
+    """
+
+    def __init__(self, parts: Mapping[type, Collection[type]]) -> None:
+        self.parts = parts
         self.clear()
 
     def clear(self) -> None:
-        """Forget them: for moves of the module and changes of weights that torch does not count."""
+        """Forget them, for their memory."""
         self._folded: dict[torch.dtype, FoldedMSCAN] = {}
-        self._modules: list[nn.Module] = []
-        self._versions: list[tuple[Tensor, int]] = []
+        self._places: list[tuple[int, int]] = []
+        self._samples: list[Tensor] = []
+        self._values: Tensor | None = None
 
     def get(self, backbone: Any, dtype: torch.dtype) -> FoldedMSCAN | None:
-        """Return the form of `backbone` that computes in `dtype`; None if a hook looks inside."""
-        if any(_version(tensor) != version for tensor, version in self._versions):
-            self.clear()
-        if not self._folded:
-            self._modules = [*backbone.modules()][1:]
-            tensors = [*backbone.parameters(), *backbone.buffers()]
-            self._versions = [(tensor, _version(tensor)) for tensor in tensors]
-        if any(module._forward_hooks or module._forward_pre_hooks for module in self._modules):
+        """Return the form of `backbone` that computes in `dtype`.
+
+        None if modules inside it were replaced, patched or hooked.
+        """
+        tensors = _tensors(backbone, self.parts)
+        if tensors is None:
             return None
+        places = [(tensor.data_ptr(), _version(tensor)) for tensor in tensors]
+        if places != self._places or not self._same_values():
+            self.clear()
+            self._places, self._samples = places, _samples(tensors)
+            self._values = torch.cat(self._samples)
         if dtype not in self._folded:
             keep_memory_of_images()
             self._folded[dtype] = FoldedMSCAN(backbone.stages(), dtype)
         return self._folded[dtype]
+
+    def _same_values(self) -> bool:
+        # What is done to a tensor's `data`, by averages of weights for example, no version counts.
+        values = self._values
+        if values is None or values.is_meta:
+            return True
+        if values.is_cuda and torch.cuda.is_current_stream_capturing():
+            return True  # nothing can be looked at
+        return torch.equal(torch.cat(self._samples), values)
+
+
+def _tensors(backbone: Any, parts: Mapping[type, Collection[type]]) -> list[Tensor] | None:
+    """Return the weights and statistics of a backbone, None where a part is none of `parts`."""
+    tensors: list[Tensor] = []
+    waiting: list[tuple[Any, Collection[type]]]
+    waiting = [(module, parts) for group in backbone.stages() for module in group]
+    while waiting:
+        module, kinds = waiting.pop()
+        if not is_intact(module, kinds) or getattr(module, "approximate", "none") != "none":
+            return None
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if tensor is None:  # no bias, or no statistics
+                return None
+            tensors.append(tensor)
+        waiting += [(each, parts.get(type(module), ())) for each in module._modules.values()]
+    return tensors
+
+
+def _samples(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Return views of values that a change of a tensor changes, too, unless it is of a few.
+
+    All of a vector, of a weight (C, ...) what makes the first output and takes the first input.
+    """
+    flat = [t.detach().flatten(1) if t.dim() > 1 else t.detach() for t in tensors]
+    weights = [weight for weight in flat if weight.dim() > 1]
+    return [v for v in flat if v.dim() == 1] + [w[0] for w in weights] + [w[:, 0] for w in weights]
 
 
 def _version(tensor: Tensor) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mmseg import ops
+from mmseg.models.layers import PointwiseConv2d
 from mmseg.ops import fold, fold_avx2
 from mmseg.registry import MODELS
 
@@ -136,9 +137,47 @@ def swap_as_averaged_weights_are(backbone):
     backbone.eval()
 
 
-@pytest.mark.parametrize(
-    "change", [change_in_place, change_a_statistic, load_weights, swap_as_averaged_weights_are]
-)
+def average_as_teachers_are(backbone):
+    for parameter in backbone.parameters():
+        parameter.data.mul_(0.5).add_(0.1 * torch.ones_like(parameter), alpha=0.5)
+
+
+def replace_the_data(backbone):
+    for parameter in backbone.parameters():
+        parameter.data = 0.9 * parameter.data
+
+
+def shift_a_statistic_s_data(backbone):
+    backbone.block2[0].norm2.running_mean.data.add_(1)
+
+
+def prune_an_output(backbone):
+    backbone.block3[1].attn.proj_2.weight.data[5] = 0
+
+
+def prune_an_input(backbone):
+    backbone.block3[1].mlp.fc1.weight.data[:, 7] = 0
+
+
+def replace_a_parameter(backbone):
+    block = backbone.block1[0]
+    block.layer_scale_1 = nn.Parameter(2 * block.layer_scale_1.detach())
+
+
+def replace_a_module(backbone):
+    attn = backbone.block1[0].attn
+    torch.manual_seed(1)
+    attn.proj_1 = type(attn.proj_1)(8, 8, 1)
+
+
+CHANGES = [
+    *(change_in_place, change_a_statistic, load_weights, swap_as_averaged_weights_are),
+    *(average_as_teachers_are, replace_the_data, shift_a_statistic_s_data, prune_an_output),
+    *(prune_an_input, replace_a_parameter, replace_a_module),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_changed_weights_are_used_at_once(backbone, change):
     x = image(32, 64)
     before = maps(backbone, x)
@@ -146,6 +185,70 @@ def test_changed_weights_are_used_at_once(backbone, change):
     result = maps(backbone, x)
     assert deviation(result, maps(backbone, x, fast=False)) < 1e-5
     assert deviation(result, before) > 1e-3
+    assert torch.equal(maps(backbone, x)[3], result[3])  # folded, and kept
+
+
+class Adapted(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x) + 0.5 * x
+
+
+class ShiftedPointwise(PointwiseConv2d):
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+def another_activation(backbone):
+    backbone.block1[0].mlp.act = nn.ReLU()
+
+
+def another_gelu(backbone):
+    backbone.block1[0].attn.activation = nn.GELU("tanh")
+
+
+def a_wrapper(backbone):
+    backbone.block4[0].attn.proj_2 = Adapted(backbone.block4[0].attn.proj_2)
+
+
+def a_subclass(backbone):
+    mlp = backbone.block2[0].mlp
+    other = ShiftedPointwise(16, mlp.fc1.out_channels, 1)
+    other.load_state_dict(mlp.fc1.state_dict())
+    mlp.fc1 = other
+
+
+def a_patched_forward(backbone):
+    attn = backbone.block2[0].attn
+    attn.forward = lambda x: 2 * x
+
+
+def no_bias(backbone):
+    backbone.patch_embed2.proj.bias = None
+
+
+@pytest.mark.parametrize(
+    "change", [another_activation, another_gelu, a_wrapper, a_subclass, a_patched_forward, no_bias]
+)
+def test_parts_of_other_kinds_are_called(backbone, change):
+    x = image(32, 64)
+    before = maps(backbone, x)
+    change(backbone)
+    result = maps(backbone, x)
+    assert torch.equal(result[3], maps(backbone, x, fast=False)[3])
+    assert deviation(result, before) > 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_backbone_may_be_of_half_precision(backbone, dtype):
+    x = image(64, 96)
+    expected = maps(backbone, x, fast=False)
+    result = maps(backbone.to(dtype), x.to(dtype))
+    assert {each.dtype for each in result} == {dtype}
+    assert deviation([each.float() for each in result], expected) < 0.05
 
 
 def test_weights_of_another_dtype_are_used_at_once(backbone):

@@ -13,7 +13,6 @@ Submodule names are those of the released checkpoints; tests/models/test_state_d
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -167,6 +166,22 @@ class Block(nn.Module):
         return (kept * scale[:, None, None] * branch).add_(x)
 
 
+NORMS = (BatchNorm2d, nn.BatchNorm2d, nn.SyncBatchNorm)
+# What the parts of a stage are made of: so, and no otherwise, they can be folded.
+PARTS: dict[type, tuple[type, ...]] = {
+    StemConv: (nn.Sequential,),
+    nn.Sequential: (nn.Conv2d, nn.GELU, *NORMS),
+    OverlapPatchEmbed: (nn.Conv2d, *NORMS),
+    nn.ModuleList: (Block,),
+    Block: (SpatialAttention, Mlp, DropPath, *NORMS),
+    SpatialAttention: (PointwiseConv2d, nn.GELU, MSCA),
+    MSCA: (DepthwiseConv2d, PointwiseConv2d),
+    Mlp: (PointwiseConv2d, DWConv, nn.GELU, nn.Dropout),
+    DWConv: (DepthwiseConv2d,),
+    LayerNorm2d: (),
+}
+
+
 @MODELS.register_module()
 class MSCAN(BaseModule):
     """The encoder: (B, in_channels, H, W) -> four maps at 1/4, 1/8, 1/16 and 1/32 of H and W.
@@ -200,7 +215,7 @@ class MSCAN(BaseModule):
             self.add_module(f"norm{stage}", LayerNorm2d(channels))
             in_channels = channels
         self.num_stages = len(depths)
-        self._folding = Folding()
+        self._folding = Folding(PARTS)
 
     def stages(self) -> Iterator[tuple[nn.Module, nn.ModuleList, nn.Module]]:
         """Yield patch embedding, blocks and norm of each stage."""
@@ -220,16 +235,8 @@ class MSCAN(BaseModule):
         self._folding.clear()
         return super().train(mode)
 
-    def _apply(self, *args: Any, **kwargs: Any) -> "MSCAN":
-        self._folding.clear()
-        return super()._apply(*args, **kwargs)
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._folding.clear()  # `assign=True` replaces tensors, which no version counts
-        super()._load_from_state_dict(*args, **kwargs)
-
     def __getstate__(self) -> dict:
-        return {**vars(self), "_folding": Folding()}  # of copies and pickles
+        return {**vars(self), "_folding": Folding(PARTS)}  # of copies and pickles
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         if (folded := self._folded(x)) is not None:
