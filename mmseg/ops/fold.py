@@ -270,7 +270,7 @@ def _tensors(backbone: Any, parts: Mapping[type, Collection[type]]) -> list[Tens
     waiting = [(module, parts) for group in backbone.stages() for module in group]
     while waiting:
         module, kinds = waiting.pop()
-        if not is_intact(module, kinds) or getattr(module, "approximate", "none") != "none":
+        if not is_intact(module, kinds) or vars(module).get("approximate", "none") != "none":
             return None
         for tensor in (*module._parameters.values(), *module._buffers.values()):
             if tensor is None:  # no bias, or no statistics
