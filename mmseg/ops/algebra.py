@@ -36,5 +36,5 @@ def conv_of_product(weight: Tensor, bases: Tensor, coef: Tensor, size: Sequence[
     result (B, C, H, W) is channels_last.
     """
     with torch.autocast(bases.device.type, enabled=False):
-        bases = weight.flatten(1) @ bases
+        bases = weight.flatten(1).to(bases.dtype) @ bases
     return (coef @ bases.transpose(1, 2)).unflatten(1, tuple(size)).permute(0, 3, 1, 2)

@@ -32,7 +32,9 @@ def factorise(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     Starting bases, and with them the results, are float32 or float64. The fast path has no second
     derivatives.
     """
-    fast = ops.enabled() and not (torch.compiler.is_compiling() and x.device.type == "cpu")
+    # Neither a compiler for CPUs nor a trace takes oneDNN's products.
+    traced = torch.jit.is_tracing() or (torch.compiler.is_compiling() and x.device.type == "cpu")
+    fast = ops.enabled() and not traced
     if not (fast and x.dtype == torch.bfloat16):  # the sums leave the range of float16
         x = x.to(bases.dtype)
     if fast:

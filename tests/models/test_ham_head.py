@@ -1,11 +1,13 @@
 """NMF2D and LightHamHead: the factorisation, what is random and what is not."""
 
+import contextlib
+
 import pytest
 import torch
 
 from mmseg import ops
 from mmseg.errors import UserError
-from mmseg.models.decode_heads.ham_head import NMF2D
+from mmseg.models.decode_heads.ham_head import NMF2D, LightHamHead
 from mmseg.registry import MODELS
 
 
@@ -182,3 +184,87 @@ def test_a_misspelt_rank_is_refused(tiny_model, kwargs):
     tiny_model["decode_head"]["ham_kwargs"] = kwargs
     with pytest.raises(UserError, match=r"ham_kwargs=.*: give dict\(MD_R=...\)"):
         MODELS.build(tiny_model)
+
+
+class OwnLevels(LightHamHead):
+    def select(self, features):
+        return [-level for level in super().select(features)]
+
+
+class OwnFactorisation(NMF2D):
+    def forward(self, x):
+        return 0.5 * x
+
+
+def with_own_levels(head):
+    head.__class__ = OwnLevels
+
+
+def with_own_factorisation(head):
+    head.hamburger.ham = OwnFactorisation(32, 4).train(head.training)
+
+
+def with_own_squeeze(head):
+    head.squeeze = torch.nn.Sequential(head.squeeze, torch.nn.Tanh())
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("change", [with_own_levels, with_own_factorisation, with_own_squeeze])
+def test_parts_of_other_kinds_are_called(model, images, training, change):
+    head = model.decode_head.train(training)
+    features = model.backbone(images)
+
+    def logits():
+        torch.manual_seed(0)
+        return head(features)
+
+    before = logits()
+    change(head)
+    result = logits()
+    with ops.plain():
+        torch.testing.assert_close(result, logits(), rtol=1e-3, atol=1e-4)
+    assert (result - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "name", ["squeeze", "squeeze.conv", "hamburger.ham", "hamburger.ham_out", "align.conv"]
+)
+def test_hooks_inside_the_head_are_called(model, images, name):
+    expected = model(images)
+    seen = []
+    model.decode_head.get_submodule(name).register_forward_hook(lambda *args: seen.append(args[2]))
+    torch.testing.assert_close(model(images), expected, rtol=1e-3, atol=1e-4)
+    assert [each.shape[2:] for each in seen] == [(8, 12)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float16, 0.03), (torch.bfloat16, 0.2), (torch.float64, 1e-4)]
+)
+def test_a_model_may_be_of_another_precision(model, images, dtype, tolerance):
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+    expected = model(images)
+    result = model.to(dtype)(images.to(dtype))
+    assert (result - expected).abs().max() < tolerance * expected.abs().max()
+    result.sum().backward()
+
+
+def test_a_trace_gives_the_logits_of_the_model(model, images):
+    with torch.no_grad():
+        traced = torch.jit.trace(model, images, check_trace=False)
+        torch.testing.assert_close(traced(images + 1), model(images + 1), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (torch.rand(1, 16, 8, 8), "the backbone returned a tensor; a tuple of maps"),
+        ([torch.rand(1, c, 8, 8) for c in (8, 16, 24)], r"maps have \[8, 16, 24\] channels; .*3\)"),
+        ([torch.rand(1, c, 8, 8) for c in (8, 16, 24, 48)], r"in_channels=\(16, 24, 32\) ask for"),
+    ],
+)
+@pytest.mark.parametrize("fast", [True, False])
+def test_maps_of_another_backbone_are_named(model, features, message, fast):
+    with pytest.raises(UserError, match=message), contextlib.ExitStack() as stack:
+        if not fast:
+            stack.enter_context(ops.plain())
+        model.decode_head(features)

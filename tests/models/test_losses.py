@@ -192,3 +192,30 @@ def test_class_weight_of_another_length_is_refused(tiny_model):
 def test_one_class_is_refused_with_the_way_out(tiny_model):
     with pytest.raises(UserError, match=r"num_classes=1.*set num_classes=2"):
         head(tiny_model, num_classes=1)
+
+
+class Constant(CrossEntropyLoss):
+    def forward(self, logits, labels, ignore_index=255):
+        return 5.0 + 0 * logits.sum()
+
+
+class ManyValues(CrossEntropyLoss):
+    def forward(self, logits, labels, ignore_index=255):
+        return {"loss": logits.sum()}
+
+
+def test_a_subclass_of_cross_entropy_is_called(tiny_model):
+    module = head(tiny_model)
+    module.loss_decode[0] = Constant()
+    logits, labels = torch.rand(1, 3, 4, 4), torch.zeros(1, 32, 32).long()
+    assert module.loss(logits, labels)["loss_ce"] == 5.0
+    module.loss_decode[0] = ManyValues()
+    with pytest.raises(UserError, match="ManyValues: a loss returns one number, as a tensor"):
+        module.loss(logits, labels)
+
+
+def test_a_loss_that_would_not_be_trained_is_refused(tiny_model):
+    with pytest.raises(UserError, match="CrossEntropyLoss has the loss_name 'ce'; it needs one"):
+        head(tiny_model, loss_decode={"type": "CrossEntropyLoss", "loss_name": "ce"})
+    with pytest.raises(UserError, match="loss_decode is empty"):
+        head(tiny_model, loss_decode=[])

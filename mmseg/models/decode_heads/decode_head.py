@@ -11,6 +11,7 @@ from mmseg.errors import UserError
 from mmseg.models.layers import PointwiseConv2d
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.ops.cross_entropy import right_pixels, upsampled_cross_entropy
+from mmseg.ops.intact import is_intact
 from mmseg.registry import MODELS
 
 
@@ -41,23 +42,40 @@ class BaseDecodeHead(BaseModule):
             )
         conv_seg_init = {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}}
         super().__init__(init_cfg or conv_seg_init)
-        self.in_channels = tuple(in_channels)
-        self.in_index = tuple(in_index)
+        self.in_channels = _each(in_channels)
+        self.in_index = _each(in_index)
         self.num_classes = num_classes
         self.align_corners = align_corners
         self.ignore_index = ignore_index
         losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         self.loss_decode = nn.ModuleList(MODELS.build(loss) for loss in losses)
+        if not losses:
+            raise UserError("decode_head.loss_decode is empty: name a loss")
         for loss in self.loss_decode:
             check_class_weight(loss, num_classes)
+            check_loss_name(loss)
         self.conv_seg = PointwiseConv2d(channels, num_classes, 1)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
     def select(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Pick the maps named by `in_index`, all resized to the size of the first."""
-        levels = [features[i] for i in self.in_index]
+        levels = self.pick(features)
         size = levels[0].shape[2:]
         return [levels[0]] + [self.resize(level, size) for level in levels[1:]]
+
+    def pick(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Pick the maps of `in_index`; `UserError` where they are not as `in_channels` says."""
+        if isinstance(features, Tensor):
+            raise UserError(
+                "the backbone returned a tensor; a tuple of maps (B, C, H, W) is needed"
+            )
+        widths = [feature.shape[1] for feature in features]
+        if [widths[i] for i in self.in_index if i < len(widths)] != [*self.in_channels]:
+            raise UserError(
+                f"the backbone's maps have {widths} channels; decode_head.in_index={self.in_index} "
+                f"and in_channels={self.in_channels} ask for others"
+            )
+        return [features[i] for i in self.in_index]
 
     def resize(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """Interpolate (B, C, h, w) bilinearly to (B, C, *size)."""
@@ -75,7 +93,8 @@ class BaseDecodeHead(BaseModule):
         """
         losses: dict[str, Tensor]
         only, *others = self.loss_decode
-        if isinstance(only, CrossEntropyLoss) and not others:
+        own = is_intact(only, (CrossEntropyLoss,))
+        if isinstance(only, CrossEntropyLoss) and own and not others:
             total, right = upsampled_cross_entropy(
                 logits, labels, only.class_weight, self.ignore_index, self.align_corners
             )
@@ -92,8 +111,24 @@ class BaseDecodeHead(BaseModule):
         losses: dict[Any, Any] = {}
         for loss in self.loss_decode:
             value = loss(logits, labels, ignore_index=self.ignore_index)
+            if not isinstance(value, Tensor) or value.numel() != 1:
+                raise UserError(f"{type(loss).__name__}: a loss returns one number, as a tensor")
             losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
         return losses
+
+
+def _each(value: int | Sequence[int]) -> tuple[int, ...]:
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
+def check_loss_name(loss: nn.Module) -> None:
+    """Refuse a loss that would be logged, but not trained: mmengine adds up what is called so."""
+    name = getattr(loss, "loss_name", None)
+    if not isinstance(name, str) or "loss" not in name:
+        raise UserError(
+            f"loss_decode: {type(loss).__name__} has the loss_name {name!r}; it needs one with "
+            "'loss' in it, by which it is added up and logged"
+        )
 
 
 def check_class_weight(loss: nn.Module, num_classes: int) -> None:

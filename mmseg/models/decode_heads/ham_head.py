@@ -17,6 +17,7 @@ from mmseg.errors import UserError
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.layers import PointwiseConv2d
 from mmseg.ops import algebra, nmf
+from mmseg.ops.intact import is_intact
 from mmseg.registry import MODELS
 
 POINTWISE = {"type": PointwiseConv2d}
@@ -76,10 +77,11 @@ class Hamburger(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         context = F.relu_(self.ham_in(x))  # NMF needs non-negative input
-        if ops.enabled():
+        ham_out = self.ham_out
+        if ops.enabled() and is_intact(self.ham, (NMF2D,)) and _is_conv_norm_act(ham_out):
             bases, coef = self.ham.factorise(context)
-            context = algebra.conv_of_product(self.ham_out.conv.weight, bases, coef, x.shape[2:])
-            context = self.ham_out.norm(context)
+            context = algebra.conv_of_product(ham_out.conv.weight, bases, coef, x.shape[2:])
+            context = ham_out.norm(context.to(ham_out.norm.weight.dtype))
         else:
             context = self.ham_out(self.ham(context))
         return F.relu_(context.add_(x))
@@ -113,8 +115,9 @@ class LightHamHead(BaseDecodeHead):
         self.align = ConvModule(ham_channels, channels, 1, conv_cfg=POINTWISE, norm_cfg=norm_cfg)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        if ops.enabled():
-            levels = [features[i] for i in self.in_index]
+        own_levels = type(self).select is not BaseDecodeHead.select
+        if ops.enabled() and not own_levels and _is_conv_norm_act(self.squeeze):
+            levels = self.pick(features)
             x = algebra.conv_of_levels(self.squeeze.conv.weight, levels, self.align_corners)
             x = self.squeeze.activate(self.squeeze.norm(x))
         else:
@@ -122,3 +125,13 @@ class LightHamHead(BaseDecodeHead):
         x = self.hamburger(x)
         x = self.align(x)
         return self.cls_seg(x)
+
+
+def _is_conv_norm_act(module: ConvModule) -> bool:
+    """Tell whether a module is what `ConvModule` makes of a plain 1x1 convolution and a norm."""
+    return (
+        is_intact(module, (ConvModule,))
+        and is_intact(module.conv, (nn.Conv2d,))
+        and module.conv.bias is None
+        and module.order == ("conv", "norm", "act")
+    )
