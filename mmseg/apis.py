@@ -1,8 +1,9 @@
 """What a notebook needs: a model from a config and a checkpoint, and its prediction of an image."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -17,7 +18,11 @@ from mmseg.config.rank import use_rank
 from mmseg.datasets import build_dataset
 from mmseg.datasets.image import read_image
 from mmseg.datasets.wrappers import parts_of
-from mmseg.engine.checkpoint import load_model_weights, warn_of_other_classes
+from mmseg.engine.checkpoint import (
+    check_number_of_classes,
+    load_model_weights,
+    warn_of_other_classes,
+)
 from mmseg.engine.dialects import class_names
 from mmseg.errors import UserError
 from mmseg.models import EncoderDecoder
@@ -44,7 +49,7 @@ def check_device(device: str) -> None:
 
 
 def init_model(
-    config: str | Path | Config,
+    config: str | Path | Config | Mapping,
     checkpoint: str | Path | None = None,
     device: str | None = None,
     nmf_rank: int | None = None,
@@ -52,19 +57,25 @@ def init_model(
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
 
     `nmf_rank` says which rank the checkpoint was trained with, where it does not tell or is known
-    to be wrong, and is written into the config. Raises `UserError` when the checkpoint does not fit
-    the config, or the device is not there.
+    to be wrong, and is written into the config. The config's `fast_ops` holds for the process, and
+    so for models that are there already. Raises `UserError` when the checkpoint does not fit the
+    config, the classes not their number, or the device is not there.
     """
     device = device or default_device()
     check_device(device)
-    if not isinstance(config, Config):
+    if isinstance(config, str | Path):
         config = load_config(config)
+    elif not isinstance(config, Config):
+        config = Config(dict(config))
     use_rank(config, nmf_rank)
     ops.enable(config.get("fast_ops", True))
     model = MODELS.build(config.model)
     model.cfg = config
+    if config.get("test_dataloader") is None:
+        raise UserError("the config has no test_dataloader, which tells the classes and the size")
     dataset = parts_of(config.test_dataloader.dataset)[0]
     model.dataset_meta = build_dataset({**dataset, "lazy_init": True}).metainfo
+    check_number_of_classes(model, model.dataset_meta["classes"])
     if checkpoint is not None:
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
         stored = class_names(load_model_weights(model, checkpoint, nmf_rank=rank))
@@ -80,11 +91,11 @@ def inference_model(
     """Predict one image or a list of them, each a file or a (H, W, 3) uint8 BGR array.
 
     Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the image's own size. A
-    model that is in training predicts as in evaluation, and stays in training.
+    model that is in training predicts as in evaluation, and stays in training; only in evaluation
+    may several threads share it.
     """
-    if isinstance(images, str | Path | np.ndarray) or not isinstance(images, Iterable):
-        return next(predict_images(model, [images]))
-    return list(predict_images(model, images))
+    samples = list(predict_images(model, _listed(images)))
+    return samples[0] if _is_one(images) else samples
 
 
 def predict_images(
@@ -115,6 +126,14 @@ def _evaluation(model: EncoderDecoder) -> Iterator[None]:
             module.training = training
 
 
+def _is_one(images: Any) -> bool:
+    return isinstance(images, str | Path | np.ndarray) or not isinstance(images, Iterable)
+
+
+def _listed(images: Any) -> Iterable[Any]:
+    return [images] if _is_one(images) else images
+
+
 def _as_input(image: str | Path | np.ndarray) -> dict:
     if isinstance(image, str | Path):
         return {"img_path": str(image)}
@@ -138,8 +157,7 @@ def inference_segmentor(
     model: EncoderDecoder, imgs: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 ) -> list[np.ndarray]:
     """Predict as in MMSegmentation 0.x: one (H, W) array of class ids per image, in a list."""
-    images = [imgs] if isinstance(imgs, str | Path | np.ndarray) else imgs
-    return [_class_ids(sample) for sample in predict_images(model, images)]
+    return [_class_ids(sample) for sample in predict_images(model, _listed(imgs))]
 
 
 def show_result_pyplot(

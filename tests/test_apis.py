@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_project import write_project
 
-from mmseg.apis import inference_model, init_model, predict_images, show_result_pyplot
+from mmseg.apis import (
+    inference_model,
+    inference_segmentor,
+    init_model,
+    predict_images,
+    show_result_pyplot,
+)
 from mmseg.errors import UserError
 from mmseg.models import EncoderDecoder
 
@@ -66,6 +73,32 @@ def test_a_picture_takes_what_either_prediction_returns_of_the_same_size(model, 
     assert all((picture == pictures[0]).all() for picture in pictures)
     with pytest.raises(UserError, match="of an image of 64x40 pixels, this one has 64x30"):
         show_result_pyplot(model, image[:30], sample, show=False)
+
+
+def test_a_model_of_more_classes_than_its_data_is_refused(model):
+    model.cfg.model.decode_head.num_classes = 5
+    with pytest.raises(UserError, match=r"num_classes=5, but the data set has 3 classes: set"):
+        init_model(model.cfg, device="cpu")
+
+
+def test_a_config_may_be_a_dictionary_with_test_data(model, image):
+    content = model.cfg.to_dict()
+    other = init_model(content, device="cpu")
+    other.load_state_dict(model.state_dict())
+    expected = inference_model(model, image).pred_sem_seg.data
+    assert torch.equal(inference_model(other, image).pred_sem_seg.data, expected)
+    del content["test_dataloader"]
+    with pytest.raises(UserError, match="the config has no test_dataloader"):
+        init_model(content, device="cpu")
+
+
+def test_one_image_or_several_are_told_apart_in_both_interfaces(model, image):
+    picture = Image.fromarray(image)
+    for predict in (inference_model, inference_segmentor):
+        with pytest.raises(UserError, match="not Image"):
+            predict(model, picture)
+        assert predict(model, []) == []
+        assert len(predict(model, iter([image, image[:20]]))) == 2
 
 
 def test_a_checkpoint_of_classes_in_another_order_is_a_warning(model, tmp_path, warnings):

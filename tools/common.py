@@ -36,6 +36,7 @@ from mmengine.config import Config, DictAction
 from mmseg.config import load_config
 from mmseg.config.rank import use_rank
 from mmseg.config.values import SEED
+from mmseg.engine.run_config import default_work_dir
 from mmseg.errors import UserError
 from mmseg.files import make_writable
 
@@ -166,11 +167,6 @@ def leave_group() -> None:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
         gc.collect()  # the model's wrapper holds the group too
-
-
-def default_work_dir(config: str) -> str:
-    """Return work_dirs/<name of the config>."""
-    return str(Path("work_dirs") / Path(config).stem)
 
 
 def existing_file(path: str, what: str) -> str:

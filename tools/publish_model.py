@@ -59,6 +59,8 @@ def main() -> None:
     if args.config:
         told = facts_of_config(args.config)
         facts = {key: told[key] if value is None else value for key, value in facts.items()}
+        if facts["nmf_rank"] is None:  # another head, without a factorisation
+            del facts["nmf_rank"]
     if lacking := [key for key, value in facts.items() if value is None]:
         raise UserError(f"{args.input} does not tell {', '.join(lacking)}: add --config CONFIG")
     names = {key: facts.pop(key) for key in ("classes", "palette")}

@@ -10,6 +10,7 @@ from mmseg.config.values import check_values
 from mmseg.engine import SegRunner
 from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp
+from mmseg.engine.preemption import leave_at_once_when_asked
 from mmseg.engine.resume import FROM_WORK_DIR
 from mmseg.errors import UserError, one_line_errors
 
@@ -60,7 +61,7 @@ def apply_flags(config: Config, args) -> None:
         config.load_from = existing_file(args.resume, "checkpoint")
     if args.load_from:
         config.load_from = existing_file(args.load_from, "checkpoint")
-        config.model.backbone.init_cfg = None
+        config.model.backbone.pop("init_cfg", None)
     if args.new_classes:
         config.load_cfg = {**config.get("load_cfg", {}), "new_classes": True}
     if args.amp:
@@ -93,7 +94,12 @@ def main() -> None:
     args = parse_args()
     config = read_run_config(args)
     apply_flags(config, args)
-    SegRunner.from_cfg(config).train()
+    runner = SegRunner.from_cfg(config)
+    try:
+        runner.train()
+    except SystemExit:  # after a signal, and there may come another
+        leave_at_once_when_asked()
+        raise
     leave_group()
 
 

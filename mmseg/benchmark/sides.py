@@ -46,7 +46,7 @@ class Side:
 def prepare_config(config: Config, settings: Settings) -> Config:
     """Return a copy that builds without downloads, with the size that is asked for."""
     config = copy.deepcopy(config)
-    config.model.backbone.init_cfg = None
+    config.model.backbone.pop("init_cfg", None)
     config.model.data_preprocessor.size = settings.size
     set_crop_size(config.train_dataloader.dataset, settings.size)
     return config

@@ -54,6 +54,8 @@ PLAIN = {
     "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
     "randomness": {"seed", "deterministic", "diff_rank_seed"},
 }
+# Whose classes build, by our registries, what they are given.
+PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
@@ -101,28 +103,37 @@ def check_config(config: Config, path: str) -> None:
         raise UserError(f"{path}: {error}") from error
 
 
-def _check_component(value: Any, where: str, path: str) -> None:
+def _check_component(value: Any, where: str, path: str, foreign: bool = False) -> None:
+    """Check a part of a config; in what belongs to a `foreign` class, `type` may mean anything."""
     if isinstance(value, Mapping):
         if isinstance(value.get("type"), str):
-            component = _find(value["type"], where, path)
+            component = _find(value["type"])
+            if component is None and not foreign:
+                raise _unknown(value["type"], where, path)
             arguments = _arguments(component)
             if arguments is not None:
                 _check_keys(value, arguments | READ_BY_BUILDERS, where, path)
+            if component is not None:
+                foreign = component.__module__.partition(".")[0] not in PACKAGES
         for key, item in value.items():
-            _check_component(item, f"{where}.{key}", path)
+            _check_component(item, f"{where}.{key}", path, foreign)
     elif isinstance(value, list | tuple):
         for i, item in enumerate(value):
-            _check_component(item, f"{where}[{i}]", path)
+            _check_component(item, f"{where}[{i}]", path, foreign)
 
 
-def _find(name: str, where: str, path: str) -> Any:
+def _find(name: str) -> Any:
     for each in registry.ALL:
         with suppress(RuntimeError, TypeError):  # mmengine's answers to names such as "" and "."
             if (component := each.get(name)) is not None:
                 return component
+    return None
+
+
+def _unknown(name: str, where: str, path: str) -> UserError:
     known = {n for each in registry.ALL for n in _names(each)}
     hint = did_you_mean(name, known, cutoff=0.75)  # of the many, some are like anything
-    raise UserError(f"{path}: {where}.type = {shorten(name)!r} is not known{hint}")
+    return UserError(f"{path}: {where}.type = {shorten(name)!r} is not known{hint}")
 
 
 def _names(each: Registry) -> Iterable[str]:

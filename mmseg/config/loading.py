@@ -27,7 +27,10 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
     except RecursionError as error:
         raise UserError(f"{path}: inherits a file that inherits itself (_base_)") from error
     except (Exception, SystemExit) as error:  # a config is Python: anything can be raised
-        raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
+        cause: BaseException = error
+        while isinstance(cause, ImportError) and (deeper := cause.__cause__ or cause.__context__):
+            cause = deeper  # mmengine does not say which import of `custom_imports` failed
+        raise UserError(f"{path}: cannot be read as a config ({_one_line(cause)})") from error
     overrides = dict(overrides or {})
     written = {key: overrides.pop(key) for key in list(overrides) if key.split(".")[0] in config}
     _override(config, written, path)

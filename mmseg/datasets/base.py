@@ -65,7 +65,7 @@ class BaseSegDataset(Seeded, BaseDataset):
             if self.METAINFO and reduce_zero_label != self.reduce_zero_label:
                 raise UserError(
                     f"{type(self).__name__}: reduce_zero_label={reduce_zero_label}, but its masks "
-                    f"need {self.reduce_zero_label}; leave it out"
+                    f"need {self.reduce_zero_label}, says the class; leave the argument out"
                 )
             self.reduce_zero_label = reduce_zero_label
         if unknown := set(data_prefix) - {"img_path", "seg_map_path"}:
@@ -163,15 +163,20 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def sample(self, name: str) -> dict:
         """Return `img_path` and `seg_map_path` of a name, and what reading the mask needs."""
-        sample = {
-            "img_path": str(Path(self.data_prefix["img_path"], name + self.img_suffix)),
-            "reduce_zero_label": self.reduce_zero_label,
-            "num_classes": len(self.metainfo["classes"]),
-        }
+        image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
+        sample = {"img_path": image, **self._facts_of_masks()}
         if self._has("seg_map_path"):
             mask = Path(self.data_prefix["seg_map_path"], name + self.seg_map_suffix)
             sample["seg_map_path"] = str(mask)
         return sample
+
+    def _facts_of_masks(self) -> dict:
+        classes = self._metainfo["classes"]  # not the property, which copies
+        return {"reduce_zero_label": self.reduce_zero_label, "num_classes": len(classes)}
+
+    def get_data_info(self, idx: int) -> dict:
+        """Return sample `idx`, with what reading its mask needs, also where a list lacks it."""
+        return {**self._facts_of_masks(), **super().get_data_info(idx)}
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline on one sample; None stands for a bad one, and mmengine draws another."""
@@ -181,7 +186,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         try:
             return self.pipeline(sample)
         except UserError as error:
-            folder = Path(sample["img_path"]).parent
+            folder = Path(sample.get("img_path", ".")).parent  # or it came with its pixels
             if not folder.is_dir():
                 raise UserError(f"{folder}: the folder is gone since the training began") from error
             if self.bad_samples is None:
@@ -191,6 +196,8 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def read_seg_map(self, info: Mapping) -> np.ndarray:
         """Read the mask of one sample: (H, W) uint8 train ids, 255 = ignored."""
+        if "gt_seg_map" in info:
+            return info["gt_seg_map"]
         path = info["seg_map_path"]
         values = read_mask(path)
         return to_train_ids(values, info["num_classes"], self.reduce_zero_label, path)
@@ -208,7 +215,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         """Look at a few masks: of those that mean a class by 255, nothing would be learnt."""
         found = set[int]()
         for index in np.linspace(0, len(self) - 1, min(len(self), GLANCE)).astype(int):
-            with suppress(UserError):  # of which the training will speak
+            with suppress(UserError, KeyError):  # of which the training will speak
                 found |= set(np.unique(self.get_seg_map(int(index))).tolist())
         classes = self.metainfo["classes"]
         if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:

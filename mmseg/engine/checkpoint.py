@@ -51,6 +51,16 @@ def load_model_weights(
     return checkpoint
 
 
+def check_number_of_classes(network: Any, classes: Sequence[str]) -> None:
+    """Raise `UserError` unless the model gives as many classes as the data set has."""
+    found = network.decode_head.num_classes
+    if len(classes) != found:
+        raise UserError(
+            f"model.decode_head.num_classes={found}, but the data set has {len(classes)} classes: "
+            f"set num_classes={len(classes)}"
+        )
+
+
 def warn_of_other_classes(
     classes: Sequence[str], where: str, others: Sequence[str], elsewhere: str
 ) -> None:

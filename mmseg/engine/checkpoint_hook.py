@@ -80,11 +80,14 @@ class LatestCheckpointHook(CheckpointHook):
             )
 
     def before_val(self, runner: Runner) -> None:
-        # A validation takes long: a run that is stopped in it goes on from here.
-        if self.saved_step != runner.iter:
+        # A validation takes long: a run that is stopped in it goes on from here. One without a
+        # training, by `runner.val()`, has nowhere to save.
+        if self.out_dir is not None and self.saved_step != runner.iter:
             self.save(runner, runner.iter)
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+        if self.out_dir is None:
+            return
         runner.message_hub.update_info("last_validation", runner.iter)
         super().after_val_epoch(runner, metrics)
         self.save(runner, runner.iter)

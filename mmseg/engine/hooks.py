@@ -9,8 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmseg.engine.accumulation import accumulated_parts
-from mmseg.engine.checkpoint import unwrap, warn_of_other_classes
-from mmseg.errors import UserError
+from mmseg.engine.checkpoint import check_number_of_classes, unwrap, warn_of_other_classes
 from mmseg.evaluation.report import render_table
 from mmseg.registry import HOOKS
 
@@ -29,11 +28,11 @@ class RunSummaryHook(Hook):
         self.base_batch_size = base_batch_size
 
     def before_run(self, runner: Runner) -> None:
-        self.head: Any = unwrap(runner.model).decode_head
+        self.network: Any = unwrap(runner.model)
 
     def before_train(self, runner: Runner) -> None:
         dataset = runner.train_dataloader.dataset
-        self._check_classes(dataset.metainfo["classes"])
+        check_number_of_classes(self.network, dataset.metainfo["classes"])
         runner.logger.info(self._class_table(dataset.metainfo))
         self._log_batch(runner)
         runner.logger.info(_optimiser_groups(runner))
@@ -46,20 +45,16 @@ class RunSummaryHook(Hook):
             self._write_subset(path, subset)
 
     def before_val(self, runner: Runner) -> None:
-        self._check_classes(runner.val_dataloader.dataset.metainfo["classes"])
+        classes = runner.val_dataloader.dataset.metainfo["classes"]
+        check_number_of_classes(self.network, classes)
 
     def before_test(self, runner: Runner) -> None:
-        self._check_classes(runner.test_dataloader.dataset.metainfo["classes"])
-
-    def _check_classes(self, classes: tuple) -> None:
-        if len(classes) != self.head.num_classes:
-            raise UserError(
-                f"model.decode_head.num_classes={self.head.num_classes}, but the data set has "
-                f"{len(classes)} classes: set num_classes={len(classes)}"
-            )
+        classes = runner.test_dataloader.dataset.metainfo["classes"]
+        check_number_of_classes(self.network, classes)
 
     def _class_table(self, meta: dict) -> str:
-        weights = [getattr(loss, "class_weight", None) for loss in self.head.loss_decode]
+        head = self.network.decode_head
+        weights = [getattr(loss, "class_weight", None) for loss in head.loss_decode]
         weight = next((each for each in weights if each is not None), None)
         first = 1 if meta["reduce_zero_label"] else 0
         rows = [
@@ -73,7 +68,7 @@ class RunSummaryHook(Hook):
             for i, (name, colour) in enumerate(zip(meta["classes"], meta["palette"], strict=True))
         ]
         rows = [(*row[:4], f"{float(row[4]):.4g}") for row in rows]
-        ignored = [*range(first), self.head.ignore_index]
+        ignored = [*range(first), head.ignore_index]
         columns = ("mask value", "train id", "class", "colour", "weight")
         note = f"ignored mask values: {', '.join(map(str, ignored))}"
         return f"classes of the training data\n{render_table(columns, rows)}\n{note}"
@@ -114,9 +109,12 @@ class RunSummaryHook(Hook):
         falling = [s for s in runner.param_schedulers or () if hasattr(s, "eta_min")]
         end = max((scheduler.end for scheduler in falling), default=runner.max_iters)
         if end < runner.max_iters:
+            cure = f"set the `end` of param_scheduler to {runner.max_iters}"
+            if runner._resume:  # and the schedule is that of the checkpoint
+                cure = "for another schedule start from the checkpoint by --load-from"
             runner.logger.warning(
                 f"the learning rate has fallen to its end at iteration {end} of "
-                f"{runner.max_iters}: set the `end` of param_scheduler to {runner.max_iters}"
+                f"{runner.max_iters}: {cure}"
             )
 
     @master_only

@@ -22,6 +22,7 @@ OPTIONS = {
     *("dwconv_decay_mult", "dcn_offset_lr_mult", "bypass_duplicate"),
 }
 OPTIONS_OF_KEY = {"lr_mult", "decay_mult"}
+DECAYS = {option for option in OPTIONS | OPTIONS_OF_KEY if option.endswith("decay_mult")}
 
 Groups = list[dict[str, Any]]
 
@@ -36,6 +37,19 @@ class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         # As mmengine leaves them, groups are `ConfigDict`s, of which a step reads a thousand keys.
         wrapper.optimizer.param_groups[:] = [{**group} for group in wrapper.optimizer.param_groups]
         return wrapper
+
+    def _validate_cfg(self) -> None:
+        options = self.paramwise_cfg or {}
+        given = {
+            *options,
+            *(key for each in options.get("custom_keys", {}).values() for key in each),
+        }
+        if given & DECAYS and self.optimizer_cfg.get("weight_decay") is None:
+            raise UserError(
+                "optim_wrapper.paramwise_cfg multiplies the weight decay: give "
+                "optim_wrapper.optimizer a weight_decay"
+            )
+        super()._validate_cfg()
 
     def add_params(
         self, params: Groups, module: nn.Module, prefix: str = "", *args: Any, **kwargs: Any

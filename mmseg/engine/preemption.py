@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,12 @@ from mmseg.engine.checkpoint_hook import LatestCheckpointHook
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 # EX_TEMPFAIL of sysexits.h: not done, and trying again will help.
 EXIT_CODE = 75
+
+
+def leave_at_once_when_asked() -> None:
+    """Let a signal end a process that is leaving already, with the same exit code."""
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: os._exit(EXIT_CODE))
 
 
 class PreemptionHook(Hook):
@@ -37,7 +44,8 @@ class PreemptionHook(Hook):
         if is_distributed():
             # Through NCCL, the question after each iteration would wait for the GPU.
             self.group = torch.distributed.new_group(backend="gloo")
-        self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+        if threading.current_thread() is threading.main_thread():  # signals come to no other
+            self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
     def restore(self) -> None:
         """Give the signals their handlers of before the run, however it ended."""

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 
 from mmengine.config import Config
 
@@ -36,6 +37,11 @@ class RunConfig(Config):
             text = super().pretty_text
             self.__dict__["_formatted"] = content, text
         return text
+
+
+def default_work_dir(config: str) -> str:
+    """Return work_dirs/<name of the config>."""
+    return str(Path("work_dirs") / Path(config).stem)
 
 
 def check_complete(config: Config) -> None:

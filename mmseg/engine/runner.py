@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,14 @@ from mmseg.engine.resume import (
     newest_whole,
     training_facts,
 )
-from mmseg.engine.run_config import RunConfig, check_complete
+from mmseg.engine.run_config import RunConfig, check_complete, default_work_dir
 from mmseg.engine.safe_files import read_checkpoint
+from mmseg.engine.sampler import StatelessSampler
 from mmseg.engine.seal import seal
 from mmseg.environment import hide_broken_torchvision
 from mmseg.errors import UserError
 from mmseg.files import make_writable, whole_file
+from mmseg.randomness import Seeded
 from mmseg.registry import RUNNERS
 
 # What mmengine logs about itself and no user can act on. The optimiser's groups, which it lists
@@ -72,10 +75,19 @@ class SegRunner(Runner):
     _load_from: str | None
 
     @classmethod
-    def from_cfg(cls, cfg: Config) -> "SegRunner":
-        check_complete(cfg)
-        make_writable(cfg.work_dir)
-        config = RunConfig(cfg)
+    def from_cfg(cls, cfg: Config | Mapping) -> "SegRunner":
+        """Build the runner of a config, after the checks of `load_config`: keys may have changed.
+
+        Without a `work_dir` the run goes to work_dirs/<name of the config>.
+        """
+        from mmseg.config.check import check_config  # whose tables name what is in this package
+
+        config = RunConfig(cfg if isinstance(cfg, Config) else Config(dict(cfg)))
+        if config.get("work_dir") is None:
+            config.work_dir = default_work_dir(config.filename or "run.py")
+        check_config(config, str(config.filename))
+        check_complete(config)
+        make_writable(config.work_dir)
         if not torch.cuda.is_available():
             # torch's synchronised batch norm needs GPUs; on CPUs our BatchNorm2d does its work.
             config.sync_bn = None
@@ -116,6 +128,14 @@ class SegRunner(Runner):
             if dataloader.get("num_workers", 0) == 0:  # options of workers, which torch refuses
                 dataloader |= {"persistent_workers": False, "prefetch_factor": None, "timeout": 0}
         return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        built = super().build_train_loop(loop)
+        loader = built.dataloader
+        if isinstance(loader.sampler, StatelessSampler) and not isinstance(loader.dataset, Seeded):
+            kind = type(loader.dataset).__name__
+            raise UserError(f"train_dataloader.dataset: derive {kind} from BaseSegDataset")
+        return built
 
     def _maybe_compile(self, target: str) -> None:
         # mmengine would compile all of a training step, whose logging cannot be.
@@ -178,8 +198,7 @@ class SegRunner(Runner):
                 "reached; start all of them again with --resume"
             ) from error
         finally:
-            if not preemption.received:  # or the process is leaving, and a second signal may come
-                preemption.restore()
+            preemption.restore()
 
     def _init_model_weights(self) -> None:
         # A checkpoint to go on from holds all weights: those of ImageNet need not be there.
@@ -210,9 +229,24 @@ class SegRunner(Runner):
                 f"{filename}: cannot be resumed, it holds no {error}; pass it as --load-from to "
                 "start from its weights"
             ) from error
+        self._check_schedule_goes_on(filename)
         # The checkpoint's, when the config has none.
         seed = metadata(checkpoint).get(SAMPLER_SEED, self.seed)
         self.train_dataloader.sampler.seed = seed
+
+    def _check_schedule_goes_on(self, path: str) -> None:
+        """Refuse a longer run whose schedule ends, by default, where the shorter one ended."""
+        given = self.cfg.get("param_scheduler") or []
+        schedulers = self.param_schedulers
+        for i, (config, scheduler) in enumerate(
+            zip([given] if isinstance(given, dict) else given, schedulers or (), strict=False)
+        ):
+            if "end" not in config and scheduler.end < self.max_iters:
+                raise UserError(
+                    f"{path}: its learning rate ends at iteration {scheduler.end}, since "
+                    f"param_scheduler[{i}] has no `end`: to train on, pass it as --load-from, and "
+                    "give the schedule an `end`"
+                )
 
     def _facts(self) -> dict[str, Any]:
         return training_facts(self.cfg, self.world_size)

@@ -58,11 +58,13 @@ class EncoderDecoder(BaseModel):
         the samples with `pred_sem_seg`. 'tensor': inputs (B, 3, H, W) -> the head's logits
         (B, K, H/8, W/8).
         """
-        if mode == "loss":
-            return self.loss(inputs, data_samples)
-        if mode == "predict":
-            return self.predict(inputs, data_samples)
-        return self.network(inputs)
+        if mode == "tensor":
+            return self.network(inputs)
+        if mode not in ("loss", "predict"):
+            raise UserError(f"mode={mode!r}: use 'loss', 'predict' or 'tensor'")
+        if data_samples is None:
+            raise UserError(f"mode={mode!r} needs data_samples, one for each image")
+        return (self.loss if mode == "loss" else self.predict)(inputs, data_samples)
 
     def extract_feat(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> the backbone's maps."""

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from mmcv.transforms import BaseTransform
 
 from mmseg.config import load_config
 from mmseg.errors import UserError
+from mmseg.registry import TRANSFORMS
 
 ADE = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x512.ade.160k.py"
 OUTDATED = {
@@ -155,3 +157,31 @@ def test_training_by_epochs_is_refused(leaf):
 def test_checkpoints_have_no_other_names_or_places(leaf, key):
     message = refused(leaf(f'default_hooks = dict(checkpoint=dict({key}="x"))'))
     assert f"unknown key default_hooks.checkpoint.{key}" in message
+
+
+class Wrapper(BaseTransform):
+    """Stands for one of another library, which has names of its own."""
+
+    def __init__(self, transforms):
+        self.transforms = transforms
+
+    def transform(self, results):
+        return results
+
+
+def test_names_inside_of_a_foreign_class_are_its_own(leaf):
+    TRANSFORMS.register_module(module=Wrapper)
+    step = "dict(type='Wrapper', transforms=[dict(type='HorizontalFlip', p=0.5)])"
+    lines = (
+        "pipeline = [*_base_.train_pipeline]\n"
+        f"pipeline[3] = {step}\n"
+        "train_dataloader = dict(dataset=dict(pipeline=pipeline))"
+    )
+    try:
+        load_config(leaf(lines))
+        message = refused(leaf(lines.replace("type='Wrapper'", "type='Wraper'")))
+        assert "pipeline[3].type = 'Wraper' is not known; did you mean 'Wrapper'?" in message
+        message = refused(leaf(lines.replace("transforms=", "transform=")))
+        assert "pipeline[3].transform; did you mean 'transforms'?" in message
+    finally:
+        del TRANSFORMS._module_dict["Wrapper"]

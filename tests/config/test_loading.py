@@ -117,3 +117,12 @@ def test_override_of_a_variable_that_is_used_up_is_refused(tmp_path, key):
 
 def test_override_may_name_what_the_file_leaves_out():
     assert load_config(ADE, {"load_from": "x.pth", "resume": True}).load_from == "x.pth"
+
+
+def test_a_broken_module_of_custom_imports_says_what_it_lacks(tmp_path, monkeypatch):
+    (tmp_path / "broken_extension.py").write_text("import nothing_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    imports = "dict(imports=['broken_extension'], allow_failed_imports=False)"
+    (tmp_path / "mine.py").write_text(f"custom_imports = {imports}\n")
+    with pytest.raises(UserError, match=r"\(ModuleNotFoundError: No module named 'nothing_there'"):
+        load_config(tmp_path / "mine.py")

@@ -41,6 +41,7 @@ class Runner:
         loader = SimpleNamespace(dataset=dataset, batch_size=16)
         self.train_dataloader = self.val_dataloader = self.test_dataloader = loader
         self.val_loop = None
+        self._resume = False
         self.world_size = 1
         groups = [
             {"initial_lr": 6e-5, "weight_decay": 0.01, "params": [1, 2]},
@@ -159,7 +160,7 @@ def test_summary_finds_the_head_inside_of_wrappers():
     runner.model = SegTTAModel(module=inner)
     hook = RunSummaryHook()
     hook.before_run(runner)
-    assert hook.head is inner.decode_head
+    assert hook.network is inner
 
 
 @pytest.mark.parametrize(("end", "levels"), [(40_000, []), (160_000, []), (20_000, ["warning"])])

@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from run_tool import run_tool
+from tiny_project import write_project
 
 from mmseg.config import load_config
 from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights
@@ -22,6 +23,16 @@ from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
+OWN_HEAD = """
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+
+
+@MODELS.register_module()
+class OwnHead(BaseDecodeHead):
+    def forward(self, features):
+        return self.cls_seg(self.pick(features)[0])
+"""
 PARTS = [("backbone", "mmseg"), ("backbone", "official"), *(("model", d) for d in DIALECTS)]
 
 
@@ -260,6 +271,26 @@ def test_publishing_says_what_a_foreign_checkpoint_lacks(build, tmp_path):
     out = tool("publish_model.py", tmp_path / "in.pth", tmp_path / "p.pth", expect=1)
     assert "does not tell mean, std" in out
     assert "--config" in out
+
+
+def test_a_model_with_another_head_is_published_without_a_rank(tmp_path):
+    (tmp_path / "own_head.py").write_text(OWN_HEAD)
+    added = """
+custom_imports = dict(imports=["own_head"], allow_failed_imports=False)
+model["decode_head"] = dict(
+    _delete_=True, type="OwnHead", in_channels=32, in_index=3, channels=32, num_classes=3
+)
+"""
+    write_project(tmp_path, added)
+    torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "in.pth")
+    given = ["--config", tmp_path / "tiny.py"]
+    result = run_tool(
+        "publish_model.py", tmp_path / "in.pth", tmp_path / "p.pth", *given, python_path=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    meta = read_checkpoint(Path(result.stdout.strip()))["meta"]
+    assert meta["dataset_meta"]["classes"] == ["ground", "roof", "tree"]
+    assert "nmf_rank" not in meta
 
 
 @pytest.mark.parametrize("size", ["tiny", "small", "base", "large"])

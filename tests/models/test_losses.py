@@ -219,3 +219,8 @@ def test_a_loss_that_would_not_be_trained_is_refused(tiny_model):
         head(tiny_model, loss_decode={"type": "CrossEntropyLoss", "loss_name": "ce"})
     with pytest.raises(UserError, match="loss_decode is empty"):
         head(tiny_model, loss_decode=[])
+
+
+def test_logits_of_another_number_of_classes_are_refused(tiny_model):
+    with pytest.raises(UserError, match=r"LightHamHead gives logits of 4 classes, .*num_classes=3"):
+        head(tiny_model).loss(torch.rand(1, 4, 4, 4), torch.zeros(1, 32, 32).long())

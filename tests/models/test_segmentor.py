@@ -391,3 +391,11 @@ def test_an_exported_program_gives_the_logits_of_the_model(model):
     assert expected.shape == (1, 3, 8, 12)
     assert (program(image) - expected).abs().max() < 1e-5 * expected.abs().max()
     assert torch.equal(program(image), program(image))
+
+
+def test_modes_that_do_not_exist_or_lack_samples_are_refused(model):
+    with pytest.raises(UserError, match="mode='losss': use 'loss', 'predict' or 'tensor'"):
+        model(picture(1, 3, 32, 32), [], mode="losss")
+    for mode in ("loss", "predict"):
+        with pytest.raises(UserError, match=f"mode='{mode}' needs data_samples"):
+            model(picture(1, 3, 32, 32), mode=mode)

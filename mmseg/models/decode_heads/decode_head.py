@@ -91,6 +91,11 @@ class BaseDecodeHead(BaseModule):
         Returns one scalar per loss name and `acc_seg`, the percentage of right pixels among those
         that are not ignored.
         """
+        if logits.shape[1] != self.num_classes:
+            raise UserError(
+                f"{type(self).__name__} gives logits of {logits.shape[1]} classes, but has "
+                f"num_classes={self.num_classes}"
+            )
         losses: dict[str, Tensor]
         only, *others = self.loss_decode
         own = is_intact(only, (CrossEntropyLoss,))

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmseg.datasets.transforms import PackSegInputs
+from mmseg.errors import UserError
 
 
 @pytest.fixture
@@ -49,3 +50,17 @@ def test_sample_without_labels_has_none(results):
     sample = PackSegInputs()(results)["data_samples"]
     assert "gt_sem_seg" not in sample
     assert "seg_map_path" not in sample.metainfo
+
+
+@pytest.mark.parametrize(
+    ("key", "made", "found"),
+    [
+        ("gt_seg_map", lambda x: x + 0.7, "the labels float64; resize them by 'nearest'"),
+        ("img", lambda x: np.concatenate([x, x[..., :1]], 2), r"the image \(4, 5, 4\), not"),
+        ("img", lambda x: x[..., 0], r"the image \(4, 5\), not \(height, width, 3\)"),
+    ],
+)
+def test_what_a_transform_must_not_make_is_named_with_its_file(results, key, made, found):
+    results[key] = made(results[key])
+    with pytest.raises(UserError, match=f"a.jpg: a transform of the pipeline has made {found}"):
+        PackSegInputs()(results)

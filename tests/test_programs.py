@@ -1,0 +1,190 @@
+"""Runs that a program or a notebook starts, without the tools."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.hooks import Hook
+from tiny_project import write_project
+
+from mmseg.config import load_config
+from mmseg.datasets import BaseSegDataset
+from mmseg.engine import SegRunner
+from mmseg.engine.preemption import EXIT_CODE, SIGNALS
+from mmseg.errors import UserError
+from mmseg.registry import DATASETS
+
+META = {"classes": ("ground", "roof", "tree"), "palette": [(0, 0, 0), (9, 0, 0), (0, 9, 0)]}
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Four iterations of a tiny network; what is written goes below `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    write_project(tmp_path)
+    config = load_config(tmp_path / "tiny.py")
+    config.randomness = {"seed": 0}
+    return config
+
+
+@pytest.fixture
+def registered():
+    """Register a class as a user's package does, for the test."""
+    names = []
+
+    def register(registry, cls):
+        registry.register_module(module=cls)
+        names.append((registry, cls.__name__))
+        return cls.__name__
+
+    yield register
+    for registry, name in names:
+        del registry._module_dict[name]
+
+
+def without_validation(config):
+    config.val_dataloader = config.val_cfg = config.val_evaluator = None
+    return config
+
+
+def test_a_run_needs_no_work_directory_and_may_be_a_plain_dictionary(config, tmp_path):
+    content = without_validation(config).to_dict()
+    SegRunner.from_cfg(config).train()
+    assert (tmp_path / "work_dirs/tiny/latest.pth").exists()
+    assert config.get("work_dir") is None
+    SegRunner.from_cfg({**content, "work_dir": "mine"}).train()
+    weights = [
+        torch.load(f"{folder}/latest.pth", weights_only=False)["state_dict"]
+        for folder in ("work_dirs/tiny", "mine")
+    ]
+    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("fastops", "unknown key 'fastops'; did you mean 'fast_ops'"),
+        ("train_cfg.maxiters", r"train_cfg\.maxiters; did you mean 'max_iters'"),
+        ("model.decode_head.num_clases", r"num_clases; did you mean 'num_classes'"),
+    ],
+)
+def test_keys_that_a_program_sets_are_checked(config, key, message):
+    config.merge_from_dict({key: 1})
+    with pytest.raises(UserError, match=message):
+        SegRunner.from_cfg(config)
+
+
+def test_a_validation_without_a_training_writes_no_checkpoint(config, tmp_path):
+    config.work_dir = "work"
+    metrics = SegRunner.from_cfg(config).val()
+    assert 0 <= metrics["mIoU"] <= 100
+    assert not list((tmp_path / "work").glob("*.pth"))
+
+
+def test_a_training_in_a_thread_runs_without_signals(config):
+    config.work_dir = "work"
+    runner = SegRunner.from_cfg(without_validation(config))
+    before = [signal.getsignal(number) for number in SIGNALS]
+    thread = threading.Thread(target=runner.train)
+    thread.start()
+    thread.join()
+    assert os.path.exists("work/iter_4.pth")
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+class Interrupt(Hook):
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupted_training_gives_signals_back_and_goes_on(config):
+    config.work_dir = "work"
+    config = without_validation(config)
+    before = [signal.getsignal(number) for number in SIGNALS]
+    runner = SegRunner.from_cfg(config)
+    runner.register_hook(Interrupt())
+    with pytest.raises(SystemExit) as left:
+        runner.train()
+    assert left.value.code == EXIT_CODE
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert os.path.realpath("work/latest.pth").endswith("iter_2.pth")
+    config.resume = "work_dir"
+    SegRunner.from_cfg(config).train()
+    assert os.path.realpath("work/latest.pth").endswith("iter_4.pth")
+
+
+def test_a_schedule_without_an_end_is_not_stretched(config):
+    config.work_dir = "work"
+    config = without_validation(config)
+    config.param_scheduler = [{"type": "ExponentialLR", "gamma": 0.9, "by_epoch": False}]
+    SegRunner.from_cfg(config).train()
+    config.resume, config.train_cfg.max_iters = "work_dir", 8
+    with pytest.raises(UserError, match=r"ends at iteration 4, since param_scheduler\[0\] has no"):
+        SegRunner.from_cfg(config).train()
+    config.train_cfg.max_iters = 4
+    SegRunner.from_cfg(config).train()  # nothing is left to do
+
+
+class OneX(BaseSegDataset):
+    """Lists its samples as data sets of MMSegmentation 1.x do, with none of our keys."""
+
+    METAINFO = META
+
+    def load_data_list(self):
+        folder = self.data_prefix
+        return [
+            {
+                "img_path": f"{folder['img_path']}/{i}.png",
+                "seg_map_path": f"{folder['seg_map_path']}/{i}.png",
+                "seg_fields": [],
+            }
+            for i in range(2)
+        ]
+
+
+class InMemory(BaseSegDataset):
+    """Has no files at all."""
+
+    METAINFO = META
+
+    def load_data_list(self):
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (2, 48, 64, 3), dtype=np.uint8)
+        labels = rng.integers(0, 3, (2, 48, 64), dtype=np.uint8)
+        return [{"img": x, "gt_seg_map": y} for x, y in zip(images, labels, strict=True)]
+
+
+class Foreign(BaseDataset):
+    METAINFO = META
+
+    def load_data_list(self):
+        return [{"img_path": "x.png"}]
+
+
+@pytest.mark.parametrize("kind", [OneX, InMemory])
+def test_a_data_set_may_list_its_samples_itself(config, registered, kind):
+    config.work_dir = "work"
+    dataset = config.train_dataloader.dataset
+    dataset.type = registered(DATASETS, kind)
+    dataset.pop("metainfo")
+    SegRunner.from_cfg(without_validation(config)).train()
+    assert os.path.exists("work/iter_4.pth")
+
+
+def test_a_data_set_of_another_family_is_refused(config, registered):
+    config.work_dir = "work"
+    config.train_dataloader.dataset = {"type": registered(DATASETS, Foreign), "pipeline": []}
+    with pytest.raises(UserError, match="derive Foreign from BaseSegDataset"):
+        SegRunner.from_cfg(without_validation(config)).train()
+
+
+def test_an_optimiser_without_weight_decay_is_refused_where_it_is_multiplied(config):
+    config.work_dir = "work"
+    config.optim_wrapper = {**config.optim_wrapper, "optimizer": {"type": "Adamax", "lr": 0.1}}
+    with pytest.raises(UserError, match=r"give optim_wrapper\.optimizer a weight_decay"):
+        SegRunner.from_cfg(without_validation(config)).train()
