@@ -23,11 +23,11 @@ META = {"classes": ("ground", "roof", "tree"), "palette": [(0, 0, 0), (9, 0, 0),
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    """Four iterations of a tiny network; what is written goes below `tmp_path`."""
+    """Two iterations of a tiny network; what is written goes below `tmp_path`."""
     monkeypatch.chdir(tmp_path)
     write_project(tmp_path)
     config = load_config(tmp_path / "tiny.py")
-    config.randomness = {"seed": 0}
+    config.randomness, config.train_cfg.max_iters = {"seed": 0}, 2
     return config
 
 
@@ -92,13 +92,13 @@ def test_a_training_in_a_thread_runs_without_signals(config):
     thread = threading.Thread(target=runner.train)
     thread.start()
     thread.join()
-    assert os.path.exists("work/iter_4.pth")
+    assert os.path.exists("work/iter_2.pth")
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 class Interrupt(Hook):
     def after_train_iter(self, runner, *args, **kwargs):
-        if runner.iter == 1:
+        if runner.iter == 0:
             os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -112,10 +112,10 @@ def test_an_interrupted_training_gives_signals_back_and_goes_on(config):
         runner.train()
     assert left.value.code == EXIT_CODE
     assert [signal.getsignal(number) for number in SIGNALS] == before
-    assert os.path.realpath("work/latest.pth").endswith("iter_2.pth")
+    assert os.path.realpath("work/latest.pth").endswith("iter_1.pth")
     config.resume = "work_dir"
     SegRunner.from_cfg(config).train()
-    assert os.path.realpath("work/latest.pth").endswith("iter_4.pth")
+    assert os.path.realpath("work/latest.pth").endswith("iter_2.pth")
 
 
 def test_a_schedule_without_an_end_is_not_stretched(config):
@@ -123,10 +123,10 @@ def test_a_schedule_without_an_end_is_not_stretched(config):
     config = without_validation(config)
     config.param_scheduler = [{"type": "ExponentialLR", "gamma": 0.9, "by_epoch": False}]
     SegRunner.from_cfg(config).train()
-    config.resume, config.train_cfg.max_iters = "work_dir", 8
-    with pytest.raises(UserError, match=r"ends at iteration 4, since param_scheduler\[0\] has no"):
+    config.resume, config.train_cfg.max_iters = "work_dir", 4
+    with pytest.raises(UserError, match=r"ends at iteration 2, since param_scheduler\[0\] has no"):
         SegRunner.from_cfg(config).train()
-    config.train_cfg.max_iters = 4
+    config.train_cfg.max_iters = 2
     SegRunner.from_cfg(config).train()  # nothing is left to do
 
 
@@ -173,7 +173,7 @@ def test_a_data_set_may_list_its_samples_itself(config, registered, kind):
     dataset.type = registered(DATASETS, kind)
     dataset.pop("metainfo")
     SegRunner.from_cfg(without_validation(config)).train()
-    assert os.path.exists("work/iter_4.pth")
+    assert os.path.exists("work/iter_2.pth")
 
 
 def test_a_data_set_of_another_family_is_refused(config, registered):

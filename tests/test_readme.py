@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from run_tool import run_tool
+from tiny_project import write_project
 
 from mmseg.config import load_config
 from mmseg.registry import DATASETS, MODELS
@@ -68,3 +70,16 @@ def test_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_parts_of_one_s_own_train_as_they_are_written(tmp_path):
+    page = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    parts, config, program = re.findall(r"```python\n(.*?)```", page, re.S)
+    write_project(tmp_path)
+    (tmp_path / "my_parts.py").write_text(parts)
+    (tmp_path / "my_config.py").write_text('_base_ = "tiny.py"\n' + config)
+    result = run_tool("train.py", "my_config.py", cwd=tmp_path, python_path=tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert re.search(r"decode.loss_ce: \d\.\d+ .*decode.loss_focal: \d\.\d+", result.stdout)
+    assert (tmp_path / "work_dirs/my_config/iter_4.pth").is_file()
+    assert "SegRunner.from_cfg(config).train()" in program  # held by test_programs.py
