@@ -78,8 +78,9 @@ def test_the_parts_of_one_s_own_train_as_they_are_written(tmp_path):
     write_project(tmp_path)
     (tmp_path / "my_parts.py").write_text(parts)
     (tmp_path / "my_config.py").write_text('_base_ = "tiny.py"\n' + config)
-    result = run_tool("train.py", "my_config.py", cwd=tmp_path, python_path=tmp_path)
+    one = ["--cfg-options", "train_cfg.max_iters=1"]
+    result = run_tool("train.py", "my_config.py", *one, cwd=tmp_path, python_path=tmp_path)
     assert result.returncode == 0, result.stderr[-2000:]
     assert re.search(r"decode.loss_ce: \d\.\d+ .*decode.loss_focal: \d\.\d+", result.stdout)
-    assert (tmp_path / "work_dirs/my_config/iter_4.pth").is_file()
+    assert (tmp_path / "work_dirs/my_config/iter_1.pth").is_file()
     assert "SegRunner.from_cfg(config).train()" in program  # held by test_programs.py
