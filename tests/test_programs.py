@@ -130,6 +130,17 @@ def test_a_schedule_without_an_end_is_not_stretched(config):
     SegRunner.from_cfg(config).train()  # nothing is left to do
 
 
+def test_a_schedule_with_an_end_keeps_it_in_a_longer_run(config):
+    config.work_dir = "work"
+    config = without_validation(config)
+    config.param_scheduler = [{"type": "PolyLR", "power": 1.0, "by_epoch": False, "end": 2}]
+    SegRunner.from_cfg(config).train()
+    config.resume, config.train_cfg.max_iters = "work_dir", 3
+    runner = SegRunner.from_cfg(config)
+    runner.train()
+    assert runner.iter == 3 and runner.param_schedulers[0].end == 2
+
+
 class OneX(BaseSegDataset):
     """Lists its samples as data sets of MMSegmentation 1.x do, with none of our keys."""
 

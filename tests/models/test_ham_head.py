@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 import torch
+from mmcv.cnn import ConvModule
 
 from mmseg import ops
 from mmseg.errors import UserError
@@ -208,8 +209,18 @@ def with_own_squeeze(head):
     head.squeeze = torch.nn.Sequential(head.squeeze, torch.nn.Tanh())
 
 
+def with_another_order(head):
+    norm = {"type": "GN", "num_groups": 4}
+    squeeze = ConvModule(72, 32, 1, norm_cfg=norm, order=("norm", "conv", "act"))
+    squeeze.gn = torch.nn.GroupNorm(4, 72)
+    head.squeeze = squeeze
+
+
+CHANGES = [with_own_levels, with_own_factorisation, with_own_squeeze, with_another_order]
+
+
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("change", [with_own_levels, with_own_factorisation, with_own_squeeze])
+@pytest.mark.parametrize("change", CHANGES)
 def test_parts_of_other_kinds_are_called(model, images, training, change):
     head = model.decode_head.train(training)
     features = model.backbone(images)
@@ -235,6 +246,24 @@ def test_hooks_inside_the_head_are_called(model, images, name):
     model.decode_head.get_submodule(name).register_forward_hook(lambda *args: seen.append(args[2]))
     torch.testing.assert_close(model(images), expected, rtol=1e-3, atol=1e-4)
     assert [each.shape[2:] for each in seen] == [(8, 12)]
+
+
+def test_gradients_and_inputs_inside_the_head_can_be_hooked(model, images):
+    seen = []
+    squeeze, ham = model.decode_head.squeeze, model.decode_head.hamburger.ham
+    squeeze.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape[1]))
+    ham.register_full_backward_hook(lambda module, grad, _: seen.append(grad[0].shape[1]))
+    model(images).sum().backward()
+    assert seen == [72, 32]
+
+
+def test_a_head_without_norms_computes_the_same_both_ways(tiny_model, images):
+    model = MODELS.build(
+        {**tiny_model, "decode_head": {**tiny_model["decode_head"], "norm_cfg": None}}
+    )
+    result = model.eval()(images)
+    with ops.plain():
+        torch.testing.assert_close(result, model(images), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
