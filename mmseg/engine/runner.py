@@ -85,7 +85,7 @@ class SegRunner(Runner):
         config = RunConfig(cfg if isinstance(cfg, Config) else Config(dict(cfg)))
         if config.get("work_dir") is None:
             config.work_dir = default_work_dir(config.filename or "run.py")
-        check_config(config, str(config.filename))
+        check_config(config, str(config.filename or "the config"))
         check_complete(config)
         make_writable(config.work_dir)
         if not torch.cuda.is_available():

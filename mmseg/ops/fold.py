@@ -248,10 +248,12 @@ class Folding:
             self.clear()
             self._places, self._samples = places, _samples(tensors)
             self._values = torch.cat(self._samples)
-        if dtype not in self._folded:
+        folded = self._folded.get(dtype)
+        if folded is None:
             keep_memory_of_images()
-            self._folded[dtype] = FoldedMSCAN(backbone.stages(), dtype)
-        return self._folded[dtype]
+            folded = FoldedMSCAN(backbone.stages(), dtype)
+            self._folded[dtype] = folded
+        return folded  # not from the table, which another thread may have cleared
 
     def _same_values(self) -> bool:
         # What is done to a tensor's `data`, by averages of weights for example, no version counts.

@@ -24,10 +24,10 @@ class BaseDecodeHead(BaseModule):
 
     def __init__(
         self,
-        in_channels: Sequence[int],
+        in_channels: int | Sequence[int],
         channels: int,
         num_classes: int,
-        in_index: Sequence[int],
+        in_index: int | Sequence[int],
         dropout_ratio: float = 0.1,
         loss_decode: dict | Sequence[dict] = ({"type": "CrossEntropyLoss"},),
         align_corners: bool = False,
