@@ -187,6 +187,14 @@ def test_a_data_set_may_list_its_samples_itself(config, registered, kind):
     assert os.path.exists("work/iter_2.pth")
 
 
+def test_masks_without_files_are_counted_like_others(config, registered):
+    dataset = {**config.train_dataloader.dataset, "type": registered(DATASETS, InMemory)}
+    del dataset["metainfo"]
+    built = DATASETS.build(dataset)
+    assert built.get_seg_map(1).shape == (48, 64)
+    assert built.get_cat_ids(1) == [0, 1, 2]
+
+
 def test_a_data_set_of_another_family_is_refused(config, registered):
     config.work_dir = "work"
     config.train_dataloader.dataset = {"type": registered(DATASETS, Foreign), "pipeline": []}

@@ -11,7 +11,7 @@ import pytest
 from mmseg.benchmark import files, settings
 from mmseg.benchmark.files import draw_scene, place_data
 from mmseg.benchmark.settings import Settings, own_path
-from mmseg.benchmark.sides import Side, peer_sides, plain_sides, set_crop_size
+from mmseg.benchmark.sides import Side, peer_sides, plain_sides, prepare_config, set_crop_size
 from mmseg.benchmark.workers.protocol import versions_of
 from mmseg.config import load_config
 from mmseg.errors import UserError
@@ -23,6 +23,12 @@ CONFIGS = Path(__file__).parents[2] / "local_configs/segnext"
 def ours(**switches: object) -> Side:
     job = {"weights": "w.pth", "num_classes": 150, "nmf_rank": 64, "amp": None, "compile": False}
     return Side("ours", [], {**job, **switches})
+
+
+def test_an_encoder_is_given_no_key_that_its_config_lacks():
+    config = load_config(CONFIGS / "tiny/segnext.tiny.512x512.ade.160k.py")
+    assert "init_cfg" in config.model.backbone
+    assert "init_cfg" not in prepare_config(config, Settings("cpu", 1)).model.backbone
 
 
 @pytest.fixture

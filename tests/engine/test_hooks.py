@@ -167,7 +167,14 @@ def test_summary_finds_the_head_inside_of_wrappers():
 def test_a_learning_rate_that_ends_before_the_training_is_a_warning(end, levels):
     lines = [line for line in summary(Runner(schedule_end=end)) if "has fallen" in line[1]]
     assert [level for level, _ in lines] == levels
-    assert all("at iteration 20000 of 40000" in text for _, text in lines)
+    assert all("at iteration 20000 of 40000: set the `end` of" in text for _, text in lines)
+
+
+def test_a_run_that_goes_on_is_not_told_to_change_its_schedule():
+    runner = Runner(schedule_end=20_000)
+    runner._resume = True
+    (line,) = [text for _, text in summary(runner) if "has fallen" in text]
+    assert line.endswith("of 40000: for another schedule start from the checkpoint by --load-from")
 
 
 def test_a_validation_that_names_or_reads_classes_otherwise_is_a_warning(warnings):

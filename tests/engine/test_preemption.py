@@ -3,12 +3,18 @@
 import logging
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from run_tool import TOOLS
+from tiny_project import write_project
 
+from mmseg.engine import SegRunner
 from mmseg.engine.preemption import EXIT_CODE, PreemptionHook
 
 STILL_THERE = 3
@@ -31,6 +37,27 @@ def test_a_first_signal_waits_for_the_iteration_and_a_second_leaves_at_once(name
     process.start()
     process.join(60)
     assert process.exitcode == code
+
+
+def train_until_asked_twice(config: Path) -> None:
+    left = SimpleNamespace(train=lambda: sys.exit(EXIT_CODE))
+    SegRunner.from_cfg = classmethod(lambda cls, config: left)
+    sys.argv = ["train.py", str(config), "--work-dir", str(config.parent)]
+    sys.path.insert(0, str(TOOLS))
+    with suppress(SystemExit):
+        runpy.run_path(str(TOOLS / "train.py"), run_name="__main__")
+    os.kill(os.getpid(), signal.SIGTERM)
+    sys.exit(STILL_THERE)
+
+
+def test_a_second_signal_while_the_tool_leaves_has_its_exit_code(tmp_path):
+    write_project(tmp_path)
+    process = multiprocessing.get_context("forkserver").Process(
+        target=train_until_asked_twice, args=(tmp_path / "tiny.py",)
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == EXIT_CODE
 
 
 def make_runner(parts: int) -> SimpleNamespace:
