@@ -3,10 +3,12 @@
 import os
 import signal
 import threading
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
 from tiny_project import write_project
@@ -56,12 +58,8 @@ def test_a_run_needs_no_work_directory_and_may_be_a_plain_dictionary(config, tmp
     SegRunner.from_cfg(config).train()
     assert (tmp_path / "work_dirs/tiny/latest.pth").exists()
     assert config.get("work_dir") is None
-    SegRunner.from_cfg({**content, "work_dir": "mine"}).train()
-    weights = [
-        torch.load(f"{folder}/latest.pth", weights_only=False)["state_dict"]
-        for folder in ("work_dirs/tiny", "mine")
-    ]
-    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+    runner = SegRunner.from_cfg({**content, "work_dir": "mine"})
+    assert (runner.work_dir, runner.max_iters) == (str(tmp_path / "mine"), 2)
 
 
 @pytest.mark.parametrize(
@@ -126,19 +124,26 @@ def test_a_schedule_without_an_end_is_not_stretched(config):
     config.resume, config.train_cfg.max_iters = "work_dir", 4
     with pytest.raises(UserError, match=r"ends at iteration 2, since param_scheduler\[0\] has no"):
         SegRunner.from_cfg(config).train()
-    config.train_cfg.max_iters = 2
-    SegRunner.from_cfg(config).train()  # nothing is left to do
 
 
-def test_a_schedule_with_an_end_keeps_it_in_a_longer_run(config):
-    config.work_dir = "work"
-    config = without_validation(config)
-    config.param_scheduler = [{"type": "PolyLR", "power": 1.0, "by_epoch": False, "end": 2}]
-    SegRunner.from_cfg(config).train()
-    config.resume, config.train_cfg.max_iters = "work_dir", 3
-    runner = SegRunner.from_cfg(config)
-    runner.train()
-    assert runner.iter == 3 and runner.param_schedulers[0].end == 2
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ({"end": 2}, False),  # so it was meant
+        ([{"end": 2}, {"end": 2}], False),
+        ([{"end": 2}, {}], True),
+        ({"gamma": 0.9}, True),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("max_iters", [1, 2, 3])
+def test_a_run_of_the_same_length_or_with_an_end_goes_on(given, refused, max_iters, monkeypatch):
+    runner = SegRunner.__new__(SegRunner)
+    runner.cfg = Config({"param_scheduler": given})
+    runner.param_schedulers = given and [SimpleNamespace(end=2), SimpleNamespace(end=2)]
+    monkeypatch.setattr(SegRunner, "max_iters", max_iters)
+    with pytest.raises(UserError) if refused and max_iters > 2 else nullcontext():
+        runner._check_schedule_goes_on("latest.pth")
 
 
 class OneX(BaseSegDataset):
