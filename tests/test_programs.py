@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
@@ -30,7 +31,10 @@ def config(tmp_path, monkeypatch):
     write_project(tmp_path)
     config = load_config(tmp_path / "tiny.py")
     config.randomness, config.train_cfg.max_iters = {"seed": 0}, 2
-    return config
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # beside other tests, several would wait for each other
+    yield config
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
