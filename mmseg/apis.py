@@ -67,12 +67,12 @@ def init_model(
         config = load_config(config)
     elif not isinstance(config, Config):
         config = Config(dict(config))
+    if config.get("test_dataloader") is None:
+        raise UserError("the config has no test_dataloader, which tells the classes and the size")
     use_rank(config, nmf_rank)
     ops.enable(config.get("fast_ops", True))
     model = MODELS.build(config.model)
     model.cfg = config
-    if config.get("test_dataloader") is None:
-        raise UserError("the config has no test_dataloader, which tells the classes and the size")
     dataset = parts_of(config.test_dataloader.dataset)[0]
     model.dataset_meta = build_dataset({**dataset, "lazy_init": True}).metainfo
     check_number_of_classes(model, model.dataset_meta["classes"])

@@ -6,7 +6,6 @@ from common import existing_file, leave_group, positive_int, read_run_config, ru
 
 from mmengine.config import Config
 
-from mmseg.config.values import check_values
 from mmseg.engine import SegRunner
 from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp
@@ -78,7 +77,6 @@ def apply_flags(config: Config, args) -> None:
     if args.deterministic:
         randomness["deterministic"] = True
     config.randomness = randomness
-    check_values(config)
     if args.no_validate:
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
     if args.tensorboard:

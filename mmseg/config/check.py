@@ -104,7 +104,11 @@ def check_config(config: Config, path: str) -> None:
 
 
 def _check_component(value: Any, where: str, path: str, foreign: bool = False) -> None:
-    """Check a part of a config; in what belongs to a `foreign` class, `type` may mean anything."""
+    """Check a part of a config; in a `foreign` one, `type` may mean anything.
+
+    Such is what a class of another package takes and no base of it that is ours.
+    """
+    own: set[str] = set()
     if isinstance(value, Mapping):
         if isinstance(value.get("type"), str):
             component = _find(value["type"])
@@ -114,9 +118,10 @@ def _check_component(value: Any, where: str, path: str, foreign: bool = False) -
             if arguments is not None:
                 _check_keys(value, arguments | READ_BY_BUILDERS, where, path)
             if component is not None:
-                foreign = component.__module__.partition(".")[0] not in PACKAGES
+                own = _arguments_of_ours(component)
+                foreign = not _is_ours(component)
         for key, item in value.items():
-            _check_component(item, f"{where}.{key}", path, foreign)
+            _check_component(item, f"{where}.{key}", path, foreign and key not in own)
     elif isinstance(value, list | tuple):
         for i, item in enumerate(value):
             _check_component(item, f"{where}[{i}]", path, foreign)
@@ -150,11 +155,22 @@ def _arguments(component: Any) -> set[str] | None:
     for cls in component.__mro__:
         if "__init__" not in vars(cls):
             continue
-        parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+        parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
         names |= {p.name for p in parameters if p.kind != p.VAR_KEYWORD} - {"self"}
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             return names
     return None
+
+
+def _arguments_of_ours(component: Any) -> set[str]:
+    """Names of the arguments that bases of a class take, the `PACKAGES`' ones."""
+    bases = [cls for cls in getattr(component, "__mro__", ()) if _is_ours(cls)]
+    own = [vars(cls)["__init__"] for cls in bases if "__init__" in vars(cls)]
+    return {name for function in own for name in inspect.signature(function).parameters}
+
+
+def _is_ours(component: Any) -> bool:
+    return component.__module__.partition(".")[0] in PACKAGES
 
 
 def _check_keys(value: Mapping, known: set[str], where: str, path: str) -> None:

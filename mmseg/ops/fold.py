@@ -31,6 +31,9 @@ from mmseg.ops.layout import fast_format
 # rows at a time: what stays in the cache and is no news for malloc.
 BAND_BYTES = 2**22
 
+Parts = Mapping[type, Sequence[tuple[type, ...]]]
+"""The kinds that each child of a kind of module may be of, in order."""
+
 
 class Conv:
     """A convolution with the elementwise operation that follows it."""
@@ -221,19 +224,16 @@ class FoldedMSCAN:
 class Folding:
     """Folded forms of a backbone, one per dtype, for as long as it stays as it is.
 
-    `parts` names for each kind of module the kinds that it may contain, for what is folded.
+    `parts` names for each kind of module the kinds of its children, in order, for what is folded.
     """
 
-    def __init__(self, parts: Mapping[type, Collection[type]]) -> None:
+    def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.clear()
 
     def clear(self) -> None:
         """Forget them, for their memory."""
-        self._folded: dict[torch.dtype, FoldedMSCAN] = {}
-        self._places: list[tuple[int, int]] = []
-        self._samples: list[Tensor] = []
-        self._values: Tensor | None = None
+        self._snapshot: Snapshot | None = None
 
     def get(self, backbone: Any, dtype: torch.dtype) -> FoldedMSCAN | None:
         """Return the form of `backbone` that computes in `dtype`.
@@ -243,43 +243,70 @@ class Folding:
         tensors = _tensors(backbone, self.parts)
         if tensors is None:
             return None
-        places = [(tensor.data_ptr(), _version(tensor)) for tensor in tensors]
-        if places != self._places or not self._same_values():
-            self.clear()
-            self._places, self._samples = places, _samples(tensors)
-            self._values = torch.cat(self._samples)
-        folded = self._folded.get(dtype)
-        if folded is None:
+        snapshot = self._snapshot
+        if snapshot is None or not snapshot.shows(tensors):
+            # Replaced as a whole: other threads may be at work with the one before.
+            snapshot = self._snapshot = Snapshot(tensors)
+        if dtype not in snapshot.folded:
             keep_memory_of_images()
-            folded = FoldedMSCAN(backbone.stages(), dtype)
-            self._folded[dtype] = folded
-        return folded  # not from the table, which another thread may have cleared
+            snapshot.folded[dtype] = FoldedMSCAN(backbone.stages(), dtype)
+        return snapshot.folded[dtype]
 
-    def _same_values(self) -> bool:
+
+class Snapshot:
+    """Where tensors lay and what they held, as far as that is looked at, when `folded` was made."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.folded: dict[torch.dtype, FoldedMSCAN] = {}
+        self.places = _places(tensors)
+        self.samples = _samples(tensors)
+        self.values = torch.cat(self.samples)
+
+    def shows(self, tensors: Sequence[Tensor]) -> bool:
+        """Tell whether the tensors are those, unchanged."""
+        if _places(tensors) != self.places:
+            return False
         # What is done to a tensor's `data`, by averages of weights for example, no version counts.
-        values = self._values
-        if values is None or values.is_meta:
-            return True
-        if values.is_cuda and torch.cuda.is_current_stream_capturing():
+        values = self.values
+        if values.is_meta or (values.is_cuda and torch.cuda.is_current_stream_capturing()):
             return True  # nothing can be looked at
-        return torch.equal(torch.cat(self._samples), values)
+        return torch.equal(torch.cat(self.samples), values)
 
 
-def _tensors(backbone: Any, parts: Mapping[type, Collection[type]]) -> list[Tensor] | None:
+def _tensors(backbone: Any, parts: Parts) -> list[Tensor] | None:
     """Return the weights and statistics of a backbone, None where a part is none of `parts`."""
     tensors: list[Tensor] = []
-    waiting: list[tuple[Any, Collection[type]]]
-    waiting = [(module, parts) for group in backbone.stages() for module in group]
+    waiting: list[tuple[Any, Collection[type]]] = []
+    for embed, blocks, norm in backbone.stages():
+        waiting += [(module, parts) for module in (embed, *blocks, norm)]
     while waiting:
         module, kinds = waiting.pop()
-        if not is_intact(module, kinds) or vars(module).get("approximate", "none") != "none":
+        if not is_intact(module, kinds) or not _is_usual(module):
             return None
         for tensor in (*module._parameters.values(), *module._buffers.values()):
             if tensor is None:  # no bias, or no statistics
                 return None
             tensors.append(tensor)
-        waiting += [(each, parts.get(type(module), ())) for each in module._modules.values()]
+        children, expected = module._modules.values(), parts.get(type(module), ())
+        if len(children) != len(expected):
+            return None
+        waiting += zip(children, expected, strict=True)
     return tensors
+
+
+def _is_usual(module: Any) -> bool:
+    """Tell whether a GELU, or a convolution's geometry, is of the one kind that is folded."""
+    options = vars(module)
+    return (
+        options.get("approximate", "none") == "none"
+        and options.get("padding_mode", "zeros") == "zeros"
+        and options.get("dilation", (1, 1)) == (1, 1)
+        and not isinstance(options.get("padding"), str)
+    )
+
+
+def _places(tensors: Sequence[Tensor]) -> list[tuple[int, int]]:
+    return [(tensor.data_ptr(), _version(tensor)) for tensor in tensors]
 
 
 def _samples(tensors: Iterable[Tensor]) -> list[Tensor]:

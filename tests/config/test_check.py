@@ -6,8 +6,9 @@ import pytest
 from mmcv.transforms import BaseTransform
 
 from mmseg.config import load_config
+from mmseg.datasets import BaseSegDataset
 from mmseg.errors import UserError
-from mmseg.registry import TRANSFORMS
+from mmseg.registry import DATASETS, TRANSFORMS
 
 ADE = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x512.ade.160k.py"
 OUTDATED = {
@@ -167,6 +168,27 @@ class Wrapper(BaseTransform):
 
     def transform(self, results):
         return results
+
+
+class Fields(BaseSegDataset):
+    """Stands for one of a user's package."""
+
+    def __init__(self, farm=None, **kwargs):
+        super().__init__(**kwargs)
+
+
+def test_what_a_class_of_one_s_own_hands_to_its_base_is_checked(leaf):
+    DATASETS.register_module(module=Fields)
+    lines = (
+        "train_dataloader = dict(dataset=dict(type='Fields', farm=dict(type='Dairy'),"
+        " pipeline=[dict(type='LoadImageFromFiles')]))"
+    )
+    try:
+        message = refused(leaf(lines))
+        assert "pipeline[0].type = 'LoadImageFromFiles' is not known; did you mean" in message
+        load_config(leaf(lines.replace("FromFiles", "FromFile")))
+    finally:
+        del DATASETS._module_dict["Fields"]
 
 
 def test_names_inside_of_a_foreign_class_are_its_own(leaf):

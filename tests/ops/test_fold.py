@@ -230,9 +230,32 @@ def no_bias(backbone):
     backbone.patch_embed2.proj.bias = None
 
 
-@pytest.mark.parametrize(
-    "change", [another_activation, another_gelu, a_wrapper, a_subclass, a_patched_forward, no_bias]
-)
+def a_deeper_stem(backbone):
+    proj = backbone.patch_embed1.proj
+    torch.manual_seed(1)
+    added = [nn.GELU(), nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)]
+    backbone.patch_embed1.proj = nn.Sequential(*proj, *added).eval()
+
+
+def dilated(backbone):
+    proj = backbone.patch_embed2.proj
+    proj.dilation = proj.padding = (2, 2)
+
+
+def reflected(backbone):
+    old = backbone.patch_embed3.proj
+    new = nn.Conv2d(16, 24, 3, stride=2, padding=1, padding_mode="reflect")
+    new.load_state_dict(old.state_dict())
+    backbone.patch_embed3.proj = new
+
+
+OTHERS = [
+    *(another_activation, another_gelu, a_wrapper, a_subclass, a_patched_forward, no_bias),
+    *(a_deeper_stem, dilated, reflected),
+]
+
+
+@pytest.mark.parametrize("change", OTHERS)
 def test_parts_of_other_kinds_are_called(backbone, change):
     x = image(32, 64)
     before = maps(backbone, x)

@@ -24,7 +24,7 @@ from mmseg import ops
 from mmseg.models.layers import BatchNorm2d, LayerNorm2d, PointwiseConv2d, checkpoint
 from mmseg.ops import triton
 from mmseg.ops.depthwise import depthwise_conv2d
-from mmseg.ops.fold import FoldedMSCAN, Folding
+from mmseg.ops.fold import FoldedMSCAN, Folding, Parts
 from mmseg.ops.precision import compute_dtype
 from mmseg.registry import MODELS
 
@@ -168,17 +168,16 @@ class Block(nn.Module):
 
 NORMS = (BatchNorm2d, nn.BatchNorm2d, nn.SyncBatchNorm)
 # What the parts of a stage are made of: so, and no otherwise, they can be folded.
-PARTS: dict[type, tuple[type, ...]] = {
-    StemConv: (nn.Sequential,),
-    nn.Sequential: (nn.Conv2d, nn.GELU, *NORMS),
-    OverlapPatchEmbed: (nn.Conv2d, *NORMS),
-    nn.ModuleList: (Block,),
-    Block: (SpatialAttention, Mlp, DropPath, *NORMS),
-    SpatialAttention: (PointwiseConv2d, nn.GELU, MSCA),
-    MSCA: (DepthwiseConv2d, PointwiseConv2d),
-    Mlp: (PointwiseConv2d, DWConv, nn.GELU, nn.Dropout),
-    DWConv: (DepthwiseConv2d,),
-    LayerNorm2d: (),
+PARTS: Parts = {
+    StemConv: [(nn.Sequential,)],
+    nn.Sequential: [(nn.Conv2d,), NORMS, (nn.GELU,), (nn.Conv2d,), NORMS],
+    OverlapPatchEmbed: [(nn.Conv2d,), NORMS],
+    Block: [NORMS, (SpatialAttention,), NORMS, (Mlp,), (DropPath,)],
+    SpatialAttention: [(PointwiseConv2d,), (nn.GELU,), (MSCA,), (PointwiseConv2d,)],
+    MSCA: [*[(DepthwiseConv2d,)] * 7, (PointwiseConv2d,)],
+    Mlp: [(PointwiseConv2d,), (DWConv,), (nn.GELU,), (PointwiseConv2d,), (nn.Dropout,)],
+    DWConv: [(DepthwiseConv2d,)],
+    LayerNorm2d: [],
 }
 
 

@@ -97,9 +97,8 @@ class BaseDecodeHead(BaseModule):
                 f"num_classes={self.num_classes}"
             )
         losses: dict[str, Tensor]
-        only, *others = self.loss_decode
-        own = is_intact(only, (CrossEntropyLoss,))
-        if isinstance(only, CrossEntropyLoss) and own and not others:
+        only: Any = self.loss_decode[0]
+        if len(self.loss_decode) == 1 and is_intact(only, (CrossEntropyLoss,)):
             total, right = upsampled_cross_entropy(
                 logits, labels, only.class_weight, self.ignore_index, self.align_corners
             )

@@ -6,6 +6,7 @@ Submodule names are those of the released checkpoints.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -105,9 +106,9 @@ class LightHamHead(BaseDecodeHead):
         num_classes: int,
         in_index: Sequence[int] = (1, 2, 3),
         norm_cfg: dict = GROUP_NORM,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(in_channels, channels, num_classes, in_index, **kwargs)  # type: ignore[arg-type]
+        super().__init__(in_channels, channels, num_classes, in_index, **kwargs)
         if set(ham_kwargs) != {"MD_R"}:
             raise UserError(f"model.decode_head.ham_kwargs={dict(ham_kwargs)}: give dict(MD_R=...)")
         self.squeeze = ConvModule(sum(self.in_channels), ham_channels, 1, norm_cfg=norm_cfg)
@@ -133,5 +134,8 @@ def _is_conv_norm_act(module: ConvModule) -> bool:
         is_intact(module, (ConvModule,))
         and is_intact(module.conv, (nn.Conv2d,))
         and module.conv.bias is None
+        and module.conv.weight.shape[1:] == (module.conv.in_channels, 1, 1)
+        and module.conv.stride == (1, 1)
+        and module.conv.padding == (0, 0)
         and module.order == ("conv", "norm", "act")
     )
