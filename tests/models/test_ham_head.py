@@ -216,15 +216,15 @@ def with_another_order(head):
     head.squeeze = squeeze
 
 
-def with_wider_convolutions(head):
+def with_other_convolutions(head):
     norm = {"type": "GN", "num_groups": 4}
     head.squeeze = ConvModule(72, 32, 3, padding=1, norm_cfg=norm)
-    head.hamburger.ham_out = ConvModule(32, 32, 3, padding=1, norm_cfg=norm, act_cfg=None)
+    head.hamburger.ham_out = ConvModule(32, 32, 1, groups=4, norm_cfg=norm, act_cfg=None)
 
 
 CHANGES = [
     *(with_own_levels, with_own_factorisation, with_own_squeeze, with_another_order),
-    with_wider_convolutions,
+    with_other_convolutions,
 ]
 
 
