@@ -286,6 +286,7 @@ def test_a_model_may_be_of_another_precision(model, images, dtype, tolerance):
     result.sum().backward()
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # that it holds for one shape
 def test_a_trace_gives_the_logits_of_the_model(model, images):
     with torch.no_grad():
         traced = torch.jit.trace(model, images, check_trace=False)
