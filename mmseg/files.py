@@ -37,6 +37,12 @@ def whole_file(path: str | Path, durable: bool = False) -> Iterator[Path]:
             part.unlink()
 
 
+def remove_unfinished(folder: str | Path, suffix: str) -> None:
+    """Remove what a kill left of files that were being written in a folder."""
+    for part in Path(folder).glob(f".*.part{suffix}"):
+        part.unlink(missing_ok=True)
+
+
 def make_writable(folder: str | Path) -> None:
     """Make a folder, with its parents, and try it; `UserError` when nothing can be written there.
 

@@ -5,9 +5,12 @@ import logging
 import multiprocessing
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 # As the tools do; see tools/common.py.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
@@ -22,6 +25,8 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from PIL import Image
+
+from mmseg.lock import sole_process
 
 torch.set_num_threads(2)
 
@@ -128,6 +133,30 @@ def _member(rank: int, folder: str, function: Callable, arguments: tuple) -> Non
     )
     torch.save(function(rank, *arguments), f"{folder}/{rank}.pth")
     torch.distributed.destroy_process_group()
+
+
+@pytest.fixture
+def held_elsewhere() -> Callable:
+    """A context in which another process, which it yields, holds a folder."""
+    return _held_elsewhere
+
+
+@contextmanager
+def _held_elsewhere(folder: Path) -> Iterator[multiprocessing.Process]:
+    context = multiprocessing.get_context("forkserver")
+    held = context.Event()
+    process = context.Process(target=_hold, args=(folder, held))
+    process.start()
+    assert held.wait(60)
+    yield process
+    process.kill()
+    process.join()
+
+
+def _hold(folder: Path, held: Any) -> None:
+    with sole_process(folder, "trains here", "--work-dir"):
+        held.set()
+        time.sleep(60)
 
 
 @pytest.fixture

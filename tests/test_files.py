@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmseg.errors import UserError
-from mmseg.files import make_writable, read_text, whole_file, write_whole
+from mmseg.files import make_writable, read_text, remove_unfinished, whole_file, write_whole
 
 
 def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -24,6 +24,14 @@ def test_a_finished_file_replaces_the_old_one(tmp_path):
     write_whole(tmp_path / "a.txt", b"new")
     assert (tmp_path / "a.txt").read_bytes() == b"new"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_kill_left_is_removed_and_no_other_file(tmp_path):
+    for name in (".iter_4.77.part.pth", ".a.77.part.tif", ".lock", "iter_4.pth", "my.part.pth"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path, ".pth")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {".a.77.part.tif", ".lock", "iter_4.pth", "my.part.pth"}
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):

@@ -23,7 +23,6 @@ from mmseg.engine.accumulation import accumulated_parts
 from mmseg.engine.checkpoint import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.engine.compile import compile_training
 from mmseg.engine.dialects import class_names, metadata, model_facts
-from mmseg.engine.lock import sole_run
 from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.engine.preemption import PreemptionHook
 from mmseg.engine.resume import (
@@ -39,7 +38,8 @@ from mmseg.engine.sampler import StatelessSampler
 from mmseg.engine.seal import seal
 from mmseg.environment import hide_broken_torchvision
 from mmseg.errors import UserError
-from mmseg.files import make_writable, whole_file
+from mmseg.files import make_writable, remove_unfinished, whole_file
+from mmseg.lock import sole_process
 from mmseg.randomness import Seeded
 from mmseg.registry import RUNNERS
 
@@ -188,7 +188,8 @@ class SegRunner(Runner):
         preemption = PreemptionHook()
         self.register_hook(preemption)
         try:
-            with sole_run(self.work_dir):
+            with sole_process(self.work_dir, "trains in this work directory", "--work-dir"):
+                remove_unfinished(self.work_dir, ".pth")
                 return super().train()
         except RuntimeError as error:
             if not (self.distributed and LOST_PROCESS.search(str(error))):

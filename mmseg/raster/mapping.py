@@ -8,7 +8,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 import mmseg
 from mmseg.errors import UserError
+from mmseg.lock import sole_process
 from mmseg.raster.bands import BandMapper, Grid, Progress
 from mmseg.raster.clock import Clock
 from mmseg.raster.georeference import ground_resolution
@@ -128,22 +129,24 @@ def _map(
         logger.info(f"{products.map_path} is finished already; delete it to map the scene again")
         return
     workshop = Workshop(products.workshop_folder, products.layers)
-    with _together(products.out):
-        if get_rank() == 0:
-            workshop.prepare(job)
-            logger.info(_introduction(scene, grid, options))
-    with _together(products.out):
-        strips = _share(grid.rows.count)
-        missing = [index for index in strips if not workshop.has(index)]
-        if len(missing) < len(strips):
-            logger.info(f"going on: {len(strips) - len(missing)} of {len(strips)} strips are done")
-        BandMapper(scene, grid, predictor, workshop, clock).map(missing, progress)
-    with _together(products.out):
-        if get_rank() == 0:
-            with clock("map and products"):
-                products.write(workshop, grid.rows, digest)
-            share = clock.share("model")
-            logger.info(f"{products.map_path}: the model took {share:.1f} % of {clock}")
+    with ExitStack() as held:
+        with _together(products.out):
+            held.enter_context(sole_process(workshop.folder, "maps this scene", "--out"))
+            if get_rank() == 0:
+                workshop.prepare(job)
+                logger.info(_introduction(scene, grid, options))
+        with _together(products.out):
+            strips = _share(grid.rows.count)
+            missing = [index for index in strips if not workshop.has(index)]
+            if done := len(strips) - len(missing):
+                logger.info(f"going on: {done} of {len(strips)} strips are done")
+            BandMapper(scene, grid, predictor, workshop, clock).map(missing, progress)
+        with _together(products.out):
+            if get_rank() == 0:
+                with clock("map and products"):
+                    products.write(workshop, grid.rows, digest)
+                share = clock.share("model")
+                logger.info(f"{products.map_path}: the model took {share:.1f} % of {clock}")
 
 
 def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid:

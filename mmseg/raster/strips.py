@@ -9,6 +9,7 @@ import numpy as np
 from rasterio.io import MemoryFile
 
 from mmseg.files import write_whole
+from mmseg.lock import LOCK
 
 # What to do when the outputs cannot be written.
 START_AGAIN = "see that the disk has room and start again: finished strips are kept"
@@ -30,10 +31,12 @@ class Workshop:
     def prepare(self, job: str) -> None:
         """Keep the strips of the same job (a JSON text); throw away those of another."""
         note = self.folder / "job.json"
-        if self.folder.exists() and not (note.is_file() and note.read_text() == job):
-            shutil.rmtree(self.folder)
-        if not note.is_file():
-            write_whole(note, job.encode())
+        if note.is_file() and note.read_text() == job:
+            return
+        for path in self.folder.iterdir():
+            if path.name != LOCK:  # which this process holds
+                path.unlink()
+        write_whole(note, job.encode())
 
     def strip(self, layer: str, index: int) -> Path:
         return self.folder / f"{layer}-{index:06d}.tif"

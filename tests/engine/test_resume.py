@@ -1,15 +1,11 @@
 """From which file a run goes on, and from which it does not."""
 
-import multiprocessing
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg.engine.lock import sole_run
 from mmseg.engine.resume import check_same_training, newest_whole, training_facts
 from mmseg.engine.safe_files import read_checkpoint
 from mmseg.engine.seal import seal
@@ -124,24 +120,3 @@ def test_what_does_not_change_a_step_may_differ(changes):
 def test_another_training_is_refused_with_what_differs(changes, message):
     with pytest.raises(UserError, match=rf"x\.pth: belongs to another training \({message}"):
         check_same_training(facts(), facts(**changes), "x.pth")
-
-
-def hold(folder: Path, held: Any) -> None:
-    with sole_run(folder):
-        held.set()
-        time.sleep(60)
-
-
-def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    held = context.Event()
-    first = context.Process(target=hold, args=(tmp_path, held))
-    first.start()
-    assert held.wait(60)
-    with pytest.raises(UserError, match=f"process {first.pid} .* trains in this work dir"):
-        sole_run(tmp_path).__enter__()
-    first.kill()
-    first.join()
-    (tmp_path / ".iter_4.77.part.pth").write_text("of a save that the kill ended")
-    with sole_run(tmp_path):
-        assert [path.name for path in tmp_path.iterdir()] == [".lock"]

@@ -214,6 +214,24 @@ def test_a_subclass_of_cross_entropy_is_called(tiny_model):
         module.loss(logits, labels)
 
 
+class TwoArguments(CrossEntropyLoss):
+    def forward(self, logits, labels):
+        return 0 * logits.sum()
+
+
+class AnyOptions(CrossEntropyLoss):
+    def forward(self, logits, labels, **options):
+        return 0 * logits.sum() + options["ignore_index"]
+
+
+def test_a_loss_takes_the_label_that_does_not_count(tiny_model):
+    with pytest.raises(UserError, match="loss_decode: TwoArguments takes no ignore_index"):
+        head(tiny_model, loss_decode={"type": TwoArguments})
+    module = head(tiny_model, loss_decode={"type": AnyOptions})
+    logits, labels = torch.rand(1, 3, 4, 4), torch.zeros(1, 32, 32).long()
+    assert module.loss(logits, labels)["loss_ce"] == 255
+
+
 def test_a_loss_that_would_not_be_trained_is_refused(tiny_model):
     with pytest.raises(UserError, match="CrossEntropyLoss has the loss_name 'ce'; it needs one"):
         head(tiny_model, loss_decode={"type": "CrossEntropyLoss", "loss_name": "ce"})

@@ -457,6 +457,20 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(context_model, tmp_
         assert once == twice, name
 
 
+def test_a_scene_is_mapped_into_a_folder_by_one_process(colour_model, tmp_path, held_elsewhere):
+    scene = write_scene(tmp_path, paint(make_ids(64, 64)))
+    unfinished = tmp_path / "out/.scene.unfinished"
+    with held_elsewhere(unfinished) as holder:
+        (unfinished / "job.json").write_text("another job")
+        message = rf"scene.unfinished: process {holder.pid} .* maps this scene; .* another --out"
+        with pytest.raises(UserError, match=message):
+            map_scene(colour_model, scene, tmp_path / "out")
+        assert (unfinished / "job.json").read_text() == "another job"
+    result = map_scene(colour_model, scene, tmp_path / "out")
+    assert (read(result.path) == make_ids(64, 64)).all()
+    assert not unfinished.exists()
+
+
 def test_strips_of_another_model_are_not_gone_on_from(colour_model, tmp_path):
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -466,7 +480,14 @@ def test_strips_of_another_model_are_not_gone_on_from(colour_model, tmp_path):
         map_scene(colour_model, scene, tmp_path, progress=stop)
     assert list((tmp_path / ".scene.unfinished").glob("*.tif"))
     colour_model.gain.data *= -1
-    result = map_scene(colour_model, scene, tmp_path)
+    locked = []
+    result = map_scene(
+        colour_model,
+        scene,
+        tmp_path,
+        progress=lambda *_: locked.append((tmp_path / ".scene.unfinished/.lock").is_file()),
+    )
+    assert locked and all(locked)  # its lock is not thrown away with the strips
     assert (read(result.path) != make_ids(200, 60)).all()
 
 

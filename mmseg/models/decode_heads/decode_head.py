@@ -1,5 +1,6 @@
 """What every decode head shares: the classifier, dropout, and the loss of upsampled logits."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ class BaseDecodeHead(BaseModule):
             raise UserError("decode_head.loss_decode is empty: name a loss")
         for loss in self.loss_decode:
             check_class_weight(loss, num_classes)
-            check_loss_name(loss)
+            check_loss(loss)
         self.conv_seg = PointwiseConv2d(channels, num_classes, 1)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
@@ -125,8 +126,15 @@ def _each(value: int | Sequence[int]) -> tuple[int, ...]:
     return (value,) if isinstance(value, int) else tuple(value)
 
 
-def check_loss_name(loss: nn.Module) -> None:
-    """Refuse a loss that would be logged, but not trained: mmengine adds up what is called so."""
+def check_loss(loss: nn.Module) -> None:
+    """Refuse a loss that cannot be called as one, or would be logged, but not trained."""
+    parameters = inspect.signature(loss.forward).parameters.values()
+    if not any(p.name == "ignore_index" or p.kind is p.VAR_KEYWORD for p in parameters):
+        raise UserError(
+            f"loss_decode: {type(loss).__name__} takes no ignore_index; its forward needs this "
+            "argument, the label that does not count"
+        )
+    # mmengine adds up what is called so.
     name = getattr(loss, "loss_name", None)
     if not isinstance(name, str) or "loss" not in name:
         raise UserError(
