@@ -67,22 +67,23 @@ def map_scene(
     whole. Started again after an interruption, it goes on with the strips that are missing. The
     processes of a group share the strips; all but the first return None.
 
-    `model` is what `mmseg.apis.init_model` returns. Raises `UserError`, in all processes, when the
+    `model` is what `mmseg.apis.init_model` returns, `truth` a mask of the scene with the values of
+    its data set's masks. Raises `UserError`, in all processes, when the
     scene or the truth cannot be read or the outputs cannot be written.
     """
     options, out = options or MapOptions(), Path(out)
-    classes = model.dataset_meta["classes"]
     with _raster_environment():
         with _together(out):
             opened = Scene(scene, options.bands, options.scale, options.nodata, options.aoi)
             if truth:
-                check_truth(truth, opened, classes)
+                check_truth(truth, opened, model.dataset_meta)
             products = Products(opened, out, model.dataset_meta, options)
         _map(model, opened, products, options, progress)
         with _together(out):
             if get_rank() != 0:
                 return None
-            matrix = compare(str(products.map_path), truth, len(classes)) if truth else None
+            map_path = str(products.map_path)
+            matrix = compare(map_path, truth, model.dataset_meta) if truth else None
             return SceneMap(products.map_path, products.survey(), matrix)
 
 

@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -11,6 +12,7 @@ import torch
 from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 
+from mmseg.datasets.seg_map import to_train_ids
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.raster.cog import NODATA
@@ -54,25 +56,26 @@ def survey(path: str, num_classes: int, row_areas: np.ndarray | None) -> Survey:
     return Survey(pixels, hectares)
 
 
-def compare(path: str, truth: str, num_classes: int) -> np.ndarray:
+def compare(path: str, truth: str, meta: Mapping[str, Any]) -> np.ndarray:
     """Return the confusion matrix of a map, int64 (K, K): rows are the truth's classes.
 
-    Pixels that the truth calls 255 or nodata, or that the map has not mapped, do not count.
+    The truth has the values of the data set's masks, of which `meta` says with `reduce_zero_label`
+    that 0 is ignored and k is class k - 1. Pixels that the truth calls 255 or nodata, or that the
+    map has not mapped, do not count.
     """
+    num_classes, reduce_zero_label = len(meta["classes"]), meta.get("reduce_zero_label", False)
     total = np.zeros((num_classes, num_classes), np.int64)
     maps, truths = iter_rows(path), iter_rows(truth, masked=True)
     for (_, ids), (_, known) in zip(maps, truths, strict=True):
-        labels = np.ma.filled(known.astype(np.int64), NODATA)
-        labels[ids == NODATA] = NODATA
-        try:
-            matrix = confusion_matrix(torch.from_numpy(ids), torch.from_numpy(labels), num_classes)
-        except UserError as error:
-            raise UserError(f"{truth}: {error}") from None
-        total += matrix.numpy()
+        values = np.ma.filled(known.astype(np.int64), NODATA)
+        values[ids == NODATA] = NODATA
+        labels = to_train_ids(values, num_classes, reduce_zero_label, truth)
+        pair = torch.from_numpy(ids), torch.from_numpy(labels)
+        total += confusion_matrix(*pair, num_classes).numpy()
     return total
 
 
-def check_truth(truth: str, scene: Scene, classes: Sequence[str]) -> None:
+def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
     """Raise `UserError` unless `truth` is one band of class ids, pixel on pixel with the scene."""
     try:
         with rasterio.open(truth) as raster:
@@ -90,10 +93,11 @@ def check_truth(truth: str, scene: Scene, classes: Sequence[str]) -> None:
         raise UserError(
             f"{truth}: the truth has {count} bands of {dtype}; one band of class ids is compared"
         )
-    if nodata in range(len(classes)):
+    names = dict(enumerate(meta["classes"], start=1 if meta.get("reduce_zero_label") else 0))
+    if nodata in names:
         MMLogger.get_current_instance().info(
-            f"{truth}: its nodata value is {nodata:g}, the id of {classes[int(nodata)]!r}: pixels "
-            "of that class are not compared"
+            f"{truth}: its nodata value is {nodata:g}, the id of {names[nodata]!r}: pixels of that "
+            "class are not compared"
         )
     if scene.is_measurable and is_measurable(crs, transform, height, width):
         corners = np.array([(0, 0), (width, 0), (0, height)])

@@ -372,6 +372,24 @@ def test_the_truth_is_compared_where_there_is_a_map(colour_model, tmp_path):
         map_scene(colour_model, scene, tmp_path / "out", truth=str(other))
 
 
+def test_a_truth_has_the_values_of_the_data_sets_masks(colour_model, tmp_path, log):
+    colour_model.dataset_meta = {**colour_model.dataset_meta, "reduce_zero_label": True}
+    ids = make_ids(40, 40)
+    values = ids + 1
+    values[:7] = 0
+    scene = write_scene(tmp_path, paint(ids))
+    mask = write_scene(tmp_path, values[None], "mask.tif")
+    result = map_scene(colour_model, scene, tmp_path / "out", truth=str(mask))
+    assert (result.confusion == np.diag(np.bincount(ids[7:].flatten()))).all()
+    without_wood = write_scene(tmp_path, values[None], "nodata.tif", nodata=2)
+    result = map_scene(colour_model, scene, tmp_path / "out", truth=str(without_wood))
+    assert result.confusion.sum(1).tolist() == [(ids[7:] == 0).sum(), 0, (ids[7:] == 2).sum()]
+    assert "its nodata value is 2, the id of 'wood'" in log.read()
+    beyond = write_scene(tmp_path, values[None] + 1, "beyond.tif")
+    with pytest.raises(UserError, match=r"beyond\.tif: the mask has ids 4 outside the classes"):
+        map_scene(colour_model, scene, tmp_path / "out", truth=str(beyond))
+
+
 @pytest.mark.parametrize(
     ("truth", "place", "message"),
     [
