@@ -77,6 +77,8 @@ def test_the_parts_of_one_s_own_train_as_they_are_written(tmp_path):
     parts, config, program = re.findall(r"```python\n(.*?)```", page, re.S)
     write_project(tmp_path)
     (tmp_path / "my_parts.py").write_text(parts)
+    base, config = config.split("\n", 1)
+    assert (ROOT / base.split('"')[1]).is_file()
     (tmp_path / "my_config.py").write_text('_base_ = "tiny.py"\n' + config)
     one = ["--cfg-options", "train_cfg.max_iters=1"]
     result = run_tool("train.py", "my_config.py", *one, cwd=tmp_path, python_path=tmp_path)

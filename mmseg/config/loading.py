@@ -1,8 +1,9 @@
 """From a file name and command-line overrides to a checked config."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -10,6 +11,8 @@ from mmseg.config.check import TOP_LEVEL, check_config, check_outdated
 from mmseg.config.legacy import KNOWN, is_legacy, translate_legacy
 from mmseg.config.openmmlab import adapt_components
 from mmseg.errors import UserError, reason
+
+MAX_PLACES = 4  # that an error names
 
 
 def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
@@ -54,9 +57,12 @@ def _override(config: Config, overrides: Mapping, path: Path) -> None:
     for key in overrides:
         first = key.split(".")[0]
         if first in config and first not in known:
+            sections = [section for section in config if section in known]
+            places = [p for s in sections for p in _places_of(config[first], config[s], s)]
+            holding = f": its value is that of {', '.join(places[:MAX_PLACES])}" if places else ""
             raise UserError(
                 f"--cfg-options {key}: {first} is a variable of {path}, and what it was used for "
-                "is made; change the keys that it went into"
+                f"is made; change the keys that it went into{holding}"
             )
         if first not in known:
             raise UserError(f"--cfg-options {key}: {path} has no {first!r}")
@@ -64,6 +70,18 @@ def _override(config: Config, overrides: Mapping, path: Path) -> None:
         config.merge_from_dict(dict(overrides))
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f"--cfg-options: {_one_line(error)}") from error
+
+
+def _places_of(value: Any, section: Any, key: str) -> Iterator[str]:
+    """Yield the keys in a section of a config, called `key`, that hold a value."""
+    if section == value:
+        yield key
+    elif isinstance(section, Mapping):
+        for name, child in section.items():
+            yield from _places_of(value, child, f"{key}.{name}")
+    elif isinstance(section, list | tuple):
+        for index, child in enumerate(section):
+            yield from _places_of(value, child, f"{key}.{index}")
 
 
 def _one_line(error: BaseException) -> str:

@@ -19,7 +19,7 @@ class RunSummaryHook(Hook):
     """Before training, log the classes with their weights, the effective batch and the subset.
 
     `base_batch_size` is the total batch of the recipe, None if unknown; another is a warning, and
-    so is a learning rate that has fallen to its end before the training has.
+    so is a learning rate that falls to its end before or after the training's.
     """
 
     priority = "VERY_HIGH"
@@ -108,14 +108,17 @@ class RunSummaryHook(Hook):
     def _check_schedule(self, runner: Runner) -> None:
         falling = [s for s in runner.param_schedulers or () if hasattr(s, "eta_min")]
         end = max((scheduler.end for scheduler in falling), default=runner.max_iters)
+        # Ours end one step after the last.
+        if runner.max_iters <= end <= runner.max_iters + accumulated_parts(runner):
+            return
+        cure = f"set the `end` of param_scheduler to {runner.max_iters}"
+        if runner._resume:  # and the schedule is that of the checkpoint
+            cure = "for another schedule start from the checkpoint by --load-from"
         if end < runner.max_iters:
-            cure = f"set the `end` of param_scheduler to {runner.max_iters}"
-            if runner._resume:  # and the schedule is that of the checkpoint
-                cure = "for another schedule start from the checkpoint by --load-from"
-            runner.logger.warning(
-                f"the learning rate has fallen to its end at iteration {end} of "
-                f"{runner.max_iters}: {cure}"
-            )
+            fault = f"has fallen to its end at iteration {end} of {runner.max_iters}"
+        else:
+            fault = f"would fall until iteration {end}, the training ends at {runner.max_iters}"
+        runner.logger.warning(f"the learning rate {fault}: {cure}")
 
     @master_only
     def _write_subset(self, path: Path, names: list[str]) -> None:

@@ -115,6 +115,15 @@ def test_override_of_a_variable_that_is_used_up_is_refused(tmp_path, key):
     assert message.startswith(f"--cfg-options {key}: {key.split('.')[0]} is a variable of")
 
 
+def test_override_of_a_variable_names_the_keys_that_have_its_value():
+    message = refused(ADE, {"data_root": "elsewhere"})
+    loaders = ("train_dataloader", "val_dataloader", "test_dataloader")
+    keys = message.split("its value is that of ")[1].split(", ")
+    assert sorted(keys) == sorted(f"{loader}.dataset.data_root" for loader in loaders)
+    assert "train_dataloader.dataset.pipeline.2.crop_size" in refused(ADE, {"crop_size": 2})
+    assert refused(ADE, {"train_pipeline.2.ratio_range": 2}).count(", ") < 4
+
+
 def test_override_may_name_what_the_file_leaves_out():
     assert load_config(ADE, {"load_from": "x.pth", "resume": True}).load_from == "x.pth"
 

@@ -163,11 +163,26 @@ def test_summary_finds_the_head_inside_of_wrappers():
     assert hook.network is inner
 
 
-@pytest.mark.parametrize(("end", "levels"), [(40_000, []), (160_000, []), (20_000, ["warning"])])
-def test_a_learning_rate_that_ends_before_the_training_is_a_warning(end, levels):
-    lines = [line for line in summary(Runner(schedule_end=end)) if "has fallen" in line[1]]
-    assert [level for level, _ in lines] == levels
-    assert all("at iteration 20000 of 40000: set the `end` of" in text for _, text in lines)
+@pytest.mark.parametrize(
+    ("end", "fault"),
+    [
+        (20_000, "has fallen to its end at iteration 20000 of 40000"),
+        (39_999, "has fallen to its end at iteration 39999 of 40000"),
+        (40_000, None),
+        (40_001, None),
+        (40_002, "would fall until iteration 40002, the training ends at 40000"),
+    ],
+)
+def test_a_learning_rate_that_ends_at_another_time_than_the_training_is_a_warning(end, fault):
+    lines = [line for line in summary(Runner(schedule_end=end)) if "learning rate" in line[1]]
+    cure = "set the `end` of param_scheduler to 40000"
+    assert lines == ([("warning", f"the learning rate {fault}: {cure}")] if fault else [])
+
+
+def test_a_schedule_of_accumulated_steps_ends_one_step_after_the_last():
+    runner = Runner(schedule_end=40_004)
+    runner.optim_wrapper._accumulative_counts = 4
+    assert not [text for _, text in summary(runner) if "learning rate" in text]
 
 
 def test_a_run_that_goes_on_is_not_told_to_change_its_schedule():
