@@ -87,7 +87,7 @@ def main() -> None:
     counts = count_pixels(datasets, args.workers)
     weights = class_weights(counts, args.method)
     base = os.path.relpath(args.config, args.out.parent if args.out else Path.cwd())
-    losses = config.model.decode_head.get("loss_decode") or {}
+    losses = config.model.decode_head.get("loss_decode") or [{"type": "CrossEntropyLoss"}]
     classes, pixels = datasets[0].metainfo["classes"], counts.sum(axis=0)
     text = fragment(base, losses, args.method, classes, pixels, weights)
     if args.out:

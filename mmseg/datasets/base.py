@@ -136,14 +136,29 @@ class BaseSegDataset(Seeded, BaseDataset):
         suffixes = {"images": self.img_suffix, "masks": self.seg_map_suffix}
         for folder, (kind, suffix) in zip(folders, suffixes.items(), strict=False):
             self._check_complete(names, folder, suffix, kind)
-        samples = [self.sample(name) for name in names]
+        return [self.sample(name) for name in names]
+
+    def filter_data(self) -> list[dict]:
+        """Choose the subset, if there is to be one, among the listed samples."""
+        samples = super().filter_data()
         if self.subset is None:
             return samples
-        self.data_list = samples
+        if not all("seg_map_path" in sample for sample in samples):
+            raise UserError(
+                f"{type(self).__name__}: subset chooses by the classes in the files of masks, and "
+                "not all samples have one (seg_map_path)"
+            )
+        self.data_list = [{**self._facts_of_masks(), **sample} for sample in samples]
+        names = [self._name_of(sample) for sample in samples]
         presence = class_presence(self, Path(self.data_root))
         chosen = stratified_subset(names, presence, self.subset["fraction"], self.subset["seed"])
         self.subset_ids = [names[i] for i in chosen]
         return [samples[i] for i in chosen]
+
+    def _name_of(self, sample: Mapping) -> str:
+        """Return the name that `sample` was made of."""
+        mask = os.path.relpath(sample["seg_map_path"], self.data_prefix["seg_map_path"] or ".")
+        return mask.removesuffix(self.seg_map_suffix)
 
     def list_names(self) -> list[str]:
         """Return the names in `ann_file`, or else of all images; their files may be missing."""
@@ -175,8 +190,12 @@ class BaseSegDataset(Seeded, BaseDataset):
         return {"reduce_zero_label": self.reduce_zero_label, "num_classes": len(classes)}
 
     def get_data_info(self, idx: int) -> dict:
-        """Return sample `idx`, with what reading its mask needs, also where a list lacks it."""
-        return {**self._facts_of_masks(), **super().get_data_info(idx)}
+        """Return sample `idx`, with what reading its mask needs, also where a list lacks it.
+
+        A sample that came with its pixels is called by its number.
+        """
+        name = {"img_path": f"sample {idx}"}
+        return {**name, **self._facts_of_masks(), **super().get_data_info(idx)}
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline on one sample; None stands for a bad one, and mmengine draws another."""
@@ -186,7 +205,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         try:
             return self.pipeline(sample)
         except UserError as error:
-            folder = Path(sample.get("img_path", ".")).parent  # or it came with its pixels
+            folder = Path(sample["img_path"]).parent
             if not folder.is_dir():
                 raise UserError(f"{folder}: the folder is gone since the training began") from error
             if self.bad_samples is None:
@@ -257,7 +276,8 @@ def only(name: str) -> str:
 def names_in(folder: str | Path, suffix: str) -> list[str]:
     """Return the sorted names, without suffix, of the files below a folder that end in it.
 
-    Hidden files do not count. Links to folders are followed, but not back to a folder around them.
+    Hidden files and folders do not count. Links to folders are followed, but not back to a folder
+    around them.
     """
     try:
         paths = list(_files_below(str(folder), suffix))
@@ -271,7 +291,9 @@ def _files_below(folder: str, suffix: str, around: tuple[str, ...] = ()) -> Iter
     if place in around:
         return
     for entry in os.scandir(folder):
+        if entry.name.startswith("."):
+            continue
         if entry.is_dir():
             yield from _files_below(entry.path, suffix, (*around, place))
-        elif entry.name.endswith(suffix) and not entry.name.startswith("."):
+        elif entry.name.endswith(suffix):
             yield entry.path

@@ -24,8 +24,9 @@ VAL_INTERVAL = 1000
 def accumulate_gradients(config: Config, parts: int) -> None:
     """Split each batch of a training config into `parts` that run one after the other.
 
-    mmengine counts the parts as iterations, so every number of iterations grows by the same factor.
-    Batch norm sees one part at a time. Raises `UserError` for a config of which that is not known.
+    mmengine counts the parts as iterations, so every number of iterations of the recipe grows by
+    the same factor; a batch that the config has in parts already is split further. Batch norm sees
+    one part at a time. Raises `UserError` for a config of which that is not known.
     """
     loader = config.train_dataloader
     if loader.batch_size % parts:
@@ -33,9 +34,14 @@ def accumulate_gradients(config: Config, parts: int) -> None:
             f"--accumulate {parts} does not divide train_dataloader.batch_size={loader.batch_size}"
         )
     loader.batch_size //= parts
-    config.optim_wrapper.accumulative_counts = parts
+    wrapper = config.optim_wrapper
+    wrapper.accumulative_counts = parts * wrapper.get("accumulative_counts", 1)
     config.train_cfg.setdefault("val_interval", VAL_INTERVAL)
     _multiply(config.train_cfg, ("max_iters", "val_interval", "val_begin"), parts)
+    if intervals := config.train_cfg.get("dynamic_intervals"):
+        config.train_cfg.dynamic_intervals = [
+            (begin * parts, interval * parts) for begin, interval in intervals
+        ]
     schedulers = config.get("param_scheduler") or []
     for scheduler in [schedulers] if isinstance(schedulers, Mapping) else schedulers:
         _slow_down(scheduler, parts)

@@ -10,7 +10,9 @@ from mmengine.runner import Runner
 
 from mmseg.engine.accumulation import accumulated_parts
 from mmseg.engine.checkpoint import check_number_of_classes, unwrap, warn_of_other_classes
+from mmseg.evaluation import IoUMetric
 from mmseg.evaluation.report import render_table
+from mmseg.files import write_whole
 from mmseg.registry import HOOKS
 
 
@@ -49,8 +51,12 @@ class RunSummaryHook(Hook):
         check_number_of_classes(self.network, classes)
 
     def before_test(self, runner: Runner) -> None:
-        classes = runner.test_dataloader.dataset.metainfo["classes"]
-        check_number_of_classes(self.network, classes)
+        dataset = runner.test_dataloader.dataset
+        check_number_of_classes(self.network, dataset.metainfo["classes"])
+        paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
+        for metric in runner.test_evaluator.metrics:
+            if isinstance(metric, IoUMetric):
+                metric.check_names(paths)
 
     def _class_table(self, meta: dict) -> str:
         head = self.network.decode_head
@@ -122,7 +128,7 @@ class RunSummaryHook(Hook):
 
     @master_only
     def _write_subset(self, path: Path, names: list[str]) -> None:
-        path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        write_whole(path, "".join(f"{name}\n" for name in names).encode())
 
 
 def _optimiser_groups(runner: Runner) -> str:

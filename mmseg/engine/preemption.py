@@ -62,19 +62,22 @@ class PreemptionHook(Hook):
         step = runner.iter + 1
         # Gradients that wait for the rest of their batch are not in a checkpoint.
         if step % accumulated_parts(runner) == 0:
-            self._leave_if_asked(runner, step)
+            self._leave_if_asked(runner, step, saves=True)
 
     def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        self._leave_if_asked(runner, runner.iter)
+        # The state was saved before the validation, in which averaged weights take their place.
+        self._leave_if_asked(runner, runner.iter, saves=False)
 
-    def _leave_if_asked(self, runner: Runner, step: int) -> None:
+    def _leave_if_asked(self, runner: Runner, step: int, saves: bool) -> None:
         received = torch.tensor(self.received)
         all_reduce(received, "max", self.group)
         if not received:
             return
         hooks = (hook for hook in runner.hooks if isinstance(hook, LatestCheckpointHook))
         hook = next(hooks, None)
-        saved = hook is not None and (hook.saved_step == step or hook.save(runner, step))
+        saved = hook is not None and (
+            hook.saved_step == step or (saves and hook.save(runner, step))
+        )
         what = f"saved iteration {step}" if saved else f"could not save iteration {step}"
         name = signal.Signals(int(received)).name
         runner.logger.warning(f"{name}: {what}; --resume goes on from the newest checkpoint")

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,12 @@ class IoUMetric(BaseMetric):
         """Return the names of the scores over all classes, without `prefix`."""
         return ["aAcc", *(f"m{name}" for name in score_names(self.metrics))]
 
+    def check_names(self, img_paths: Iterable[str]) -> None:
+        """Raise `UserError` when two images would be written to one file."""
+        if self.output_names is not None:
+            for path in img_paths:
+                self.output_names(path)
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count, and write if asked to, each sample (a `SegDataSample.to_dict()`)."""
         for sample in data_samples:
@@ -82,8 +88,7 @@ class IoUMetric(BaseMetric):
         """Sum the counts of all images; log, save and return the scores."""
         logger = MMLogger.get_current_instance()
         if self.output_names is not None:
-            for img_path, _, _ in results:
-                self.output_names(img_path)  # refuses a file that two processes wrote
+            self.check_names(path for path, _, _ in results)  # also those of other processes
             logger.info(f"{len(results)} predictions written to {self.output_names.folder}")
         if self.format_only:
             return {}

@@ -1,7 +1,6 @@
 """Layers that torch does not have in the form SegNeXt needs them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -74,16 +73,19 @@ class LayerNorm2d(nn.LayerNorm):
         return x.permute(0, 3, 1, 2)
 
 
-@contextmanager
-def _frozen_running_stats(module: nn.Module) -> Iterator[None]:
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+class _FrozenRunningStats:
+    """A context in which batch norm keeps its running statistics; every backward pass enters it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+    def __enter__(self) -> None:
+        self.momenta = [norm.momentum for norm in self.norms]
+        for norm in self.norms:
+            norm.momentum = 0.0
+
+    def __exit__(self, *_: object) -> None:
+        for norm, momentum in zip(self.norms, self.momenta, strict=True):
             norm.momentum = momentum
 
 
@@ -93,7 +95,9 @@ def checkpoint(module: nn.Module, x: Tensor) -> Tensor:
     torch's own runs the module a second time in the backward pass, and batch norm would move its
     running mean and variance again.
     """
-    contexts = (nullcontext(), _frozen_running_stats(module))
     return torch.utils.checkpoint.checkpoint(
-        module, x, use_reentrant=False, context_fn=lambda: contexts
+        module,
+        x,
+        use_reentrant=False,
+        context_fn=lambda: (nullcontext(), _FrozenRunningStats(module)),
     )

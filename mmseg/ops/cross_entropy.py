@@ -76,11 +76,14 @@ class _Fused(torch.autograd.Function):
     """The sum, with its gradient made in the forward pass."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor, class_weight: Tensor | None, *options: Any
+    ) -> tuple[Tensor, Tensor]:
         x = logits if logits.dtype == torch.float64 else logits.float()
+        weight = None if class_weight is None else class_weight.to(x.dtype)
         compute = _fast_path(x)
         with torch.autocast(x.device.type, enabled=False):
-            total, right, grad = compute(x, labels, *options)
+            total, right, grad = compute(x, labels, weight, *options)
         ctx.save_for_backward(grad.to(logits.dtype))
         ctx.mark_non_differentiable(right)
         return total, right

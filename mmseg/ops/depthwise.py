@@ -24,7 +24,7 @@ ROWS = 32
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve (B, C, H, W) with weight (C, 1, kh, kw), odd sizes, to the same size."""
-    if bias is not None and triton.suits(x):
+    if bias is not None and triton.suits(x) and x[0].numel() < 2**31:  # it counts in 32 bits
         return gpu.depthwise_conv2d(x.to(compute_dtype(x)), weight, bias)
     trains = torch.is_grad_enabled() and weight.requires_grad
     if trains and weight.shape[3] > 3 and _suits_kernel(x) and ops.enabled():
@@ -54,12 +54,13 @@ class _DepthwiseConv2d(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
         x, weight = ctx.saved_tensors
-        grad_x = None
+        grad_x = grad_bias = None
         if ctx.needs_input_grad[0]:
             grad_x = input_gradient(grad, x, weight, _padding(weight)).to(x.dtype)
-        grad_bias = grad.sum((0, 2, 3), dtype=torch.float32).to(weight.dtype)
+        if ctx.needs_input_grad[2]:
+            grad_bias = grad.sum((0, 2, 3), dtype=torch.float32).to(weight.dtype)
         return grad_x, weight_gradient(x, grad, weight), grad_bias
 
 

@@ -238,7 +238,7 @@ class Folding:
     def get(self, backbone: Any, dtype: torch.dtype) -> FoldedMSCAN | None:
         """Return the form of `backbone` that computes in `dtype`.
 
-        None if modules inside it were replaced, patched or hooked.
+        None if modules inside it were replaced, patched or hooked, or are in training.
         """
         tensors = _tensors(backbone, self.parts)
         if tensors is None:
@@ -281,7 +281,8 @@ def _tensors(backbone: Any, parts: Parts) -> list[Tensor] | None:
         waiting += [(module, parts) for module in (embed, *blocks, norm)]
     while waiting:
         module, kinds = waiting.pop()
-        if not is_intact(module, kinds) or not _is_usual(module):
+        # Batch norm in training, to take new statistics, and dropout are not what is folded.
+        if module.training or not is_intact(module, kinds) or not _is_usual(module):
             return None
         for tensor in (*module._parameters.values(), *module._buffers.values()):
             if tensor is None:  # no bias, or no statistics

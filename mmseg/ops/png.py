@@ -12,6 +12,7 @@ kernel = compiled.load("png")
 
 START = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE = 0, 3
+HEADER = 13  # bytes
 
 
 def decode_png(data: bytes) -> np.ndarray | None:
@@ -27,6 +28,8 @@ def decode_png(data: bytes) -> np.ndarray | None:
     if kinds[:1] != [b"IHDR"] or kinds[-1] != b"IEND" or b"acTL" in kinds:  # acTL: a film
         return None
     header = chunks[0][1]
+    if len(header) != HEADER:
+        return None
     width, height = (int.from_bytes(header[i : i + 4], "big") for i in (0, 4))
     depth, colour, *rest = header[8:]
     if depth != 8 or colour not in (GREY, PALETTE) or any(rest):  # rest: no interlacing

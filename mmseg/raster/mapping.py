@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
+import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.logging import MMLogger
 from rasterio.errors import NotGeoreferencedWarning
@@ -125,15 +126,18 @@ def _map(
         grid = _grid(scene, predictor.crop_size, options)
         job = _describe_job(scene, model, grid, options)
         digest = hashlib.sha256(job.encode()).hexdigest()
+        workshop = Workshop(products.workshop_folder, products.layers)
         finished = products.are_finished(digest)
+        if finished and get_rank() == 0 and workshop.job == job:
+            workshop.clear()  # which a kill did not let the run do that finished
     if finished:
         logger.info(f"{products.map_path} is finished already; delete it to map the scene again")
         return
-    workshop = Workshop(products.workshop_folder, products.layers)
     with ExitStack() as held:
         with _together(products.out):
             held.enter_context(sole_process(workshop.folder, "maps this scene", "--out"))
             if get_rank() == 0:
+                _refuse_another_scene(scene, products, workshop)
                 workshop.prepare(job)
                 logger.info(_introduction(scene, grid, options))
         with _together(products.out):
@@ -148,6 +152,19 @@ def _map(
                     products.write(workshop, grid.rows, digest)
                 share = clock.share("model")
                 logger.info(f"{products.map_path}: the model took {share:.1f} % of {clock}")
+    if get_rank() == 0:
+        workshop.clear()
+
+
+def _refuse_another_scene(scene: Scene, products: Products, workshop: Workshop) -> None:
+    """Raise `UserError` where the outputs would replace those of another scene of this name."""
+    cure = "choose another --out, or delete it"
+    if products.mapped_scene() not in (None, scene.mark):
+        raise UserError(
+            f"{products.map_path}: is the map of a scene of this name at another place; {cure}"
+        )
+    if workshop.scene not in (None, scene.place):
+        raise UserError(f"{workshop.folder}: is the unfinished map of {workshop.scene}; {cure}")
 
 
 def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid:
@@ -184,7 +201,7 @@ def _describe_job(scene: Scene, model: "EncoderDecoder", grid: Grid, options: Ma
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         weights.update(name.encode())
-        weights.update(tensor.cpu().numpy().tobytes())
+        weights.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
     job = {
         "version": mmseg.__version__,
         "scene": scene.identity(),

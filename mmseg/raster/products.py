@@ -19,6 +19,8 @@ from mmseg.raster.survey import Survey, survey
 from mmseg.raster.windows import WindowAxis
 from mmseg.visualization.images import Palette, write_image
 
+# Tags of the rasters: which job, and which scene, they are of.
+JOB, SCENE = "SEGNEXT_JOB", "SEGNEXT_SCENE"
 # The outputs by the ends of their names, the map last, and the layer that each is made of.
 LAYER_OF = {
     "areas.csv": "landcover",
@@ -64,14 +66,21 @@ class Products:
         """Tell whether all outputs are there, and the map is of this job."""
         if not all(self._path(kind).is_file() for kind in self.kinds):
             return False
+        return self._tag(JOB) == job
+
+    def mapped_scene(self) -> str | None:
+        """Return the mark of the scene that the map there is of, None if there is none."""
+        return self._tag(SCENE)
+
+    def _tag(self, name: str) -> str | None:
         try:
             with rasterio.open(self.map_path) as raster:
-                return raster.tags().get("SEGNEXT_JOB") == job
+                return raster.tags().get(name)
         except RasterioError:
-            return False
+            return None
 
     def write(self, workshop: Workshop, rows: WindowAxis, job: str) -> None:
-        """Make everything of the finished strips and remove them."""
+        """Make everything of the finished strips."""
         self._write_cogs(workshop, rows, job)
         made = {kind: workshop.folder / self._path(kind).name for kind in self.kinds}
         map_path, areas = made["landcover.tif"], self._row_areas()
@@ -89,7 +98,6 @@ class Products:
             self._forget(kind)
         for kind in self.kinds:
             workshop.publish(self._path(kind))
-        workshop.clear()
 
     def _forget(self, kind: str) -> None:
         """Remove what an earlier map has left and would be taken for a part of the new one."""
@@ -105,7 +113,7 @@ class Products:
         return self._survey or survey(str(self.map_path), len(self.classes), self._row_areas())
 
     def _write_cogs(self, workshop: Workshop, rows: WindowAxis, job: str) -> None:
-        styles = _styles(self.classes, self.palette, job)
+        styles = _styles(self.classes, self.palette, {JOB: job, SCENE: self.scene.mark})
         for layer in workshop.layers:
             strips = [
                 Strip(workshop.strip(layer, index), *rows.strip(index))
@@ -128,9 +136,9 @@ class Products:
         return row_areas(self.scene.transform, self.scene.crs, self.scene.height, self.scene.width)
 
 
-def _styles(classes: Sequence[str], palette: Palette, job: str) -> dict[str, Style]:
+def _styles(classes: Sequence[str], palette: Palette, tags: Mapping[str, str]) -> dict[str, Style]:
     """What the raster of each layer says about its values."""
-    tags = {f"CLASS_{i}": name for i, name in enumerate(classes)} | {"SEGNEXT_JOB": job}
+    tags = {f"CLASS_{i}": name for i, name in enumerate(classes)} | dict(tags)
     return {
         "landcover": Style(["land cover"], tags, palette=palette),
         "confidence": Style(["confidence"], tags, scale=1 / FULL),

@@ -1,5 +1,6 @@
 """Scene: a raster of any size, read in bands of rows as the 8-bit RGB that a model takes."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rasterio
+from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
@@ -62,13 +64,23 @@ class Scene:
         """The name without folder and suffix, by which the outputs are called."""
         return Path(self.path).stem
 
+    @property
+    def mark(self) -> str:
+        """What tells it from a scene of the same name in another folder, without naming that."""
+        return hashlib.sha256(self.place.encode()).hexdigest()[:16]
+
+    @property
+    def place(self) -> str:
+        """Its absolute path, or what GDAL opens that is no file."""
+        return os.path.abspath(self.path) if os.path.isfile(self.path) else self.path
+
     def identity(self) -> dict:
         """Tell this scene from another or a changed one, in values that JSON holds."""
         # Also the sheets of a VRT and a mask beside the scene; not what viewers leave there.
         files = [f for f in self.raster.files if os.path.isfile(f) and not f.endswith(VIEWERS)]
         facts = {os.path.abspath(file): os.stat(file) for file in files}
         return {
-            "path": os.path.abspath(self.path) if os.path.isfile(self.path) else self.path,
+            "path": self.place,
             "files": {file: (fact.st_size, fact.st_mtime_ns) for file, fact in facts.items()},
             "shape": self.raster.shape,
             "place": (self.crs and self.crs.to_wkt(), list(self.transform)),
@@ -125,10 +137,17 @@ class Scene:
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         with _readable(self.path, f"cannot be read at rows {window.row_off} and below"):
             image = self.raster.read(self.bands, window=window)
-            valid = self.raster.dataset_mask(window=window) > 0
+            valid = self._valid(window)
         if self.nodata is not None:
             valid &= (image != self.nodata).any(axis=0)
         return image, valid
+
+    def _valid(self, window: Window) -> np.ndarray:
+        flags = [self.raster.mask_flag_enums[band - 1] for band in self.bands]
+        if all(found == [MaskFlags.nodata] for found in flags):
+            # As by `nodata`: other bands than those that are mapped do not count.
+            return self.raster.read_masks(self.bands, window=window).any(axis=0)
+        return self.raster.dataset_mask(window=window) > 0
 
 
 def _choose_bands(raster: rasterio.DatasetReader, bands: Sequence[int] | None) -> list[int]:

@@ -1,5 +1,6 @@
 """The unfinished map: strips on disk, from which an interrupted run goes on."""
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -27,16 +28,29 @@ class Workshop:
     def __init__(self, folder: Path, layers: Mapping[str, int]) -> None:
         self.folder = folder
         self.layers = dict(layers)
+        self._note = folder / "job.json"
+
+    @property
+    def job(self) -> str | None:
+        """The job (a JSON text) that the strips are of, None where there are none."""
+        return self._note.read_text() if self._note.is_file() else None
+
+    @property
+    def scene(self) -> str | None:
+        """The place of the scene that the strips are of, None where it is not known."""
+        try:
+            return json.loads(self.job or "")["scene"]["path"]
+        except ValueError:  # none, or a damaged note, whose strips are not gone on from
+            return None
 
     def prepare(self, job: str) -> None:
-        """Keep the strips of the same job (a JSON text); throw away those of another."""
-        note = self.folder / "job.json"
-        if note.is_file() and note.read_text() == job:
+        """Keep the strips of the same job; throw away those of another."""
+        if self.job == job:
             return
         for path in self.folder.iterdir():
             if path.name != LOCK:  # which this process holds
                 path.unlink()
-        write_whole(note, job.encode())
+        write_whole(self._note, job.encode())
 
     def strip(self, layer: str, index: int) -> Path:
         return self.folder / f"{layer}-{index:06d}.tif"
@@ -60,4 +74,5 @@ class Workshop:
         os.replace(self.folder / product.name, product)
 
     def clear(self) -> None:
-        shutil.rmtree(self.folder)
+        """Remove what there is, once no process holds the folder: NFS keeps an open file."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -23,7 +23,8 @@ class AreaOfInterest:
             meta, _, geometries, _ = pyogrio.raw.read(path, columns=[])
         except (DataSourceError, DataLayerError) as error:
             raise UserError(f"{path}: not a readable file of polygons ({reason(error)})") from error
-        shapes = [s for s in shapely.from_wkb(geometries) if s is not None and s.area > 0]
+        known = shapely.from_wkb([] if geometries is None else geometries)  # of a table alone
+        shapes = [shape for shape in known if shape is not None and shape.area > 0]
         if not shapes:
             raise UserError(f"{path}: there are no polygons in it")
         if meta["crs"] is None:

@@ -479,11 +479,11 @@ def test_a_scene_is_mapped_into_a_folder_by_one_process(colour_model, tmp_path, 
     scene = write_scene(tmp_path, paint(make_ids(64, 64)))
     unfinished = tmp_path / "out/.scene.unfinished"
     with held_elsewhere(unfinished) as holder:
-        (unfinished / "job.json").write_text("another job")
+        (unfinished / "job.json").write_text("another job, damaged")
         message = rf"scene.unfinished: process {holder.pid} .* maps this scene; .* another --out"
         with pytest.raises(UserError, match=message):
             map_scene(colour_model, scene, tmp_path / "out")
-        assert (unfinished / "job.json").read_text() == "another job"
+        assert (unfinished / "job.json").read_text() == "another job, damaged"
     result = map_scene(colour_model, scene, tmp_path / "out")
     assert (read(result.path) == make_ids(64, 64)).all()
     assert not unfinished.exists()

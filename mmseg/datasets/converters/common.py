@@ -112,6 +112,10 @@ def extract_zip(archive: Path, folder: Path, suffixes: Collection[str]) -> None:
             opened.extractall(folder, wanted)
     except UserError:
         raise
+    except OSError as error:
+        raise UserError(
+            f"{archive}: cannot be unpacked into {folder} ({error.strerror or error})"
+        ) from error
     except Exception as error:  # zipfile raises a dozen kinds on broken archives
         raise UserError(
             f"{archive}: not a whole zip archive ({reason(error)}); get it again"

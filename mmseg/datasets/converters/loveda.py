@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmseg.datasets.converters import common
 from mmseg.errors import UserError
+from mmseg.files import whole_file
 
 FOLDERS = {"images_png": "img_dir", "masks_png": "ann_dir"}
 
@@ -26,10 +27,15 @@ def convert_loveda(source: Path, out: Path) -> dict[str, int]:
             finally:
                 shutil.rmtree(unpacked, ignore_errors=True)
         elif folder.is_dir():
-            counts[split.lower()] = _sort(folder, out, split.lower(), shutil.copyfile)
+            counts[split.lower()] = _sort(folder, out, split.lower(), _copy)
         elif split != "Test":
             raise UserError(f"{archive}: no such archive or folder; download LoveDA first")
     return counts
+
+
+def _copy(source: Path, target: Path) -> None:
+    with whole_file(target) as part:
+        shutil.copyfile(source, part)
 
 
 def _sort(root: Path, out: Path, split: str, place) -> int:

@@ -33,11 +33,13 @@ class RandomCrop(BaseTransform):
         self.cat_max_ratio = cat_max_ratio
 
     @cache_randomness
-    def draw(self, size: tuple[int, int], labels_in: Callable[[Window], np.ndarray]) -> Window:
-        """Draw the window of an image of `size` (h, w); `labels_in` gives the labels in one."""
+    def draw(
+        self, size: tuple[int, int], labels_in: Callable[[Window], np.ndarray] | None
+    ) -> Window:
+        """Draw the window of an image of `size` (h, w); `labels_in`, if any, gives its labels."""
         for _ in range(CROP_TRIES + 1):
             window = _interval(size[0], self.crop_size[0]), _interval(size[1], self.crop_size[1])
-            if self.cat_max_ratio >= 1 or self._is_mixed(labels_in(window)):
+            if self.cat_max_ratio >= 1 or not labels_in or self._is_mixed(labels_in(window)):
                 break
         return window
 
@@ -48,11 +50,13 @@ class RandomCrop(BaseTransform):
         return bool(np.count_nonzero(counts) > 1 and np.max(counts) < most)
 
     def transform(self, results: dict) -> dict:
-        window = self.draw(results["img"].shape[:2], lambda window: results["gt_seg_map"][window])
+        labels: Any = results.get("gt_seg_map")
+        labels_in = None if labels is None else labels.__getitem__
+        window = self.draw(results["img"].shape[:2], labels_in)
         results["img"] = results["img"][window]
         results["img_shape"] = results["img"].shape[:2]
-        if "gt_seg_map" in results:
-            results["gt_seg_map"] = results["gt_seg_map"][window]
+        if labels is not None:
+            results["gt_seg_map"] = labels[window]
         return results
 
 
@@ -91,7 +95,11 @@ class RandomScaleCropFlip(BaseTransform):
         labels: Any = results.get("gt_seg_map")
         size = self._draw_size(image.shape[:2])
         rows, columns = map(nearest_pixels, image.shape[:2], size)
-        window = self.crop.draw(size, lambda w: _sample(labels, rows[w[0]], columns[w[1]]))
+
+        def labels_in(window: Window) -> np.ndarray:
+            return _sample(labels, rows[window[0]], columns[window[1]])
+
+        window = self.crop.draw(size, None if labels is None else labels_in)
         direction = self.flip._choose_direction()
         results["flip"], results["flip_direction"] = direction is not None, direction
         results["img"] = resize_window(image, size, window, flip=results["flip"])
