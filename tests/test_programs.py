@@ -189,11 +189,31 @@ class Foreign(BaseDataset):
 @pytest.mark.parametrize("kind", [OneX, InMemory])
 def test_a_data_set_may_list_its_samples_itself(config, registered, kind):
     config.work_dir = "work"
-    dataset = config.train_dataloader.dataset
-    dataset.type = registered(DATASETS, kind)
-    dataset.pop("metainfo")
-    SegRunner.from_cfg(without_validation(config)).train()
+    name = registered(DATASETS, kind)
+    for loader in (config.train_dataloader, config.val_dataloader):
+        loader.dataset.type = name
+        loader.dataset.pop("metainfo")
+    config.train_dataloader.dataset.cache_in_memory = True
+    runner = SegRunner.from_cfg(config)
+    runner.train()
     assert os.path.exists("work/iter_2.pth")
+    assert runner.val_loop.evaluator.metrics[0].results == []
+    assert len(runner.val_dataloader.dataset) == 2
+
+
+class Spoil(Hook):
+    def before_train_iter(self, runner, *args, **kwargs):
+        torch.nn.init.constant_(runner.model.decode_head.conv_seg.bias, torch.nan)
+
+
+def test_a_loss_that_is_nan_names_a_sample_without_a_file_by_its_number(config, registered):
+    config.work_dir = "work"
+    config.train_dataloader.dataset.type = registered(DATASETS, InMemory)
+    config.train_dataloader.dataset.pop("metainfo")
+    runner = SegRunner.from_cfg(without_validation(config))
+    runner.register_hook(Spoil())
+    with pytest.raises(UserError, match=r"not finite .*nonfinite_iter_1_.* images sample [01]"):
+        runner.train()
 
 
 def test_masks_without_files_are_counted_like_others(config, registered):

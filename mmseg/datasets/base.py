@@ -157,7 +157,7 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def _name_of(self, sample: Mapping) -> str:
         """Return the name that `sample` was made of."""
-        mask = os.path.relpath(sample["seg_map_path"], self.data_prefix["seg_map_path"] or ".")
+        mask = os.path.relpath(sample["seg_map_path"], self.data_prefix.get("seg_map_path") or ".")
         return mask.removesuffix(self.seg_map_suffix)
 
     def list_names(self) -> list[str]:

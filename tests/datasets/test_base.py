@@ -97,6 +97,8 @@ def test_masks_of_one_class_and_255_are_asked_about_before_a_training(
 def test_a_link_back_to_a_folder_around_it_adds_no_image(folder_config, image_folder):
     (image_folder / "elsewhere/sub").mkdir(parents=True)
     (image_folder / "img_dir/.hidden.jpg").touch()
+    (image_folder / "img_dir/.ipynb_checkpoints").mkdir()
+    (image_folder / "img_dir/.ipynb_checkpoints/a-checkpoint.jpg").touch()
     (image_folder / "elsewhere/sub/e.jpg").touch()
     (image_folder / "img_dir/linked").symlink_to(image_folder / "elsewhere")
     (image_folder / "img_dir/again").symlink_to(image_folder / "img_dir")

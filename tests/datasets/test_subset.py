@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets import build_dataset, subset
+from mmseg.datasets import BaseSegDataset, build_dataset, subset
 from mmseg.datasets.subset import class_presence, stratified_subset
+from mmseg.errors import UserError
 
 
 @pytest.fixture
@@ -181,3 +182,26 @@ def test_data_set_with_a_subset_holds_the_chosen_images(folder_config, image_fol
     assert len(dataset) == 2
     assert set(dataset.subset_ids) == shown
     assert "b" in shown
+
+
+class OwnList(BaseSegDataset):
+    def load_data_list(self):
+        samples = super().load_data_list()
+        return [{key: sample[key] for key in ("img_path", "seg_map_path")} for sample in samples]
+
+
+def test_a_data_set_that_lists_its_samples_itself_has_the_same_subset(folder_config, image_folder):
+    write_mask(image_folder, "b", [0])
+    chosen = {"subset": {"fraction": 0.34, "seed": 0}}
+    expected = build_dataset({**folder_config, **chosen})
+    arguments = {k: v for k, v in folder_config.items() if k != "type"}
+    dataset = OwnList(**arguments, **chosen)
+    assert dataset.subset_ids == expected.subset_ids
+    assert len(dataset) == len(expected) == 2
+
+
+def test_a_subset_needs_the_files_of_masks(folder_config):
+    images = {"img_path": "img_dir"}
+    config = {**folder_config, "data_prefix": images, "subset": {"fraction": 0.5, "seed": 0}}
+    with pytest.raises(UserError, match="subset chooses by the classes in the files of masks"):
+        build_dataset(config)

@@ -1,5 +1,6 @@
 """The hooks of a run, in a runner that is a stand-in."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 
 from mmseg.engine.hooks import RunSummaryHook
 from mmseg.errors import UserError
+from mmseg.evaluation import IoUMetric
 from mmseg.models import SegTTAModel
 
 META = {
@@ -143,6 +145,25 @@ def test_number_of_classes_that_does_not_fit_the_data_is_refused(when):
     hook.before_run(runner)
     with pytest.raises(UserError, match=r"num_classes=150, but the data set has 3 classes: set"):
         getattr(hook, when)(runner)
+
+
+def test_predictions_of_one_name_are_refused_before_the_first(tmp_path):
+    runner = Runner()
+    paths = ["/data/a/1.png", "/data/b/1.png"]
+    runner.test_dataloader.dataset = Images(paths)
+    hook = RunSummaryHook()
+    hook.before_run(runner)
+    for folder in (None, str(tmp_path)):
+        runner.test_evaluator = SimpleNamespace(metrics=[IoUMetric(output_dir=folder)])
+        with nullcontext() if folder is None else pytest.raises(UserError, match="would both be"):
+            hook.before_test(runner)
+
+
+class Images(list):
+    metainfo = META
+
+    def get_data_info(self, index):
+        return {"img_path": self[index]}
 
 
 def test_ids_of_a_subset_are_logged_and_written(tmp_path):

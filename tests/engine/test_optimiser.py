@@ -192,6 +192,14 @@ def test_accumulation_keeps_the_learning_rate_of_each_step(accumulated):
         assert rate == pytest.approx(official(step, 160_000), rel=1e-6), iteration
 
 
+def test_a_batch_in_parts_is_split_further(config):
+    config.optim_wrapper.accumulative_counts = 2
+    config.train_cfg.dynamic_intervals = [(1000, 50), (2000, 10)]
+    accumulate_gradients(config, 4)
+    assert config.train_dataloader.batch_size * config.optim_wrapper.accumulative_counts == 32
+    assert [tuple(pair) for pair in config.train_cfg.dynamic_intervals] == [(4000, 200), (8000, 40)]
+
+
 def test_accumulation_that_does_not_divide_the_batch_is_refused(config):
     with pytest.raises(UserError, match=r"--accumulate 3 does not divide .*batch_size=16"):
         accumulate_gradients(config, 3)

@@ -9,12 +9,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from run_tool import TOOLS
 from tiny_project import write_project
 
 from mmseg.engine import SegRunner
+from mmseg.engine.checkpoint_hook import LatestCheckpointHook
 from mmseg.engine.preemption import EXIT_CODE, PreemptionHook
 
 STILL_THERE = 3
@@ -91,3 +93,17 @@ def test_a_signal_waits_for_the_rest_of_a_batch_that_is_accumulated():
     with pytest.raises(SystemExit) as left:
         hook.after_train_iter(runner)
     assert left.value.code == EXIT_CODE
+
+
+def test_a_signal_in_a_validation_saves_nothing_while_averages_stand_for_the_weights(monkeypatch):
+    """The state was saved before, or could not be: then the run goes on from an older one."""
+    hook, runner = PreemptionHook(), make_runner(1)
+    saver = LatestCheckpointHook()
+    monkeypatch.setattr(saver, "save", lambda *_: pytest.fail("saved in a validation"))
+    runner.hooks, runner.iter, runner.logger = [saver], 4, Mock()
+    hook.received = signal.SIGTERM
+    for saved_step, told in ((4, "saved iteration 4"), (2, "could not save iteration 4")):
+        saver.saved_step = saved_step
+        with pytest.raises(SystemExit):
+            hook.after_val_iter(runner)
+        assert told in runner.logger.warning.call_args[0][0]

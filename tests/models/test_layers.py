@@ -130,6 +130,15 @@ def test_checkpointing_leaves_the_momentum_of_batch_norm_as_it_was(plain_and_che
     assert {m.momentum for m in backbone.modules() if isinstance(m, BatchNorm2d)} == {0.1}
 
 
+def test_checkpointing_allows_a_second_backward_pass():
+    backbone = MSCAN(**DIMS, with_cp=True).train()
+    loss = sum(out.square().mean() for out in backbone(images(2, size=(64, 64))))
+    weight = backbone.block1[0].norm1.weight
+    first, second = (torch.autograd.grad(loss, weight, retain_graph=True)[0] for _ in range(2))
+    torch.testing.assert_close(first, second)
+    assert first.abs().max() > 0
+
+
 def test_checkpointing_keeps_fewer_activations():
     def kept(with_cp):
         sizes = []

@@ -142,3 +142,12 @@ def test_label_that_is_no_class_is_refused(path):
     labels[0, -1, -1] = 5
     with pytest.raises(IndexError):
         upsampled_cross_entropy(logits, labels, weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_class_weights_may_be_of_half_precision(path, dtype):
+    logits, labels, weight = data("odd")
+    weight = weight.to(dtype)
+    total, _ = upsampled_cross_entropy(logits.to(dtype), labels, weight, 255, False)
+    expected, _ = cross_entropy.plain(logits.to(dtype).float(), labels, weight.float(), 255, False)
+    torch.testing.assert_close(total.float(), expected, rtol=1e-5, atol=1e-3)

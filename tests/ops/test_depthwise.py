@@ -1,5 +1,7 @@
 """Depth-wise convolutions: the compiled weight gradient against torch in float64."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -70,3 +72,25 @@ def test_it_works_without_numba(monkeypatch):
     monkeypatch.setattr(depthwise, "kernel", None)
     inputs = tensors((1, 4, 9, 9), (1, 21))
     assert output_and_gradients(inputs)[0].grad_fn.name() == "ConvolutionBackward0"
+
+
+def test_a_convolution_may_have_no_bias():
+    x, weight, _ = tensors((1, 4, 9, 9), (1, 21))
+    grads = torch.autograd.grad(depthwise_conv2d(x, weight, None).square().sum(), (x, weight))
+    with ops.plain():
+        output = depthwise_conv2d(x, weight, None)
+    expected = torch.autograd.grad(output.square().sum(), (x, weight))
+    torch.testing.assert_close(grads, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_maps_that_the_kernels_cannot_count_in_32_bits_are_left_to_torch(monkeypatch):
+    taken = []
+    monkeypatch.setattr(depthwise.triton, "suits", lambda x: True)
+    kernels = SimpleNamespace(depthwise_conv2d=lambda x, *_: taken.append(x.shape[2]))
+    monkeypatch.setattr(depthwise, "gpu", kernels)
+    monkeypatch.setattr(depthwise, "compute_dtype", lambda x: x.dtype)
+    with torch.device("meta"):
+        weight, bias = torch.empty(2**9, 1, 3, 3), torch.empty(2**9)
+        for height in (2**9 - 1, 2**9):
+            depthwise_conv2d(torch.empty(2, 2**9, height, 2**13), weight, bias)
+    assert taken == [2**9 - 1]

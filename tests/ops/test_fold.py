@@ -226,6 +226,10 @@ def a_patched_forward(backbone):
     attn.forward = lambda x: 2 * x
 
 
+def a_norm_in_training(backbone):
+    backbone.block3[0].norm1.train()
+
+
 def no_bias(backbone):
     backbone.patch_embed2.proj.bias = None
 
@@ -251,7 +255,7 @@ def reflected(backbone):
 
 OTHERS = [
     *(another_activation, another_gelu, a_wrapper, a_subclass, a_patched_forward, no_bias),
-    *(a_deeper_stem, dilated, reflected),
+    *(a_deeper_stem, dilated, reflected, a_norm_in_training),
 ]
 
 

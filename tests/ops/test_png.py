@@ -88,6 +88,11 @@ def test_fewer_or_more_pixels_than_declared_are_left_to_pil():
         assert decode_png(start + whole[len(start) :]) is None
 
 
+def test_a_short_header_is_left_to_pil():
+    header = chunk(b"IHDR", b"\0\0\0\1\0\0\0\1\x08")
+    assert decode_png(png.START + header + chunk(b"IEND", b"")) is None
+
+
 def test_the_plain_path_is_pil():
     with ops.plain():
         assert decode_png(saved(Image.fromarray(labels()))) is None

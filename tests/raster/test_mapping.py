@@ -267,6 +267,26 @@ def test_lines_are_no_area_of_interest(colour_model, tmp_path):
         map_scene(colour_model, scene, tmp_path, MapOptions(aoi=str(tmp_path / "line.geojson")))
 
 
+def test_a_table_without_places_is_no_area_of_interest(colour_model, tmp_path):
+    (tmp_path / "table.csv").write_text("name,number\na,1\n")
+    scene = write_scene(tmp_path, paint(make_ids(40, 40)))
+    with pytest.raises(UserError, match=r"table\.csv: there are no polygons in it"):
+        map_scene(colour_model, scene, tmp_path, MapOptions(aoi=str(tmp_path / "table.csv")))
+
+
+def test_bands_that_are_not_mapped_do_not_say_where_there_is_an_image(colour_model, tmp_path):
+    ids = make_ids(40, 40)
+    infrared = np.full((1, 40, 40), 9, np.uint8)
+    bands = np.concatenate([paint(ids), infrared])
+    bands[:3, :8] = 0
+    options = MapOptions(bands=(1, 2, 3), nodata=0)
+    given = map_scene(colour_model, write_scene(tmp_path, bands), tmp_path, options)
+    declared = write_scene(tmp_path, bands, "declared.tif", nodata=0)
+    result = map_scene(colour_model, declared, tmp_path, MapOptions(bands=(1, 2, 3)))
+    for path in (given.path, result.path):
+        assert (read(path)[:8] == 255).all() and (read(path)[8:] == ids[8:]).all()
+
+
 def test_the_colours_of_a_four_band_scene_are_found_or_told(colour_model, tmp_path):
     ids = make_ids(64, 64)
     red, green, blue = paint(ids)
@@ -521,6 +541,43 @@ def test_a_finished_map_is_kept_and_a_changed_job_maps_anew(colour_model, tmp_pa
     colour_model.gain.data += 1
     map_scene(colour_model, scene, tmp_path, MapOptions(overlap=0.5))
     assert colour_model.windows > windows
+
+
+def test_what_a_kill_left_of_a_finished_map_goes(colour_model, tmp_path, monkeypatch):
+    scene = write_scene(tmp_path, paint(make_ids(64, 64)))
+    with monkeypatch.context() as patch:
+        patch.setattr(Workshop, "clear", lambda self: None)
+        map_scene(colour_model, scene, tmp_path / "out")
+    assert (tmp_path / "out/.scene.unfinished/job.json").is_file()
+    windows = colour_model.windows
+    map_scene(colour_model, scene, tmp_path / "out")
+    assert colour_model.windows == windows
+    assert not (tmp_path / "out/.scene.unfinished").exists()
+
+
+def test_a_scene_of_the_same_name_does_not_replace_a_map(colour_model, tmp_path):
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    for year, seed in (("2023", 0), ("2024", 1)):
+        (tmp_path / year).mkdir()
+        write_scene(tmp_path / year, paint(make_ids(64, 64, seed)))
+    with pytest.raises(KeyboardInterrupt):
+        map_scene(colour_model, tmp_path / "2023/scene.tif", tmp_path / "out", progress=stop)
+    with pytest.raises(UserError, match=r"is the unfinished map of \S+/2023/scene\.tif; choose"):
+        map_scene(colour_model, tmp_path / "2024/scene.tif", tmp_path / "out")
+    first = map_scene(colour_model, tmp_path / "2023/scene.tif", tmp_path / "out")
+    with pytest.raises(UserError, match=r"landcover\.tif: is the map of a scene of this name"):
+        map_scene(colour_model, tmp_path / "2024/scene.tif", tmp_path / "out")
+    assert (read(first.path) == make_ids(64, 64, 0)).all()
+    assert str(tmp_path).encode() not in first.path.read_bytes()
+
+
+def test_a_model_of_half_precision_has_jobs_too(tmp_path):
+    model = ColourModel().bfloat16()
+    scene = write_scene(tmp_path, paint(make_ids(40, 40)))
+    model.inference = lambda x: model.gain.float() * x
+    assert (read(map_scene(model, scene, tmp_path).path) == make_ids(40, 40)).all()
 
 
 def test_a_changed_sheet_of_a_virtual_raster_is_mapped_anew(colour_model, tmp_path):

@@ -1,6 +1,8 @@
 """Cityscapes, COCO-Stuff, iSAID, LoveDA and Pascal Context, from tiny archives like theirs."""
 
+import errno
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from mmseg.datasets import build_dataset
+from mmseg.datasets.converters import loveda
 from mmseg.datasets.converters.isaid import colours_to_ids, convert_isaid, starts
 from mmseg.datasets.converters.loveda import convert_loveda
 from mmseg.datasets.converters.pascal_context import LABELS, convert_pascal_context
@@ -118,6 +121,24 @@ def test_loveda_archives_are_sorted(tmp_path):
     assert len(dataset) == 2
     assert (dataset.get_seg_map(0) == 6).all()  # 0 is no data, so the seventh class is 6
     assert not (tmp_path / "out/.unpacked").exists()
+
+
+def test_loveda_folders_are_copied_whole_or_not_at_all(tmp_path, monkeypatch):
+    for split in ("Train", "Val"):
+        for kind, shape in (("images_png", (2, 2, 3)), ("masks_png", (2, 2))):
+            write(tmp_path / split / "Rural" / kind / "1.png", np.full(shape, 7))
+
+    def fill_disk(source, target):
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loveda.shutil, "copyfile", fill_disk)
+        with pytest.raises(UserError, match=r"1\.png: cannot be written \(No space left"):
+            convert_loveda(tmp_path, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert convert_loveda(tmp_path, tmp_path / "out") == {"train": 1, "val": 1}
+    assert (read(tmp_path / "out/ann_dir/val/1.png") == 7).all()
 
 
 def test_loveda_without_its_archives_says_so(tmp_path):

@@ -1,8 +1,11 @@
 """RandomCrop, ResizeToMultiple, and mmcv's resizing and flipping of our labels."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
+from mmseg import ops
 from mmseg.datasets.transforms import RandomCrop, ResizeToMultiple
 from mmseg.registry import TRANSFORMS
 
@@ -20,6 +23,27 @@ def located(height, width, labels=None):
     if labels is None:
         labels = (image[..., 0].astype(int) * 7 + image[..., 1]).astype(np.uint8)
     return {"img": image, "gt_seg_map": labels, "img_shape": (height, width)}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"type": "RandomCrop", "crop_size": (8, 8), "cat_max_ratio": 0.75},
+        {
+            "type": "RandomScaleCropFlip",
+            "scale": (24, 24),
+            "crop_size": (8, 8),
+            "cat_max_ratio": 0.75,
+        },
+    ],
+)
+@pytest.mark.parametrize("fast", [True, False])
+def test_an_image_without_labels_is_cropped_wherever_it_falls(step, fast):
+    results = located(24, 24)
+    del results["gt_seg_map"]
+    with nullcontext() if fast else ops.plain():
+        out = TRANSFORMS.build(step)(results)
+    assert out["img"].shape == (8, 8, 3) and "gt_seg_map" not in out
 
 
 def dominates(labels, ratio):
