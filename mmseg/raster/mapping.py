@@ -69,8 +69,8 @@ def map_scene(
     processes of a group share the strips; all but the first return None.
 
     `model` is what `mmseg.apis.init_model` returns, `truth` a mask of the scene with the values of
-    its data set's masks. Raises `UserError`, in all processes, when the
-    scene or the truth cannot be read or the outputs cannot be written.
+    its data set's masks. Raises `UserError`, in all processes, when the scene or the truth cannot
+    be read or the outputs cannot be written, or are those of another scene.
     """
     options, out = options or MapOptions(), Path(out)
     with _raster_environment():
@@ -130,6 +130,8 @@ def _map(
         finished = products.are_finished(digest)
         if finished and get_rank() == 0 and workshop.job == job:
             workshop.clear()  # which a kill did not let the run do that finished
+        if not finished:
+            _refuse_another_scene(scene, products, workshop)
     if finished:
         logger.info(f"{products.map_path} is finished already; delete it to map the scene again")
         return
@@ -137,7 +139,6 @@ def _map(
         with _together(products.out):
             held.enter_context(sole_process(workshop.folder, "maps this scene", "--out"))
             if get_rank() == 0:
-                _refuse_another_scene(scene, products, workshop)
                 workshop.prepare(job)
                 logger.info(_introduction(scene, grid, options))
         with _together(products.out):
