@@ -53,10 +53,11 @@ class RunSummaryHook(Hook):
     def before_test(self, runner: Runner) -> None:
         dataset = runner.test_dataloader.dataset
         check_number_of_classes(self.network, dataset.metainfo["classes"])
-        paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
         for metric in runner.test_evaluator.metrics:
-            if isinstance(metric, IoUMetric):
-                metric.check_names(paths)
+            if isinstance(metric, IoUMetric):  # which asks for the paths if it writes predictions
+                metric.check_names(
+                    dataset.get_data_info(i)["img_path"] for i in range(len(dataset))
+                )
 
     def _class_table(self, meta: dict) -> str:
         head = self.network.decode_head
