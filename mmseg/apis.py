@@ -13,22 +13,22 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 
 from mmseg import ops
-from mmseg.config import load_config
-from mmseg.config.rank import use_rank
-from mmseg.datasets import build_dataset
-from mmseg.datasets.image import read_image
-from mmseg.datasets.wrappers import parts_of
-from mmseg.engine.checkpoint import (
+from mmseg.checkpoints.dialects import class_names
+from mmseg.checkpoints.loading import (
     check_number_of_classes,
     load_model_weights,
     warn_of_other_classes,
 )
-from mmseg.engine.dialects import class_names
+from mmseg.config import load_config
+from mmseg.config.parts import parts_of
+from mmseg.config.rank import use_rank
+from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
+from mmseg.imagery.image import read_image
+from mmseg.imagery.pictures import overlay, write_image
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS, SCOPE
 from mmseg.structures import SegDataSample
-from mmseg.visualization.images import overlay, write_image
 
 
 def default_device() -> str:

@@ -16,7 +16,7 @@ from rich.progress import track
 from mmseg import ops
 from mmseg.datasets import build_dataset
 from mmseg.errors import one_line_errors
-from mmseg.visualization.images import contact_sheet, legend, overlay, write_image
+from mmseg.imagery.pictures import contact_sheet, legend, overlay, write_image
 
 
 def cells(dataset, indices: np.ndarray) -> Iterator[np.ndarray]:

@@ -15,10 +15,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.class_weights import METHODS, class_weights
-from mmseg.datasets.wrappers import parts_of
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import read_text, write_whole
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import common  # noqa: F401  (its import sets the process up)
 
 import mmseg
-from mmseg.engine.dialects import (
+from mmseg.checkpoints.dialects import (
     DIALECTS,
     OURS,
     class_names,
@@ -20,7 +20,7 @@ from mmseg.engine.dialects import (
     rank_of,
     state_dict_as,
 )
-from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
+from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.errors import UserError, one_line_errors
 
 

@@ -9,10 +9,10 @@ Running it again writes the same files.
 import argparse
 from pathlib import Path
 
+from demo.archive import TILE, sheet_name, write_lists, write_sheet
 from rich.console import Console
 from rich.progress import track
 
-from mmseg.datasets.synthetic.archive import TILE, sheet_name, write_lists, write_sheet
 from mmseg.errors import UserError, one_line_errors
 
 

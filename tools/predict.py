@@ -16,12 +16,12 @@ from rich.progress import track
 
 from mmseg.apis import init_model, predict_images
 from mmseg.config.rank import use_rank
-from mmseg.datasets.image import read_image
 from mmseg.engine.amp import use_inference_amp
+from mmseg.engine.visualization import draw_sample
 from mmseg.errors import UserError, one_line_errors
-from mmseg.visualization.hook import draw_sample
-from mmseg.visualization.images import write_id_png, write_image
-from mmseg.visualization.output import OutputNames
+from mmseg.imagery.image import read_image
+from mmseg.imagery.output import OutputNames
+from mmseg.imagery.pictures import write_id_png, write_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 

@@ -9,7 +9,7 @@ from common import config_parser, read_config
 
 from mmengine.config import Config
 
-from mmseg.config.legacy import is_legacy
+from mmseg.compat.legacy import is_legacy
 from mmseg.errors import one_line_errors
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import common  # noqa: F401  (its import sets the process up)
 
 import mmseg
+from mmseg.checkpoints.dialects import class_names, config_text, metadata, rank_of, state_dict_of
+from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.config import load_config
+from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
-from mmseg.datasets.wrappers import parts_of
-from mmseg.engine.dialects import class_names, config_text, metadata, rank_of, state_dict_of
-from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
 from mmseg.errors import UserError, one_line_errors
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from demo.canvas import Canvas
 from mmengine.config import Config
 
-from mmseg.datasets.synthetic.canvas import Canvas
 from mmseg.files import write_whole
 from mmseg.registry import DATASETS
 

@@ -10,11 +10,6 @@ from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-import mmseg.datasets
-import mmseg.engine
-import mmseg.evaluation
-import mmseg.models
-import mmseg.visualization  # noqa: F401  (its hook registers itself)
 from mmseg import registry
 from mmseg.config.values import check_values
 from mmseg.errors import UserError, did_you_mean, shorten

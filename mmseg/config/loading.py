@@ -7,9 +7,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg.compat.legacy import KNOWN, is_legacy, translate_legacy
+from mmseg.compat.openmmlab import adapt_components
 from mmseg.config.check import TOP_LEVEL, check_config, check_outdated
-from mmseg.config.legacy import KNOWN, is_legacy, translate_legacy
-from mmseg.config.openmmlab import adapt_components
 from mmseg.errors import UserError, reason
 
 MAX_PLACES = 4  # that an error names

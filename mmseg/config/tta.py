@@ -2,7 +2,7 @@
 
 from mmengine.config import Config, ConfigDict
 
-from mmseg.datasets.wrappers import parts_of
+from mmseg.config.parts import parts_of
 from mmseg.errors import UserError
 
 RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)

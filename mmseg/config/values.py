@@ -1,12 +1,13 @@
 """Find values that nothing can work with, where a traceback would not name their key."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from mmengine.config import Config
 
+from mmseg.config.parts import leaves
 from mmseg.errors import UserError, shorten
 
 Kind = tuple[str, Callable[[Any], bool]]
@@ -102,19 +103,3 @@ def _check_widths(widths: Sequence[int], channels: Sequence[int], index: Sequenc
             f"model.decode_head.in_channels={list(channels)}: the stages {list(index)} of the "
             f"encoder have {expected} (model.backbone.embed_dims)"
         )
-
-
-def leaves(value: Any, where: str = "", skipped: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value of all that nested dictionaries, also in lists, hold.
-
-    Nothing of what lies under a key of `skipped`.
-    """
-    if isinstance(value, Mapping) and value:
-        for key, item in value.items():
-            if key not in skipped:
-                yield from leaves(item, f"{where}.{key}" if where else str(key), skipped)
-    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
-        for i, item in enumerate(value):
-            yield from leaves(item, f"{where}[{i}]", skipped)
-    else:
-        yield where, value

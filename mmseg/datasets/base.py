@@ -13,10 +13,10 @@ from mmengine.registry import DefaultScope
 
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.seg_map import IGNORE_INDEX, read_mask, to_train_ids
 from mmseg.datasets.subset import class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
+from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.datasets.base import BaseSegDataset, names_in, only
-from mmseg.datasets.seg_map import IGNORE_INDEX, read_file, read_mask, to_train_ids
 from mmseg.datasets.transforms import LoadImageFromFile
-from mmseg.datasets.wrappers import parts_of
 from mmseg.errors import UserError
+from mmseg.imagery.mask import IGNORE_INDEX, read_file, read_mask, to_train_ids
 
 
 @dataclass

@@ -1,8 +1,5 @@
 """mmengine's data sets of data sets, for a sampler that says where randomness starts."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from mmengine import dataset
 
 from mmseg.randomness import Seeded
@@ -22,9 +19,3 @@ class RepeatDataset(Seeded, dataset.RepeatDataset):
 @DATASETS.register_module()
 class ClassBalancedDataset(Seeded, dataset.ClassBalancedDataset):
     """A data set in which samples of rare classes come more often."""
-
-
-def parts_of(cfg: Mapping) -> list[Any]:
-    """Return the configs of the single data sets in one that may join or repeat others."""
-    inner = cfg.get("datasets") or ([cfg["dataset"]] if "dataset" in cfg else [])
-    return [part for each in inner for part in parts_of(each)] if inner else [cfg]

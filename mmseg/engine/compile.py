@@ -12,7 +12,7 @@ import torch
 import torch._functorch.config
 from torch import Tensor, nn
 
-from mmseg.engine.checkpoint import unwrap
+from mmseg.checkpoints.loading import unwrap
 from mmseg.errors import UserError
 
 Network = Callable[[Tensor], Tensor]

@@ -8,8 +8,8 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmseg.checkpoints.loading import check_number_of_classes, unwrap, warn_of_other_classes
 from mmseg.engine.accumulation import accumulated_parts
-from mmseg.engine.checkpoint import check_number_of_classes, unwrap, warn_of_other_classes
 from mmseg.evaluation import IoUMetric
 from mmseg.evaluation.report import render_table
 from mmseg.files import write_whole

@@ -6,9 +6,9 @@ from typing import Any, NoReturn
 
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmseg.checkpoints.files import write_pickle
+from mmseg.checkpoints.loading import unwrap
 from mmseg.engine.accumulation import accumulated_parts
-from mmseg.engine.checkpoint import unwrap
-from mmseg.engine.safe_files import write_pickle
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.randomness import seed_all, seed_of
 from mmseg.registry import LOOPS

@@ -9,8 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from mmseg.config.values import leaves
-from mmseg.engine.safe_files import read_checkpoint
+from mmseg.checkpoints.files import read_checkpoint
+from mmseg.config.parts import leaves
 from mmseg.errors import UserError
 
 LATEST = "latest.pth"

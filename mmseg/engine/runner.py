@@ -19,10 +19,12 @@ from torch.distributed import PrefixStore
 from torch.utils.data import DataLoader
 
 from mmseg import ops
+from mmseg.checkpoints.dialects import class_names, metadata, model_facts
+from mmseg.checkpoints.files import read_checkpoint
+from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
+from mmseg.checkpoints.seal import seal
 from mmseg.engine.accumulation import accumulated_parts
-from mmseg.engine.checkpoint import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.engine.compile import compile_training
-from mmseg.engine.dialects import class_names, metadata, model_facts
 from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.engine.preemption import PreemptionHook
 from mmseg.engine.resume import (
@@ -33,9 +35,7 @@ from mmseg.engine.resume import (
     training_facts,
 )
 from mmseg.engine.run_config import RunConfig, check_complete, default_work_dir
-from mmseg.engine.safe_files import read_checkpoint
 from mmseg.engine.sampler import StatelessSampler
-from mmseg.engine.seal import seal
 from mmseg.environment import hide_broken_torchvision
 from mmseg.errors import UserError
 from mmseg.files import make_writable, remove_unfinished, whole_file

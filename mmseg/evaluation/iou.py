@@ -13,9 +13,9 @@ from mmseg.errors import UserError
 from mmseg.evaluation.confusion import METRIC_SCORES, Scores, confusion_matrix, scores
 from mmseg.evaluation.report import score_names, score_table
 from mmseg.files import write_whole
+from mmseg.imagery.output import OutputNames
+from mmseg.imagery.pictures import write_id_png
 from mmseg.registry import METRICS
-from mmseg.visualization.images import write_id_png
-from mmseg.visualization.output import OutputNames
 
 # Of one image: its path, the cells of the flattened matrix that are not zero, their pixel counts.
 # Processes exchange these; whole matrices of 2,000 ADE20K images would take 360 MB.

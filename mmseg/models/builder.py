@@ -15,6 +15,6 @@ def build_segmentor(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | N
 
 def _adapted(cfg: dict) -> dict:
     # Imported here: configs are checked against the classes of this package.
-    from mmseg.config.openmmlab import adapt_component
+    from mmseg.compat.openmmlab import adapt_component
 
     return adapt_component(cfg, "cfg")

@@ -8,6 +8,7 @@ import rasterio
 from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 
+from mmseg.imagery.pictures import Palette, write_image
 from mmseg.raster.cog import FULL, Strip, Style, write_cog, write_vrt
 from mmseg.raster.georeference import row_areas
 from mmseg.raster.options import MapOptions
@@ -17,7 +18,6 @@ from mmseg.raster.strips import Workshop
 from mmseg.raster.style import preview, qgis_style
 from mmseg.raster.survey import Survey, survey
 from mmseg.raster.windows import WindowAxis
-from mmseg.visualization.images import Palette, write_image
 
 # Tags of the rasters: which job, and which scene, they are of.
 JOB, SCENE = "SEGNEXT_JOB", "SEGNEXT_SCENE"

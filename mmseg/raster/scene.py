@@ -15,7 +15,7 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
-from mmseg.raster.colours import colour_bands
+from mmseg.imagery.colours import colour_bands
 from mmseg.raster.georeference import is_measurable
 from mmseg.raster.scaling import Ranges, percentile_ranges, sample_windows, to_8_bits
 from mmseg.raster.vector import AreaOfInterest

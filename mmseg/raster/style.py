@@ -6,9 +6,9 @@ from xml.etree import ElementTree as xml
 import numpy as np
 import rasterio
 
+from mmseg.imagery.pictures import Palette, colorize, legend, side_by_side
 from mmseg.raster.cog import NODATA
 from mmseg.raster.scene import Scene
-from mmseg.visualization.images import Palette, colorize, legend, side_by_side
 
 PREVIEW = 1024  # the longest side of each picture, in pixels
 LEGEND = 120  # the width of the legend where no name needs more

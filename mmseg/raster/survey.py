@@ -12,9 +12,9 @@ import torch
 from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 
-from mmseg.datasets.seg_map import to_train_ids
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
+from mmseg.imagery.mask import to_train_ids
 from mmseg.raster.cog import NODATA
 from mmseg.raster.georeference import is_measurable, places_in
 from mmseg.raster.scene import Scene

@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools"), str(ROOT / "tests")]
 import torch
 from tiny_project import write_project
 
-from mmseg.engine.safe_files import read_checkpoint
+from mmseg.checkpoints.files import read_checkpoint
 
 # Once here, not in every life of the run.
 for name in ("matplotlib.pyplot", "mmseg.config", "mmseg.engine", "torch._dynamo"):

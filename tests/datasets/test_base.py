@@ -9,6 +9,7 @@ import pytest
 from mmengine.registry import DefaultScope
 from PIL import Image
 
+from mmseg.config.parts import parts_of
 from mmseg.datasets import (
     ADE20KDataset,
     CamVidDataset,
@@ -17,7 +18,6 @@ from mmseg.datasets import (
     build_dataset,
 )
 from mmseg.datasets.base import names_in
-from mmseg.datasets.wrappers import parts_of
 from mmseg.errors import UserError
 from mmseg.registry import DATASETS
 

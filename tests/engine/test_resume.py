@@ -6,9 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmseg.checkpoints.files import read_checkpoint
+from mmseg.checkpoints.seal import seal
 from mmseg.engine.resume import check_same_training, newest_whole, training_facts
-from mmseg.engine.safe_files import read_checkpoint
-from mmseg.engine.seal import seal
 from mmseg.errors import UserError
 
 

@@ -13,14 +13,14 @@ import torch
 from mutations import BINARY, TEXT, Mutation
 from PIL import Image
 
+from mmseg.checkpoints.loading import load_model_weights
 from mmseg.config import load_config
 from mmseg.datasets import build_dataset
 from mmseg.datasets.converters.landcover import convert_landcover
 from mmseg.datasets.converters.voc_aug import convert_voc_aug
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
-from mmseg.engine.checkpoint import load_model_weights
 from mmseg.errors import UserError
-from mmseg.raster.tiles import full_tiles, iter_full_tiles, raster_shape
+from mmseg.imagery.tiles import full_tiles, iter_full_tiles, raster_shape
 
 
 class Kind(NamedTuple):

@@ -16,9 +16,9 @@ import numpy as np
 from mmengine.utils import track_parallel_progress, track_progress
 from scipy.io import loadmat
 
-from mmseg.datasets import image
 from mmseg.errors import UserError, reason, shorten
 from mmseg.files import read_text, write_whole
+from mmseg.imagery import image
 
 Task = TypeVar("Task")
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from mmseg.datasets.converters import common
 from mmseg.datasets.isaid import iSAIDDataset
-from mmseg.datasets.seg_map import IGNORE_INDEX
 from mmseg.errors import UserError
 from mmseg.files import write_whole
+from mmseg.imagery.mask import IGNORE_INDEX
 
 MASK_SUFFIX = iSAIDDataset.seg_map_suffix
 TILE, OVERLAP = 896, 384

@@ -19,10 +19,10 @@ from mmengine.logging import MMLogger
 
 from mmseg.datasets.converters import common
 from mmseg.datasets.landcover import LandCoverAIDataset
-from mmseg.datasets.seg_map import read_mask, single_channel
 from mmseg.errors import UserError
 from mmseg.files import write_whole
-from mmseg.raster.tiles import full_tiles, iter_full_tiles, raster_shape
+from mmseg.imagery.mask import read_mask, single_channel
+from mmseg.imagery.tiles import full_tiles, iter_full_tiles, raster_shape
 
 CLASSES = LandCoverAIDataset.METAINFO["classes"]
 SPLITS = {"train": 0.70, "val": 0.15, "test": 0.15}  # shares of the official lists

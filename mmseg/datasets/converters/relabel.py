@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from mmseg.datasets.converters import common
-from mmseg.datasets.seg_map import IGNORE_INDEX, read_mask
 from mmseg.errors import UserError
 from mmseg.files import write_whole
+from mmseg.imagery.mask import IGNORE_INDEX, read_mask
 
 # Label ids 0..33 of Cityscapes; those that are not here are ignored.
 CITYSCAPES = {

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from mmseg.datasets.converters import common
-from mmseg.datasets.seg_map import IGNORE_INDEX, read_mask
 from mmseg.datasets.voc import PascalVOCDataset
 from mmseg.errors import UserError
 from mmseg.files import write_whole
+from mmseg.imagery.mask import IGNORE_INDEX, read_mask
 
 NUM_CLASSES = len(PascalVOCDataset.METAINFO["classes"])
 TRAINAUG_SIZE = 10_582

@@ -10,8 +10,8 @@ from mmcv.transforms import BaseTransform, RandomFlip, RandomResize
 from mmcv.transforms.utils import cache_randomness
 
 from mmseg import ops
-from mmseg.datasets.seg_map import IGNORE_INDEX
 from mmseg.datasets.transforms.window import Window, nearest_pixels, resize_window
+from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.registry import TRANSFORMS
 
 CROP_TRIES = 10

@@ -2,9 +2,9 @@
 
 from mmcv.transforms import BaseTransform
 
-from mmseg.datasets.image import read_image
-from mmseg.datasets.seg_map import read_mask, to_train_ids
 from mmseg.errors import UserError
+from mmseg.imagery.image import read_image
+from mmseg.imagery.mask import read_mask, to_train_ids
 from mmseg.registry import TRANSFORMS
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mmseg.errors import UserError
-from mmseg.visualization.images import (
+from mmseg.imagery.pictures import (
     colorize,
     contact_sheet,
     legend,

@@ -11,9 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from mmseg.datasets.image import read_image
-from mmseg.registry import HOOKS
-from mmseg.visualization.images import (
+from mmseg.imagery.image import read_image
+from mmseg.imagery.output import OutputNames
+from mmseg.imagery.pictures import (
     Palette,
     check_opacity,
     contact_sheet,
@@ -22,7 +22,7 @@ from mmseg.visualization.images import (
     side_by_side,
     write_image,
 )
-from mmseg.visualization.output import OutputNames
+from mmseg.registry import HOOKS
 
 
 @HOOKS.register_module()

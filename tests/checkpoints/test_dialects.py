@@ -15,10 +15,10 @@ from mmengine.runner import CheckpointLoader
 from run_tool import run_tool
 from tiny_project import write_project
 
+from mmseg.checkpoints.dialects import DIALECTS, rank_of, state_dict_as, state_dict_of
+from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
+from mmseg.checkpoints.loading import PretrainedBackbone, load_model_weights
 from mmseg.config import load_config
-from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights
-from mmseg.engine.dialects import DIALECTS, rank_of, state_dict_as, state_dict_of
-from mmseg.engine.safe_files import read_checkpoint, write_checkpoint
 from mmseg.errors import UserError
 from mmseg.registry import MODELS
 

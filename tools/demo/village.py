@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from mmseg.datasets.synthetic.canvas import BACKGROUND, BUILDING, ROAD, Canvas, rgb
-from mmseg.datasets.synthetic.land import Land, Road
+from demo.canvas import BACKGROUND, BUILDING, ROAD, Canvas, rgb
+from demo.land import Land, Road
 
 ASPHALT, GRAVEL = rgb(128, 127, 126), rgb(180, 166, 140)
 VERGE, LINES = rgb(122, 126, 88), rgb(208, 208, 202)

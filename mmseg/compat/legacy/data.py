@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmseg.config.legacy.rest import refuse_rest
+from mmseg.compat.legacy.rest import refuse_rest
 from mmseg.errors import UserError
 
 # Each becomes the step PackSegInputs, or part of the data preprocessor.

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from demo import draw_scene
+from demo.archive import write_lists, write_sheet
+from demo.canvas import BACKGROUND, BUILDING, ROAD, WATER, WOODLAND, Canvas
+from demo.nature import plant
 from run_tool import run_tool
 from scipy import ndimage
-
-from mmseg.datasets.synthetic import draw_scene
-from mmseg.datasets.synthetic.archive import write_lists, write_sheet
-from mmseg.datasets.synthetic.canvas import BACKGROUND, BUILDING, ROAD, WATER, WOODLAND, Canvas
-from mmseg.datasets.synthetic.nature import plant
 
 TOOL = Path(__file__).parents[2] / "tools/make_demo_scenes.py"
 

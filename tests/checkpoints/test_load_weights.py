@@ -16,7 +16,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 
-from mmseg.engine.checkpoint import PretrainedBackbone, load_model_weights, read_checkpoint
+from mmseg.checkpoints.loading import PretrainedBackbone, load_model_weights, read_checkpoint
 from mmseg.errors import UserError
 from mmseg.registry import MODELS
 

@@ -8,10 +8,10 @@ import torch
 from mmengine.structures import BaseDataElement, PixelData
 from PIL import Image
 
+from mmseg.engine.visualization import SegVisualizationHook
 from mmseg.errors import UserError
+from mmseg.imagery.pictures import legend, write_image
 from mmseg.registry import HOOKS
-from mmseg.visualization.hook import SegVisualizationHook
-from mmseg.visualization.images import legend, write_image
 
 CLASSES = ("field", "wood", "water")
 PALETTE = [(250, 180, 60), (0, 100, 0), (0, 0, 255)]

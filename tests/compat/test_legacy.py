@@ -10,8 +10,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
+from mmseg.compat.legacy import translate_legacy
 from mmseg.config import load_config
-from mmseg.config.legacy import translate_legacy
 from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
 from mmseg.registry import MODELS

@@ -24,7 +24,7 @@ from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from mmseg.engine.seal import check_seal
+from mmseg.checkpoints.seal import check_seal
 from mmseg.errors import UserError
 from mmseg.files import write_whole
 

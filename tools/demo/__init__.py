@@ -6,10 +6,10 @@ layer on the `canvas`, which adds the shadows and the camera.
 
 import numpy as np
 
-from mmseg.datasets.synthetic.canvas import Canvas
-from mmseg.datasets.synthetic.land import Land
-from mmseg.datasets.synthetic.nature import draw_fields, draw_water, draw_woods
-from mmseg.datasets.synthetic.village import draw_buildings, draw_roads
+from demo.canvas import Canvas
+from demo.land import Land
+from demo.nature import draw_fields, draw_water, draw_woods
+from demo.village import draw_buildings, draw_roads
 
 
 def draw_scene(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,8 @@ import mmcv
 import numpy as np
 from PIL.TiffImagePlugin import TiffImageFile
 
-from mmseg.datasets.seg_map import PNG_START, read_file
 from mmseg.errors import UserError, reason
+from mmseg.imagery.mask import PNG_START, read_file
 
 PNG_BITS = 24  # where a PNG says its bits per sample
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -30,7 +30,7 @@ def read_image(path: str, backend: str = "cv2", backend_args: dict | None = None
         if data.startswith(PNG_START) and data[PNG_BITS : PNG_BITS + 1] == b"\x10":
             raise UserError(f"{path}: the samples of the image have 16 bits; scale them to 8")
         if data.startswith(TIFF_STARTS) and not _is_plain(data):
-            from mmseg.raster.colours import read_colours  # most images do without GDAL
+            from mmseg.imagery.colours import read_colours  # most images do without GDAL
 
             return np.ascontiguousarray(read_colours(data, path)[..., ::-1])
     try:

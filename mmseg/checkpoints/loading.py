@@ -8,8 +8,8 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
-from mmseg.engine.dialects import model_facts, rank_of, state_dict_of
-from mmseg.engine.safe_files import read_checkpoint
+from mmseg.checkpoints.dialects import model_facts, rank_of, state_dict_of
+from mmseg.checkpoints.files import read_checkpoint
 from mmseg.errors import UserError
 from mmseg.registry import WEIGHT_INITIALIZERS
 

@@ -10,7 +10,7 @@ import rasterio
 import rasterio.shutil
 
 from mmseg.errors import UserError
-from mmseg.raster.tiles import full_tiles, iter_full_tiles, raster_shape
+from mmseg.imagery.tiles import full_tiles, iter_full_tiles, raster_shape
 
 DATA = os.environ.get("SEGNEXT_TEST_DATA")
 

@@ -1,6 +1,6 @@
 """Iterations, optimiser and learning rate of MMSegmentation 0.x, turned into mmengine's."""
 
-from mmseg.config.legacy.rest import refuse_rest
+from mmseg.compat.legacy.rest import refuse_rest
 from mmseg.errors import UserError
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets.seg_map import read_file, read_mask, to_train_ids
 from mmseg.errors import UserError
+from mmseg.imagery.mask import read_file, read_mask, to_train_ids
 
 IDS = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
 

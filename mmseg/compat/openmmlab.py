@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.config.openmmlab_values import (
+from mmseg.compat.openmmlab_values import (
     BATCH_NORM,
     DATASET,
     DEFAULT_RANK,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from mmseg.datasets.synthetic import draw_scene
+from demo import draw_scene
 from mmseg.files import write_whole
-from mmseg.raster.tiles import full_tiles
-from mmseg.raster.write import Affine, write_geotiff
+from mmseg.imagery.geotiff import Affine, write_geotiff
+from mmseg.imagery.tiles import full_tiles
 
 CRS = "EPSG:2180"
 PIXEL_SIZE = 0.5  # metres

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from mmseg.config.legacy.data import Preprocessing, translate_dataset
-from mmseg.config.legacy.rest import refuse_rest
-from mmseg.config.legacy.schedule import translate_loops, translate_optimizer, translate_rates
+from mmseg.compat.legacy.data import Preprocessing, translate_dataset
+from mmseg.compat.legacy.rest import refuse_rest
+from mmseg.compat.legacy.schedule import translate_loops, translate_optimizer, translate_rates
 from mmseg.errors import UserError, did_you_mean
 
 MODERN = (

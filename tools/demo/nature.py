@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from mmseg.datasets.synthetic.canvas import BACKGROUND, BUILDING, WATER, WOODLAND, Canvas, rgb
-from mmseg.datasets.synthetic.land import BentGrid, Land
+from demo.canvas import BACKGROUND, BUILDING, WATER, WOODLAND, Canvas, rgb
+from demo.land import BentGrid, Land
 
 LAKE_SHARE = 0.07  # of the scene
 WOODLAND_SHARE = 0.33  # of the land that is left to plant

@@ -6,7 +6,7 @@ import rasterio
 from rasterio import Affine
 
 from mmseg.errors import UserError
-from mmseg.raster.write import write_geotiff
+from mmseg.imagery.geotiff import write_geotiff
 
 TRANSFORM = Affine(0.5, 0, 500_000, 0, -0.5, 600_000)
 

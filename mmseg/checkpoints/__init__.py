@@ -1,0 +1,1 @@
+"""Checkpoint files: read without running them, whoever wrote them, and loaded completely."""

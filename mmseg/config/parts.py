@@ -1,0 +1,26 @@
+"""Parts of a config: its data sets, one by one, and its values with their dotted keys."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+
+def parts_of(cfg: Mapping) -> list[Any]:
+    """Return the configs of the single data sets in one that may join or repeat others."""
+    inner = cfg.get("datasets") or ([cfg["dataset"]] if "dataset" in cfg else [])
+    return [part for each in inner for part in parts_of(each)] if inner else [cfg]
+
+
+def leaves(value: Any, where: str = "", skipped: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of all that nested dictionaries, also in lists, hold.
+
+    Nothing of what lies under a key of `skipped`.
+    """
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            if key not in skipped:
+                yield from leaves(item, f"{where}.{key}" if where else str(key), skipped)
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        for i, item in enumerate(value):
+            yield from leaves(item, f"{where}[{i}]", skipped)
+    else:
+        yield where, value

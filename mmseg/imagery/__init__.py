@@ -1,0 +1,1 @@
+"""Pixels in and out: images, masks, tiles, rasters and pictures."""
