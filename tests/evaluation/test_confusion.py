@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg import ops
 from mmseg.errors import UserError
 from mmseg.evaluation import confusion
 from mmseg.evaluation.confusion import confusion_matrix, scores
@@ -17,11 +16,6 @@ def brute_force(pred, label, num_classes, ignore_index):
             if label[row, column] != ignore_index:
                 matrix[label[row, column], pred[row, column]] += 1
     return matrix
-
-
-@pytest.fixture(params=["fast", "plain"], autouse=True)
-def path(request, monkeypatch):
-    monkeypatch.setattr(ops, "_selected", request.param == "fast")
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
@@ -58,13 +52,19 @@ def test_empty_image_gives_an_empty_matrix():
     assert confusion_matrix(empty, empty, 2).tolist() == [[0, 0], [0, 0]]
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
 @pytest.mark.parametrize("where", ["label", "prediction"])
-def test_byte_outside_the_classes_is_named(where):
+def test_an_id_outside_the_classes_is_named(where, dtype):
     good, bad = torch.tensor([0, 1, 4, 0]), torch.tensor([7, 9, 1, 255])
     pred, label = (good, bad) if where == "label" else (bad, good)
     found = "7, 9" if where == "label" else "7, 9, 255"
     with pytest.raises(UserError, match=rf"ids {found} outside 0\.\.4 in the {where}"):
-        confusion_matrix(pred.byte(), label.byte(), 5)
+        confusion_matrix(pred.to(dtype), label.to(dtype), 5)
+
+
+def test_an_id_that_fits_no_byte_is_named():
+    with pytest.raises(UserError, match=r"ids -1, 261 outside 0\.\.4 in the prediction"):
+        confusion_matrix(torch.tensor([-1, 261, 2]), torch.tensor([0, 1, 2]), 5)
 
 
 def test_ids_of_256_classes_fit_into_bytes_and_more_classes_are_counted_too():
@@ -74,16 +74,6 @@ def test_ids_of_256_classes_fit_into_bytes_and_more_classes_are_counted_too():
         assert matrix.shape == (num_classes, num_classes)
         assert torch.equal(matrix.diagonal()[:256], torch.ones(256).long())
         assert matrix.sum() == 256
-
-
-def test_label_outside_the_classes_is_named():
-    with pytest.raises(UserError, match=r"ids 7, 9 outside 0\.\.4 in the label"):
-        confusion_matrix(torch.tensor([0, 1, 2, 0]), torch.tensor([7, 9, 255, 4]), 5)
-
-
-def test_prediction_outside_the_classes_is_named():
-    with pytest.raises(UserError, match=r"ids -1, 5 outside 0\.\.4 in the prediction"):
-        confusion_matrix(torch.tensor([-1, 5, 2]), torch.tensor([0, 1, 2]), 5)
 
 
 def test_sizes_that_differ_are_named():
