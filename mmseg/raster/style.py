@@ -1,4 +1,4 @@
-"""How a map looks: the style that QGIS picks up by its name, and a picture to look at."""
+"""The looks of a map: a style file for QGIS, and a picture."""
 
 from collections.abc import Sequence
 from xml.etree import ElementTree as xml
@@ -11,11 +11,11 @@ from mmseg.raster.cog import NODATA
 from mmseg.raster.scene import Scene
 
 PREVIEW = 1024  # the longest side of each picture, in pixels
-LEGEND = 120  # the width of the legend where no name needs more
+LEGEND = 120  # the least width of the legend
 
 
 def qgis_style(classes: Sequence[str], palette: Palette) -> str:
-    """Return a QML document that paints class ids in the palette, with the classes as labels."""
+    """Return a QML document that paints class ids in the palette and names the classes."""
     root = xml.Element("qgis", version="3.0", styleCategories="Symbology")
     pipe = xml.SubElement(root, "pipe")
     renderer = xml.SubElement(
@@ -23,10 +23,8 @@ def qgis_style(classes: Sequence[str], palette: Palette) -> str:
     )
     entries = xml.SubElement(renderer, "colorPalette")
     for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True)):
-        colour = f"#{red:02x}{green:02x}{blue:02x}"
-        xml.SubElement(
-            entries, "paletteEntry", value=str(index), color=colour, alpha="255", label=name
-        )
+        entry = xml.SubElement(entries, "paletteEntry", value=str(index), label=name, alpha="255")
+        entry.set("color", f"#{red:02x}{green:02x}{blue:02x}")
     document_type = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
     return document_type + xml.tostring(root, encoding="unicode")
 
@@ -35,7 +33,7 @@ def preview(scene: Scene, map_path: str, classes: Sequence[str], palette: Palett
     """Return the scene, its map and the legend side by side, uint8 RGB (h, w, 3)."""
     image = scene.overview(PREVIEW)
     with rasterio.open(map_path) as raster:
-        ids = raster.read(1, out_shape=image.shape[:2])  # nearest, from the overviews by mode
+        ids = raster.read(1, out_shape=image.shape[:2])  # from the overviews
     found = [index for index in np.unique(ids) if index < len(classes)]
     key = legend([classes[i] for i in found], [palette[i] for i in found], LEGEND)
     picture = np.where((ids == NODATA)[..., None], np.uint8(255), colorize(ids, palette))

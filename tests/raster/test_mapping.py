@@ -33,7 +33,7 @@ from scenes import (
 from mmseg.errors import UserError
 from mmseg.models import EncoderDecoder
 from mmseg.raster import MapOptions, map_scene
-from mmseg.raster.strips import Workshop
+from mmseg.raster.unfinished import UnfinishedMap
 from mmseg.registry import MODELS
 
 DEGREES = Affine(1e-5, 0, 20, 0, -1e-5, 52)
@@ -221,7 +221,7 @@ def test_pixels_without_image_come_out_as_nodata_and_empty_windows_are_skipped(
             raster.write_mask(valid)
     result = map_scene(colour_model, scene, tmp_path / "out", options)
     assert (read(result.path) == np.where(valid, ids, 255)).all()
-    assert result.survey.pixels.tolist() == np.bincount(ids[valid], minlength=3).tolist()
+    assert result.areas.pixels.tolist() == np.bincount(ids[valid], minlength=3).tolist()
     picture = np.asarray(Image.open(tmp_path / "out/scene.preview.png"))[:150, 144:284]
     assert ((picture == 255).all(axis=2) == ~valid).all()
     # 6 x 6 windows of 32 every 24 pixels; 2 x 3 of them end before row 70 and column 80.
@@ -338,7 +338,7 @@ def test_a_scene_without_crs_is_mapped_without_a_place(colour_model, tmp_path, l
     with rasterio.open(result.path) as raster:
         assert raster.crs is None
         assert (raster.read(1) == ids).all()
-    assert result.survey.hectares is None
+    assert result.areas.hectares is None
     with pytest.raises(UserError, match="place is unknown and with it its resolution"):
         map_scene(colour_model, tmp_path / "scene.tif", tmp_path, MapOptions(gsd=1.0))
 
@@ -356,7 +356,7 @@ def test_where_nothing_can_be_measured_areas_are_in_pixels(colour_model, tmp_pat
     scene = write_scene(tmp_path, paint(ids), crs=crs, transform=transform)
     result = map_scene(colour_model, scene, tmp_path, MapOptions(polygons=True))
     assert (read(result.path) == ids).all()
-    assert result.survey.hectares is None
+    assert result.areas.hectares is None
     assert not (tmp_path / "scene.landcover.gpkg").exists()
     with rasterio.open(scene) as source, rasterio.open(result.path) as raster:
         assert (raster.crs, raster.transform) == (source.crs, source.transform)
@@ -367,7 +367,7 @@ def test_areas_of_a_scene_in_degrees_are_those_of_the_ground(colour_model, tmp_p
     ids[60:] = 1
     transform = Affine(0.01, 0, 20, 0, -0.01, 60)
     scene = write_scene(tmp_path, paint(ids), crs="EPSG:4326", transform=transform)
-    hectares = map_scene(colour_model, scene, tmp_path).survey.hectares
+    hectares = map_scene(colour_model, scene, tmp_path).areas.hectares
     # At 59.7 degrees north a degree is 111.41 km by 56.32 km, at 59.2 degrees 57.15 km.
     expected = np.array([111.41 * 56.32 * 0.6, 111.41 * 57.15 * 0.4, 0]) * 0.5 * 100
     assert hectares == pytest.approx(expected, rel=1e-3)
@@ -484,8 +484,10 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(context_model, tmp_
         map_scene(context_model, scene, tmp_path / "twice", options, progress=stop)
     assert not list((tmp_path / "twice").glob("*.tif"))
     written = []
-    write = Workshop.write
-    monkeypatch.setattr(Workshop, "write", lambda self, *a: (written.append(a[0]), write(self, *a)))
+    write = UnfinishedMap.write
+    monkeypatch.setattr(
+        UnfinishedMap, "write", lambda self, *a: (written.append(a[0]), write(self, *a))
+    )
     map_scene(context_model, scene, tmp_path / "twice", options)
     assert written[0] >= 2 and written[-1] == 5
     names = [path.name for path in sorted((tmp_path / "once").iterdir())]
@@ -546,7 +548,7 @@ def test_a_finished_map_is_kept_and_a_changed_job_maps_anew(colour_model, tmp_pa
 def test_what_a_kill_left_of_a_finished_map_goes(colour_model, tmp_path, monkeypatch):
     scene = write_scene(tmp_path, paint(make_ids(64, 64)))
     with monkeypatch.context() as patch:
-        patch.setattr(Workshop, "clear", lambda self: None)
+        patch.setattr(UnfinishedMap, "clear", lambda self: None)
         map_scene(colour_model, scene, tmp_path / "out")
     assert (tmp_path / "out/.scene.unfinished/job.json").is_file()
     windows = colour_model.windows

@@ -40,7 +40,7 @@ def test_polygons_are_the_map_without_gaps_and_their_areas_its_pixels(tmp_path):
     for class_id, name in enumerate(CLASSES):
         of_class = fields["class_id"] == class_id
         assert (fields["class_name"][of_class] == name).all()
-        pixels = result.survey.pixels[class_id]
+        pixels = result.areas.pixels[class_id]
         assert fields["area_m2"][of_class].sum() == pytest.approx(pixels / 4)
     assert all(p.is_valid for p in polygons)
     assert max(len(p.interiors) for p in polygons) > 0

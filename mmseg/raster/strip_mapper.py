@@ -1,23 +1,24 @@
-"""From windows to finished strips: the loop that maps a scene, band of rows by band of rows."""
+"""From windows to finished strips: the loop over the rows of windows of a scene."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmseg.raster.background import WriteBehind, read_ahead
-from mmseg.raster.blend import BandAccumulator
-from mmseg.raster.clock import Clock
+from mmseg.raster.blend import RowBlender
 from mmseg.raster.cog import FULL, NODATA
 from mmseg.raster.predict import WindowPredictor
 from mmseg.raster.scene import Scene
-from mmseg.raster.strips import Workshop
+from mmseg.raster.unfinished import UnfinishedMap
 from mmseg.raster.windows import WindowAxis, rows_for_strips
 
 Progress = Callable[[int, int], None]
-"""Called with how many windows are done and how many there are."""
+"""Called with the number of windows that are done and the number of all windows."""
 
 # Rows turned into class ids at a time: the ids are int64 at first, eight times their final size.
 CHUNK = 32
@@ -32,42 +33,45 @@ class Grid:
     batch_size: int
 
 
-class BandMapper:
+class StripMapper:
     """Maps strips of one scene with one model."""
 
     def __init__(
-        self, scene: Scene, grid: Grid, predictor: WindowPredictor, workshop: Workshop, clock: Clock
+        self, scene: Scene, grid: Grid, predictor: WindowPredictor, unfinished: UnfinishedMap
     ) -> None:
         self.scene = scene
         self.grid = grid
         self.predictor = predictor
-        self.workshop = workshop
-        self.clock = clock
-        self.band = BandAccumulator(
-            predictor.num_classes, grid.rows, grid.columns, predictor.device
-        )
+        self.unfinished = unfinished
+        self.blender = RowBlender(predictor.num_classes, grid.rows, grid.columns, predictor.device)
 
     @torch.inference_mode()
     def map(self, strips: Sequence[int], progress: Progress) -> None:
-        """Write strips, given in ascending order, to the workshop."""
-        rows = rows_for_strips(list(strips))
-        ahead = read_ahead(lambda row: self._read(row[0]), rows)
-        with WriteBehind(self.workshop.write) as write:
-            for number, (row, wanted) in enumerate(rows):
-                with self.clock("waiting for the reader"):
-                    image, valid = next(ahead)
+        """Write strips, given in ascending order, to the unfinished map.
+
+        While the model works, one thread reads the next row of windows, and another one writes the
+        strip before.
+        """
+        rows, windows = rows_for_strips(strips), self.grid.columns.count
+        writing: Future | None = None
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+            reads: Iterator[Any] = (reader.submit(self._read, row) for row, _ in rows)
+            # A pair holds the next read too: it begins before the model works on this row.
+            pairs = pairwise(chain(reads, [None]))
+            for number, ((row, is_wanted), (reading, _)) in enumerate(
+                zip(rows, pairs, strict=True)
+            ):
+                image, valid = reading.result()
                 self._predict(row, image, valid)
-                if wanted:
-                    with self.clock("blending"):
-                        layers = self._finish(row, valid)
-                    with self.clock("waiting for the writer"):
-                        write(row, layers)
-                self.band.next_row()
-                progress(
-                    (number + 1) * self.grid.columns.count, len(rows) * self.grid.columns.count
-                )
-            with self.clock("waiting for the writer"):
-                write.wait()
+                if is_wanted:
+                    layers = self._finish(row, valid)
+                    if writing is not None:
+                        writing.result()
+                    writing = writer.submit(self.unfinished.write, row, layers)
+                self.blender.next_row()
+                progress((number + 1) * windows, len(rows) * windows)
+            if writing is not None:
+                writing.result()
 
     def _read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Read a row of windows, reflected beyond the border: (3, size, covered), bool alike."""
@@ -79,30 +83,26 @@ class BandMapper:
         return image, np.pad(valid, ((0, below), (0, beside)))
 
     def _predict(self, row: int, image: np.ndarray, valid: np.ndarray) -> None:
-        """Add a row of windows to the band; those without a pixel to map are skipped.
+        """Blend a row of windows. Windows without a pixel to map are skipped.
 
-        A batch never reaches over two rows: it is the same wherever a run begins.
+        A batch holds windows of one row: batches are the same wherever a run begins.
         """
         columns = self.grid.columns
-        places = [
-            slice(columns.start(c), columns.start(c) + columns.size) for c in range(columns.count)
-        ]
-        active = [c for c in range(columns.count) if valid[:, places[c]].any()]
+        places = [slice(start, start + columns.size) for start in columns.starts]
+        active = [index for index, place in enumerate(places) if valid[:, place].any()]
         for first in range(0, len(active), self.grid.batch_size):
             batch = active[first : first + self.grid.batch_size]
-            windows = np.stack([image[:, :, places[c]] for c in batch])
-            probabilities = self.predictor(windows)
-            with self.clock("blending"):
-                for column, window in zip(batch, probabilities, strict=True):
-                    self.band.add(row, column, window)
+            probabilities = self.predictor(np.stack([image[:, :, places[c]] for c in batch]))
+            for column, window in zip(batch, probabilities, strict=True):
+                self.blender.add(row, column, window)
 
     def _finish(self, row: int, valid: np.ndarray) -> dict[str, np.ndarray]:
         """Turn a finished strip into uint8 layers (bands, rows, W), nodata where not `valid`."""
-        strip = self.band.strip(row)  # (K, rows, W)
+        strip = self.blender.strip(row)  # (K, rows, W)
         empty = ~valid[: strip.shape[1], : strip.shape[2]]
         layers = {
             name: np.empty((count, *strip.shape[1:]), np.uint8)
-            for name, count in self.workshop.layers.items()
+            for name, count in self.unfinished.layers.items()
         }
         for top in range(0, strip.shape[1], CHUNK):
             part = slice(top, top + CHUNK)
