@@ -1,32 +1,21 @@
 """Cloud Optimized GeoTIFFs from strips, through a virtual raster that joins them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree as xml
 
 import rasterio
 import rasterio.shutil
-from rasterio import Affine
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from mmseg.errors import UserError, reason
+from mmseg.imagery.pictures import Palette
+from mmseg.raster.scene import Scene
 from mmseg.raster.unfinished import START_AGAIN
 
 NODATA = 255
 # The uint8 of a probability of one; 255 is nodata.
 FULL = 254
-
-
-@dataclass(frozen=True)
-class Style:
-    """The description of a raster's values; `palette` is (R, G, B) per class id."""
-
-    bands: Sequence[str]
-    tags: Mapping[str, str] = field(default_factory=dict)
-    palette: Sequence[Sequence[int]] | None = None
-    scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,37 +26,47 @@ class Strip:
     top: int
     bottom: int
 
+    def as_source(self, band: int, width: int) -> str:
+        """Return the element that makes the strip a part of a band of a virtual raster."""
+        size = f'xSize="{width}" ySize="{self.bottom - self.top}"'
+        return (
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{self.path.name}</SourceFilename>'
+            f'<SourceBand>{band}</SourceBand><SrcRect xOff="0" yOff="0" {size} />'
+            f'<DstRect xOff="0" yOff="{self.top}" {size} /></SimpleSource>'
+        )
+
 
 def write_vrt(
     path: Path,
+    scene: Scene,
     strips: Sequence[Strip],
-    width: int,
-    transform: Affine,
-    crs: CRS | None,
-    style: Style,
+    bands: Sequence[str],
+    tags: Mapping[str, str],
+    palette: Palette | None = None,
 ) -> None:
-    """Write a virtual raster of uint8 strips, at the place of the scene if it has one."""
-    size = {"rasterXSize": str(width), "rasterYSize": str(strips[-1].bottom)}
-    root = xml.Element("VRTDataset", size)
-    for number in range(1, len(style.bands) + 1):
-        band = xml.SubElement(root, "VRTRasterBand", dataType="Byte", band=str(number))
-        for strip in strips:
-            _add_source(band, strip, number, width)
-    xml.ElementTree(root).write(path)
+    """Write a virtual raster of uint8 strips, at the place of the scene if it has one.
+
+    The values are class ids with the colours of `palette`. Without it, they are probabilities, 0 to
+    `FULL`. `bands` are the descriptions of the bands.
+    """
+    text = f'<VRTDataset rasterXSize="{scene.width}" rasterYSize="{scene.height}">'
+    for band in range(1, len(bands) + 1):
+        sources = "".join(strip.as_source(band, scene.width) for strip in strips)
+        text += f'<VRTRasterBand dataType="Byte" band="{band}">{sources}</VRTRasterBand>'
+    path.write_text(text + "</VRTDataset>")
     with rasterio.open(path, "r+") as raster:
-        if crs is not None:
-            raster.crs = crs
-        if not transform.is_identity:
-            raster.transform = transform
+        if scene.crs is not None:
+            raster.crs = scene.crs
+        if not scene.transform.is_identity:
+            raster.transform = scene.transform
         raster.nodata = NODATA
-        raster.descriptions = style.bands
-        raster.update_tags(**style.tags)
-        if style.scale is not None:
-            raster.scales = [style.scale] * raster.count
-        raster.colorinterp = [ColorInterp.gray] * raster.count
-        if style.palette is not None:
-            raster.write_colormap(1, dict(enumerate(map(tuple, style.palette))))
-            raster.colorinterp = [ColorInterp.palette]
+        raster.descriptions = bands
+        raster.update_tags(**tags)
+        if palette is None:
+            raster.scales = [1 / FULL] * raster.count
+            raster.colorinterp = [ColorInterp.gray] * raster.count
+        else:
+            raster.write_colormap(1, dict(enumerate(map(tuple, palette))))
 
 
 def write_cog(source: Path, target: Path, overviews: str) -> None:
@@ -86,12 +85,3 @@ def write_cog(source: Path, target: Path, overviews: str) -> None:
         raise UserError(
             f"{target.name} cannot be written ({reason(error)}); {START_AGAIN}"
         ) from error
-
-
-def _add_source(band: xml.Element, strip: Strip, number: int, width: int) -> None:
-    source = xml.SubElement(band, "SimpleSource")
-    xml.SubElement(source, "SourceFilename", relativeToVRT="1").text = strip.path.name
-    xml.SubElement(source, "SourceBand").text = str(number)
-    rows = str(strip.bottom - strip.top)
-    for tag, top in (("SrcRect", 0), ("DstRect", strip.top)):
-        xml.SubElement(source, tag, xOff="0", yOff=str(top), xSize=str(width), ySize=rows)

@@ -121,7 +121,7 @@ def _map(
         predictor = WindowPredictor(model)
         grid = _grid(scene, predictor.crop_size, options)
         job = _describe_job(scene, model, grid, options)
-        digest = hashlib.sha256(job.encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
         is_finished = products.are_finished(digest)
         if is_finished and is_first and unfinished.job == job:
             unfinished.clear()  # a run that finished was killed before it could do that
@@ -159,9 +159,9 @@ def _refuse_another_scene(scene: Scene, products: Products) -> None:
         raise UserError(
             f"{products.map_path}: is the map of a scene of this name at another place; {cure}"
         )
-    unfinished = products.unfinished
-    if unfinished.scene not in (None, scene.source):
-        raise UserError(f"{unfinished.folder}: is the unfinished map of {unfinished.scene}; {cure}")
+    other = products.unfinished.job.get("scene", {}).get("path", scene.source)
+    if other != scene.source:
+        raise UserError(f"{products.unfinished.folder}: is the unfinished map of {other}; {cure}")
 
 
 def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid:
@@ -193,8 +193,8 @@ def _share(count: int) -> range:
     return range(count * rank // processes, count * (rank + 1) // processes)
 
 
-def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptions) -> str:
-    """Describe everything that the strips depend on. Strips of equal jobs fit together."""
+def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptions) -> dict:
+    """Return the facts that strips depend on, as JSON gives them. Strips of equal jobs fit."""
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         weights.update(name.encode())
@@ -207,7 +207,7 @@ def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptio
         "grid": asdict(grid),
         "options": asdict(options),
     }
-    return json.dumps(job, sort_keys=True)
+    return json.loads(json.dumps(job))
 
 
 def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:

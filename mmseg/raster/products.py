@@ -10,7 +10,7 @@ from rasterio.errors import RasterioError
 
 from mmseg.imagery.pictures import write_image
 from mmseg.raster.areas import ClassAreas, class_areas
-from mmseg.raster.cog import FULL, Strip, Style, write_cog, write_vrt
+from mmseg.raster.cog import Strip, write_cog, write_vrt
 from mmseg.raster.georeference import row_areas
 from mmseg.raster.options import MapOptions
 from mmseg.raster.polygons import write_polygons
@@ -98,19 +98,15 @@ class Products:
     def _write_cogs(self, rows: WindowAxis, job: str) -> None:
         tags = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
         tags |= {JOB: job, SCENE: self.scene.mark}
-        styles = {
-            "landcover": Style(["land cover"], tags, palette=self.palette),
-            "confidence": Style(["confidence"], tags, scale=1 / FULL),
-            "probabilities": Style(self.classes, tags, scale=1 / FULL),
-        }
-        place = self.scene.width, self.scene.transform, self.scene.crs
+        bands = {"landcover": ["land cover"], "probabilities": self.classes}
         for layer in self.layers:
             strips = [
                 Strip(self.unfinished.strip(layer, index), *rows.strip(index))
                 for index in range(rows.count)
             ]
             vrt = self.unfinished.folder / f"{layer}.vrt"
-            write_vrt(vrt, strips, *place, styles[layer])
+            palette = self.palette if layer == "landcover" else None
+            write_vrt(vrt, self.scene, strips, bands.get(layer, [layer]), tags, palette)
             if layer != "confidence":  # only the polygons use it
                 target = self.unfinished.folder / self._path(f"{layer}.tif").name
                 write_cog(vrt, target, "MODE" if layer == "landcover" else "AVERAGE")

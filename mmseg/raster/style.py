@@ -1,7 +1,7 @@
 """The looks of a map: a style file for QGIS, and a picture."""
 
 from collections.abc import Sequence
-from xml.etree import ElementTree as xml
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import rasterio
@@ -12,21 +12,20 @@ from mmseg.raster.scene import Scene
 
 PREVIEW = 1024  # the longest side of each picture, in pixels
 LEGEND = 120  # the least width of the legend
+QML = """<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
+<qgis version="3.0" styleCategories="Symbology"><pipe>\
+<rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">\
+<colorPalette>{}</colorPalette></rasterrenderer></pipe></qgis>"""
 
 
 def qgis_style(classes: Sequence[str], palette: Palette) -> str:
     """Return a QML document that paints class ids in the palette and names the classes."""
-    root = xml.Element("qgis", version="3.0", styleCategories="Symbology")
-    pipe = xml.SubElement(root, "pipe")
-    renderer = xml.SubElement(
-        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
-    )
-    entries = xml.SubElement(renderer, "colorPalette")
-    for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True)):
-        entry = xml.SubElement(entries, "paletteEntry", value=str(index), label=name, alpha="255")
-        entry.set("color", f"#{red:02x}{green:02x}{blue:02x}")
-    document_type = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-    return document_type + xml.tostring(root, encoding="unicode")
+    entries = [
+        f'<paletteEntry value="{index}" color="#{red:02x}{green:02x}{blue:02x}" alpha="255" '
+        f"label={quoteattr(name)} />"
+        for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
+    ]
+    return QML.format("".join(entries))
 
 
 def preview(scene: Scene, map_path: str, classes: Sequence[str], palette: Palette) -> np.ndarray:

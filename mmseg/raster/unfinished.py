@@ -33,31 +33,28 @@ class UnfinishedMap:
         self._note = folder / "job.json"
 
     @property
-    def job(self) -> str | None:
-        """The job of the strips (a JSON text), None if there are none."""
-        return self._note.read_text() if self._note.is_file() else None
-
-    @property
-    def scene(self) -> str | None:
-        """The path of the scene of the strips, None if it is unknown."""
+    def job(self) -> dict[str, Any]:
+        """The facts that the strips depend on; empty if there are no strips or it is damaged."""
         try:
-            return json.loads(self.job or "")["scene"]["path"]
-        except ValueError:  # no note, or a damaged one
-            return None
+            return json.loads(self._note.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
 
-    def prepare(self, job: str) -> None:
+    def prepare(self, job: dict[str, Any]) -> None:
         """Keep the strips of the same job. Throw away those of another one and say why."""
-        if self.job == job:
+        found = self.job
+        differing = [name for name in job if found.get(name) != job[name]]
+        if not differing:
             return
-        if self.job is not None:
+        if self._note.is_file():
             MMLogger.get_current_instance().warning(
                 f"{self.folder}: this unfinished map is thrown away and the scene is mapped anew, "
-                f"because {_differences(self.job, job)}"
+                f"because its job.json differs in: {', '.join(differing)}"
             )
         for path in self.folder.iterdir():
             if path.name != LOCK:  # this process holds it
                 path.unlink()
-        write_whole(self._note, job.encode())
+        write_whole(self._note, json.dumps(job, sort_keys=True).encode())
 
     def strip(self, layer: str, index: int) -> Path:
         """Return the file of a layer of a strip."""
@@ -84,19 +81,3 @@ class UnfinishedMap:
     def clear(self) -> None:
         """Remove the folder. No process may hold it: on NFS an open file would stay."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _differences(old: str, new: str) -> str:
-    """Say which facts differ between two jobs."""
-    try:
-        names = _differing(json.loads(old), json.loads(new))
-    except ValueError:
-        return "its job.json is damaged"
-    return f"this differs: {', '.join(names)}"
-
-
-def _differing(old: Any, new: Any, name: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = {key: f"{name}.{key}".strip(".") for key in new | old}
-        return [n for key in keys for n in _differing(old.get(key), new.get(key), keys[key])]
-    return [] if old == new else [name]
