@@ -45,11 +45,15 @@ def row_areas(transform: Affine, crs: CRS, height: int, width: int) -> np.ndarra
         return np.full(height, abs(transform.determinant) * metres**2)
     # A small pixel is a parallelogram on the equal-area plane, however the scene is turned.
     rows, middle = np.arange(height), np.full(height, width / 2)
-    x, y = _project(transform, crs, EQUAL_AREA, middle, rows)
-    right_x, right_y = _project(transform, crs, EQUAL_AREA, middle + 1, rows)
-    down_x, down_y = _project(transform, crs, EQUAL_AREA, middle, rows + 1)
-    right, down = _turn(right_x - x), _turn(down_x - x)
-    return np.abs(right * (down_y - y) - (right_y - y) * down)
+    edges = []
+    x, y = _to_equal_area(transform, crs, middle, rows)
+    for column, row in ((middle + 1, rows), (middle, rows + 1)):
+        other_x, other_y = _to_equal_area(transform, crs, column, row)
+        # The short way round, over the date line too.
+        turn = (other_x - x + CIRCUMFERENCE / 2) % CIRCUMFERENCE - CIRCUMFERENCE / 2
+        edges.append((turn, other_y - y))
+    (right_x, right_y), (down_x, down_y) = edges
+    return np.abs(right_x * down_y - right_y * down_x)
 
 
 def ground_resolution(transform: Affine, crs: CRS, height: int, width: int) -> tuple[float, float]:
@@ -70,9 +74,13 @@ def _is_on_ellipsoid(crs: CRS) -> bool:
     return crs.is_geographic or crs.to_dict().get("proj") == "merc"
 
 
-def _turn(x: np.ndarray) -> np.ndarray:
-    """Return a difference of x on the cylinder by the short way round, over the date line too."""
-    return (x + CIRCUMFERENCE / 2) % CIRCUMFERENCE - CIRCUMFERENCE / 2
+def _to_equal_area(
+    transform: Affine, crs: CRS, columns: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    longitudes, latitudes = _project(transform, crs, DEGREES, columns, rows)
+    # A raster of the whole globe may reach over the poles by half a pixel.
+    x, y = transform_points(DEGREES, EQUAL_AREA, longitudes, np.clip(latitudes, -90, 90))
+    return np.array(x), np.array(y)
 
 
 def _project(

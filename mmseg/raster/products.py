@@ -53,6 +53,7 @@ class Products:
         self.kinds = [kind for kind, layer in LAYER_OF.items() if layer in self.layers]
         self.map_path = self._path("landcover.tif")
         self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", self.layers)
+        self._areas: ClassAreas | None = None
 
     def are_finished(self, job: str) -> bool:
         """Tell whether all outputs are there, and whether the map has this hash of its job."""
@@ -67,8 +68,8 @@ class Products:
         self._write_cogs(rows, job)
         made = {kind: self.unfinished.folder / self._path(kind).name for kind in self.kinds}
         map_path = made["landcover.tif"]
-        areas = class_areas(str(map_path), len(self.classes), self.row_areas)
-        made["areas.csv"].write_text(areas.to_csv(self.classes), encoding="utf-8")
+        self._areas = class_areas(str(map_path), len(self.classes), self.row_areas)
+        made["areas.csv"].write_text(self._areas.to_csv(self.classes), encoding="utf-8")
         style = qgis_style(self.classes, self.palette)
         made["landcover.qml"].write_text(style, encoding="utf-8")
         picture = preview(self.scene, str(map_path), self.classes, self.palette)
@@ -83,8 +84,8 @@ class Products:
             self.unfinished.publish(self._path(kind))
 
     def areas(self) -> ClassAreas:
-        """Measure the finished map."""
-        return class_areas(str(self.map_path), len(self.classes), self.row_areas)
+        """Measure the finished map, unless `write` just did."""
+        return self._areas or class_areas(str(self.map_path), len(self.classes), self.row_areas)
 
     def _forget(self, kind: str) -> None:
         """Remove files of an earlier map that would look like a part of the new one."""
