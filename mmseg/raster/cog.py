@@ -1,7 +1,6 @@
 """Cloud Optimized GeoTIFFs from strips, through a virtual raster that joins them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import rasterio
@@ -18,41 +17,30 @@ NODATA = 255
 FULL = 254
 
 
-@dataclass(frozen=True)
-class Strip:
-    """Rows `top` to `bottom` of a raster, in a file of their own."""
-
-    path: Path
-    top: int
-    bottom: int
-
-    def as_source(self, band: int, width: int) -> str:
-        """Return the element that makes the strip a part of a band of a virtual raster."""
-        size = f'xSize="{width}" ySize="{self.bottom - self.top}"'
-        return (
-            f'<SimpleSource><SourceFilename relativeToVRT="1">{self.path.name}</SourceFilename>'
-            f'<SourceBand>{band}</SourceBand><SrcRect xOff="0" yOff="0" {size} />'
-            f'<DstRect xOff="0" yOff="{self.top}" {size} /></SimpleSource>'
-        )
-
-
 def write_vrt(
     path: Path,
     scene: Scene,
-    strips: Sequence[Strip],
+    strips: Mapping[str, tuple[int, int]],
     bands: Sequence[str],
     tags: Mapping[str, str],
     palette: Palette | None = None,
 ) -> None:
     """Write a virtual raster of uint8 strips, at the place of the scene if it has one.
 
-    The values are class ids with the colours of `palette`. Without it, they are probabilities, 0 to
-    `FULL`. `bands` are the descriptions of the bands.
+    `strips` gives first row and end of each file beside `path`, `bands` the names of the bands. The
+    values are class ids with the colours of `palette`; without it, probabilities, 0 to `FULL`.
     """
     text = f'<VRTDataset rasterXSize="{scene.width}" rasterYSize="{scene.height}">'
     for band in range(1, len(bands) + 1):
-        sources = "".join(strip.as_source(band, scene.width) for strip in strips)
-        text += f'<VRTRasterBand dataType="Byte" band="{band}">{sources}</VRTRasterBand>'
+        text += f'<VRTRasterBand dataType="Byte" band="{band}">'
+        for name, (top, bottom) in strips.items():
+            size = f'xSize="{scene.width}" ySize="{bottom - top}"'
+            text += (
+                f'<SimpleSource><SourceFilename relativeToVRT="1">{name}</SourceFilename>'
+                f'<SourceBand>{band}</SourceBand><SrcRect xOff="0" yOff="0" {size} />'
+                f'<DstRect xOff="0" yOff="{top}" {size} /></SimpleSource>'
+            )
+        text += "</VRTRasterBand>"
     path.write_text(text + "</VRTDataset>")
     with rasterio.open(path, "r+") as raster:
         if scene.crs is not None:

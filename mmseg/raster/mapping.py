@@ -73,7 +73,9 @@ def map_scene(
     read, if the outputs cannot be written, or if they are those of another scene.
     """
     options, out = options or MapOptions(), Path(out)
-    with _raster_environment():
+    with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
+        # Strips have no georeference. If the scene has none, the log says so.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with fail_together(out):
             opened = Scene(scene, options)
             if truth:
@@ -86,14 +88,6 @@ def map_scene(
             map_path = str(products.map_path)
             matrix = compare(map_path, truth, model.dataset_meta) if truth else None
             return SceneMap(products.map_path, products.areas(), matrix)
-
-
-@contextmanager
-def _raster_environment() -> Iterator[None]:
-    with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
-        # Strips have no georeference. If the scene has none, the log says so.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
 
 
 @contextmanager
@@ -126,7 +120,7 @@ def _map(
         if is_finished and is_first and unfinished.job == job:
             unfinished.clear()  # a run that finished was killed before it could do that
         if not is_finished:
-            _refuse_another_scene(scene, products)
+            products.check_scene()
     if is_finished:
         logger.info(f"{products.map_path} is finished already; delete it to map the scene again")
         return
@@ -150,18 +144,6 @@ def _map(
                 logger.info(f"{products.map_path}: the model took {share}")
     if is_first:
         unfinished.clear()
-
-
-def _refuse_another_scene(scene: Scene, products: Products) -> None:
-    """Raise `UserError` if the outputs would replace those of another scene of this name."""
-    cure = "choose another --out, or delete it"
-    if products.mapped_scene() not in (None, scene.mark):
-        raise UserError(
-            f"{products.map_path}: is the map of a scene of this name at another place; {cure}"
-        )
-    other = products.unfinished.job.get("scene", {}).get("path", scene.source)
-    if other != scene.source:
-        raise UserError(f"{products.unfinished.folder}: is the unfinished map of {other}; {cure}")
 
 
 def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid:

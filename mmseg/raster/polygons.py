@@ -36,16 +36,15 @@ def write_polygons(
     """Write the regions of a map, at least `min_area` m2 large, as the layer of a GeoPackage.
 
     `confidence_path` is a raster of the probabilities of the map's classes, 0 to `FULL`.
-    `row_areas` is the area in m2 of a pixel of each row. Labels are kept in files beside `path`.
-    Raises `UserError` if the GeoPackage cannot be written.
+    `row_areas` is the area in m2 of a pixel of each row. The raster of regions is a file beside
+    `path`. Raises `UserError` if the GeoPackage cannot be written.
     """
-    labels, numbered = path.with_suffix(".labels.tif"), path.with_suffix(".regions.tif")
-    for file in (path, labels, numbered):  # GDAL replaces no file that it cannot read
+    numbered = path.with_suffix(".regions.tif")
+    for file in (path, numbered):  # GDAL replaces no file that it cannot read
         file.unlink(missing_ok=True)
-    regions = _label(map_path, confidence_path, row_areas, labels).regions(min_area)
-    _renumber(labels, numbered, regions)
     pyogrio.set_gdal_config_options(NO_DATE)
     try:
+        regions = _find_regions(map_path, confidence_path, row_areas, min_area, numbered)
         _write(path, numbered, regions, classes)
         # GDAL does not say if a part could not be written when it closed the file.
         indexed, expected = _indexed(path), len(regions.areas) - 1
@@ -59,29 +58,27 @@ def write_polygons(
         pyogrio.set_gdal_config_options(dict.fromkeys(NO_DATE))
 
 
-def _label(
-    map_path: Path, confidence_path: Path, row_areas: np.ndarray, target: Path
-) -> RegionTable:
+def _find_regions(
+    map_path: Path, confidence_path: Path, row_areas: np.ndarray, min_area: float, target: Path
+) -> Regions:
+    """Find the regions of a map, and write the region of each pixel to `target`."""
     table = RegionTable()
-    with (
-        rasterio.open(map_path) as ids,
-        rasterio.open(confidence_path) as confidence,
-        rasterio.open(target, "w", **_profile(ids)) as labels,
-    ):
-        for window in row_windows(ids, ROWS):
-            areas = row_areas[window.row_off : window.row_off + window.height]
-            probabilities = confidence.read(1, window=window).astype(np.float32) / FULL
-            found = table.add(ids.read(1, window=window), probabilities, areas)
-            labels.write(found, 1, window=window)
-    return table
-
-
-def _renumber(source: Path, target: Path, regions: Regions) -> None:
-    """Write the raster of regions that belongs to a raster of labels."""
-    with rasterio.open(source) as labels, rasterio.open(target, "w", **_profile(labels)) as ids:
+    with rasterio.open(map_path) as ids, rasterio.open(confidence_path) as confidence:
+        profile = {"driver": "GTiff", "compress": "deflate", "bigtiff": "if_safer"}
+        place = {"crs": ids.crs, "transform": ids.transform}
+        size = {"width": ids.width, "height": ids.height, "count": 1, "dtype": "int32"}
+        with rasterio.open(target, "w", **profile, **place, **size) as labels:
+            for window in row_windows(ids, ROWS):
+                areas = row_areas[window.row_off : window.row_off + window.height]
+                probabilities = confidence.read(1, window=window).astype(np.float32) / FULL
+                found = table.add(ids.read(1, window=window), probabilities, areas)
+                labels.write(found, 1, window=window)
+    regions = table.regions(min_area)
+    with rasterio.open(target, "r+") as labels:
         for window in row_windows(labels, ROWS):
-            found = regions.of_label[labels.read(1, window=window)]
-            ids.write(found.astype(np.int32), 1, window=window)
+            found = regions.of_label[labels.read(1, window=window)].astype(np.int32)
+            labels.write(found, 1, window=window)
+    return regions
 
 
 def _write(path: Path, numbered: Path, regions: Regions, classes: Sequence[str]) -> None:
@@ -125,9 +122,3 @@ def _indexed(path: Path) -> int:
     with closing(sqlite3.connect(path)) as database, suppress(sqlite3.Error):
         return database.execute(query).fetchone()[0]
     return 0
-
-
-def _profile(like: rasterio.DatasetReader) -> dict:
-    place = {"crs": like.crs, "transform": like.transform}
-    size = {"width": like.width, "height": like.height, "count": 1, "dtype": "int32"}
-    return {"driver": "GTiff", "compress": "deflate", "bigtiff": "if_safer", **size, **place}

@@ -15,23 +15,18 @@ from mmseg.errors import UserError
 class SceneModel(Protocol):
     """The part of a model that mapping uses. `mmseg.apis.init_model` returns such a model.
 
-    `data_preprocessor` normalises images and has the crop's `size`. `decode_head` has
-    `num_classes`, `dataset_meta` has `classes` and `palette`, and `cfg` has `model`.
+    `inference` turns normalised images (B, 3, H, W) into logits (B, K, H, W). `parameters` are on
+    the device that computes. `state_dict` and `cfg.model` tell one model from another.
     """
 
-    data_preprocessor: Any
-    decode_head: Any
-    dataset_meta: Any
+    data_preprocessor: Any  # normalises BGR images; `size` is the crop of the training
+    decode_head: Any  # `num_classes`
+    dataset_meta: Any  # `classes`, `palette` and, for the truth, `reduce_zero_label`
     cfg: Any
 
-    def inference(self, x: Tensor) -> Tensor:
-        """Return the logits (B, K, H, W) of normalised images (B, 3, H, W)."""
-
-    def state_dict(self) -> Mapping[str, Tensor]:
-        """Return the weights."""
-
-    def parameters(self) -> Iterator[Tensor]:
-        """Yield the parameters. They are on the device that computes."""
+    def inference(self, x: Tensor) -> Tensor: ...
+    def parameters(self) -> Iterator[Tensor]: ...
+    def state_dict(self) -> Mapping[str, Tensor]: ...
 
 
 class WindowPredictor:

@@ -8,9 +8,10 @@ import rasterio
 from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 
+from mmseg.errors import UserError
 from mmseg.imagery.pictures import write_image
 from mmseg.raster.areas import ClassAreas, class_areas
-from mmseg.raster.cog import Strip, write_cog, write_vrt
+from mmseg.raster.cog import write_cog, write_vrt
 from mmseg.raster.georeference import row_areas
 from mmseg.raster.options import MapOptions
 from mmseg.raster.polygons import write_polygons
@@ -59,9 +60,16 @@ class Products:
         """Tell whether all outputs are there, and whether the map has this hash of its job."""
         return all(self._path(kind).is_file() for kind in self.kinds) and self._tag(JOB) == job
 
-    def mapped_scene(self) -> str | None:
-        """Return the mark of the scene of the map that is there, None if there is none."""
-        return self._tag(SCENE)
+    def check_scene(self) -> None:
+        """Raise `UserError` if the outputs would replace those of another scene of this name."""
+        cure = "choose another --out, or delete it"
+        if self._tag(SCENE) not in (None, self.scene.mark):
+            raise UserError(
+                f"{self.map_path}: is the map of a scene of this name at another place; {cure}"
+            )
+        other = self.unfinished.job.get("scene", {}).get("path", self.scene.source)
+        if other != self.scene.source:
+            raise UserError(f"{self.unfinished.folder}: is the unfinished map of {other}; {cure}")
 
     def write(self, rows: WindowAxis, job: str) -> None:
         """Make everything of the finished strips."""
@@ -101,10 +109,8 @@ class Products:
         tags |= {JOB: job, SCENE: self.scene.mark}
         bands = {"landcover": ["land cover"], "probabilities": self.classes}
         for layer in self.layers:
-            strips = [
-                Strip(self.unfinished.strip(layer, index), *rows.strip(index))
-                for index in range(rows.count)
-            ]
+            files = [self.unfinished.strip(layer, index).name for index in range(rows.count)]
+            strips = {file: rows.strip(index) for index, file in enumerate(files)}
             vrt = self.unfinished.folder / f"{layer}.vrt"
             palette = self.palette if layer == "landcover" else None
             write_vrt(vrt, self.scene, strips, bands.get(layer, [layer]), tags, palette)

@@ -4,8 +4,9 @@ Pixels are connected by their sides. Pieces of the map are labelled, some rows a
 over the labels then say which labels are one region, how large it is and which others it touches.
 Memory grows with the number of regions, not with the number of pixels.
 
-GDAL's sieve cannot do this. It counts pixels, and a pixel in degrees has another area in each row.
-It needs the whole map in memory, and it keeps a small region that has only small neighbours.
+`rasterio.features.sieve` cannot do this. It counts pixels, but the area of a pixel in degrees
+depends on its row. It keeps small regions whose neighbours are all small. Its result is the whole
+map in memory.
 """
 
 from dataclasses import dataclass

@@ -98,27 +98,18 @@ class StripMapper:
 
     def _finish(self, row: int, valid: np.ndarray) -> dict[str, np.ndarray]:
         """Turn a finished strip into uint8 layers (bands, rows, W), nodata where not `valid`."""
-        strip = self.blender.strip(row)  # (K, rows, W)
-        empty = ~valid[: strip.shape[1], : strip.shape[2]]
-        layers = {
-            name: np.empty((count, *strip.shape[1:]), np.uint8)
-            for name, count in self.unfinished.layers.items()
-        }
-        for top in range(0, strip.shape[1], CHUNK):
-            part = slice(top, top + CHUNK)
-            for name, values in _layers(strip[:, part], list(layers)).items():
-                layers[name][:, part] = values.cpu().numpy()
+        parts = [self._layers(part) for part in self.blender.strip(row).split(CHUNK, dim=1)]
+        layers = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
         for layer in layers.values():
-            layer[:, empty] = NODATA
+            layer[:, ~valid[: layer.shape[1], : layer.shape[2]]] = NODATA
         return layers
 
-
-def _layers(probabilities: Tensor, wanted: Sequence[str]) -> dict[str, Tensor]:
-    """(K, rows, W) -> uint8 tensors: class ids, and the probabilities as 0 to `FULL`."""
-    highest, ids = probabilities.max(0, keepdim=True)
-    layers = {"landcover": ids}
-    if "confidence" in wanted:
-        layers["confidence"] = (highest * FULL).round()
-    if "probabilities" in wanted:
-        layers["probabilities"] = (probabilities * FULL).round()
-    return {name: values.to(torch.uint8) for name, values in layers.items()}
+    def _layers(self, probabilities: Tensor) -> dict[str, np.ndarray]:
+        """(K, rows, W) -> uint8 (bands, rows, W): class ids, and probabilities as 0 to `FULL`."""
+        highest, ids = probabilities.max(0, keepdim=True)
+        layers = {"landcover": ids}
+        if "confidence" in self.unfinished.layers:
+            layers["confidence"] = (highest * FULL).round()
+        if "probabilities" in self.unfinished.layers:
+            layers["probabilities"] = (probabilities * FULL).round()
+        return {name: values.to(torch.uint8).cpu().numpy() for name, values in layers.items()}

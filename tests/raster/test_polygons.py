@@ -88,7 +88,7 @@ def test_what_a_full_disk_has_left_does_not_stop_the_next_run(tmp_path):
 
     def fill(done: int, total: int) -> None:
         if done == total:
-            for name in ("labels.tif", "regions.tif", "gpkg"):
+            for name in ("regions.tif", "gpkg"):
                 (folder / f"scene.landcover.{name}").write_bytes(b"II*\0\x08\0\0\0")  # a header
 
     map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True), progress=fill)
