@@ -45,10 +45,10 @@ class ColourModel(torch.nn.Module):
         return self.gain * x
 
 
-def make_context_model(settings: dict) -> EncoderDecoder:
+def make_context_model(settings: dict, size: tuple = (64, 64), **preprocessor) -> EncoderDecoder:
     """Build a SegNeXt with random weights: its class of a pixel depends on the whole window."""
     torch.manual_seed(0)
-    settings["data_preprocessor"]["size"] = (2 * WINDOW, 2 * WINDOW)
+    settings["data_preprocessor"] |= {"size": size, **preprocessor}
     model = MODELS.build(settings)
     # Spread the classes: untrained, the model would give every pixel the same one.
     torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=3.0)

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from mmengine.config import Config
 from PIL import Image
 from scenes import (
     CLASSES,
     PALETTE,
     TRANSFORM,
-    WINDOW,
     ColourModel,
     make_context_model,
     make_ids,
@@ -25,19 +23,12 @@ from scenes import (
     write_scene,
 )
 
-from mmseg.models import EncoderDecoder
 from mmseg.raster import MapOptions, map_scene
-from mmseg.registry import MODELS
 
 
 @pytest.fixture
 def colour_model() -> ColourModel:
     return ColourModel()
-
-
-@pytest.fixture
-def context_model(tiny_model) -> EncoderDecoder:
-    return make_context_model(tiny_model)
 
 
 def test_the_map_has_the_classes_of_the_pixels_and_the_place_of_the_scene(colour_model, tmp_path):
@@ -97,66 +88,47 @@ def test_areas_style_and_preview_say_the_same_as_the_map(colour_model, tmp_path)
     assert (picture[:150, 94:184] == np.array(PALETTE)[ids]).all()
 
 
-def test_probabilities_are_those_of_the_model(colour_model, tmp_path):
-    ids = make_ids(70, 90)
-    map_pixels(colour_model, tmp_path, paint(ids), probabilities=True)
-    image = torch.from_numpy(paint(ids)).float()
-    expected = (colour_model.gain * (image - 120) / 60).softmax(0).detach().numpy()
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [
+        (64, (64, 64)),
+        (64, (40, 50)),  # reflected at the border
+        (48, (48, 48)),  # padded to a multiple of 32, which is no part of the window
+    ],
+)
+def test_a_scene_that_one_window_covers_is_mapped_as_the_model_predicts_it(
+    tiny_model, tmp_path, size, shape
+):
+    model = make_context_model(tiny_model, size=(size, size), test_cfg={"size_divisor": 32})
+    height, width = shape
+    pixels = np.random.default_rng(1).integers(0, 256, (3, *shape), dtype=np.uint8)
+    result = map_pixels(model, tmp_path, pixels, probabilities=True)
+    image = torch.from_numpy(pixels).flip(0).float()
+    image = torch.nn.functional.pad(image, (0, size - width, 0, size - height), mode="reflect")
+    data = {"inputs": [image], "data_samples": [None]}
+    x = torch.stack(model.data_preprocessor(data)["inputs"])
+    assert x.shape == (1, 3, 64, 64)
+    with torch.no_grad():
+        expected = model.inference(x)[0, :, :height, :width].softmax(0).numpy()
     assert np.abs(read_probabilities(tmp_path) - expected).max() < 0.003
-
-
-def test_padding_of_the_model_is_no_part_of_its_windows(tiny_model, tmp_path):
-    size = (WINDOW + 16, WINDOW + 16)  # no multiple of 32
-    tiny_model["data_preprocessor"] |= {"size": size, "test_cfg": {"size_divisor": 32}}
-    model = MODELS.build(tiny_model).eval()
-    model.cfg = Config({"model": tiny_model})
-    model.dataset_meta = {"classes": CLASSES, "palette": PALETTE}
-    pixels = np.random.default_rng(0).integers(0, 256, (3, *size), dtype=np.uint8)
-    map_pixels(model, tmp_path, pixels, probabilities=True)
-    image = torch.from_numpy(pixels[::-1].copy())
-    x = model.data_preprocessor({"inputs": [image], "data_samples": [None]})["inputs"][0]
-    assert x.shape == (3, 64, 64)
-    expected = model.inference(x[None])[0, :, : size[0], : size[1]].softmax(0).detach().numpy()
-    assert np.abs(read_probabilities(tmp_path) - expected).max() < 0.003
+    assert (read(result.path) == expected.argmax(0)).all()
 
 
 @pytest.mark.parametrize("overlap", [0.25, 0.5])
-def test_away_from_the_cut_two_halves_equal_the_whole(context_model, tmp_path, overlap):
+def test_away_from_the_cut_two_halves_equal_the_whole(tiny_model, tmp_path, overlap):
+    model = make_context_model(tiny_model)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 330, 64), dtype=np.uint8)
     cut = 2 * int(64 * (1 - overlap))  # two strides: both halves have the windows of the whole
-    maps = {}
-    for name, half in {
-        "whole": pixels,
-        "upper": pixels[:, : cut + 128],
-        "lower": pixels[:, cut:],
-    }.items():
-        (tmp_path / name).mkdir()
-        result = map_pixels(
-            context_model, tmp_path / name, half, overlap=overlap, probabilities=True
-        )
-        maps[name] = read_probabilities(tmp_path / name), read(result.path)
-    (whole, ids), (upper, _), (lower, lower_ids) = maps.values()
+    maps = []
+    for part in (pixels, pixels[:, : cut + 128], pixels[:, cut:]):
+        result = map_pixels(model, tmp_path, part, overlap=overlap, probabilities=True)
+        maps.append((read_probabilities(tmp_path), read(result.path)))
+    (whole, ids), (upper, _), (lower, lower_ids) = maps
     assert len(np.unique(ids)) > 1
     assert np.abs(upper[:, :cut] - whole[:, :cut]).max() <= 1.01 / 254
     inner = 64  # one window of context
     assert np.abs(lower[:, inner:] - whole[:, cut + inner :]).max() <= 1.01 / 254
     assert (lower_ids[inner:] == ids[cut + inner :]).mean() > 0.999
-
-
-@pytest.mark.parametrize("shape", [(64, 64), (40, 50)])
-def test_a_scene_that_one_window_covers_is_mapped_as_the_model_predicts_it_reflected(
-    context_model, tmp_path, shape
-):
-    height, width = shape
-    pixels = np.random.default_rng(1).integers(0, 256, (3, *shape), dtype=np.uint8)
-    result = map_pixels(context_model, tmp_path, pixels)
-    image = torch.from_numpy(pixels).flip(0).float()
-    image = torch.nn.functional.pad(image, (0, 64 - width, 0, 64 - height), mode="reflect")
-    data = {"inputs": [image], "data_samples": [None]}
-    x = torch.stack(context_model.data_preprocessor(data)["inputs"])
-    with torch.no_grad():
-        expected = context_model.inference(x)[0].argmax(0).numpy()
-    assert (read(result.path) == expected[:height, :width]).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 40), (20, 7)])

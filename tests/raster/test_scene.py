@@ -84,35 +84,29 @@ def test_sixteen_bits_are_scaled_and_the_log_says_how(colour_model, tmp_path, lo
     assert f"16-bit samples scaled to 0 to 255, by band: {said}, {said}, {said}" in log.read()
 
 
-def test_a_scene_without_crs_is_mapped_without_a_place(colour_model, tmp_path, log):
-    ids = make_ids(64, 64)
-    result = map_pixels(colour_model, tmp_path, paint(ids), profile={"crs": None})
-    assert "its place is unknown (no CRS, a local one, or no transform)" in log.read()
-    with rasterio.open(result.path) as raster:
-        assert raster.crs is None
-        assert (raster.read(1) == ids).all()
-    assert result.areas.hectares is None
-    with pytest.raises(UserError, match="place is unknown and with it its resolution"):
-        map_scene(colour_model, tmp_path / "scene.tif", tmp_path, MapOptions(gsd=1.0))
-
-
 @pytest.mark.parametrize(
     ("crs", "transform"),
     [
+        (None, Affine.identity()),
         ('LOCAL_CS["site",UNIT["metre",1]]', TRANSFORM),
         ("ESRI:104905", DEGREES),  # Mars
         ("EPSG:2180", Affine.identity()),  # rasterio and GDAL write it where there is none
     ],
 )
-def test_where_nothing_can_be_measured_areas_are_in_pixels(colour_model, tmp_path, crs, transform):
+def test_a_scene_whose_place_is_unknown_is_mapped_without_areas_and_polygons(
+    colour_model, tmp_path, log, crs, transform
+):
     ids = make_ids(64, 64)
     place = {"crs": crs, "transform": transform}
     result = map_pixels(colour_model, tmp_path, paint(ids), profile=place, polygons=True)
+    assert "its place is unknown (no CRS, a local one, or no transform)" in log.read()
     assert (read(result.path) == ids).all()
     assert result.areas.hectares is None
     assert not (tmp_path / "scene.landcover.gpkg").exists()
     with rasterio.open(tmp_path / "scene.tif") as source, rasterio.open(result.path) as raster:
         assert (raster.crs, raster.transform) == (source.crs, source.transform)
+    with pytest.raises(UserError, match="place is unknown and with it its resolution"):
+        map_scene(colour_model, tmp_path / "scene.tif", tmp_path, MapOptions(gsd=1.0))
 
 
 def test_areas_of_a_scene_in_degrees_are_those_of_the_ground(colour_model, tmp_path):
@@ -168,31 +162,20 @@ def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_mod
         (3, np.float32, {}, "samples are float32; uint8 and uint16"),
         (3, np.uint8, {"aoi": "no.gpkg"}, r"no\.gpkg: not a readable file"),
         (3, np.uint8, {"overlap": 0.7}, "choose a fraction"),
-        (3, np.uint8, {"nodata": 300}, "no sample is 300, .* they are 0 to 255"),
+        (3, np.uint8, {"batch_size": 0}, "the batch size is 0"),
         (3, np.uint8, {"gsd": 1000}, r"pixels are 0\.5 m wide, the gsd is 1000 m"),
+        (3, np.uint8, {"gsd": 0.0}, r"the gsd is 0\.0"),
+        (3, np.uint8, {"gsd": np.nan}, "the gsd is nan"),
+        (3, np.uint8, {"scale": (5, 5)}, "the scale is 5 to 5"),
+        (3, np.uint8, {"scale": (0, np.nan)}, "the scale is 0 to nan"),
+        (3, np.uint8, {"nodata": 300}, "no sample is 300, .* they are 0 to 255"),
+        (3, np.uint8, {"nodata": np.nan}, "the nodata value is nan"),
+        (3, np.uint8, {"nodata": 0.5}, r"the nodata value is 0\.5"),
+        (3, np.uint8, {"min_area": np.nan}, "the smallest area is nan"),
+        (3, np.uint8, {"min_area": -1.0}, r"the smallest area is -1\.0"),
     ],
 )
 def test_a_mistake_is_one_line_for_the_user(colour_model, tmp_path, count, dtype, options, message):
     with pytest.raises(UserError, match=message) as caught:
         map_pixels(colour_model, tmp_path, np.zeros((count, 9, 9), dtype), **options)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"batch_size": 0}, "the batch size is 0"),
-        ({"batch_size": -1}, "the batch size is -1"),
-        ({"gsd": 0.0}, r"the gsd is 0\.0"),
-        ({"gsd": float("nan")}, "the gsd is nan"),
-        ({"scale": (5, 5)}, "the scale is 5 to 5"),
-        ({"scale": (0, float("nan"))}, "the scale is 0 to nan"),
-        ({"nodata": float("nan")}, "the nodata value is nan"),
-        ({"nodata": 0.5}, r"the nodata value is 0\.5"),
-        ({"min_area": float("nan")}, "the smallest area is nan"),
-        ({"min_area": -1.0}, r"the smallest area is -1\.0"),
-    ],
-)
-def test_options_that_would_map_nothing_are_refused(options, message):
-    with pytest.raises(UserError, match=message):
-        MapOptions(**options)

@@ -19,19 +19,23 @@ def write_mask(folder, values, **profile):
     return write_scene(folder, values[None], "mask.tif", **profile)
 
 
-def test_the_truth_is_compared_where_there_is_a_map(colour_model, tmp_path):
+@pytest.mark.parametrize(("nodata", "dtype"), [(-9999, np.int16), (0, np.uint8), (None, np.uint8)])
+def test_pixels_without_a_map_or_a_truth_do_not_count(colour_model, tmp_path, log, nodata, dtype):
     ids = make_ids(70, 60)
-    valid = np.ones((70, 60), bool)
+    valid = np.ones(ids.shape, bool)
     valid[20:60, :30] = False
-    truth = np.where(ids == 2, 1, ids).astype(np.uint8)
+    truth = np.where(ids == 2, 1, ids).astype(dtype)
     truth[:5] = 255
-    mask = write_mask(tmp_path, truth)
+    truth[5:9] = nodata or 0
+    mask = write_mask(tmp_path, truth, nodata=nodata)
     result = map_pixels(colour_model, tmp_path, paint(ids) * valid, mask, {"nodata": 0})
     expected = np.zeros((3, 3), np.int64)
-    counted = valid & (truth != 255)
+    counted = valid & (truth != 255) & (truth != (300 if nodata is None else nodata))
     np.add.at(expected, (truth[counted], ids[counted]), 1)
     assert result.confusion.dtype == np.int64
     assert (result.confusion == expected).all()
+    told = f"its nodata value is 0, the id of {CLASSES[0]!r}: pixels of that class are not compared"
+    assert (told in log.read()) == (nodata == 0)
 
 
 def test_a_truth_has_the_values_of_the_data_sets_masks(colour_model, tmp_path, log):
@@ -86,20 +90,3 @@ def test_a_truth_lies_on_the_scene_but_for_half_a_pixel_or_has_no_place(
     ids = make_ids(40, 40)
     mask = write_mask(tmp_path, ids, crs=crs, transform=transform)
     assert np.trace(map_pixels(colour_model, tmp_path, paint(ids), mask).confusion) == 40 * 40
-
-
-@pytest.mark.parametrize(("nodata", "dtype"), [(-9999, np.int16), (0, np.uint8), (None, np.uint8)])
-def test_pixels_that_the_truth_calls_nodata_do_not_count(
-    colour_model, tmp_path, log, nodata, dtype
-):
-    ids = make_ids(40, 40)
-    truth = ids.astype(dtype)
-    truth[:7] = nodata or 0
-    mask = write_mask(tmp_path, truth, nodata=nodata)
-    result = map_pixels(colour_model, tmp_path, paint(ids), mask)
-    expected = np.zeros((3, 3), np.int64)
-    counted = truth != nodata if nodata is not None else np.ones_like(ids, bool)
-    np.add.at(expected, (truth[counted], ids[counted]), 1)
-    assert (result.confusion == expected).all()
-    told = f"its nodata value is 0, the id of {CLASSES[0]!r}: pixels of that class are not compared"
-    assert (told in log.read()) == (nodata == 0)
