@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pyogrio
 import pytest
 import shapely
 from scenes import DEGREES, ColourModel, make_ids, map_pixels, paint, read
@@ -26,16 +25,9 @@ def write_geojson(path, kind, coordinates) -> str:
 def test_only_the_area_of_interest_is_mapped(colour_model, tmp_path):
     ids = make_ids(96, 120)
     west, south, east, north = 20.0, 51.9995, 20.0005, 51.9998
-    aoi = tmp_path / "area.gpkg"
-    pyogrio.raw.write(
-        aoi,
-        geometry=np.array([shapely.to_wkb(shapely.box(west, south, east, north))]),
-        field_data=[],
-        fields=[],
-        geometry_type="Polygon",
-        crs="EPSG:4326",
-    )
-    result = map_pixels(colour_model, tmp_path, paint(ids), profile=PLACE, aoi=str(aoi))
+    box = shapely.geometry.mapping(shapely.box(west, south, east, north))
+    aoi = write_geojson(tmp_path / "area.geojson", "Polygon", box["coordinates"])
+    result = map_pixels(colour_model, tmp_path, paint(ids), profile=PLACE, aoi=aoi)
     expected = np.full_like(ids, 255)
     expected[20:50, :50] = ids[20:50, :50]
     assert (read(result.path) == expected).all()

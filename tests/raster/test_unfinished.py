@@ -3,13 +3,11 @@
 import json
 import os
 import resource
-import shutil
 import signal
 
 import numpy as np
 import pytest
 import rasterio
-import torch
 from scenes import PALETTE, ColourModel, make_context_model, make_ids, paint, read, write_scene
 
 from mmseg.errors import UserError
@@ -190,32 +188,3 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
     result = map_scene(colour_model, scene, tmp_path / "out")
     assert result.path.read_bytes() == whole
     assert colour_model.windows <= 2 * windows  # no strip was made twice
-
-
-def map_in_group(rank: int, scene: str, out: str) -> bool:
-    options = MapOptions(probabilities=True, polygons=True)
-    return map_scene(ColourModel(), scene, out, options) is None
-
-
-def map_broken_scene_and_next(rank: int, broken: str, scene: str, out: str) -> tuple[str, bool]:
-    with pytest.raises(UserError) as caught:
-        map_scene(ColourModel(), broken, out)
-    return str(caught.value), map_in_group(rank, scene, out)
-
-
-def test_two_processes_fail_together_and_write_the_files_of_one(tmp_path, in_two_processes):
-    scene = write_scene(tmp_path, paint(make_ids(200, 90)))
-    broken = tmp_path / "broken.tif"  # below the middle: one process could go on
-    broken.write_bytes(scene.read_bytes()[: int(0.8 * scene.stat().st_size)])
-    torch.set_num_threads(1)
-    map_in_group(0, str(scene), str(tmp_path / "one"))
-    torch.set_num_threads(2)
-    arguments = (str(broken), str(scene), str(tmp_path / "two"))
-    results = in_two_processes(map_broken_scene_and_next, *arguments)
-    (message, is_other), (same_message, is_second) = results
-    assert message == same_message and "broken.tif: cannot be read at rows" in message
-    assert (is_other, is_second) == (False, True)
-    shutil.rmtree(tmp_path / "two/.broken.unfinished")
-    for path in (tmp_path / "one").iterdir():
-        assert (tmp_path / "two" / path.name).read_bytes() == path.read_bytes()
-    assert len(list((tmp_path / "two").iterdir())) == 6
