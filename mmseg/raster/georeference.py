@@ -29,7 +29,7 @@ def is_measurable(crs: CRS | None, transform: Affine, height: int, width: int) -
 def places_in(
     pixels: np.ndarray, transform: Affine, crs: CRS, other_transform: Affine, other_crs: CRS
 ) -> np.ndarray:
-    """Return the places of a raster's pixels in another raster: (N, 2) columns and rows, alike."""
+    """Return the places of pixels of a raster in another one; both are (N, 2), column and row."""
     x, y = _project(transform, crs, other_crs, *pixels.T)
     return np.stack(~other_transform * (x, y), axis=1)
 

@@ -21,7 +21,7 @@ from mmseg.raster.unfinished import START_AGAIN
 LAYER = "landcover"
 ROWS = 256  # labelled at a time
 FEATURES = 10_000  # written at a time
-# GDAL notes the time at which a GeoPackage was made, but the same map is to give the same bytes.
+# The same map gives the same bytes: GDAL would note the time at which a GeoPackage was made.
 NO_DATE = {"OGR_CURRENT_DATE": "1970-01-01T00:00:00.000Z"}
 
 

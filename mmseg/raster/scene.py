@@ -23,7 +23,7 @@ from mmseg.raster.georeference import is_measurable
 from mmseg.raster.options import MapOptions
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
-# The ends of the names of maps, which are no scenes.
+# A file whose name ends in one of these is a map and no scene.
 OUTPUTS = (".landcover.tif", ".probabilities.tif")
 # Statistics and overviews: GDAL and viewers write them beside a raster without changing it.
 SIDECAR_SUFFIXES = (".aux.xml", ".ovr")

@@ -74,7 +74,10 @@ class StripMapper:
                 writing.result()
 
     def _read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read a row of windows, reflected beyond the border: (3, size, covered), bool alike."""
+        """Read a row of windows, (3, size, covered), and which pixels to map, bool (size, covered).
+
+        The image is reflected beyond the border of the scene.
+        """
         rows, columns = self.grid.rows, self.grid.columns
         top = rows.start(row)
         image, valid = self.scene.read(top, min(top + rows.size, rows.length))

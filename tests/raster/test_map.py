@@ -50,7 +50,7 @@ def test_the_map_has_the_classes_of_the_pixels_and_the_place_of_the_scene(colour
 
 def test_overviews_show_the_most_frequent_class(colour_model, tmp_path):
     ids = np.zeros((1200, 1100), np.uint8)
-    ids[::4, ::4] = 2  # one of four pixels at most, but what `nearest` would take
+    ids[::4, ::4] = 2  # a quarter of a row at most; `nearest` would take these
     colour_model.data_preprocessor.size = (512, 512)
     result = map_pixels(colour_model, tmp_path, paint(ids))
     with rasterio.open(result.path) as raster:
@@ -93,7 +93,7 @@ def test_areas_style_and_preview_say_the_same_as_the_map(colour_model, tmp_path)
     [
         (64, (64, 64)),
         (64, (40, 50)),  # reflected at the border
-        (48, (48, 48)),  # padded to a multiple of 32, which is no part of the window
+        (48, (48, 48)),  # padded to a multiple of 32: the padding is cut off
     ],
 )
 def test_a_scene_that_one_window_covers_is_mapped_as_the_model_predicts_it(
