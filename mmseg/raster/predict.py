@@ -15,7 +15,7 @@ from mmseg.errors import UserError
 class SceneModel(Protocol):
     """The part of a model that mapping uses. `mmseg.apis.init_model` returns such a model.
 
-    `inference` turns normalised images (B, 3, H, W) into logits (B, K, H, W). `parameters` are on
+    `full_logits` turns normalised images (B, 3, H, W) into logits (B, K, H, W). `parameters` are on
     the device that computes. `state_dict` and `cfg.model` tell one model from another.
     """
 
@@ -24,7 +24,7 @@ class SceneModel(Protocol):
     dataset_meta: Any  # `classes`, `palette` and, for the truth, `reduce_zero_label`
     cfg: Any
 
-    def inference(self, x: Tensor) -> Tensor: ...
+    def full_logits(self, x: Tensor) -> Tensor: ...
     def parameters(self) -> Iterator[Tensor]: ...
     def state_dict(self) -> Mapping[str, Tensor]: ...
 
@@ -59,7 +59,7 @@ class WindowPredictor:
         start = perf_counter()
         data = {"inputs": list(bgr), "data_samples": [None] * len(bgr)}
         x = torch.stack(self.model.data_preprocessor(data)["inputs"])
-        logits = self.model.inference(x)[:, :, :height, :width].float()  # without padding
+        logits = self.model.full_logits(x)[:, :, :height, :width].float()  # without padding
         if x.is_cuda:
             torch.cuda.synchronize(x.device)  # kernels are only launched before this
         self.seconds += perf_counter() - start

@@ -40,7 +40,7 @@ class ColourModel(torch.nn.Module):
         self.dataset_meta = {"classes": CLASSES, "palette": PALETTE}
         self.windows = 0
 
-    def inference(self, x: torch.Tensor) -> torch.Tensor:
+    def full_logits(self, x: torch.Tensor) -> torch.Tensor:
         self.windows += len(x)
         return self.gain * x
 

@@ -109,7 +109,7 @@ def test_a_scene_that_one_window_covers_is_mapped_as_the_model_predicts_it(
     x = torch.stack(model.data_preprocessor(data)["inputs"])
     assert x.shape == (1, 3, 64, 64)
     with torch.no_grad():
-        expected = model.inference(x)[0, :, :height, :width].softmax(0).numpy()
+        expected = model.full_logits(x)[0, :, :height, :width].softmax(0).numpy()
     assert np.abs(read_probabilities(tmp_path) - expected).max() < 0.003
     assert (read(result.path) == expected.argmax(0)).all()
 
@@ -152,7 +152,7 @@ def test_a_finer_scene_is_seen_at_the_models_resolution_and_mapped_on_its_own_gr
 
 def test_a_model_of_half_precision_maps_too(tmp_path):
     model = ColourModel().bfloat16()
-    model.inference = lambda x: model.gain.float() * x
+    model.full_logits = lambda x: model.gain.float() * x
     ids = make_ids(40, 40)
     assert (read(map_pixels(model, tmp_path, paint(ids)).path) == ids).all()
 
