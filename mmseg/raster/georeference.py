@@ -77,6 +77,7 @@ def _is_on_ellipsoid(crs: CRS) -> bool:
 def _to_equal_area(
     transform: Affine, crs: CRS, columns: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coordinates of pixels on the plane of `EQUAL_AREA`, in metres."""
     longitudes, latitudes = _project(transform, crs, DEGREES, columns, rows)
     # A raster of the whole globe may reach over the poles by half a pixel.
     x, y = transform_points(DEGREES, EQUAL_AREA, longitudes, np.clip(latitudes, -90, 90))

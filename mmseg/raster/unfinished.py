@@ -34,7 +34,7 @@ class UnfinishedMap:
 
     @property
     def job(self) -> dict[str, Any]:
-        """The facts that the strips depend on; empty if there are no strips or it is damaged."""
+        """The facts that the strips depend on. Empty if there are none, or if job.json is damaged."""
         try:
             return json.loads(self._note.read_text())
         except (FileNotFoundError, ValueError):
