@@ -34,7 +34,7 @@ class UnfinishedMap:
 
     @property
     def job(self) -> dict[str, Any]:
-        """The facts that the strips depend on. Empty if there are none, or if job.json is damaged."""
+        """The facts that the strips depend on. Empty if job.json is damaged or not there."""
         try:
             return json.loads(self._note.read_text())
         except (FileNotFoundError, ValueError):
