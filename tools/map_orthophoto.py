@@ -28,8 +28,7 @@ from mmseg.engine.amp import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
-from mmseg.raster import MapOptions, SceneMap, map_scene
-from mmseg.raster.inputs import find_scenes
+from mmseg.raster import MapOptions, SceneMap, find_scenes, map_scene
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,8 +17,8 @@ from mmseg.imagery.output import OutputNames
 from mmseg.imagery.pictures import write_id_png
 from mmseg.registry import METRICS
 
-# Of one image: its path, the cells of the flattened matrix that are not zero, their pixel counts.
-# Processes exchange these; whole matrices of 2,000 ADE20K images would take 360 MB.
+# For one image: its path, the non-zero cells of the flattened matrix, their pixel counts.
+# Processes exchange these. Whole matrices of 2,000 ADE20K images would take 360 MB.
 ImageCounts = tuple[str, np.ndarray, np.ndarray]
 
 
@@ -26,18 +26,20 @@ ImageCounts = tuple[str, np.ndarray, np.ndarray]
 class IoUMetric(BaseMetric):
     """Compare predictions with the ground truth, write them as id images, or both.
 
-    One result is kept per image, so that mmengine drops the images that a distributed sampler
-    repeats to fill up the last batch, and every image counts once.
+    Each image gives one result. A distributed sampler repeats images to fill the last batch;
+    mmengine drops these results, and every image counts once.
 
     Args:
         iou_metrics: Any of mIoU, mDice and mFscore.
         ignore_index: Label id of the pixels that do not count.
-        output_dir: Folder for the predictions, one palettised 8-bit PNG per image, in the ids of
-            the data set's own masks: one higher where it has `reduce_zero_label`.
-        format_only: Only write the predictions; no ground truth is needed.
+        output_dir: Folder for the predictions, one palettised 8-bit PNG per image. The ids are
+            those of the data set's own masks: with `reduce_zero_label` they are one higher.
+        format_only: Only write the predictions. No ground truth is needed.
         json_file: File for the scores (percent, null where undefined) and the confusion matrix.
-        collect_device: `cpu` or `gpu`, by which processes exchange results.
-        prefix: Put before the name of each returned score, as in `prefix/mIoU`.
+        collect_device: `cpu` or `gpu`: where processes exchange results.
+        prefix: Comes before the name of each returned score, as in `prefix/mIoU`.
+
+    Raises `UserError` for an unknown metric, and for `format_only` without `output_dir`.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class IoUMetric(BaseMetric):
         return ["aAcc", *(f"m{name}" for name in score_names(self.metrics))]
 
     def check_names(self, img_paths: Iterable[str]) -> None:
-        """Raise `UserError` when two images would be written to one file."""
+        """Raise `UserError` if two images would be written to one file."""
         if self.output_names is not None:
             for path in img_paths:
                 self.output_names(path)
@@ -76,13 +78,12 @@ class IoUMetric(BaseMetric):
         for sample in data_samples:
             if self.output_names is not None:
                 self._write(sample, self.output_names)
-            cells: np.ndarray = np.zeros(0, np.int64)
-            counts = cells
-            if not self.format_only:
+            if self.format_only:
+                matrix = np.zeros(0, np.int64)
+            else:
                 matrix = _compare(sample, len(self._meta["classes"]), self.ignore_index)
-                cells = np.flatnonzero(matrix)
-                counts = matrix.flat[cells]
-            self.results.append((sample["img_path"], cells, counts))
+            cells = np.flatnonzero(matrix)
+            self.results.append((sample["img_path"], cells, matrix.flat[cells]))
 
     def compute_metrics(self, results: list[ImageCounts]) -> dict[str, float]:
         """Sum the counts of all images; log, save and return the scores."""
@@ -99,8 +100,8 @@ class IoUMetric(BaseMetric):
         result = scores(matrix)
         logger.info(f"{len(results)} images\n{score_table(result, classes, self.metrics)}")
         if self.json_file is not None:
-            content = _json(result, matrix, classes, self.metrics, images=len(results))
-            write_whole(self.json_file, content)
+            facts = {"metrics": self.metrics, "images": len(results), "classes": list(classes)}
+            write_whole(self.json_file, _json(facts, result, matrix))
         return {name: result.summary[name] for name in self.summary_names()}
 
     @property
@@ -128,13 +129,8 @@ def _compare(sample: dict, num_classes: int, ignore_index: int) -> np.ndarray:
         raise UserError(f"{sample.get('seg_map_path', sample['img_path'])}: {error}") from None
 
 
-def _json(
-    result: Scores, matrix: np.ndarray, classes: Sequence[str], metrics: list[str], images: int
-) -> bytes:
-    content = {
-        "metrics": metrics,
-        "images": images,
-        "classes": list(classes),
+def _json(facts: dict[str, Any], result: Scores, matrix: np.ndarray) -> bytes:
+    content = facts | {
         "summary": {name: _or_null(value) for name, value in result.summary.items()},
         "per_class": {
             name: [_or_null(value) for value in values.tolist()]

@@ -10,19 +10,19 @@ from rich.table import Table
 
 from mmseg.evaluation.confusion import METRIC_SCORES, Scores
 
-# rich wraps and cuts what is wider than its console: wider than any table, as a log has no width.
+# rich cuts a table at the width of its console. A log has no width: this is wider than any table.
 WIDTH = 100_000
 
 
 def render_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> str:
-    """Draw a table in ASCII lines as wide as its content; all columns but the first align right."""
+    """Draw a table in ASCII lines as wide as its content. All columns but the first align right."""
     table = Table(box=box.ASCII)
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(str, row))
     text = io.StringIO()
-    # A class name may hold [brackets] or :colons:, which rich takes for markup and emoji.
+    # A class name may hold [brackets] or :colons:, which rich would take for markup and emoji.
     console = Console(
         file=text, width=WIDTH, color_system=None, markup=False, emoji=False, highlight=False
     )

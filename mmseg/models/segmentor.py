@@ -134,7 +134,7 @@ class EncoderDecoder(BaseModel):
         Images of one size run as one batch; none is padded, so that an image gets the same
         prediction alone and in any company.
         """
-        network = self.inference if self.test_cfg["mode"] == "slide" else self.network
+        network = self.full_logits if self.test_cfg["mode"] == "slide" else self.network
         groups: dict[tuple, list[int]] = {}
         for i, image in enumerate(inputs):
             groups.setdefault(tuple(image.shape), []).append(i)
@@ -144,7 +144,7 @@ class EncoderDecoder(BaseModel):
             results |= dict(zip(indices, logits.split(1), strict=True))
         return [results[i] for i in range(len(inputs))]
 
-    def inference(self, x: Tensor) -> Tensor:
+    def full_logits(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, K, H, W), whole or by windows as `test_cfg` says."""
         if self.test_cfg["mode"] == "slide":
             return slide_inference(

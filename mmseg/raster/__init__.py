@@ -2,5 +2,6 @@
 
 from mmseg.raster.mapping import SceneMap, map_scene
 from mmseg.raster.options import MapOptions
+from mmseg.raster.scene import find_scenes
 
-__all__ = ["MapOptions", "SceneMap", "map_scene"]
+__all__ = ["MapOptions", "SceneMap", "find_scenes", "map_scene"]

@@ -1,24 +1,26 @@
-"""Where a raster is, and sizes of its pixels on the ground, in metres and square metres."""
+"""The place of a raster, and the size of its pixels on the ground, in metres and square metres."""
 
 import numpy as np
 from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.warp import transform as transform_points
 
-# The WGS 84 ellipsoid: semi-major axis in metres, flattening.
-SEMI_MAJOR, FLATTENING = 6378137.0, 1 / 298.257223563
 DEGREES = CRS.from_epsg(4326)
+# Lambert's cylinder: areas on this plane are those on the WGS 84 ellipsoid (Snyder, Map
+# Projections: A Working Manual, eq. 10-13 to 10-15).
+EQUAL_AREA = CRS.from_string("+proj=cea +datum=WGS84")
+CIRCUMFERENCE = 2 * np.pi * 6378137  # its width, in metres: the equator
 
 
 def is_measurable(crs: CRS | None, transform: Affine, height: int, width: int) -> bool:
-    """Tell whether a raster's place is known, so that areas on the ground can be told.
+    """Tell whether areas on the ground can be computed.
 
-    It is not without a CRS or a transform, nor in a local CRS or on another planet.
+    That needs a transform and a CRS on the Earth, not a local one.
     """
     if crs is None or not (crs.is_projected or crs.is_geographic) or transform.is_identity:
         return False
-    try:  # in the middle: corners may lie beside the globe
-        _to_degrees(transform, crs, np.array([width / 2]), np.array([height / 2]))
+    try:  # with the pixel in the middle: corners may lie beside the globe
+        _project(transform, crs, DEGREES, np.array([width / 2]), np.array([height / 2]))
     except Exception:  # GDAL's own errors have no public base class
         return False
     return True
@@ -27,32 +29,29 @@ def is_measurable(crs: CRS | None, transform: Affine, height: int, width: int) -
 def places_in(
     pixels: np.ndarray, transform: Affine, crs: CRS, other_transform: Affine, other_crs: CRS
 ) -> np.ndarray:
-    """Return where pixels (N, 2) of a raster lie in another one, in its pixels: columns, rows."""
-    points = np.array([transform * tuple(pixel) for pixel in pixels])
-    x, y = transform_points(crs, other_crs, *points.T)
-    return np.array([~other_transform * point for point in zip(x, y, strict=True)])
+    """Return the places of pixels of a raster in another one; both are (N, 2), column and row."""
+    x, y = _project(transform, crs, other_crs, *pixels.T)
+    return np.stack(~other_transform * (x, y), axis=1)
 
 
 def row_areas(transform: Affine, crs: CRS, height: int, width: int) -> np.ndarray:
     """Return the area in m2 of a pixel of each row, float64 (height,).
 
-    Projected scenes have the area of their plane. Pixels in degrees, or in Mercator's projection
-    (whose plane is far from equal in area), have that of the row's middle pixel on the ellipsoid.
+    In a projected CRS, this is the area on its plane. In degrees, and in Mercator's projection
+    (whose plane is far from equal in area), it is that of the row's middle pixel on the ellipsoid.
     """
     if not _is_on_ellipsoid(crs):
         metres = crs.linear_units_factor[1]
         return np.full(height, abs(transform.determinant) * metres**2)
-    # On Lambert's cylinder, whose coordinates are the longitude and the area to the equator, the
-    # pixel is a parallelogram of its own area, however the scene is turned.
+    # A small pixel is a parallelogram on the equal-area plane, however the scene is turned.
     rows, middle = np.arange(height), np.full(height, width / 2)
-    longitude, latitude = _to_degrees(transform, crs, middle, rows)
     edges = []
+    x, y = _to_equal_area(transform, crs, middle, rows)
     for column, row in ((middle + 1, rows), (middle, rows + 1)):
-        other_longitude, other_latitude = _to_degrees(transform, crs, column, row)
-        turn = (other_longitude - longitude + 180) % 360 - 180  # also over the date line
-        edges.append(
-            (np.radians(turn), _area_to_equator(other_latitude) - _area_to_equator(latitude))
-        )
+        other_x, other_y = _to_equal_area(transform, crs, column, row)
+        # The short way round, over the date line too.
+        turn = (other_x - x + CIRCUMFERENCE / 2) % CIRCUMFERENCE - CIRCUMFERENCE / 2
+        edges.append((turn, other_y - y))
     (right_x, right_y), (down_x, down_y) = edges
     return np.abs(right_x * down_y - right_y * down_x)
 
@@ -61,37 +60,33 @@ def ground_resolution(transform: Affine, crs: CRS, height: int, width: int) -> t
     """Return the height and width in metres of the pixel in the middle of the scene."""
     if not _is_on_ellipsoid(crs):
         metres = crs.linear_units_factor[1]
-        return (
-            float(np.hypot(transform.b, transform.e)) * metres,
-            float(np.hypot(transform.a, transform.d)) * metres,
-        )
+        down, across = np.hypot([transform.b, transform.a], [transform.e, transform.d]) * metres
+        return float(down), float(across)
     columns, rows = width / 2 + np.array([0, 1, 0]), height / 2 + np.array([0, 0, 1])
-    longitudes, latitudes = _to_degrees(transform, crs, columns, rows)
+    longitudes, latitudes = _project(transform, crs, DEGREES, columns, rows)
     plane = CRS.from_string(f"+proj=laea +lat_0={latitudes[0]} +lon_0={longitudes[0]}")
-    x, y = map(np.array, transform_points(DEGREES, plane, longitudes, latitudes))
-    return float(np.hypot(x[2] - x[0], y[2] - y[0])), float(np.hypot(x[1] - x[0], y[1] - y[0]))
+    x, y = _project(transform, crs, plane, columns, rows)
+    across, down = np.hypot(x[1:] - x[0], y[1:] - y[0])
+    return float(down), float(across)
 
 
 def _is_on_ellipsoid(crs: CRS) -> bool:
     return crs.is_geographic or crs.to_dict().get("proj") == "merc"
 
 
-def _to_degrees(
+def _to_equal_area(
     transform: Affine, crs: CRS, columns: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    x = transform.a * columns + transform.b * rows + transform.c
-    y = transform.d * columns + transform.e * rows + transform.f
-    longitudes, latitudes = transform_points(crs, DEGREES, x, y)
-    return np.array(longitudes), np.array(latitudes)
+    """Return the coordinates of pixels on the plane of `EQUAL_AREA`, in metres."""
+    longitudes, latitudes = _project(transform, crs, DEGREES, columns, rows)
+    # A raster of the whole globe may reach over the poles by half a pixel.
+    x, y = transform_points(DEGREES, EQUAL_AREA, longitudes, np.clip(latitudes, -90, 90))
+    return np.array(x), np.array(y)
 
 
-def _area_to_equator(latitudes: np.ndarray) -> np.ndarray:
-    """Area in m2 between the equator and each latitude (degrees), per radian of longitude.
-
-    The integral of the ellipsoid's surface (Snyder, Map Projections: A Working Manual, eq. 3-12).
-    """
-    eccentricity = np.sqrt(FLATTENING * (2 - FLATTENING))
-    sine = np.sin(np.radians(latitudes))
-    semi_minor = SEMI_MAJOR * (1 - FLATTENING)
-    term = sine / (1 - (eccentricity * sine) ** 2)
-    return semi_minor**2 / 2 * (term + np.arctanh(eccentricity * sine) / eccentricity)
+def _project(
+    transform: Affine, crs: CRS, other: CRS, columns: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coordinates of pixels in another CRS."""
+    x, y = transform_points(crs, other, *(transform * (columns, rows)))
+    return np.array(x), np.array(y)

@@ -1,7 +1,8 @@
 """map_scene: from a scene of any size to a finished, georeferenced map of its classes.
 
-The scene is read in rows of overlapping windows; each row adds to a band of class probabilities,
-and what no later window touches is written as a strip. The strips become the map.
+The scene is read in rows of overlapping windows. Each row adds to the class probabilities of its
+pixels. Rows of pixels that no later window touches are written as a strip. The strips become the
+map.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import perf_counter
 
 import numpy as np
 import rasterio
@@ -23,39 +24,38 @@ from rasterio.errors import NotGeoreferencedWarning
 import mmseg
 from mmseg.errors import UserError
 from mmseg.lock import sole_process
-from mmseg.raster.bands import BandMapper, Grid, Progress
-from mmseg.raster.clock import Clock
+from mmseg.raster.areas import ClassAreas
 from mmseg.raster.georeference import ground_resolution
 from mmseg.raster.options import MapOptions
-from mmseg.raster.predict import WindowPredictor
+from mmseg.raster.predict import SceneModel, WindowPredictor
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
-from mmseg.raster.strips import START_AGAIN, Workshop
-from mmseg.raster.survey import Survey, check_truth, compare
+from mmseg.raster.strip_mapper import Grid, Progress, StripMapper
+from mmseg.raster.truth import check_truth, compare
+from mmseg.raster.unfinished import START_AGAIN
 from mmseg.raster.windows import window_axis
 
-if TYPE_CHECKING:
-    # What maps knows nothing of models but how to call them.
-    from mmseg.models import EncoderDecoder
-
-# How many times finer or coarser than the scene the model may be: beyond that, a window would take
-# gigabytes or a few pixels, and the gsd is in another unit than metres.
+# The model's pixels may be so many times larger or smaller than those of the scene. Beyond that, a
+# window would take gigabytes or a few pixels, and the gsd is in another unit than metres.
 MOST_RESAMPLING = 32
-# GDAL's cache of blocks, in bytes; by default it takes 5 % of the machine's memory.
+# GDAL's cache of blocks, in bytes. By default it takes 5 % of the machine's memory.
 CACHE = 2**28
 
 
 @dataclass(frozen=True)
 class SceneMap:
-    """A finished map: its file, what it holds and, given the truth, its confusion matrix (K, K)."""
+    """A finished map: its file, the area of each class and, given the truth, the confusion matrix.
+
+    The matrix is int64 (K, K), with a row for each class of the truth.
+    """
 
     path: Path
-    survey: Survey
+    areas: ClassAreas
     confusion: np.ndarray | None
 
 
 def map_scene(
-    model: "EncoderDecoder",
+    model: SceneModel,
     scene: str | Path,
     out: str | Path,
     options: MapOptions | None = None,
@@ -64,41 +64,35 @@ def map_scene(
 ) -> SceneMap | None:
     """Map the classes of `model` on a scene, anything that GDAL opens, into the folder `out`.
 
-    Writes `<name>.landcover.tif` and what else `options` ask for; each file appears when it is
-    whole. Started again after an interruption, it goes on with the strips that are missing. The
+    Writes `<name>.landcover.tif` and the other files that `options` ask for. Each file appears when
+    it is whole. After an interruption, the same call goes on with the strips that are missing. The
     processes of a group share the strips; all but the first return None.
 
-    `model` is what `mmseg.apis.init_model` returns, `truth` a mask of the scene with the values of
-    its data set's masks. Raises `UserError`, in all processes, when the scene or the truth cannot
-    be read or the outputs cannot be written, or are those of another scene.
+    `model` is a model of `mmseg.apis.init_model`. `truth` is a mask of the scene with the values of
+    the data set's masks. Raises `UserError`, in all processes, if the scene or the truth cannot be
+    read, if the outputs cannot be written, or if they are those of another scene.
     """
     options, out = options or MapOptions(), Path(out)
-    with _raster_environment():
-        with _together(out):
-            opened = Scene(scene, options.bands, options.scale, options.nodata, options.aoi)
+    with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
+        # Strips have no georeference. If the scene has none, the log says so.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with fail_together(out):
+            opened = Scene(scene, options)
             if truth:
                 check_truth(truth, opened, model.dataset_meta)
             products = Products(opened, out, model.dataset_meta, options)
         _map(model, opened, products, options, progress)
-        with _together(out):
+        with fail_together(out):
             if get_rank() != 0:
                 return None
             map_path = str(products.map_path)
             matrix = compare(map_path, truth, model.dataset_meta) if truth else None
-            return SceneMap(products.map_path, products.survey(), matrix)
+            return SceneMap(products.map_path, products.areas(), matrix)
 
 
 @contextmanager
-def _raster_environment() -> Iterator[None]:
-    with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
-        # Strips have no georeference, nor have some scenes, of which the log says so.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
-
-
-@contextmanager
-def _together(out: Path) -> Iterator[None]:
-    """Leave a step of the work when all processes do; what fails in one of them fails in all."""
+def fail_together(out: Path) -> Iterator[None]:
+    """Wait for all processes at the end of a step. If it fails in one process, it fails in all."""
     problem = None
     try:
         yield
@@ -113,63 +107,47 @@ def _together(out: Path) -> Iterator[None]:
 
 
 def _map(
-    model: "EncoderDecoder",
-    scene: Scene,
-    products: Products,
-    options: MapOptions,
-    progress: Progress,
+    model: SceneModel, scene: Scene, products: Products, options: MapOptions, progress: Progress
 ) -> None:
-    logger = MMLogger.get_current_instance()
-    clock = Clock()
-    predictor = WindowPredictor(model, clock)
-    with _together(products.out):
+    logger, start, is_first = MMLogger.get_current_instance(), perf_counter(), get_rank() == 0
+    out, unfinished = products.out, products.unfinished
+    with fail_together(out):
+        predictor = WindowPredictor(model)
         grid = _grid(scene, predictor.crop_size, options)
         job = _describe_job(scene, model, grid, options)
-        digest = hashlib.sha256(job.encode()).hexdigest()
-        workshop = Workshop(products.workshop_folder, products.layers)
-        finished = products.are_finished(digest)
-        if finished and get_rank() == 0 and workshop.job == job:
-            workshop.clear()  # which a kill did not let the run do that finished
-        if not finished:
-            _refuse_another_scene(scene, products, workshop)
-    if finished:
+        digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
+        is_finished = products.are_finished(digest)
+        if is_finished and is_first and unfinished.job == job:
+            unfinished.clear()  # a run that finished was killed before it could do that
+        if not is_finished:
+            products.check_scene()
+    if is_finished:
         logger.info(f"{products.map_path} is finished already; delete it to map the scene again")
         return
     with ExitStack() as held:
-        with _together(products.out):
-            held.enter_context(sole_process(workshop.folder, "maps this scene", "--out"))
-            if get_rank() == 0:
-                workshop.prepare(job)
+        with fail_together(out):
+            held.enter_context(sole_process(unfinished.folder, "maps this scene", "--out"))
+            if is_first:
+                unfinished.prepare(job)
                 logger.info(_introduction(scene, grid, options))
-        with _together(products.out):
+        with fail_together(out):
             strips = _share(grid.rows.count)
-            missing = [index for index in strips if not workshop.has(index)]
+            missing = [index for index in strips if not unfinished.has(index)]
             if done := len(strips) - len(missing):
                 logger.info(f"going on: {done} of {len(strips)} strips are done")
-            BandMapper(scene, grid, predictor, workshop, clock).map(missing, progress)
-        with _together(products.out):
-            if get_rank() == 0:
-                with clock("map and products"):
-                    products.write(workshop, grid.rows, digest)
-                share = clock.share("model")
-                logger.info(f"{products.map_path}: the model took {share:.1f} % of {clock}")
-    if get_rank() == 0:
-        workshop.clear()
-
-
-def _refuse_another_scene(scene: Scene, products: Products, workshop: Workshop) -> None:
-    """Raise `UserError` where the outputs would replace those of another scene of this name."""
-    cure = "choose another --out, or delete it"
-    if products.mapped_scene() not in (None, scene.mark):
-        raise UserError(
-            f"{products.map_path}: is the map of a scene of this name at another place; {cure}"
-        )
-    if workshop.scene not in (None, scene.place):
-        raise UserError(f"{workshop.folder}: is the unfinished map of {workshop.scene}; {cure}")
+            StripMapper(scene, grid, predictor, unfinished).map(missing, progress)
+        with fail_together(out):
+            if is_first:
+                products.write(grid.rows, digest)
+                seconds = perf_counter() - start
+                share = f"{100 * predictor.seconds / seconds:.1f} % of {seconds:.1f} s"
+                logger.info(f"{products.map_path}: the model took {share}")
+    if is_first:
+        unfinished.clear()
 
 
 def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid:
-    """Lay windows that cover on the ground what the model's crop covers."""
+    """Lay windows that cover the same ground as the model's crop."""
     height, width = crop_size
     if options.gsd is not None:
         if not scene.is_measurable:
@@ -197,12 +175,12 @@ def _share(count: int) -> range:
     return range(count * rank // processes, count * (rank + 1) // processes)
 
 
-def _describe_job(scene: Scene, model: "EncoderDecoder", grid: Grid, options: MapOptions) -> str:
-    """Tell one job from another: strips of the same job fit together."""
+def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptions) -> dict:
+    """Return the facts that strips depend on, as JSON gives them. Strips of equal jobs fit."""
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         weights.update(name.encode())
-        weights.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        weights.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     job = {
         "version": mmseg.__version__,
         "scene": scene.identity(),
@@ -211,7 +189,7 @@ def _describe_job(scene: Scene, model: "EncoderDecoder", grid: Grid, options: Ma
         "grid": asdict(grid),
         "options": asdict(options),
     }
-    return json.dumps(job, sort_keys=True)
+    return json.loads(json.dumps(job))
 
 
 def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
@@ -227,9 +205,9 @@ def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
         )
     if scene.aoi and not scene.aoi.touches(scene.transform, scene.height, scene.width):
         lines.append("the area of interest lies elsewhere: nothing is mapped")
-    if scene.ranges is None and options.scale:
-        lines.append("its samples have 8 bits and are not scaled")
     if scene.ranges is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)
         lines.append(f"16-bit samples scaled to 0 to 255, by band: {ranges}")
+    elif options.scale:
+        lines.append("its samples have 8 bits and are not scaled")
     return "; ".join(lines)

@@ -1,4 +1,4 @@
-"""What a user can choose when mapping."""
+"""The choices a user has when mapping."""
 
 import math
 from collections.abc import Sequence
@@ -9,19 +9,22 @@ from mmseg.errors import UserError
 
 @dataclass(frozen=True)
 class MapOptions:
-    """How a scene is mapped and what is written of it.
+    """How a scene is mapped, and which files are written.
 
     Args:
         overlap: Fraction of a window that it shares with the next, 0 to 0.5.
-        batch_size: Windows that the model predicts at a time.
-        bands: Numbers of the red, green and blue band, from 1; see `Scene`.
-        scale: Sample values of a 16-bit scene that become 0 and 255; see `Scene`.
-        nodata: Value of pixels without image, a whole number, where the file does not say it.
-        gsd: Metres per pixel that the model was trained at; the scene's own where it is None.
-        aoi: File of polygons; what lies outside is not mapped.
+        batch_size: Number of windows that the model predicts at a time.
+        bands: Numbers of the red, green and blue band, from 1. None means the bands that the file
+            calls red, green and blue, or else the first three.
+        scale: Sample values of a 16-bit scene that become 0 and 255. None means percentiles.
+        nodata: Sample value of pixels without image, a whole number, for files that do not say it.
+        gsd: Metres per pixel of the model's training images. None means those of the scene.
+        aoi: File of polygons. Pixels outside them are not mapped.
         polygons: Also write a GeoPackage.
-        min_area: Polygons smaller than so many m2 go to their largest neighbour.
+        min_area: In m2. A smaller polygon becomes a part of its largest neighbour.
         probabilities: Also write the probability of each class.
+
+    Raises `UserError` for a value with which nothing could be mapped.
     """
 
     overlap: float = 0.25

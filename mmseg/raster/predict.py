@@ -1,6 +1,8 @@
 """Class probabilities of windows, by the model as it is tested."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from time import perf_counter
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -8,20 +10,36 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.errors import UserError
-from mmseg.raster.clock import Clock
 
-if TYPE_CHECKING:
-    # What maps knows nothing of models but how to call them.
-    from mmseg.models import EncoderDecoder
+
+class SceneModel(Protocol):
+    """The part of a model that mapping uses. `mmseg.apis.init_model` returns such a model.
+
+    `full_logits` turns normalised images (B, 3, H, W) into logits (B, K, H, W). `parameters` are on
+    the device that computes. `state_dict` and `cfg.model` tell one model from another.
+    """
+
+    data_preprocessor: Any  # normalises BGR images; `size` is the crop of the training
+    decode_head: Any  # `num_classes`
+    dataset_meta: Any  # `classes`, `palette` and, for the truth, `reduce_zero_label`
+    cfg: Any
+
+    def full_logits(self, x: Tensor) -> Tensor: ...
+    def parameters(self) -> Iterator[Tensor]: ...
+    def state_dict(self) -> Mapping[str, Tensor]: ...
 
 
 class WindowPredictor:
-    """Predict batches of windows, resampled to the crop size the model was trained with."""
+    """Predict batches of windows, resampled to the crop size the model was trained with.
 
-    def __init__(self, model: "EncoderDecoder", clock: Clock) -> None:
+    `seconds` is the time that the model took.
+    """
+
+    def __init__(self, model: SceneModel) -> None:
         self.model = model
-        self.clock = clock
+        self.seconds = 0.0
         self.num_classes: int = model.decode_head.num_classes
+        self.device = next(iter(model.parameters())).device
         size = getattr(model.data_preprocessor, "size", None)
         if size is None:
             raise UserError(
@@ -29,29 +47,23 @@ class WindowPredictor:
             )
         self.crop_size: tuple[int, int] = tuple(size)
 
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
-
     @torch.inference_mode()
     def __call__(self, windows: np.ndarray) -> Tensor:
         """uint8 RGB (B, 3, h, w) -> probabilities (B, K, h, w), float32, on the model's device."""
         bgr = torch.from_numpy(windows).flip(1)
-        size = bgr.shape[2:]
-        if tuple(size) != self.crop_size:
+        size = tuple(bgr.shape[2:])
+        is_resampled = size != self.crop_size
+        if is_resampled:
             bgr = F.interpolate(bgr.float(), self.crop_size, mode="bilinear", antialias=True)
-        with self.clock("model"):
-            data = {"inputs": list(bgr), "data_samples": [None] * len(bgr)}
-            x = torch.stack(self.model.data_preprocessor(data)["inputs"])
-            logits = self.model.inference(x).float()
-            logits = logits[:, :, : self.crop_size[0], : self.crop_size[1]]  # without padding
-            if x.is_cuda:
-                torch.cuda.synchronize(x.device)  # or the time would be that of launching kernels
-        with self.clock("blending"):
-            return self._to_probabilities(logits, size)
-
-    def _to_probabilities(self, logits: Tensor, size: torch.Size) -> Tensor:
+        height, width = self.crop_size
+        start = perf_counter()
+        data = {"inputs": list(bgr), "data_samples": [None] * len(bgr)}
+        x = torch.stack(self.model.data_preprocessor(data)["inputs"])
+        logits = self.model.full_logits(x)[:, :, :height, :width].float()  # without padding
+        if x.is_cuda:
+            torch.cuda.synchronize(x.device)  # kernels are only launched before this
+        self.seconds += perf_counter() - start
         probabilities = logits.softmax(1)
-        if tuple(size) != self.crop_size:
+        if is_resampled:
             probabilities = F.interpolate(probabilities, size, mode="bilinear")
         return probabilities

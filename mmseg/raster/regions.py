@@ -1,8 +1,12 @@
 """Regions: the connected pieces of a class on a map, found a few rows at a time.
 
-Pixels are connected by their sides. The map is labelled in pieces of rows whose labels meet at the
-borders; tables over labels then say which are one region, how large it is and what it touches.
-Memory grows with the number of regions, not with that of pixels.
+Pixels are connected by their sides. Pieces of the map are labelled, some rows at a time. Tables
+over the labels then say which labels are one region, how large it is and which others it touches.
+Memory grows with the number of regions, not with the number of pixels.
+
+`rasterio.features.sieve` cannot do this. It counts pixels, but the area of a pixel in degrees
+depends on its row. It keeps small regions whose neighbours are all small. Its result is the whole
+map in memory.
 """
 
 from dataclasses import dataclass
@@ -17,9 +21,9 @@ from mmseg.raster.cog import NODATA
 
 @dataclass(frozen=True)
 class Regions:
-    """Tables by id: uint8 `classes`, `areas` in m2, `confidence` 0 to 1; id 0 is what has no map.
+    """Tables by region: uint8 `classes`, `areas` in m2, `confidence` 0 to 1. Region 0 is nodata.
 
-    `of_label` gives the id of each label of the raster of labels.
+    `of_label` gives the region of each label.
     """
 
     classes: np.ndarray
@@ -29,11 +33,11 @@ class Regions:
 
 
 class RegionTable:
-    """Collects what the labelled rows of a map say of their labels; label 0 is nodata."""
+    """Collects the facts of the labels of a map. Label 0 is nodata."""
 
     def __init__(self) -> None:
         self.count = 1
-        # m2, pixels and sum of confidences, by label.
+        # By label: m2, number of pixels and sum of confidences.
         self.sums: list[np.ndarray] = [np.zeros((3, 1))]
         self.classes = [np.array([NODATA], np.uint8)]
         self.pairs: list[np.ndarray] = []
@@ -48,55 +52,50 @@ class RegionTable:
             pixels = np.bincount(row_labels, minlength=size)
             sums += pixels * area, pixels, np.bincount(row_labels, row_confidence, size)
         labels[labels > 0] += self.count - 1
-        self.pairs += [_touching(labels[:, 1:], labels[:, :-1]), _touching(labels[1:], labels[:-1])]
-        if self.last_row is not None:
-            self.pairs.append(_touching(self.last_row, labels[0]))
-        self.last_row = labels[-1].copy()
+        above = labels[:0] if self.last_row is None else self.last_row
+        rows = np.concatenate([above, labels])
+        self.pairs += [_touching(labels[:, 1:], labels[:, :-1]), _touching(rows[1:], rows[:-1])]
+        self.last_row = labels[-1:].copy()
         self.count += len(classes)
         self.sums.append(sums[:, 1:])
         self.classes.append(classes)
         return labels
 
     def regions(self, min_area: float) -> Regions:
-        """Join the labels to regions of at least `min_area` m2, where they have neighbours at all.
+        """Join the labels to regions of at least `min_area` m2, unless they have no neighbours.
 
-        A smaller one goes to its largest neighbour and takes its class. The confidence is the mean
-        over the pixels that the map itself gives that class.
+        A smaller region goes to its largest neighbour and takes its class. The confidence is the
+        mean over those pixels of the region that have its class on the map itself.
         """
         classes, sums = np.concatenate(self.classes), np.concatenate(self.sums, axis=1)
         pairs = np.concatenate([np.zeros((0, 2), np.int64), *self.pairs])
-        of_label = _join(len(classes), pairs[classes[pairs[:, 0]] == classes[pairs[:, 1]]])
+        of_label = _join(classes, pairs)
         areas = np.bincount(of_label, sums[0])
-        whole = _absorb(areas, of_label[pairs], min_area)[of_label]
-        # The class of the largest region of each group: written last, it stays.
+        group = _absorb(areas, of_label[pairs], min_area)[of_label]
+        # The class of the largest region of each group: it is written last and stays.
         order = np.argsort(areas[of_label], kind="stable")
-        group_classes = np.zeros(whole.max() + 1, np.uint8)
-        group_classes[whole[order]] = classes[order]
-        # What lay on two sides of a small region may now be one.
-        ends = whole[pairs]
-        joined = _join(
-            len(group_classes), ends[group_classes[ends[:, 0]] == group_classes[ends[:, 1]]]
-        )
-        final = joined[whole]
-        final_classes = np.zeros(final.max() + 1, np.uint8)
-        final_classes[joined] = group_classes
-        own = classes == final_classes[final]
-        pixels = np.bincount(final, sums[1] * own)
-        confidence = np.bincount(final, sums[2] * own) / np.maximum(pixels, 1)
-        return Regions(final_classes, np.bincount(final, sums[0]), confidence, final)
+        group_classes = np.zeros(group.max() + 1, np.uint8)
+        group_classes[group[order]] = classes[order]
+        # Two groups of one class may touch now that the small region between them is gone.
+        joined = _join(group_classes, group[pairs])
+        region = joined[group]
+        region_classes = np.zeros(region.max() + 1, np.uint8)
+        region_classes[joined] = group_classes
+        is_own = classes == region_classes[region]
+        pixels = np.bincount(region, sums[1] * is_own)
+        confidence = np.bincount(region, sums[2] * is_own) / np.maximum(pixels, 1)
+        return Regions(region_classes, np.bincount(region, sums[0]), confidence, region)
 
 
 def _label(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Label the pieces of each class from 1; return int32 labels and the class of each."""
     labels = np.zeros(ids.shape, np.int32)
-    classes: list[np.ndarray] = []
-    count = 0
+    classes = np.zeros(0, np.uint8)
     for class_id in np.unique(ids[ids != NODATA]):
         found, pieces = label(ids == class_id)
-        labels += np.where(found > 0, found + np.int32(count), np.int32(0))
-        classes.append(np.full(pieces, class_id, np.uint8))
-        count += pieces
-    return labels, np.concatenate(classes) if classes else np.zeros(0, np.uint8)
+        labels += np.where(found > 0, found + np.int32(len(classes)), np.int32(0))
+        classes = np.append(classes, np.full(pieces, class_id, np.uint8))
+    return labels, classes
 
 
 def _touching(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -107,11 +106,14 @@ def _touching(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1)
 
 
-def _join(count: int, pairs: np.ndarray) -> np.ndarray:
-    """Number the groups that `pairs` join among `count` items; item 0 is in group 0."""
-    # Labels fit int32; given int64, older scipy (seen: 1.11) returns garbage instead of groups.
-    ends = pairs.astype(np.int32).T
-    graph = coo_array((np.ones(len(pairs), bool), (ends[0], ends[1])), (count, count))
+def _join(classes: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Number the groups of items that `pairs` join and that have one class; item 0 is in group 0.
+
+    The class of item i is `classes[i]`.
+    """
+    # int32 is enough for labels. Given int64, older scipy (seen: 1.11) returns wrong groups.
+    ends = pairs[classes[pairs[:, 0]] == classes[pairs[:, 1]]].astype(np.int32).T
+    graph = coo_array((np.ones(ends.shape[1], bool), tuple(ends)), (len(classes),) * 2)
     return connected_components(graph, directed=False)[1]
 
 
@@ -127,6 +129,6 @@ def _absorb(areas: np.ndarray, pairs: np.ndarray, min_area: float) -> np.ndarray
             return group
         order = np.lexsort((neighbour, group_areas[neighbour], small))
         small, neighbour = small[order], neighbour[order]
-        largest = np.append(small[1:] != small[:-1], True)  # the last entry of each small region
-        pointers = np.stack([small[largest], neighbour[largest]], axis=1)
-        group = _join(len(group_areas), pointers)[group]
+        is_last = np.append(small[1:] != small[:-1], True)  # the largest neighbour comes last
+        pointers = np.stack([small[is_last], neighbour[is_last]], axis=1)
+        group = _join(np.zeros(len(group_areas)), pointers)[group]

@@ -1,9 +1,10 @@
-"""Scene: a raster of any size, read in bands of rows as the 8-bit RGB that a model takes."""
+"""Scene: a raster of any size, read in rows as the 8-bit RGB that a model takes."""
 
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -16,71 +17,85 @@ from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
 from mmseg.imagery.colours import colour_bands
+from mmseg.imagery.listing import list_images
+from mmseg.raster.area_of_interest import AreaOfInterest
 from mmseg.raster.georeference import is_measurable
-from mmseg.raster.scaling import Ranges, percentile_ranges, sample_windows, to_8_bits
-from mmseg.raster.vector import AreaOfInterest
+from mmseg.raster.options import MapOptions
 
-# An overview is read so many times finer, on each side, than it is shown.
+SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
+# A file whose name ends in one of these is a map and no scene.
+OUTPUTS = (".landcover.tif", ".probabilities.tif")
+# Statistics and overviews: GDAL and viewers write them beside a raster without changing it.
+SIDECAR_SUFFIXES = (".aux.xml", ".ovr")
+# For an overview, so many times more pixels are read, on each side, than it shows.
 OVERSAMPLING = 4
-# Statistics and overviews, which GDAL and viewers add to a scene without changing it.
-VIEWERS = (".aux.xml", ".ovr")
+# 16-bit scenes are stretched between these percentiles of 8 x 8 pieces of 128 x 128 pixels.
+PERCENTILES, PIECES, PIECE_SIZE = (2, 98), 8, 128
+
+
+def find_scenes(inputs: Sequence[str]) -> list[str]:
+    """Return the scenes in folders, and every other input: GDAL may be able to open it.
+
+    Raises `UserError` for a folder without a scene, and for two scenes of one name.
+    """
+    scenes = list_images(inputs, SUFFIXES, skip_endings=OUTPUTS, recursive=False, keep_unknown=True)
+    names: dict[str, str] = {}
+    for scene in scenes:
+        other = names.setdefault(Path(scene).stem, scene)
+        if other != scene:
+            raise UserError(f"{other} and {scene} have the same name: map them into two folders")
+    return scenes
 
 
 class Scene:
-    """What GDAL opens at `path`, as 8-bit RGB with a mask of the pixels to map.
+    """A raster that GDAL opens at `path`, as 8-bit RGB with a mask of the pixels to map.
 
-    Args:
-        bands: Numbers of the red, green and blue band, from 1; by default those that the file
-            calls so, else the first three.
-        scale: Sample values of a 16-bit scene that become 0 and 255; by default percentiles.
-        nodata: Value of pixels without image, where the file does not say it.
-        aoi: A file of polygons; what lies outside is not mapped.
-
-    `crs` and `transform` are the file's; see `is_measurable`.
+    `crs` and `transform` are those of the file; see `is_measurable`. Of `options`, `bands`,
+    `scale`, `nodata` and `aoi` count here. Raises `UserError` for a file that cannot be mapped.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        bands: Sequence[int] | None = None,
-        scale: tuple[float, float] | None = None,
-        nodata: float | None = None,
-        aoi: str | None = None,
-    ) -> None:
+    def __init__(self, path: str | Path, options: MapOptions) -> None:
         self.path = str(path)
         with _readable(self.path):
             self.raster = rasterio.open(self.path)
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
         self.is_measurable = is_measurable(self.crs, self.transform, self.height, self.width)
-        self.bands = _choose_bands(self.raster, bands)
-        self.nodata = nodata
-        self.aoi = AreaOfInterest(aoi, self.crs if self.is_measurable else None) if aoi else None
-        self.ranges = self._choose_ranges(scale)
-        self._check_nodata()
+        self.bands = _choose_bands(self.raster, options.bands)
+        self.nodata = options.nodata
+        self.aoi = None
+        if options.aoi:
+            self.aoi = AreaOfInterest(options.aoi, self.crs if self.is_measurable else None)
+        # For each band the sample values that become 0 and 255; None if samples have 8 bits.
+        self.ranges = self._choose_ranges(options.scale)
+        most = 2**8 - 1 if self.ranges is None else 2**16 - 1
+        if self.nodata is not None and not 0 <= self.nodata <= most:
+            raise UserError(
+                f"{self.path}: no sample is {self.nodata:g}, the nodata value: they are 0 to {most}"
+            )
 
     @property
     def name(self) -> str:
-        """The name without folder and suffix, by which the outputs are called."""
+        """The name without folder and suffix. The names of the outputs begin with it."""
         return Path(self.path).stem
 
     @property
-    def mark(self) -> str:
-        """What tells it from a scene of the same name in another folder, without naming that."""
-        return hashlib.sha256(self.place.encode()).hexdigest()[:16]
-
-    @property
-    def place(self) -> str:
-        """Its absolute path, or what GDAL opens that is no file."""
+    def source(self) -> str:
+        """The absolute path of a file, or the text with which GDAL opens something else."""
         return os.path.abspath(self.path) if os.path.isfile(self.path) else self.path
 
+    @property
+    def mark(self) -> str:
+        """A hash of `source`: it differs between folders, but does not name them."""
+        return hashlib.sha256(self.source.encode()).hexdigest()[:16]
+
     def identity(self) -> dict:
-        """Tell this scene from another or a changed one, in values that JSON holds."""
-        # Also the sheets of a VRT and a mask beside the scene; not what viewers leave there.
-        files = [f for f in self.raster.files if os.path.isfile(f) and not f.endswith(VIEWERS)]
-        facts = {os.path.abspath(file): os.stat(file) for file in files}
+        """Return facts, in values that JSON holds, that differ for another or a changed scene."""
+        # The sheets of a VRT and a mask beside the scene are files of it too.
+        files = [f for f in self.raster.files if os.path.isfile(f)]
+        facts = {os.path.abspath(f): os.stat(f) for f in files if not f.endswith(SIDECAR_SUFFIXES)}
         return {
-            "path": self.place,
+            "path": self.source,
             "files": {file: (fact.st_size, fact.st_mtime_ns) for file, fact in facts.items()},
             "shape": self.raster.shape,
             "place": (self.crs and self.crs.to_wkt(), list(self.transform)),
@@ -93,82 +108,82 @@ class Scene:
     def read(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
         """Read rows `top` to `bottom`: the image, uint8 (3, rows, W), and which pixels to map.
 
-        Raises `UserError` where the file is cut short or broken.
+        Raises `UserError` if the file is cut short or broken.
         """
         window = Window(0, top, self.width, bottom - top)
         image, valid = self._read(window)
         if self.aoi is not None:
-            place = window_transform(window, self.transform)
-            valid &= self.aoi.mask(place, *valid.shape)
-        return to_8_bits(image, self.ranges), valid
+            valid &= self.aoi.mask(window_transform(window, self.transform), *valid.shape)
+        return self._to_8_bits(image), valid
 
     def overview(self, limit: int) -> np.ndarray:
         """Read the whole scene smaller, no side longer than `limit`: uint8 RGB (h, w, 3)."""
         shrink = max(1, max(self.height, self.width) / limit)
-        # Every n-th pixel is read, which GDAL does fast, and a few of them averaged.
+        # Every n-th pixel is read, which GDAL does fast. Then a few of them are averaged.
         step = shrink / min(shrink, OVERSAMPLING)
         shape = (3, max(1, round(self.height / step)), max(1, round(self.width / step)))
         with _readable(self.path):
             image = self.raster.read(self.bands, out_shape=shape)
         size = (max(1, int(self.width / shrink)), max(1, int(self.height / shrink)))
-        picture = np.ascontiguousarray(to_8_bits(image, self.ranges).transpose(1, 2, 0))
+        picture = np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
         return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
-    def _check_nodata(self) -> None:
-        most = 2**8 - 1 if self.ranges is None else 2**16 - 1
-        if self.nodata is not None and not 0 <= self.nodata <= most:
-            raise UserError(
-                f"{self.path}: no sample is {self.nodata:g}, the nodata value: they are 0 to {most}"
-            )
+    def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
+        if self.ranges is None:
+            return image
+        result = np.empty(image.shape, np.uint8)
+        for band, target, (low, high) in zip(image, result, self.ranges, strict=True):
+            levels = np.float32(255 / (high - low)) * (band - np.float32(low))
+            target[:] = np.clip(levels + 0.5, 0, 255)
+        return result
 
-    def _choose_ranges(self, scale: tuple[float, float] | None) -> Ranges | None:
-        if _has_8_bits(self.raster, self.bands):
+    def _choose_ranges(self, scale: tuple[float, float] | None) -> list[tuple[float, float]] | None:
+        types = {self.raster.dtypes[band - 1] for band in self.bands}
+        if types not in ({"uint8"}, {"uint16"}):
+            raise UserError(
+                f"{self.path}: samples are {', '.join(sorted(types))}; uint8 and uint16 are mapped"
+            )
+        if types == {"uint8"}:
             return None
         if scale is not None:
             return [scale] * 3
-        windows = sample_windows(self.height, self.width)
-        return percentile_ranges(np.concatenate([self._valid_pixels(w) for w in windows], axis=1))
+        pieces = [self._read(window) for window in self._pieces()]
+        samples = np.concatenate([image[:, valid] for image, valid in pieces], axis=1)  # (3, N)
+        if not samples.size:
+            return [(0.0, 65535.0)] * 3
+        low, high = np.percentile(samples, PERCENTILES, axis=1)
+        return [(float(a), float(max(b, a + 1))) for a, b in zip(low, high, strict=True)]
 
-    def _valid_pixels(self, window: Window) -> np.ndarray:
-        """Return the samples (3, N) of the pixels with image in a piece of the scene."""
-        pixels, valid = self._read(window)
-        return pixels[:, valid]
+    def _pieces(self) -> Iterator[Window]:
+        """Yield small windows spread evenly over the scene."""
+        height, width = min(PIECE_SIZE, self.height), min(PIECE_SIZE, self.width)
+        for row, column in product(range(PIECES), repeat=2):
+            top = row * (self.height - height) // (PIECES - 1)
+            left = column * (self.width - width) // (PIECES - 1)
+            yield Window(left, top, width, height)
 
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         with _readable(self.path, f"cannot be read at rows {window.row_off} and below"):
             image = self.raster.read(self.bands, window=window)
-            valid = self._valid(window)
+            flags = [self.raster.mask_flag_enums[band - 1] for band in self.bands]
+            if all(found == [MaskFlags.nodata] for found in flags):
+                # As with `nodata`: only the bands that are mapped count.
+                valid = self.raster.read_masks(self.bands, window=window).any(axis=0)
+            else:
+                valid = self.raster.dataset_mask(window=window) > 0
         if self.nodata is not None:
             valid &= (image != self.nodata).any(axis=0)
         return image, valid
 
-    def _valid(self, window: Window) -> np.ndarray:
-        flags = [self.raster.mask_flag_enums[band - 1] for band in self.bands]
-        if all(found == [MaskFlags.nodata] for found in flags):
-            # As by `nodata`: other bands than those that are mapped do not count.
-            return self.raster.read_masks(self.bands, window=window).any(axis=0)
-        return self.raster.dataset_mask(window=window) > 0
-
 
 def _choose_bands(raster: rasterio.DatasetReader, bands: Sequence[int] | None) -> list[int]:
-    count = raster.count
-    if bands is None:
-        bands = colour_bands(raster)
-    if len(bands) != 3 or not all(1 <= band <= count for band in bands):
+    bands = colour_bands(raster) if bands is None else bands
+    if len(bands) != 3 or not all(1 <= band <= raster.count for band in bands):
         raise UserError(
-            f"{raster.name}: it has {count} bands, bands {list(bands)} were asked for; "
+            f"{raster.name}: it has {raster.count} bands, bands {list(bands)} were asked for; "
             "give the numbers of the red, green and blue band, as in --bands 1 2 3"
         )
     return list(bands)
-
-
-def _has_8_bits(raster: rasterio.DatasetReader, bands: Sequence[int]) -> bool:
-    types = {raster.dtypes[band - 1] for band in bands}
-    if types not in ({"uint8"}, {"uint16"}):
-        raise UserError(
-            f"{raster.name}: samples are {', '.join(sorted(types))}; uint8 and uint16 are mapped"
-        )
-    return types == {"uint8"}
 
 
 @contextmanager

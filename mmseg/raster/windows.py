@@ -1,11 +1,8 @@
-"""Where the windows of a scene lie, and which rows of the map are finished after which of them."""
+"""The places of a scene's windows, and the rows of the map that each row of windows finishes."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-
-import rasterio
-from rasterio.windows import Window
 
 from mmseg.errors import UserError
 
@@ -14,9 +11,9 @@ from mmseg.errors import UserError
 class WindowAxis:
     """Windows of `size` pixels, one every `stride`, along an axis of `length` pixels.
 
-    The first begins at 0 and the last may reach over the end, so that the grid depends on the
-    origin alone: two rasters whose origins are a multiple of `stride` apart share their windows.
-    A pixel lies in at most two windows, since `stride` is at least half of `size`.
+    The first window begins at 0 and the last one may reach over the end. The grid depends on the
+    origin alone: if the origins of two rasters are a multiple of `stride` apart, they share their
+    windows. A pixel lies in at most two windows, since `stride` is at least half of `size`.
     """
 
     length: int
@@ -25,27 +22,32 @@ class WindowAxis:
 
     @property
     def count(self) -> int:
-        """How many windows cover the axis."""
+        """The number of windows that cover the axis."""
         return max(0, ceil((self.length - self.size) / self.stride)) + 1
 
     @property
     def overlap(self) -> int:
-        """How many pixels neighbouring windows share."""
+        """The number of pixels that neighbouring windows share."""
         return self.size - self.stride
 
     @property
+    def starts(self) -> list[int]:
+        """The first pixel of each window."""
+        return [self.start(index) for index in range(self.count)]
+
+    @property
     def covered(self) -> int:
-        """Where the last window ends: at the end of the axis or beyond."""
+        """The end of the last window: the end of the axis or beyond."""
         return self.start(self.count - 1) + self.size
 
     def start(self, index: int) -> int:
-        """Where window `index` begins."""
+        """Return the first pixel of window `index`."""
         return index * self.stride
 
     def strip(self, index: int) -> tuple[int, int]:
-        """First pixel and end of strip `index`: what no window after `index` touches any more.
+        """Return first pixel and end of strip `index`: no window after `index` touches it.
 
-        There is one strip per window; it depends on windows `index - 1` and `index`.
+        There is one strip per window. It depends on windows `index - 1` and `index`.
         """
         start = self.start(index)
         return start, self.length if index == self.count - 1 else start + self.stride
@@ -58,22 +60,11 @@ def window_axis(length: int, size: int, overlap: float) -> WindowAxis:
     return WindowAxis(length, size, size - int(size * overlap))
 
 
-def rows_for_strips(strips: list[int]) -> list[tuple[int, bool]]:
+def rows_for_strips(strips: Sequence[int]) -> list[tuple[int, bool]]:
     """List the rows of windows to predict for some strips, in order: (row, its strip is wanted).
 
-    Where the strip before is not wanted, its row is still needed for the lower half of its windows.
+    The lower half of the row before is a part of a strip. This row is predicted again if its own
+    strip is not wanted.
     """
-    rows: list[tuple[int, bool]] = []
-    previous = -1
-    for strip in strips:
-        if strip - 1 != previous:
-            rows.append((strip - 1, False))
-        rows.append((strip, True))
-        previous = strip
-    return rows
-
-
-def row_windows(raster: rasterio.DatasetReader, rows: int) -> Iterator[Window]:
-    """Divide a raster into windows of its whole width, `rows` high, the last maybe less."""
-    for top in range(0, raster.height, rows):
-        yield Window(0, top, raster.width, min(rows, raster.height - top))
+    rows = set(strips) | {strip - 1 for strip in strips if strip > 0}
+    return [(row, row in set(strips)) for row in sorted(rows)]

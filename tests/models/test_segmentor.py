@@ -61,9 +61,9 @@ def test_windows_are_no_more_than_needed():
 def test_slide_equals_whole_when_one_window_covers_the_image(model):
     x = picture(2, 3, 64, 96)
     with torch.no_grad():
-        whole = model.inference(x)
+        whole = model.full_logits(x)
         model.test_cfg = {"mode": "slide", "crop_size": (64, 128), "stride": (32, 64)}
-        assert torch.equal(model.inference(x), whole)
+        assert torch.equal(model.full_logits(x), whole)
 
 
 def test_slide_averages_overlapping_windows():
@@ -143,9 +143,9 @@ def test_with_amp_the_network_computes_in_half_precision_and_returns_float32(mod
     seen = []
     model.decode_head.conv_seg.register_forward_hook(lambda *call: seen.append(call[2].dtype))
     with torch.no_grad():
-        whole = model.inference(image)
+        whole = model.full_logits(image)
         model.test_cfg = {"mode": "whole", "amp": True}
-        half = model.inference(image)
+        half = model.full_logits(image)
         (logits,) = model.predict_logits(list(image), [sample((64, 96))])
     assert seen == [torch.float32, torch.bfloat16, torch.bfloat16]
     assert half.dtype == logits.dtype == torch.float32

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg.raster.blend import BandAccumulator, blend_weights
+from mmseg.raster.blend import RowBlender, blend_weights
 from mmseg.raster.windows import window_axis
 
 
@@ -32,7 +32,7 @@ def test_the_band_gives_the_weighted_sum_over_the_whole_scene(overlap):
     rows, columns = window_axis(75, 16, overlap), window_axis(61, 16, overlap)
     generator = torch.Generator().manual_seed(0)
     whole = torch.zeros(2, rows.covered, columns.covered, dtype=torch.float64)
-    band = BandAccumulator(2, rows, columns, "cpu")
+    band = RowBlender(2, rows, columns, "cpu")
     strips = []
     for row in range(rows.count):
         for column in range(columns.count):

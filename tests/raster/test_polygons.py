@@ -8,7 +8,7 @@ from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.features import rasterize
 from rasterio.warp import transform_geom
-from scenes import CLASSES, TRANSFORM, ColourModel, make_ids, paint, write_scene
+from scenes import CLASSES, TRANSFORM, ColourModel, make_ids, map_pixels, paint, write_scene
 
 from mmseg.errors import UserError
 from mmseg.raster import MapOptions, map_scene
@@ -26,10 +26,10 @@ def test_polygons_are_the_map_without_gaps_and_their_areas_its_pixels(tmp_path):
     ids[116:140, 32:56] = 2  # a hole, kept
     valid = np.ones(ids.shape, bool)
     valid[:40, :40] = False
-    scene = write_scene(tmp_path, paint(ids) * valid, nodata=0)
     model = ColourModel()
     model.gain.data.fill_(1.0)
-    result = map_scene(model, scene, tmp_path, MapOptions(polygons=True))
+    profile = {"nodata": 0}
+    result = map_pixels(model, tmp_path, paint(ids) * valid, profile=profile, polygons=True)
     meta, polygons, fields = read_polygons(tmp_path / "scene.landcover.gpkg")
     assert CRS.from_user_input(meta["crs"]).to_epsg() == 2180
     shapes = zip(polygons, fields["class_id"], strict=True)
@@ -40,7 +40,7 @@ def test_polygons_are_the_map_without_gaps_and_their_areas_its_pixels(tmp_path):
     for class_id, name in enumerate(CLASSES):
         of_class = fields["class_id"] == class_id
         assert (fields["class_name"][of_class] == name).all()
-        pixels = result.survey.pixels[class_id]
+        pixels = result.areas.pixels[class_id]
         assert fields["area_m2"][of_class].sum() == pytest.approx(pixels / 4)
     assert all(p.is_valid for p in polygons)
     assert max(len(p.interiors) for p in polygons) > 0
@@ -52,8 +52,7 @@ def test_islands_below_the_smallest_area_are_gone(tmp_path):
     ids = np.zeros((100, 100), np.uint8)
     ids[20:24, 20:24] = 1  # 4 m2
     ids[60:70, 60:70] = 1  # 25 m2
-    scene = write_scene(tmp_path, paint(ids))
-    map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True, min_area=10))
+    map_pixels(ColourModel(), tmp_path, paint(ids), polygons=True, min_area=10)
     _, polygons, fields = read_polygons(tmp_path / "scene.landcover.gpkg")
     assert sorted(fields["area_m2"]) == [25, 2475]
     assert sorted(p.area for p in polygons) == [25, 2475]
@@ -61,9 +60,8 @@ def test_islands_below_the_smallest_area_are_gone(tmp_path):
 
 def test_areas_of_polygons_in_degrees_are_those_of_the_ground(tmp_path):
     ids = make_ids(80, 80, block=40)
-    transform = Affine(1e-4, 0, 20, 0, -1e-4, 52)
-    scene = write_scene(tmp_path, paint(ids), crs="EPSG:4326", transform=transform)
-    map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True))
+    place = {"crs": "EPSG:4326", "transform": Affine(1e-4, 0, 20, 0, -1e-4, 52)}
+    map_pixels(ColourModel(), tmp_path, paint(ids), profile=place, polygons=True)
     _, polygons, fields = read_polygons(tmp_path / "scene.landcover.gpkg")
     plane = CRS.from_string("+proj=laea +lat_0=52 +lon_0=20")
     projected = [
@@ -82,13 +80,13 @@ def test_the_same_map_gives_the_same_geopackage(tmp_path):
     assert one == two
 
 
-def test_what_a_full_disk_has_left_does_not_stop_the_next_run(tmp_path):
+def test_files_that_a_full_disk_cut_short_do_not_stop_the_next_run(tmp_path):
     scene = write_scene(tmp_path, paint(make_ids(80, 80)))
     folder = tmp_path / ".scene.unfinished"
 
     def fill(done: int, total: int) -> None:
         if done == total:
-            for name in ("labels.tif", "regions.tif", "gpkg"):
+            for name in ("regions.tif", "gpkg"):
                 (folder / f"scene.landcover.{name}").write_bytes(b"II*\0\x08\0\0\0")  # a header
 
     map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True), progress=fill)
@@ -96,16 +94,15 @@ def test_what_a_full_disk_has_left_does_not_stop_the_next_run(tmp_path):
 
 
 def test_a_geopackage_without_its_index_is_not_published(tmp_path, monkeypatch):
-    scene = write_scene(tmp_path, paint(make_ids(80, 80)))
     write = pyogrio.raw.write
     monkeypatch.setattr(pyogrio.raw, "write", lambda *a, **k: write(*a, SPATIAL_INDEX="NO", **k))
     with pytest.raises(UserError, match=r"gpkg cannot be written \(0 of \d+ .* index\)"):
-        map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True))
+        map_pixels(ColourModel(), tmp_path, paint(make_ids(80, 80)), polygons=True)
     assert not list(tmp_path.glob("scene.landcover*"))
 
 
 def test_a_scene_without_anything_to_map_has_no_polygons(tmp_path):
-    scene = write_scene(tmp_path, np.zeros((3, 40, 40), np.uint8), nodata=0)
-    map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True))
+    empty = np.zeros((3, 40, 40), np.uint8)
+    map_pixels(ColourModel(), tmp_path, empty, profile={"nodata": 0}, polygons=True)
     _, polygons, _ = read_polygons(tmp_path / "scene.landcover.gpkg")
     assert len(polygons) == 0

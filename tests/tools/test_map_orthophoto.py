@@ -109,7 +109,7 @@ def test_an_interruption_is_one_line(call, monkeypatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mmseg.raster.bands.BandMapper.map", interrupt)
+    monkeypatch.setattr("mmseg.raster.strip_mapper.StripMapper.map", interrupt)
     code = call("scenes/a.tif", "--out", "maps")
     assert code == "interrupted; the same command goes on from here"
 
@@ -134,7 +134,7 @@ def test_a_mistake_is_one_line(call, arguments, message):
 
 def test_a_folder_without_rasters_is_one_line(project, call):
     (project / "empty").mkdir()
-    assert "empty: no raster in this folder" in str(call("empty", "--out", "maps"))
+    assert "empty: no image there" in str(call("empty", "--out", "maps"))
 
 
 def test_a_scene_that_cannot_be_read_does_not_keep_the_others_from_being_mapped(project, call, log):

@@ -5,24 +5,26 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from mmengine.logging import MMLogger
 from rasterio.io import MemoryFile
 
 from mmseg.files import write_whole
 from mmseg.lock import LOCK
 
-# What to do when the outputs cannot be written.
+# What to do if the outputs cannot be written.
 START_AGAIN = "see that the disk has room and start again: finished strips are kept"
 # Short and wide blocks: strips are as high as the stride of the windows.
 BLOCK = {"tiled": True, "blockxsize": 512, "blockysize": 128, "compress": "deflate", "zlevel": 1}
 
 
-class Workshop:
+class UnfinishedMap:
     """A hidden folder beside the outputs, removed when they are done.
 
-    Every strip is a small GeoTIFF per layer, written whole by one process; those that are there
-    are done. The products are made in the folder too, and moved out when they are whole.
+    A strip is a small GeoTIFF for each layer. One process writes it, whole or not at all. The
+    products are made in the folder too, and moved out when they are whole.
     """
 
     def __init__(self, folder: Path, layers: Mapping[str, int]) -> None:
@@ -31,28 +33,31 @@ class Workshop:
         self._note = folder / "job.json"
 
     @property
-    def job(self) -> str | None:
-        """The job (a JSON text) that the strips are of, None where there are none."""
-        return self._note.read_text() if self._note.is_file() else None
-
-    @property
-    def scene(self) -> str | None:
-        """The place of the scene that the strips are of, None where it is not known."""
+    def job(self) -> dict[str, Any]:
+        """The facts that the strips depend on. Empty if job.json is damaged or not there."""
         try:
-            return json.loads(self.job or "")["scene"]["path"]
-        except ValueError:  # none, or a damaged note, whose strips are not gone on from
-            return None
+            return json.loads(self._note.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
 
-    def prepare(self, job: str) -> None:
-        """Keep the strips of the same job; throw away those of another."""
-        if self.job == job:
+    def prepare(self, job: dict[str, Any]) -> None:
+        """Keep the strips of the same job. Throw away those of another one and say why."""
+        found = self.job
+        differing = [name for name in job if found.get(name) != job[name]]
+        if not differing:
             return
+        if self._note.is_file():
+            MMLogger.get_current_instance().warning(
+                f"{self.folder}: this unfinished map is thrown away and the scene is mapped anew, "
+                f"because its job.json differs in: {', '.join(differing)}"
+            )
         for path in self.folder.iterdir():
-            if path.name != LOCK:  # which this process holds
+            if path.name != LOCK:  # this process holds it
                 path.unlink()
-        write_whole(self._note, job.encode())
+        write_whole(self._note, json.dumps(job, sort_keys=True).encode())
 
     def strip(self, layer: str, index: int) -> Path:
+        """Return the file of a layer of a strip."""
         return self.folder / f"{layer}-{index:06d}.tif"
 
     def has(self, index: int) -> bool:
@@ -70,9 +75,9 @@ class Workshop:
                 write_whole(self.strip(layer, index), memory.getbuffer())
 
     def publish(self, product: Path) -> None:
-        """Move a finished product from here to where it belongs."""
+        """Move a finished product from here to its final place."""
         os.replace(self.folder / product.name, product)
 
     def clear(self) -> None:
-        """Remove what there is, once no process holds the folder: NFS keeps an open file."""
+        """Remove the folder. No process may hold it: on NFS an open file would stay."""
         shutil.rmtree(self.folder, ignore_errors=True)

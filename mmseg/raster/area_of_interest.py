@@ -1,4 +1,4 @@
-"""Polygons in and out: areas of interest, GeoPackages."""
+"""Areas of interest, from files of polygons."""
 
 import numpy as np
 import pyogrio
@@ -23,7 +23,8 @@ class AreaOfInterest:
             meta, _, geometries, _ = pyogrio.raw.read(path, columns=[])
         except (DataSourceError, DataLayerError) as error:
             raise UserError(f"{path}: not a readable file of polygons ({reason(error)})") from error
-        known = shapely.from_wkb([] if geometries is None else geometries)  # of a table alone
+        # A table has rows but no geometries.
+        known = shapely.from_wkb([] if geometries is None else geometries)
         shapes = [shape for shape in known if shape is not None and shape.area > 0]
         if not shapes:
             raise UserError(f"{path}: there are no polygons in it")
@@ -36,7 +37,7 @@ class AreaOfInterest:
             raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
 
     def touches(self, transform: Affine, height: int, width: int) -> bool:
-        """Tell whether the box around a polygon reaches into the scene of this place and size."""
+        """Tell whether the box around a polygon reaches into a scene."""
         scene = shapely.box(*array_bounds(height, width, transform))
         return any(
             shapely.box(*shapely.geometry.shape(s).bounds).intersects(scene) for s in self.shapes

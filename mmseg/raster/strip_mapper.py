@@ -1,0 +1,118 @@
+"""From windows to finished strips: the loop over the rows of windows of a scene."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmseg.raster.blend import RowBlender
+from mmseg.raster.cog import FULL, NODATA
+from mmseg.raster.predict import WindowPredictor
+from mmseg.raster.scene import Scene
+from mmseg.raster.unfinished import UnfinishedMap
+from mmseg.raster.windows import WindowAxis, rows_for_strips
+
+Progress = Callable[[int, int], None]
+"""Called with the number of windows that are done and the number of all windows."""
+
+# Rows turned into class ids at a time: the ids are int64 at first, eight times their final size.
+CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The windows of a scene."""
+
+    rows: WindowAxis
+    columns: WindowAxis
+    batch_size: int
+
+
+class StripMapper:
+    """Maps strips of one scene with one model."""
+
+    def __init__(
+        self, scene: Scene, grid: Grid, predictor: WindowPredictor, unfinished: UnfinishedMap
+    ) -> None:
+        self.scene = scene
+        self.grid = grid
+        self.predictor = predictor
+        self.unfinished = unfinished
+        self.blender = RowBlender(predictor.num_classes, grid.rows, grid.columns, predictor.device)
+
+    @torch.inference_mode()
+    def map(self, strips: Sequence[int], progress: Progress) -> None:
+        """Write strips, given in ascending order, to the unfinished map.
+
+        While the model works, one thread reads the next row of windows, and another one writes the
+        strip before.
+        """
+        rows, windows = rows_for_strips(strips), self.grid.columns.count
+        writing: Future | None = None
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+            reads: Iterator[Any] = (reader.submit(self._read, row) for row, _ in rows)
+            # A pair holds the next read too: it begins before the model works on this row.
+            pairs = pairwise(chain(reads, [None]))
+            for number, ((row, is_wanted), (reading, _)) in enumerate(
+                zip(rows, pairs, strict=True)
+            ):
+                image, valid = reading.result()
+                self._predict(row, image, valid)
+                if is_wanted:
+                    layers = self._finish(row, valid)
+                    if writing is not None:
+                        writing.result()
+                    writing = writer.submit(self.unfinished.write, row, layers)
+                self.blender.next_row()
+                progress((number + 1) * windows, len(rows) * windows)
+            if writing is not None:
+                writing.result()
+
+    def _read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Read a row of windows, (3, size, covered), and which pixels to map, bool (size, covered).
+
+        The image is reflected beyond the border of the scene.
+        """
+        rows, columns = self.grid.rows, self.grid.columns
+        top = rows.start(row)
+        image, valid = self.scene.read(top, min(top + rows.size, rows.length))
+        below, beside = rows.size - image.shape[1], columns.covered - columns.length
+        image = np.pad(image, ((0, 0), (0, below), (0, beside)), mode="reflect")
+        return image, np.pad(valid, ((0, below), (0, beside)))
+
+    def _predict(self, row: int, image: np.ndarray, valid: np.ndarray) -> None:
+        """Blend a row of windows. Windows without a pixel to map are skipped.
+
+        A batch holds windows of one row: batches are the same wherever a run begins.
+        """
+        columns = self.grid.columns
+        places = [slice(start, start + columns.size) for start in columns.starts]
+        active = [index for index, place in enumerate(places) if valid[:, place].any()]
+        for first in range(0, len(active), self.grid.batch_size):
+            batch = active[first : first + self.grid.batch_size]
+            probabilities = self.predictor(np.stack([image[:, :, places[c]] for c in batch]))
+            for column, window in zip(batch, probabilities, strict=True):
+                self.blender.add(row, column, window)
+
+    def _finish(self, row: int, valid: np.ndarray) -> dict[str, np.ndarray]:
+        """Turn a finished strip into uint8 layers (bands, rows, W), nodata where not `valid`."""
+        parts = [self._layers(part) for part in self.blender.strip(row).split(CHUNK, dim=1)]
+        layers = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+        for layer in layers.values():
+            layer[:, ~valid[: layer.shape[1], : layer.shape[2]]] = NODATA
+        return layers
+
+    def _layers(self, probabilities: Tensor) -> dict[str, np.ndarray]:
+        """(K, rows, W) -> uint8 (bands, rows, W): class ids, and probabilities as 0 to `FULL`."""
+        highest, ids = probabilities.max(0, keepdim=True)
+        layers = {"landcover": ids}
+        if "confidence" in self.unfinished.layers:
+            layers["confidence"] = (highest * FULL).round()
+        if "probabilities" in self.unfinished.layers:
+            layers["probabilities"] = (probabilities * FULL).round()
+        return {name: values.to(torch.uint8).cpu().numpy() for name, values in layers.items()}
