@@ -1,7 +1,7 @@
 """The base of all data sets: pairs of images and masks."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,6 +16,7 @@ from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.subset import class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
+from mmseg.imagery.listing import names_in
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
@@ -271,29 +272,3 @@ def only(name: str) -> str:
         f"hold no other class than {name}; if {IGNORE_INDEX}, which is ignored, is to be a class, "
         "write its id instead"
     )
-
-
-def names_in(folder: str | Path, suffix: str) -> list[str]:
-    """Return the sorted names, without suffix, of the files below a folder that end in it.
-
-    Hidden files and folders do not count. Links to folders are followed, but not back to a folder
-    around them.
-    """
-    try:
-        paths = list(_files_below(str(folder), suffix))
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    return sorted(os.path.relpath(path, folder).removesuffix(suffix) for path in paths)
-
-
-def _files_below(folder: str, suffix: str, around: tuple[str, ...] = ()) -> Iterator[str]:
-    place = os.path.realpath(folder)
-    if place in around:
-        return
-    for entry in os.scandir(folder):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _files_below(entry.path, suffix, (*around, place))
-        elif entry.name.endswith(suffix):
-            yield entry.path

@@ -17,9 +17,10 @@ from PIL import Image
 
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
-from mmseg.datasets.base import BaseSegDataset, names_in, only
+from mmseg.datasets.base import BaseSegDataset, only
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
+from mmseg.imagery.listing import names_in
 from mmseg.imagery.mask import IGNORE_INDEX, read_file, read_mask, to_train_ids
 
 

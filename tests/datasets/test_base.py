@@ -17,7 +17,6 @@ from mmseg.datasets import (
     PascalVOCDataset,
     build_dataset,
 )
-from mmseg.datasets.base import names_in
 from mmseg.errors import UserError
 from mmseg.registry import DATASETS
 
@@ -92,18 +91,6 @@ def test_masks_of_one_class_and_255_are_asked_about_before_a_training(
     assert "255" not in log.read()
     build_dataset(folder_config)
     assert "a few masks hold no other class than field; if 255, which is ignored" in log.read()
-
-
-def test_a_link_back_to_a_folder_around_it_adds_no_image(folder_config, image_folder):
-    (image_folder / "elsewhere/sub").mkdir(parents=True)
-    (image_folder / "img_dir/.hidden.jpg").touch()
-    (image_folder / "img_dir/.ipynb_checkpoints").mkdir()
-    (image_folder / "img_dir/.ipynb_checkpoints/a-checkpoint.jpg").touch()
-    (image_folder / "elsewhere/sub/e.jpg").touch()
-    (image_folder / "img_dir/linked").symlink_to(image_folder / "elsewhere")
-    (image_folder / "img_dir/again").symlink_to(image_folder / "img_dir")
-    names = ["a", "b", "c", "d", "linked/sub/e"]
-    assert names_in(image_folder / "img_dir", ".jpg") == names
 
 
 def test_a_folder_that_nothing_reads_is_refused(folder_config):

@@ -1,0 +1,90 @@
+"""List image files: the inputs of a command line, and the names of a data set."""
+
+import glob
+import os
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from mmseg.errors import UserError
+
+
+def list_images(
+    inputs: Sequence[str],
+    suffixes: Collection[str],
+    *,
+    skip_folders: Collection[Path] = (),
+    skip_endings: tuple[str, ...] = (),
+    recursive: bool = True,
+    keep_unknown: bool = False,
+) -> list[str]:
+    """Return the images that files, folders and globs name, in the order of `inputs`.
+
+    A folder gives its files with one of `suffixes` (lower case, with the dot), sorted, and with
+    `recursive` those of its subfolders. Hidden files do not count.
+    The results of an earlier run are left out by their place or by their name. No file inside
+    `skip_folders` is returned, and no file of a folder whose name has one of `skip_endings`.
+    With `keep_unknown`, a name that is no file, folder or glob is returned as it is, because GDAL
+    also opens names such as "/vsizip/a.zip/a.tif".
+    Raises `UserError` for an input that gives no image.
+    """
+    images: list[str] = []
+    for name in inputs:
+        if os.path.isdir(name):
+            paths = files_below(name, recursive)
+            found = [p for p in paths if p.lower().endswith(tuple(suffixes))]
+            found = [p for p in found if not p.endswith(skip_endings)]
+        elif os.path.isfile(name):
+            found = [name]
+        else:
+            found = [p for p in glob.glob(name, recursive=True) if os.path.isfile(p)]
+            if not found and keep_unknown:
+                found = [name]
+        found = [path for path in found if not _is_inside(path, skip_folders)]
+        if not found:
+            raise UserError(
+                f"{name}: no image there; give files, folders or globs of images "
+                f"({' '.join(suffixes)})"
+            )
+        images += sorted(found)
+    return images
+
+
+def names_in(folder: str | Path, suffix: str) -> list[str]:
+    """Return the names, without suffix, of the files below a folder that end in it, sorted.
+
+    The name of a file in a subfolder begins with the subfolder, as in "town/a". Hidden files do not
+    count.
+    """
+    paths = [path for path in files_below(str(folder)) if path.endswith(suffix)]
+    names = [os.path.relpath(path, folder).removesuffix(suffix) for path in paths]
+    return sorted(name.replace(os.sep, "/") for name in names)
+
+
+def files_below(folder: str, recursive: bool = True) -> list[str]:
+    """Return the paths of the files in a folder, and with `recursive` in its subfolders.
+
+    Hidden files and folders do not count. Links to folders are followed, but not back to a folder
+    that contains them. Raises `UserError` for a folder that cannot be read.
+    """
+    try:
+        return list(_walk(folder, recursive))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def _walk(folder: str, recursive: bool, parents: tuple[str, ...] = ()) -> Iterator[str]:
+    place = os.path.realpath(folder)
+    if place in parents:
+        return
+    for entry in os.scandir(folder):
+        if entry.name.startswith("."):
+            continue
+        if not entry.is_dir():
+            yield entry.path
+        elif recursive:
+            yield from _walk(entry.path, recursive, (*parents, place))
+
+
+def _is_inside(path: str, folders: Collection[Path]) -> bool:
+    parents = Path(path).resolve().parents if folders else ()
+    return any(folder.resolve() in parents for folder in folders)
