@@ -20,8 +20,9 @@ from mmseg.datasets import build_dataset
 from mmseg.datasets.base import BaseSegDataset, only
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
+from mmseg.imagery.files import read_file
 from mmseg.imagery.listing import names_in
-from mmseg.imagery.mask import IGNORE_INDEX, read_file, read_mask, to_train_ids
+from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
 
 
 @dataclass
