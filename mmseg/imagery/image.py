@@ -22,8 +22,9 @@ def read_image(path: str, backend: str = "cv2", backend_args: dict | None = None
     """Return an image file as (H, W, 3) uint8 BGR; `backend` is a decoder of mmcv.
 
     OpenCV multiplies the colours of some TIFFs by their fourth band, reads some as grey, and
-    divides 16-bit samples by 256. So GDAL reads all TIFFs but the plainest, and samples of more than
-    8 bits are refused. Raises `UserError` for such samples and for a file that cannot be decoded.
+    divides 16-bit samples by 256. So GDAL reads all but the plainest TIFFs, and samples of more
+    than 8 bits are refused.
+    Raises `UserError` for such samples and for a file that cannot be decoded.
     """
     data = read_file(path, "image", backend_args)
     if backend == "cv2":
