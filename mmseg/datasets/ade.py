@@ -1,7 +1,7 @@
 """ADE20K SceneParsing, 150 classes (https://groups.csail.mit.edu/vision/datasets/ADE20K/)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.names import colours, names
+from mmseg.datasets.classes import colours, names
 from mmseg.registry import DATASETS
 
 CLASSES = """

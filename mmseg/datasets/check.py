@@ -17,7 +17,8 @@ from PIL import Image
 
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
-from mmseg.datasets.base import BaseSegDataset, only
+from mmseg.datasets.base import BaseSegDataset
+from mmseg.datasets.classes import single_class_advice
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
 from mmseg.imagery.files import read_file
@@ -93,7 +94,7 @@ def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]
     found = np.flatnonzero(np.sum(counts, axis=0)).tolist() if counts else []
     if len(found) != 1 or len(classes) == 1:
         return []
-    return [f"train: all masks {only(classes[found[0]])}"]
+    return [f"train: all masks {single_class_advice(classes[found[0]])}"]
 
 
 def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """LoveDA, 7 classes of urban and rural land cover (https://arxiv.org/abs/2110.08733)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.names import colours, names
+from mmseg.datasets.classes import colours, names
 from mmseg.registry import DATASETS
 
 CLASSES = """

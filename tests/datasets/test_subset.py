@@ -111,10 +111,10 @@ def test_images_without_any_label_form_a_stratum_of_their_own():
     assert sum(i < 4 for i in chosen) == 2
 
 
-@pytest.fixture
-def folder_config(folder_config):
-    """With its list of samples at hand, as while a data set loads."""
-    return {**folder_config, "serialize_data": False}
+def presence_in(folder, cache_dir=None, num_classes=3, reduce_zero_label=False):
+    """The classes in the masks of a folder."""
+    masks = sorted(str(path) for path in (folder / "ann_dir").iterdir())
+    return class_presence(masks, num_classes, reduce_zero_label, cache_dir or folder)
 
 
 @pytest.fixture
@@ -131,47 +131,43 @@ def write_mask(folder, name, ids):
     Image.fromarray(mask).save(folder / f"ann_dir/{name}.png")
 
 
-def test_classes_of_every_image_are_found(folder_config, image_folder):
+def test_classes_of_every_image_are_found(image_folder):
     write_mask(image_folder, "b", [0, 2, 255])
     write_mask(image_folder, "d", [255])
-    presence = class_presence(build_dataset(folder_config), image_folder)
     expected = [[True] * 3, [True, False, True], [True] * 3, [False] * 3]
-    assert presence.tolist() == expected
+    assert presence_in(image_folder).tolist() == expected
 
 
-def test_masks_are_read_once(folder_config, image_folder, reads):
-    dataset = build_dataset(folder_config)
-    first = class_presence(dataset, image_folder)
+def test_masks_are_read_once(image_folder, reads):
+    first = presence_in(image_folder)
     assert len(reads) == 4
-    np.testing.assert_array_equal(class_presence(dataset, image_folder), first)
+    np.testing.assert_array_equal(presence_in(image_folder), first)
     assert len(reads) == 4
 
 
-def test_changed_mask_is_read_again(folder_config, image_folder):
-    dataset = build_dataset(folder_config)
-    class_presence(dataset, image_folder)
+def test_changed_mask_is_read_again(image_folder):
+    presence_in(image_folder)
     write_mask(image_folder, "c", [1, 1])
-    assert class_presence(dataset, image_folder)[2].tolist() == [False, True, False]
+    assert presence_in(image_folder)[2].tolist() == [False, True, False]
 
 
-def test_cache_is_another_one_with_the_zero_label_reduced(folder_config, image_folder):
-    class_presence(build_dataset(folder_config), image_folder)
+def test_cache_is_another_one_with_the_zero_label_reduced(image_folder):
+    presence_in(image_folder)
     write_mask(image_folder, "a", [0, 2])
-    reduced = build_dataset({**folder_config, "reduce_zero_label": True})
-    assert class_presence(reduced, image_folder)[0].tolist() == [False, True, False]
+    reduced = presence_in(image_folder, reduce_zero_label=True)
+    assert reduced[0].tolist() == [False, True, False]
 
 
-def test_cache_is_another_one_with_more_classes(folder_config, image_folder):
-    class_presence(build_dataset(folder_config), image_folder)
-    more = {"classes": ("field", "wood", "water", "road"), "palette": [(0, 0, i) for i in range(4)]}
-    presence = class_presence(build_dataset({**folder_config, "metainfo": more}), image_folder)
+def test_cache_is_another_one_with_more_classes(image_folder):
+    presence_in(image_folder)
+    presence = presence_in(image_folder, num_classes=4)
     assert presence.tolist() == [[True, True, True, False]] * 4
 
 
-def test_folder_that_cannot_be_written_is_no_obstacle(folder_config, tmp_path):
-    nowhere = tmp_path / "file"
+def test_folder_that_cannot_be_written_is_no_obstacle(image_folder):
+    nowhere = image_folder / "file"
     nowhere.write_text("")
-    assert class_presence(build_dataset(folder_config), nowhere / "cache").shape == (4, 3)
+    assert presence_in(image_folder, nowhere / "cache").shape == (4, 3)
 
 
 def test_data_set_with_a_subset_holds_the_chosen_images(folder_config, image_folder):
