@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from mmseg.datasets.converters import common
+from mmseg.datasets.converters.untrusted import read_mat
 from mmseg.errors import UserError
-from mmseg.files import write_whole
 
 NUM_LABELS = 459
 # The labels of the 59 frequent classes in alphabetical order; all others are background.
@@ -43,7 +43,7 @@ def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> dict
 
 
 def _write_mask(source: Path, out: Path) -> None:
-    variables = common.read_mat(source)
+    variables = read_mat(source)
     try:
         values = np.asarray(variables["LabelMap"]).astype(np.int64)
     except (ValueError, TypeError, KeyError) as error:
@@ -52,4 +52,4 @@ def _write_mask(source: Path, out: Path) -> None:
         raise UserError(f"{source}: labels outside 0..{NUM_LABELS}; is this its label map?")
     table = np.zeros(NUM_LABELS + 1, np.uint8)
     table[list(LABELS)] = np.arange(1, len(LABELS) + 1)
-    write_whole(out / f"{source.stem}.png", common.encode_image(table[values], ".png"))
+    common.write_png(out / f"{source.stem}.png", table[values])

@@ -8,7 +8,6 @@ import numpy as np
 
 from mmseg.datasets.converters import common
 from mmseg.errors import UserError
-from mmseg.files import write_whole
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask
 
 # Label ids 0..33 of Cityscapes; those that are not here are ignored.
@@ -69,4 +68,4 @@ def _relabel(pair: tuple[Path, Path], table: np.ndarray, known: int) -> None:
     source, target = pair
     mask = read_mask(str(source))
     common.count_ids(mask, known, source, IGNORE_INDEX)
-    write_whole(target, common.encode_image(table[mask], ".png"))
+    common.write_png(target, table[mask])

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from mmseg.datasets.converters import common
+from mmseg.datasets.converters.untrusted import read_mat
 from mmseg.datasets.voc import PascalVOCDataset
 from mmseg.errors import UserError
-from mmseg.files import write_whole
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask
 
 NUM_CLASSES = len(PascalVOCDataset.METAINFO["classes"])
@@ -56,12 +56,12 @@ def convert_voc_aug(
 def _write_mask(source: Path, out: Path) -> None:
     mask = _read_mat(source) if source.suffix == ".mat" else read_mask(str(source))
     common.count_ids(mask, NUM_CLASSES, source, IGNORE_INDEX)
-    write_whole(out / f"{source.stem}.png", common.encode_image(mask.astype(np.uint8), ".png"))
+    common.write_png(out / f"{source.stem}.png", mask.astype(np.uint8))
 
 
 def _read_mat(path: Path) -> np.ndarray:
     """Return the uint8 (H, W) ids of an SBD file."""
-    variables = common.read_mat(path)
+    variables = read_mat(path)
     try:
         mask = variables["GTcls"][0]["Segmentation"][0]
     except (LookupError, ValueError, TypeError) as error:

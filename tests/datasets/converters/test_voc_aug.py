@@ -12,7 +12,7 @@ from PIL import Image
 from run_tool import run_tool
 from scipy.io import savemat
 
-from mmseg.datasets.converters import common, voc_aug
+from mmseg.datasets.converters import untrusted, voc_aug
 from mmseg.datasets.converters.voc_aug import convert_voc_aug
 from mmseg.errors import UserError
 
@@ -133,7 +133,7 @@ def test_a_mat_file_cut_short_is_named(archives):
 
 
 def test_a_mat_file_that_crashes_its_reader_is_named(archives, monkeypatch):
-    read = common.loadmat
+    read = untrusted.loadmat
 
     def crash(path):
         if path.name == "2008_4.mat":
@@ -141,7 +141,7 @@ def test_a_mat_file_that_crashes_its_reader_is_named(archives, monkeypatch):
             os.kill(os.getpid(), signal.SIGSEGV)
         return read(path)
 
-    monkeypatch.setattr(common, "loadmat", crash)
+    monkeypatch.setattr(untrusted, "loadmat", crash)
     with pytest.raises(UserError, match=r"2008_4\.mat: is damaged so that reading it crashes"):
         convert_voc_aug(*archives, allow_partial=True)
 
