@@ -148,15 +148,6 @@ def test_no_sheet_stands_in_two_splits_by_sheet_and_every_tile_in_one(archive, t
     assert all(splits)
 
 
-def test_the_split_by_sheet_is_near_70_15_15_on_sheets_like_the_official_ones():
-    tiles = {f"M-{i}": 306 for i in range(33)} | {f"N-{i}": 72 for i in range(8)}
-    ids = [f"{name}_{k}" for name, count in tiles.items() for k in range(count)]
-    splits = landcover.split_by_sheet(ids)
-    shares = [len(splits[split]) / len(ids) for split in ("train", "val", "test")]
-    np.testing.assert_allclose(shares, [0.70, 0.15, 0.15], atol=0.02)
-    assert landcover.split_by_sheet(ids[::-1]) == splits
-
-
 def test_class_pixels_equal_a_count_by_hand(archive, tmp_path):
     returned = convert(archive, tmp_path)
     pixels = json.loads((tmp_path / "class_pixels.json").read_text())
