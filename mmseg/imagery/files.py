@@ -1,6 +1,7 @@
 """Read the bytes of an image file, and refuse those that decoders turn into wrong pixels."""
 
 import io
+from pathlib import Path
 
 from mmengine import fileio
 from PIL import Image
@@ -11,7 +12,7 @@ JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 PNG_START, PNG_END = b"\x89PNG", b"\0\0\0\0IEND"
 
 
-def read_file(path: str, kind: str, backend_args: dict | None = None) -> bytes:
+def read_file(path: str | Path, kind: str, backend_args: dict | None = None) -> bytes:
     """Return the bytes of an image file; `kind`, such as "mask", names it in errors.
 
     Raises `UserError` for a file that is absent or empty, and for two kinds of damage that decoders
@@ -19,7 +20,7 @@ def read_file(path: str, kind: str, backend_args: dict | None = None) -> bytes:
     memory that a header declares, which may be gigabytes for a file of a few bytes.
     """
     try:
-        data = fileio.get(path, backend_args=backend_args)
+        data = fileio.get(str(path), backend_args=backend_args)
     except OSError as error:
         raise UserError(f"{path}: cannot read the {kind} ({error.strerror or error})") from error
     if not data:

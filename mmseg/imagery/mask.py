@@ -1,6 +1,7 @@
 """Read masks as class ids, so that a wrong file is named and never becomes wrong numbers."""
 
 import io
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from mmseg.imagery.files import read_file
 IGNORE_INDEX = 255
 
 
-def read_mask(path: str, backend_args: dict | None = None) -> np.ndarray:
+def read_mask(path: str | Path, backend_args: dict | None = None) -> np.ndarray:
     """Return the values of a mask file as (H, W) integers; palette images give their indices.
 
     Three equal channels count as one. Raises `UserError` for a file that is no mask.
@@ -30,7 +31,7 @@ def read_mask(path: str, backend_args: dict | None = None) -> np.ndarray:
     return values
 
 
-def single_channel(values: np.ndarray, path: str) -> np.ndarray:
+def single_channel(values: np.ndarray, path: str | Path) -> np.ndarray:
     """Return (H, W, C) with equal channels as (H, W); `UserError` when they differ."""
     if (values != values[..., :1]).any():
         raise UserError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from rich.progress import track
 from mmseg.errors import UserError
 from mmseg.files import read_text, write_whole
 from mmseg.imagery import image
+from mmseg.imagery.mask import IGNORE_INDEX
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -73,6 +75,35 @@ def count_ids(
             "is this the mask of another data set?"
         )
     return np.bincount(mask.ravel(), minlength=num_classes)[:num_classes]
+
+
+def convert_masks(
+    pairs: Sequence[tuple[Path, Path]],
+    read: Callable[[Path], np.ndarray],
+    new_ids: Sequence[int],
+    workers: int,
+) -> None:
+    """Write the mask of each (source, target) as PNG, where `new_ids[k]` replaces the id k.
+
+    `read` returns the (H, W) integers of a source. 255 may stand in a mask too, and stays. Raises
+    `UserError` if a source is missing, before anything is written, or if it holds another id.
+    """
+    if absent := [source for source, _ in pairs if not source.is_file()]:
+        names = name_some([source.stem for source in absent], len(pairs))
+        raise UserError(f"{absent[0].parent}: {names} without a mask; unpack the archives again")
+    table = np.full(max(len(new_ids), IGNORE_INDEX + 1), IGNORE_INDEX, np.uint8)
+    table[: len(new_ids)] = new_ids
+    write = partial(_convert_mask, read=read, known=len(new_ids), table=table)
+    map_with_progress(write, pairs, workers)
+
+
+def _convert_mask(
+    pair: tuple[Path, Path], read: Callable[[Path], np.ndarray], known: int, table: np.ndarray
+) -> None:
+    source, target = pair
+    mask = read(source)
+    count_ids(mask, known, source, IGNORE_INDEX)
+    write_png(target, table[mask])
 
 
 def map_with_progress(

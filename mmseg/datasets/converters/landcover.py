@@ -155,13 +155,13 @@ def _convert_pair(pair: Pair, out: Path, suffix: str, tile_size: int) -> dict[st
 
 def _read_tiles(pair: Pair, tile_size: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     if pair.image.suffix != ".tif":
-        image, mask = common.read_image(pair.image), read_mask(str(pair.mask))
+        image, mask = common.read_image(pair.image), read_mask(pair.mask)
         _check_sizes(pair.image, image.shape[:2], pair.mask, mask.shape)
         yield pair.ids[0], image, mask
         return
     images, masks = iter_full_tiles(pair.image, tile_size), iter_full_tiles(pair.mask, tile_size)
     for tile_id, (_, image), (_, mask) in zip(pair.ids, images, masks, strict=True):
-        yield tile_id, image, single_channel(mask, str(pair.mask))
+        yield tile_id, image, single_channel(mask, pair.mask)
 
 
 def _check_sizes(
