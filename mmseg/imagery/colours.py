@@ -1,5 +1,7 @@
 """Find and read the bands of a raster that are its colours."""
 
+from pathlib import Path
+
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp
@@ -21,7 +23,7 @@ def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
     return [colours.index(colour) + 1 for colour in RGB] if named else [1, 2, 3]
 
 
-def read_colours(data: bytes, path: str) -> np.ndarray:
+def read_colours(data: bytes, path: str | Path) -> np.ndarray:
     """Decode `data`, the bytes of the TIFF at `path`, to (H, W, 3) uint8 RGB.
 
     A raster of one band, or of one and an alpha band, is grey or has a palette. Raises `UserError`

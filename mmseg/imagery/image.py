@@ -1,6 +1,7 @@
 """Read images as the 8-bit colours that a model takes."""
 
 import io
+from pathlib import Path
 
 import mmcv
 import numpy as np
@@ -18,7 +19,9 @@ COMPRESSIONS = (1, 5, 7, 8, 32946, 32773)  # none, LZW, JPEG, deflate (two codes
 PHOTOMETRIC_OF = {1: (0, 1, 3), 3: (2, 6)}  # by bands: grey (two codes), palette; RGB, YCbCr
 
 
-def read_image(path: str, backend: str = "cv2", backend_args: dict | None = None) -> np.ndarray:
+def read_image(
+    path: str | Path, backend: str = "cv2", backend_args: dict | None = None
+) -> np.ndarray:
     """Return an image file as (H, W, 3) uint8 BGR; `backend` is a decoder of mmcv.
 
     OpenCV multiplies the colours of some TIFFs by their fourth band, reads some as grey, and

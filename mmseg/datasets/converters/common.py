@@ -40,7 +40,7 @@ def name_some(ids: Collection[str], total: int) -> str:
 
 def read_image(path: Path) -> np.ndarray:
     """Read an image as training does, but as uint8 (H, W, 3) in RGB order."""
-    return mmcv.bgr2rgb(image.read_image(str(path)))
+    return mmcv.bgr2rgb(image.read_image(path))
 
 
 def encode_image(image: np.ndarray, suffix: str) -> bytes:
