@@ -122,10 +122,8 @@ def _sample(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nda
 
 def _take(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the labels at `rows` and `columns`, both ascending."""
-    first, last = rows[0], rows[-1]
-    if len(rows) < last - first:  # The labels shrink: drop rows first.
-        return labels[rows].take(columns, axis=1)
-    return labels[first : last + 1].take(columns, axis=1)[rows - first]
+    first = rows[0]
+    return labels[first : rows[-1] + 1].take(columns, axis=1)[rows - first]
 
 
 @TRANSFORMS.register_module()
