@@ -38,10 +38,35 @@ def test_masks_of_one_class_and_255_are_asked_about_before_a_training(
     assert "a few masks hold no other class than field; if 255, which is ignored" in log.read()
 
 
-def test_a_folder_that_nothing_reads_is_refused(folder_config):
-    prefix = {"img_path": "img_dir", "ann_path": "ann_dir"}
-    with pytest.raises(UserError, match="nothing reads 'ann_path'; it has img_path and seg_map"):
-        build_dataset({**folder_config, "data_prefix": prefix})
+FEW = {"classes": ("a", "b"), "palette": [(0, 0, 0)]}
+MANY = {"classes": [str(i) for i in range(256)], "palette": [(i, 0, 0) for i in range(256)]}
+SHARE = r"subset\.fraction=.*: give a share, from 0 to 1"
+CHOICE = r"subset=.*: give dict\(fraction=..., seed=...\)"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("data_prefix", {"img_path": "img_dir", "ann_path": "ann_dir"}, "nothing reads 'ann_path'"),
+        ("ann_file", "val.txt", r"the list .*val\.txt \(ann_file\) is not there"),
+        ("img_suffix", ".tif", r"no image ends in '\.tif'"),
+        ("metainfo", {"palette": [(0, 0, 0)]}, "lacks 'classes'"),
+        ("metainfo", FEW, "2 classes and 1 colours"),
+        ("metainfo", MANY, "256 classes; masks of 8 bits hold 255 at most"),
+        ("subset", {"fraction": 0.5}, CHOICE),
+        ("subset", {"fraction": 0.5, "sed": 1}, CHOICE),
+        *(("subset", {"fraction": share, "seed": 0}, SHARE) for share in (0, -1, 10)),
+        ("on_bad_sample", "ignore", "on_bad_sample='ignore': use 'raise' or 'skip'"),
+    ],
+)
+def test_a_config_that_cannot_be_right_is_refused(folder_config, key, value, message):
+    with pytest.raises(UserError, match=message):
+        build_dataset({**folder_config, key: value})
+
+
+def test_masks_of_8_bits_hold_255_classes(folder_config):
+    most = {key: values[:255] for key, values in MANY.items()}
+    assert len(build_dataset({**folder_config, "metainfo": most}).metainfo["classes"]) == 255
 
 
 def test_folder_becomes_a_data_set_in_a_config_alone(folder_config):
@@ -109,14 +134,17 @@ def test_missing_mask_folder_is_named(folder_config, image_folder):
         build_dataset(folder_config)
 
 
-def test_missing_list_is_named(folder_config):
-    with pytest.raises(UserError, match=r"the list .*val\.txt \(ann_file\) is not there"):
-        build_dataset({**folder_config, "ann_file": "val.txt"})
-
-
-def test_list_saved_as_utf16_is_refused_by_name(folder_config, image_folder):
-    (image_folder / "train.txt").write_text("a\nb\n", encoding="utf-16")
-    with pytest.raises(UserError, match=r"train\.txt: not a text in UTF-8"):
+@pytest.mark.parametrize(
+    ("text", "encoding", "message"),
+    [
+        ("a\nb\n", "utf-16", r"train\.txt: not a text in UTF-8"),
+        ("\n \n", "utf-8", r"train\.txt: the list is empty"),
+        ("a\nx\nb\ny\n", "utf-8", r"img_dir: 2 of 4 images are not there: x\.jpg, y\.jpg;"),
+    ],
+)
+def test_a_wrong_list_is_named(folder_config, image_folder, text, encoding, message):
+    (image_folder / "train.txt").write_text(text, encoding=encoding)
+    with pytest.raises(UserError, match=message):
         build_dataset({**folder_config, "ann_file": "train.txt"})
 
 
@@ -125,38 +153,9 @@ def test_list_with_a_byte_order_mark_is_read(folder_config, image_folder):
     assert stems(build_dataset({**folder_config, "ann_file": "train.txt"})) == ["b.jpg", "a.jpg"]
 
 
-def test_empty_list_is_refused(folder_config, image_folder):
-    (image_folder / "train.txt").write_text("\n \n")
-    with pytest.raises(UserError, match=r"train\.txt: the list is empty"):
-        build_dataset({**folder_config, "ann_file": "train.txt"})
-
-
-def test_folder_without_an_image_of_the_suffix_names_the_suffix(folder_config):
-    with pytest.raises(UserError, match=r"no image ends in '\.tif'"):
-        build_dataset({**folder_config, "img_suffix": ".tif"})
-
-
-def test_listed_images_without_a_file_are_counted_and_named(folder_config, image_folder):
-    (image_folder / "train.txt").write_text("a\nx\nb\ny\n")
-    with pytest.raises(UserError, match=r"img_dir: 2 of 4 images are not there: x\.jpg, y\.jpg;"):
-        build_dataset({**folder_config, "ann_file": "train.txt"})
-
-
 def test_images_without_a_mask_are_counted_and_named(folder_config, image_folder):
     (image_folder / "ann_dir/c.png").unlink()
     with pytest.raises(UserError, match=r"ann_dir: 1 of 4 masks are not there: c\.png;"):
-        build_dataset(folder_config)
-
-
-def test_config_without_classes_is_refused(folder_config):
-    del folder_config["metainfo"]["classes"]
-    with pytest.raises(UserError, match="lacks 'classes'"):
-        build_dataset(folder_config)
-
-
-def test_palette_of_another_length_is_refused(folder_config):
-    folder_config["metainfo"]["palette"].pop()
-    with pytest.raises(UserError, match="3 classes and 2 colours"):
         build_dataset(folder_config)
 
 
@@ -170,15 +169,6 @@ def test_pipeline_uses_our_transforms_outside_of_a_runner(folder_config, image_f
         dataset[0]
 
 
-def test_more_classes_than_a_mask_can_tell_are_refused(folder_config):
-    many = [str(i) for i in range(256)]
-    meta = {"classes": many, "palette": [(i, 0, 0) for i in range(256)]}
-    with pytest.raises(UserError, match="256 classes; masks of 8 bits hold 255 at most"):
-        DATASETS.build({**folder_config, "metainfo": meta})
-    meta = {key: values[:255] for key, values in meta.items()}
-    assert len(DATASETS.build({**folder_config, "metainfo": meta}).metainfo["classes"]) == 255
-
-
 def test_a_pipeline_that_reads_masks_of_a_data_set_without_is_refused(folder_config):
     folder_config["data_prefix"].pop("seg_map_path")
     steps = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
@@ -187,24 +177,12 @@ def test_a_pipeline_that_reads_masks_of_a_data_set_without_is_refused(folder_con
         dataset[0]
 
 
-@pytest.mark.parametrize("subset", [{"fraction": 0.5}, {"fraction": 0.5, "sed": 1}])
-def test_a_subset_without_its_seed_is_refused(folder_config, subset):
-    with pytest.raises(UserError, match=r"subset=.*: give dict\(fraction=..., seed=...\)"):
-        DATASETS.build({**folder_config, "subset": subset})
-
-
 def test_skipping_bad_samples_lists_no_file_of_a_lazy_data_set(folder_config, image_folder):
     (image_folder / "ann_dir/a.png").unlink()
     lazy = DATASETS.build({**folder_config, "on_bad_sample": "skip", "lazy_init": True})
     assert lazy.bad_samples is None
     with pytest.raises(UserError, match="1 of 4 masks are not there"):
         lazy.full_init()
-
-
-@pytest.mark.parametrize("fraction", [0, -1, 10])
-def test_a_subset_that_is_no_share_is_refused(folder_config, fraction):
-    with pytest.raises(UserError, match=r"subset\.fraction=.*: give a share, from 0 to 1"):
-        DATASETS.build({**folder_config, "subset": {"fraction": fraction, "seed": 0}})
 
 
 def test_samples_of_rare_classes_can_come_more_often(folder_config, image_folder):
