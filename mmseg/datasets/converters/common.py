@@ -12,9 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from mmseg import imagery
 from mmseg.errors import UserError
 from mmseg.files import read_text, write_whole
-from mmseg.imagery import image
 from mmseg.imagery.mask import IGNORE_INDEX
 
 Task = TypeVar("Task")
@@ -40,7 +40,7 @@ def name_some(ids: Collection[str], total: int) -> str:
 
 def read_image(path: Path) -> np.ndarray:
     """Read an image as training does, but as uint8 (H, W, 3) in RGB order."""
-    return mmcv.bgr2rgb(image.read_image(path))
+    return mmcv.bgr2rgb(imagery.read_image(path))
 
 
 def encode_image(image: np.ndarray, suffix: str) -> bytes:
@@ -103,7 +103,7 @@ def _convert_mask(
     source, target = pair
     mask = read(source)
     count_ids(mask, known, source, IGNORE_INDEX)
-    write_png(target, table[mask])
+    write_png(target, table[mask.astype(np.uint16)])
 
 
 def map_with_progress(

@@ -1,7 +1,7 @@
 """iSAID to tiles: img_dir/<split>/<image>_<y0>_<y1>_<x0>_<x1>.png and masks of class ids.
 
-Images are up to 13,000 pixels wide. They are cut into tiles of 896 x 896 that overlap by 384; the
-last tile of a row or column ends at the border, and a smaller image is padded, with black and with
+Images are up to 13,000 pixels wide. They are cut into tiles of 896 x 896 that overlap by 384. The
+last tile of a row or column ends at the border. A smaller image is padded with black and with
 ignored labels. Names and tiles are those of MMSegmentation.
 """
 
