@@ -1,7 +1,7 @@
 """ADE20K SceneParsing, 150 classes (https://groups.csail.mit.edu/vision/datasets/ADE20K/)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.names import colours, names
+from mmseg.datasets.classes import colours, names
 from mmseg.registry import DATASETS
 
 CLASSES = """
@@ -21,7 +21,7 @@ traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, bulletin boa
 radiator, glass, clock, flag
 """
 
-# One colour RRGGBB per class, as the field's tools draw ADE20K.
+# One colour RRGGBB per class, as other tools draw ADE20K.
 PALETTE = """
 787878 b47878 06e6e6 503232 04c803 787850 8c8c8c cc05ff e6e6e6 04fa07 e005ff ebff07 96053d 787846
 08ff33 ff0652 8fff8c ccff04 ff3307 cc4603 0066c8 3de6fa ff0633 0b66ff ff0747 ff09e0 0907e6 dcdcdc
@@ -41,10 +41,7 @@ ff007a fff500 0abed4 d6ff00 00ccff 1400ff ffff00 0099ff 0029ff 00ffcc 2900ff 29f
 class ADE20KDataset(BaseSegDataset):
     """Masks hold 0 = other, which is ignored, and 1..150."""
 
-    METAINFO = {
-        "classes": names(CLASSES),
-        "palette": colours(PALETTE),
-    }
+    METAINFO = {"classes": names(CLASSES), "palette": colours(PALETTE)}
     reduce_zero_label = True
     source = (
         "ADEChallengeData2016.zip from data.csail.mit.edu/places/ADEchallenge, unpacked as it is"

@@ -1,4 +1,4 @@
-"""Samples that cannot be read, and how many of them a training bears."""
+"""Count the samples that cannot be read, and end a training that has too many of them."""
 
 import torch
 from mmengine.logging import MMLogger
@@ -7,15 +7,18 @@ from mmseg.errors import UserError
 
 
 class BadSamples:
-    """Count the bad samples of a data set, each once, in all loader workers together."""
+    """Count the bad samples of a data set, each once, over all its loader workers.
+
+    A training goes on until more than `max_share` of the `size` samples are bad.
+    """
 
     def __init__(self, size: int, max_share: float) -> None:
         self.max_share = max_share
-        # The workers are forked and write into the same memory.
+        # All workers of a loader write into this memory, forked and spawned ones.
         self.found = torch.zeros(size, dtype=torch.bool).share_memory_()
 
     def add(self, index: int, error: UserError) -> None:
-        """Log a bad sample when it is new; raise `UserError` when there are too many."""
+        """Log a bad sample if it is new; raise `UserError` if there are too many."""
         if self.found[index]:
             return
         self.found[index] = True

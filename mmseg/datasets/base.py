@@ -1,7 +1,7 @@
 """The base of all data sets: pairs of images and masks."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,14 +13,16 @@ from mmengine.registry import DefaultScope
 
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.subset import class_presence, stratified_subset
+from mmseg.datasets.classes import check_classes, single_class_advice
+from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
+from mmseg.imagery.listing import names_in
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 
-# Masks looked at before a training, of which each is a file to read.
+# This many masks are read before a training, to warn of masks with a single class.
 GLANCE = 8
 
 
@@ -73,44 +75,23 @@ class BaseSegDataset(Seeded, BaseDataset):
                 f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
                 "img_path and seg_map_path"
             )
+        check_subset(subset)
         self.subset = subset
-        if subset is not None and set(subset) != {"fraction", "seed"}:
-            raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...)")
-        if subset is not None and not 0 < subset["fraction"] <= 1:
-            raise UserError(f"subset.fraction={subset['fraction']}: give a share, from 0 to 1")
         if on_bad_sample not in ("raise", "skip"):
             raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
         self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")
+        self.max_bad_share = max_bad_share
+        self.bad_samples: BadSamples | None = None
         self.cache_in_memory = cache_in_memory
         self.cache: ImageCache | None = None
-        self.bad_samples: BadSamples | None = None
-        self.max_bad_share = max_bad_share
-        # So that a pipeline finds our transforms without a runner around it too.
+        # The pipeline then means our transforms by their names, with and without a runner.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix=dict(data_prefix), **kwargs)
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
         info = super()._load_metainfo(metainfo)
-        for key in ("classes", "palette"):
-            if key not in info:
-                raise UserError(f"{cls.__name__}: the config's metainfo=dict(...) lacks {key!r}")
-        if len(info["classes"]) > IGNORE_INDEX:
-            raise UserError(
-                f"{cls.__name__}: metainfo has {len(info['classes'])} classes; masks of 8 bits "
-                f"hold {IGNORE_INDEX} at most, and {IGNORE_INDEX} is ignored"
-            )
-        own = cls.METAINFO.get("classes")
-        if own is not None and list(info["classes"]) != list(own):
-            raise UserError(
-                f"{cls.__name__}: the config names other classes than its {len(own)}, whose ids "
-                "the masks hold; for a data set of your own use type='BaseSegDataset'"
-            )
-        if len(info["classes"]) != len(info["palette"]):
-            raise UserError(
-                f"{cls.__name__}: metainfo has {len(info['classes'])} classes and "
-                f"{len(info['palette'])} colours in its palette: give one colour per class"
-            )
+        check_classes(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
     @property
@@ -119,7 +100,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         return {**super().metainfo, "reduce_zero_label": self.reduce_zero_label}
 
     def full_init(self) -> None:
-        """List the samples, and decode them when they are to be kept in memory."""
+        """List the samples, and decode them if they are to be kept in memory."""
         super().full_init()
         if self.cache_in_memory and not self.cache:
             samples = [self.get_data_info(i) for i in range(len(self))]
@@ -130,16 +111,19 @@ class BaseSegDataset(Seeded, BaseDataset):
             self._warn_of_one_class()
 
     def load_data_list(self) -> list[dict]:
-        """List the samples; see `sample`. Raises `UserError` when a file of them is missing."""
-        folders = [self._folder(key) for key in ("img_path", "seg_map_path") if self._has(key)]
+        """List the samples; see `sample`. Raises `UserError` if one of their files is missing."""
+        files = {
+            "img_path": (self.img_suffix, "images"),
+            "seg_map_path": (self.seg_map_suffix, "masks"),
+        }
+        folders = {key: self._folder(key) for key in files if self._has(key)}
         names = self.list_names()
-        suffixes = {"images": self.img_suffix, "masks": self.seg_map_suffix}
-        for folder, (kind, suffix) in zip(folders, suffixes.items(), strict=False):
-            self._check_complete(names, folder, suffix, kind)
+        for key, folder in folders.items():
+            self._check_complete(names, folder, *files[key])
         return [self.sample(name) for name in names]
 
     def filter_data(self) -> list[dict]:
-        """Choose the subset, if there is to be one, among the listed samples."""
+        """Return the samples, or the chosen ones if there is a `subset`."""
         samples = super().filter_data()
         if self.subset is None:
             return samples
@@ -148,17 +132,15 @@ class BaseSegDataset(Seeded, BaseDataset):
                 f"{type(self).__name__}: subset chooses by the classes in the files of masks, and "
                 "not all samples have one (seg_map_path)"
             )
-        self.data_list = [{**self._facts_of_masks(), **sample} for sample in samples]
-        names = [self._name_of(sample) for sample in samples]
-        presence = class_presence(self, Path(self.data_root))
-        chosen = stratified_subset(names, presence, self.subset["fraction"], self.subset["seed"])
+        masks = [sample["seg_map_path"] for sample in samples]
+        presence = class_presence(masks, **self._facts_of_masks(), cache_dir=Path(self.data_root))
+        # The names of the samples, as `list_names` gives them.
+        folder = self.data_prefix.get("seg_map_path") or "."
+        names = [os.path.relpath(mask, folder).replace(os.sep, "/") for mask in masks]
+        names = [name.removesuffix(self.seg_map_suffix) for name in names]
+        chosen = stratified_subset(names, presence, **self.subset)
         self.subset_ids = [names[i] for i in chosen]
         return [samples[i] for i in chosen]
-
-    def _name_of(self, sample: Mapping) -> str:
-        """Return the name that `sample` was made of."""
-        mask = os.path.relpath(sample["seg_map_path"], self.data_prefix.get("seg_map_path") or ".")
-        return mask.removesuffix(self.seg_map_suffix)
 
     def list_names(self) -> list[str]:
         """Return the names in `ann_file`, or else of all images; their files may be missing."""
@@ -177,7 +159,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         return names
 
     def sample(self, name: str) -> dict:
-        """Return `img_path` and `seg_map_path` of a name, and what reading the mask needs."""
+        """Return `img_path` and `seg_map_path` of a name, and the facts that its mask needs."""
         image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
         sample = {"img_path": image, **self._facts_of_masks()}
         if self._has("seg_map_path"):
@@ -190,15 +172,15 @@ class BaseSegDataset(Seeded, BaseDataset):
         return {"reduce_zero_label": self.reduce_zero_label, "num_classes": len(classes)}
 
     def get_data_info(self, idx: int) -> dict:
-        """Return sample `idx`, with what reading its mask needs, also where a list lacks it.
+        """Return sample `idx`, with the facts that reading its mask needs.
 
-        A sample that came with its pixels is called by its number.
+        A subclass may list samples without them, and samples with pixels instead of a path.
         """
         name = {"img_path": f"sample {idx}"}
         return {**name, **self._facts_of_masks(), **super().get_data_info(idx)}
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline on one sample; None stands for a bad one, and mmengine draws another."""
+        """Run the pipeline on one sample; mmengine draws another one if this returns None."""
         sample = self.get_data_info(idx)
         if self.cache:
             sample |= self.cache.get(sample)
@@ -213,17 +195,13 @@ class BaseSegDataset(Seeded, BaseDataset):
             self.bad_samples.add(idx, error)
             return None
 
-    def read_seg_map(self, info: Mapping) -> np.ndarray:
-        """Read the mask of one sample: (H, W) uint8 train ids, 255 = ignored."""
+    def get_seg_map(self, index: int) -> np.ndarray:
+        """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
+        info = self.get_data_info(index)
         if "gt_seg_map" in info:
             return info["gt_seg_map"]
         path = info["seg_map_path"]
-        values = read_mask(path)
-        return to_train_ids(values, info["num_classes"], self.reduce_zero_label, path)
-
-    def get_seg_map(self, index: int) -> np.ndarray:
-        """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
-        return self.read_seg_map(self.get_data_info(index))
+        return to_train_ids(read_mask(path), info["num_classes"], self.reduce_zero_label, path)
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""
@@ -231,15 +209,16 @@ class BaseSegDataset(Seeded, BaseDataset):
         return found[found != IGNORE_INDEX].tolist()
 
     def _warn_of_one_class(self) -> None:
-        """Look at a few masks: of those that mean a class by 255, nothing would be learnt."""
+        """Read a few masks, and warn if they hold a single class and 255: nothing can be learnt."""
         found = set[int]()
         for index in np.linspace(0, len(self) - 1, min(len(self), GLANCE)).astype(int):
-            with suppress(UserError, KeyError):  # of which the training will speak
+            with suppress(UserError, KeyError):  # The training will name a bad file.
                 found |= set(np.unique(self.get_seg_map(int(index))).tolist())
         classes = self.metainfo["classes"]
         if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:
+            advice = single_class_advice(classes[min(found)])
             MMLogger.get_current_instance().warning(
-                f"{self.data_prefix['seg_map_path']}: a few masks {only(classes[min(found)])}"
+                f"{self.data_prefix['seg_map_path']}: a few masks {advice}"
             )
 
     def _has(self, key: str) -> bool:
@@ -263,37 +242,3 @@ class BaseSegDataset(Seeded, BaseDataset):
                 f"{folder}: {len(absent)} of {len(names)} {kind} are not there: {shown}; "
                 f"{self.source}"
             )
-
-
-def only(name: str) -> str:
-    """Say that masks hold a single class, and what is often the reason."""
-    return (
-        f"hold no other class than {name}; if {IGNORE_INDEX}, which is ignored, is to be a class, "
-        "write its id instead"
-    )
-
-
-def names_in(folder: str | Path, suffix: str) -> list[str]:
-    """Return the sorted names, without suffix, of the files below a folder that end in it.
-
-    Hidden files and folders do not count. Links to folders are followed, but not back to a folder
-    around them.
-    """
-    try:
-        paths = list(_files_below(str(folder), suffix))
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    return sorted(os.path.relpath(path, folder).removesuffix(suffix) for path in paths)
-
-
-def _files_below(folder: str, suffix: str, around: tuple[str, ...] = ()) -> Iterator[str]:
-    place = os.path.realpath(folder)
-    if place in around:
-        return
-    for entry in os.scandir(folder):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _files_below(entry.path, suffix, (*around, place))
-        elif entry.name.endswith(suffix):
-            yield entry.path

@@ -1,4 +1,4 @@
-"""The names by which MMSegmentation 0.x registers and builds data sets and transforms."""
+"""The names that code for MMSegmentation 0.x uses to register and build data sets."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Find what is wrong with the files of a data set: all of it, before a training run finds one.
+"""Find all wrong files of a data set, before a training run finds the first one.
 
-A sample is an image with its mask. Every sample is read as training reads it, so what passes here
-does not stop a run.
+A sample is an image with its mask. Every sample is read as training reads it, so a sample without
+problems does not stop a run.
 """
 
 import hashlib
@@ -17,15 +17,18 @@ from PIL import Image
 
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
-from mmseg.datasets.base import BaseSegDataset, names_in, only
+from mmseg.datasets.base import BaseSegDataset
+from mmseg.datasets.classes import single_class_advice
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
-from mmseg.imagery.mask import IGNORE_INDEX, read_file, read_mask, to_train_ids
+from mmseg.imagery.files import read_file
+from mmseg.imagery.listing import names_in
+from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
 
 
 @dataclass
 class Sample:
-    """What reading one sample gave; what could not be read is None."""
+    """The numbers of one sample, None where they could not be read, and its problems."""
 
     name: str
     image: str
@@ -38,15 +41,12 @@ class Sample:
 
 
 def build_parts(cfg: Mapping) -> list[BaseSegDataset]:
-    """Build the data set of a config without its files; wrapped and joined ones give their parts.
-
-    `BaseDataset` builds a pipeline and checks the classes, but `lazy_init` lists no file.
-    """
+    """Build the single data sets of a config that may repeat or join others; no file is listed."""
     return [build_dataset({**part, "lazy_init": True}) for part in parts_of(cfg)]
 
 
 def masks_without_image(dataset: BaseSegDataset) -> list[str]:
-    """Name the masks that no image has; a list (`ann_file`) may leave out what it likes."""
+    """Name the masks without an image; none if a list (`ann_file`) chooses the samples."""
     folder = dataset.data_prefix.get("seg_map_path")
     if dataset.ann_file or not folder or not Path(folder).is_dir():
         return []
@@ -56,7 +56,7 @@ def masks_without_image(dataset: BaseSegDataset) -> list[str]:
 
 
 def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
-    """Read an image and its mask; `problems` names each file that is not as it should be."""
+    """Read an image and its mask; `problems` names each wrong file."""
     info = dataset.sample(name)
     sample = Sample(name, info["img_path"])
     with _noted(sample.problems):
@@ -68,11 +68,11 @@ def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
 
 
 def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
-    """Note, as a problem, every image that a later one of the splits has too.
+    """Note every image that a later split has too, as a problem of the earlier split.
 
-    Pictures are compared by their decoded pixels, so a copy under another name, with other
-    metadata, or as PNG instead of BMP is found; a copy compressed again is not. The later split
-    keeps the picture: what a model is scored on stays as published.
+    Images are compared by their decoded pixels. So a copy under another name, with other metadata,
+    or as PNG instead of BMP is found, but a copy that was compressed again is not. The later split
+    keeps the image, because the data that scores a model must stay as published.
     """
     later: dict[bytes, str] = {}
     for split in reversed(list(splits)):
@@ -86,21 +86,12 @@ def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
 
 
 def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
-    """Name the one class of all masks, if there are to be more: no model learns anything then."""
+    """Name the single class of all masks if there should be more: a model would learn nothing."""
     counts = [s.class_pixels for s in samples if s.class_pixels is not None]
     found = np.flatnonzero(np.sum(counts, axis=0)).tolist() if counts else []
     if len(found) != 1 or len(classes) == 1:
         return []
-    return [f"train: all masks {only(classes[found[0]])}"]
-
-
-def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (3,) mean and standard deviation, in RGB order, of all pixels of all images."""
-    read = [s for s in samples if s.size and s.channel_mean is not None]
-    pixels = [height * width for height, width in (s.size for s in read if s.size)]
-    mean = np.average(np.array([s.channel_mean for s in read]), axis=0, weights=pixels)
-    square = np.average(np.array([s.channel_square for s in read]), axis=0, weights=pixels)
-    return mean, np.sqrt(np.maximum(square - mean**2, 0))
+    return [f"train: all masks {single_class_advice(classes[found[0]])}"]
 
 
 @contextmanager
@@ -136,15 +127,15 @@ def _check_image(sample: Sample, load: LoadImageFromFile) -> None:
 
 
 def _channels(path: str) -> int:
-    """Return the channels in the file, of which the loader makes three; a palette is colour.
+    """Return the number of channels in the file; a palette counts as three.
 
-    Of a TIFF, whose other bands are often no alpha but infrared, the colours are meant.
+    A TIFF counts as three too: its other bands are often infrared, and the loader leaves them out.
     """
     try:
         with Image.open(io.BytesIO(read_file(path, "image"))) as image:
             return 3 if image.mode == "P" or image.format == "TIFF" else len(image.getbands())
     except OSError:
-        return 3  # a format that only the loader knows
+        return 3  # PIL does not know the format, but the loader does.
 
 
 def _check_mask(sample: Sample, info: Mapping) -> None:

@@ -1,11 +1,11 @@
-"""Tables of what `mmseg.datasets.check` has read."""
+"""Tables of the numbers that `mmseg.datasets.check` has read."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.table import Table
 
-from mmseg.datasets.check import Sample, mean_and_std
+from mmseg.datasets.check import Sample
 
 
 def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
@@ -35,3 +35,12 @@ def class_table(splits: Mapping[str, Sequence[Sample]], classes: Sequence[str]) 
     for row in zip(classes, *columns, strict=True):
         table.add_row(*row)
     return table
+
+
+def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (3,) mean and standard deviation, in RGB order, of all pixels of all images."""
+    read = [s for s in samples if s.size and s.channel_mean is not None]
+    pixels = [height * width for height, width in (s.size for s in read if s.size)]
+    mean = np.average(np.array([s.channel_mean for s in read]), axis=0, weights=pixels)
+    square = np.average(np.array([s.channel_square for s in read]), axis=0, weights=pixels)
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))

@@ -1,7 +1,7 @@
 """Cityscapes, 19 classes of street scenes (https://www.cityscapes-dataset.com/)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.names import colours, names
+from mmseg.datasets.classes import colours, names
 from mmseg.registry import DATASETS
 
 CLASSES = """

@@ -8,7 +8,7 @@ from mmseg.errors import UserError
 def median_frequency(counts: np.ndarray) -> np.ndarray:
     """Weigh by median(f) / f (Eigen and Fergus, ICCV 2015).
 
-    f is the share of a class among the pixels of the images that show it.
+    f is the share of a class among the pixels of all images that show it.
     """
     shown_in = (counts.sum(axis=1, keepdims=True) * (counts > 0)).sum(axis=0)
     frequency = counts.sum(axis=0) / shown_in
@@ -16,16 +16,16 @@ def median_frequency(counts: np.ndarray) -> np.ndarray:
 
 
 def inverse_log(counts: np.ndarray) -> np.ndarray:
-    """Weigh by 1 / ln(1.02 + p), p the share of a class among all pixels (ENet, 2016)."""
+    """Weigh by 1 / ln(1.02 + p), where p is the share of a class among all pixels (ENet, 2016)."""
     return 1 / np.log(1.02 + counts.sum(axis=0) / counts.sum())
 
 
 def effective_number(counts: np.ndarray) -> np.ndarray:
-    """Weigh by (1 - beta) / (1 - beta^n), n the pixels of a class (Cui et al., CVPR 2019).
+    """Weigh by (1 - beta) / (1 - beta^n), where a class has n pixels (Cui et al., CVPR 2019).
 
-    beta = 1 - 1/N, where N is how many samples a class can hold before more add nothing new. The
-    paper's N <= 10^4 is for images; beside 10^8 pixels it would make all weights equal. N is the
-    mean of the class sizes here, so the weights do not depend on the size of the data set.
+    beta = 1 - 1/N, and more than N samples of a class add nothing new. The paper counts images and
+    uses N <= 10^4, but for 10^8 pixels that would make all weights equal. Here N is the mean of the
+    class sizes, so the weights do not depend on the size of the data set.
     """
     sizes = counts.sum(axis=0)
     beta = 1 - 1 / sizes.mean()
@@ -43,7 +43,8 @@ def class_weights(pixel_counts: np.ndarray, method: str) -> np.ndarray:
     """Return float64 (C,) weights by one of `METHODS`.
 
     `pixel_counts` holds the labelled pixels per class: (C,) in all, or (images, C) per image. The
-    weights are scaled so that the average labelled pixel weighs 1 and the loss keeps its size.
+    average labelled pixel weighs 1, so the loss keeps its size. A class without a pixel weighs 1.
+    Raises `UserError` for an unknown method, and if no pixel is labelled.
     """
     if method not in METHODS:
         raise UserError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
@@ -52,7 +53,7 @@ def class_weights(pixel_counts: np.ndarray, method: str) -> np.ndarray:
     present = totals > 0
     if not present.any():
         raise UserError("the masks hold no labelled pixel; check the classes and ignore_index")
-    # An absent class keeps 1: a 0 would silently drop it from data that does show it.
+    # With 0, a class that later data does show would never be learnt.
     weights = np.ones(len(totals))
     weights[present] = METHODS[method](counts[:, present])
     weights[present] *= totals.sum() / (totals * weights)[present].sum()

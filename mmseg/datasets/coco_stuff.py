@@ -1,7 +1,7 @@
 """COCO-Stuff 164k, 171 classes of things and stuff (https://arxiv.org/abs/1612.03716)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.names import colours, names
+from mmseg.datasets.classes import colours, names
 from mmseg.registry import DATASETS
 
 CLASSES = """

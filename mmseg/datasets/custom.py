@@ -1,4 +1,4 @@
-"""The base class of data sets that were written for MMSegmentation 0.x."""
+"""The base class of data sets written for MMSegmentation 0.x."""
 
 from collections.abc import Mapping
 from typing import ClassVar

@@ -1,7 +1,7 @@
 """iSAID, 15 kinds of objects in aerial images (https://arxiv.org/abs/1905.12886)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.names import colours, names
+from mmseg.datasets.classes import colours, names
 from mmseg.registry import DATASETS
 
 CLASSES = """

@@ -1,15 +1,11 @@
 """LoveDA, 7 classes of urban and rural land cover (https://arxiv.org/abs/2110.08733)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.names import colours, names
+from mmseg.datasets.classes import colours, names
 from mmseg.registry import DATASETS
 
-CLASSES = """
-background, building, road, water, barren, forest, agricultural
-"""
-PALETTE = """
-ffffff ff0000 ffff00 0000ff 9f81b7 00ff00 ffc380
-"""
+CLASSES = "background, building, road, water, barren, forest, agricultural"
+PALETTE = "ffffff ff0000 ffff00 0000ff 9f81b7 00ff00 ffc380"
 
 
 @DATASETS.register_module()

@@ -1,7 +1,7 @@
 """Pascal Context, 59 classes and background (Mottaghi et al., CVPR 2014)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.names import colours, names
+from mmseg.datasets.classes import colours, names
 from mmseg.registry import DATASETS
 
 CLASSES = """

@@ -1,8 +1,8 @@
-"""A fixed share of the training images that keeps the rare classes: for few-label studies."""
+"""Choose a fixed share of the training images that keeps the rare classes."""
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,17 +11,28 @@ from mmengine.logging import MMLogger
 
 from mmseg.errors import UserError
 from mmseg.files import whole_file
+from mmseg.imagery.mask import read_mask, to_train_ids
+
+
+def check_subset(subset: Mapping | None) -> None:
+    """Raise `UserError` if the argument `subset` of a data set is not as it should be."""
+    if subset is None:
+        return
+    if set(subset) != {"fraction", "seed"}:
+        raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...)")
+    if not 0 < subset["fraction"] <= 1:
+        raise UserError(f"subset.fraction={subset['fraction']}: give a share, from 0 to 1")
 
 
 def stratified_subset(
     ids: Sequence[str], presence: np.ndarray, fraction: float, seed: int
 ) -> list[int]:
-    """Choose `fraction` of the images, every class among them; returns sorted positions.
+    """Choose `fraction` of the images, every class among them; return their sorted positions.
 
     `presence` is (N, K) bool: which classes each image has. An image belongs to the stratum of its
-    rarest class, and from every stratum at least one is taken. Images are ordered by a hash of seed
-    and id, so that the choice depends on nothing else and a smaller fraction is contained in a
-    larger one, stratum by stratum.
+    rarest class, and every stratum gives at least one image. A hash of seed and id orders the
+    images of a stratum, so the choice depends on nothing else. In each stratum, a larger fraction
+    holds all images of a smaller one.
     """
     images_with = np.where(presence, presence.sum(0), len(ids) + 1)
     rarest = np.where(presence.any(1), images_with.argmin(1), -1)
@@ -34,37 +45,39 @@ def stratified_subset(
         members = sorted(np.flatnonzero(rarest == stratum).tolist(), key=rank)
         chosen += members[: max(1, round(len(members) * fraction))]
     for cls in np.flatnonzero(presence.any(0)):
-        # A class that is nowhere the rarest may have been left out.
+        # No stratum stands for a class that always shows beside a rarer one.
         if not presence[chosen, cls].any():
             chosen.append(min(np.flatnonzero(presence[:, cls]).tolist(), key=rank))
     return sorted(chosen)
 
 
-def class_presence(dataset, cache_dir: Path) -> np.ndarray:
-    """Read every mask of a data set once: (N, K) bool, which classes each image has.
+def class_presence(
+    masks: Sequence[str], num_classes: int, reduce_zero_label: bool, cache_dir: Path
+) -> np.ndarray:
+    """Read every mask once: (N, K) bool, which classes each image has.
 
-    Kept in `cache_dir` under a name that changes with the masks, where that folder can be written.
+    The result is kept in `cache_dir`, if that folder can be written, under a name that changes with
+    the masks.
     """
-    num_classes = len(dataset.metainfo["classes"])
-    digest = hashlib.sha256(f"{num_classes} {dataset.reduce_zero_label}".encode())
-    for info in dataset.data_list:
-        stat = os.stat(info["seg_map_path"])
-        digest.update(f"{info['seg_map_path']} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    digest = hashlib.sha256(f"{num_classes} {reduce_zero_label}".encode())
+    for path in masks:
+        stat = os.stat(path)
+        digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     cache = cache_dir / f".class_presence_{digest.hexdigest()[:16]}.npy"
     if cache.exists():
         return np.load(cache)
 
-    MMLogger.get_current_instance().info(f"reading the classes of {len(dataset.data_list)} masks")
-
-    def classes_of(info: dict) -> np.ndarray:
-        ids = dataset.read_seg_map(info)
+    def classes_of(path: str) -> np.ndarray:
+        ids = to_train_ids(read_mask(path), num_classes, reduce_zero_label, path)
         return np.bincount(ids.ravel(), minlength=256)[:num_classes] > 0
 
+    logger = MMLogger.get_current_instance()
+    logger.info(f"reading the classes of {len(masks)} masks")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        presence = np.stack(list(pool.map(classes_of, dataset.data_list)))
+        presence = np.stack(list(pool.map(classes_of, masks)))
     try:
         with whole_file(cache) as part:
             np.save(part, presence)
     except UserError:
-        MMLogger.get_current_instance().info(f"{cache_dir} cannot be written: classes not cached")
+        logger.info(f"{cache_dir} cannot be written: classes not cached")
     return presence

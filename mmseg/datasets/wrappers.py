@@ -1,4 +1,4 @@
-"""mmengine's data sets of data sets, for a sampler that says where randomness starts."""
+"""mmengine's data sets of data sets, which also take the seed of a `Draw`."""
 
 from mmengine import dataset
 

@@ -1,1 +1,7 @@
-"""Pixels in and out: images, masks, tiles, rasters and pictures."""
+"""Pixels in and out: this package alone reads and writes images and lists their files."""
+
+from mmseg.imagery.image import read_image
+from mmseg.imagery.listing import list_images
+from mmseg.imagery.mask import read_mask, to_train_ids
+
+__all__ = ["list_images", "read_image", "read_mask", "to_train_ids"]

@@ -1,35 +1,36 @@
-"""Which bands of a raster are the colours."""
+"""Find and read the bands of a raster that are its colours."""
 
-import warnings
+from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
 from mmseg.errors import UserError, reason
+from mmseg.imagery.geotiff import open_geotiff
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-# Such a file may be a few bytes that declare gigabytes; a scene is cut into tiles first.
+# A damaged header may declare gigabytes, and an honest file of this size must be cut into tiles.
 MOST_PIXELS = 2**28
 
 
 def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
-    """Return the numbers, from 1, of red, green and blue: those called so, else the first three."""
+    """Return the numbers (from 1) of the bands named red, green, blue, or else [1, 2, 3]."""
     colours = list(raster.colorinterp)
     named = all(colour in colours for colour in RGB)
     return [colours.index(colour) + 1 for colour in RGB] if named else [1, 2, 3]
 
 
-def read_colours(data: bytes, path: str) -> np.ndarray:
-    """Return the colours of the TIFF of `path`, whose bytes are given: (H, W, 3) uint8 RGB.
+def read_colours(data: bytes, path: str | Path) -> np.ndarray:
+    """Decode `data`, the bytes of the TIFF at `path`, to (H, W, 3) uint8 RGB.
 
-    One band, or one and an alpha band, is grey or a palette. Raises `UserError` for samples of more
-    than 8 bits.
+    A raster of one band, or of one and an alpha band, is grey or has a palette. Raises `UserError`
+    for samples of more than 8 bits, too many pixels, and a file that cannot be decoded.
     """
     try:
-        with MemoryFile(data) as file, _open(file) as raster:
+        with MemoryFile(data) as file, open_geotiff(file.name) as raster:
             if raster.dtypes[0] != "uint8":
                 raise UserError(
                     f"{path}: the samples of the image are {raster.dtypes[0]}; scale them to 8 "
@@ -45,9 +46,3 @@ def read_colours(data: bytes, path: str) -> np.ndarray:
             return raster.read(bands).transpose(1, 2, 0)
     except RasterioError as error:
         raise UserError(f"{path}: cannot decode the image ({reason(error)})") from error
-
-
-def _open(file: MemoryFile) -> rasterio.DatasetReader:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return file.open(driver="GTiff")

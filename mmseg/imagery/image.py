@@ -1,36 +1,40 @@
-"""Read images as the 8-bit colours that a model takes, whatever bands their file has."""
+"""Read images as the 8-bit colours that a model takes."""
 
 import io
+from pathlib import Path
 
 import mmcv
 import numpy as np
 from PIL.TiffImagePlugin import TiffImageFile
 
 from mmseg.errors import UserError, reason
-from mmseg.imagery.mask import PNG_START, read_file
+from mmseg.imagery.files import PNG_START, read_file
 
-PNG_BITS = 24  # where a PNG says its bits per sample
+PNG_BITS = 24  # the byte of a PNG with the bits per sample
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# Tags of a TIFF, and the values with which OpenCV is known to read it right: none, LZW, JPEG,
-# deflate (twice) and PackBits; by number of bands grey (twice) and palette, RGB and YCbCr.
+# Tags of a TIFF.
 BITS, COMPRESSION, PHOTOMETRIC = 258, 259, 262
-COMPRESSIONS = (1, 5, 7, 8, 32946, 32773)
-PHOTOMETRIC_OF = {1: (0, 1, 3), 3: (2, 6)}
+# OpenCV is known to read TIFFs with these values right.
+COMPRESSIONS = (1, 5, 7, 8, 32946, 32773)  # none, LZW, JPEG, deflate (two codes), PackBits
+PHOTOMETRIC_OF = {1: (0, 1, 3), 3: (2, 6)}  # by bands: grey (two codes), palette; RGB, YCbCr
 
 
-def read_image(path: str, backend: str = "cv2", backend_args: dict | None = None) -> np.ndarray:
+def read_image(
+    path: str | Path, backend: str = "cv2", backend_args: dict | None = None
+) -> np.ndarray:
     """Return an image file as (H, W, 3) uint8 BGR; `backend` is a decoder of mmcv.
 
-    OpenCV multiplies the colours of some TIFFs by their fourth band, takes some for grey, and
-    divides 16 bits by 256. So all but the plainest TIFFs are read as a map reads them, and samples
-    of more than 8 bits are refused. Raises `UserError` for these and for what cannot be decoded.
+    OpenCV multiplies the colours of some TIFFs by their fourth band, reads some as grey, and
+    divides 16-bit samples by 256. So GDAL reads all but the plainest TIFFs, and samples of more
+    than 8 bits are refused.
+    Raises `UserError` for such samples and for a file that cannot be decoded.
     """
     data = read_file(path, "image", backend_args)
     if backend == "cv2":
         if data.startswith(PNG_START) and data[PNG_BITS : PNG_BITS + 1] == b"\x10":
             raise UserError(f"{path}: the samples of the image have 16 bits; scale them to 8")
         if data.startswith(TIFF_STARTS) and not _is_plain(data):
-            from mmseg.imagery.colours import read_colours  # most images do without GDAL
+            from mmseg.imagery.colours import read_colours  # Most images need no GDAL.
 
             return np.ascontiguousarray(read_colours(data, path)[..., ::-1])
     try:

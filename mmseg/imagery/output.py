@@ -1,4 +1,4 @@
-"""Where results are written: each image has a file of its own."""
+"""Name the files of results: each image has one of its own."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,10 @@ from mmseg.errors import UserError
 
 
 class OutputNames:
-    """Name the PNG of each image: `<folder>/<stem>.png`, or the image's path below `root` in it."""
+    """Name the PNG of each image: `<folder>/<stem>.png`.
+
+    With `root`, the name keeps the image's path below that folder: `<folder>/<path>/<stem>.png`.
+    """
 
     def __init__(self, folder: str | Path, root: str | Path | None = None) -> None:
         self.folder = Path(folder)

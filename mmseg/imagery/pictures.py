@@ -40,7 +40,7 @@ def colorize(ids: np.ndarray, palette: Palette) -> np.ndarray:
 
 
 def check_opacity(opacity: float) -> None:
-    """Raise `UserError` for an opacity that is none."""
+    """Raise `UserError` if the opacity is not between 0 and 1."""
     if not 0 <= opacity <= 1:
         raise UserError(f"opacity is {opacity}: choose a number from 0 to 1")
 

@@ -1,6 +1,5 @@
 """Cut a large raster into square tiles, one row of tiles in memory at a time."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
@@ -8,20 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
 from mmseg.errors import UserError
+from mmseg.imagery.geotiff import open_geotiff
 
-# Deflate reaches 1,032 and LZW less; small rasters may be sparse.
-MAX_COMPRESSION, ALWAYS_ACCEPTED = 2000, 2**28  # ratio, bytes
+# A raster may be this many times as large as its file (deflate reaches 1,032) and, as small rasters
+# may be sparse, this many bytes larger.
+MAX_COMPRESSION, ALWAYS_ACCEPTED = 2000, 2**28
 
 
 def full_tiles(height: int, width: int, size: int) -> list[int]:
     """Return the numbers of the tiles that lie wholly inside a raster of `height` x `width` pixels.
 
-    Tiles are numbered row by row, and the partial tiles at the right and lower edge are counted
-    though they are dropped, so the numbers have gaps (the numbering of LandCover.ai).
+    Tiles are numbered row by row. The partial tiles at the right and lower edge are dropped, but
+    they are counted, so the numbers have gaps. This is the numbering of LandCover.ai.
     """
     columns = ceil(width / size)
     return [
@@ -52,12 +53,7 @@ def iter_full_tiles(path: Path, size: int = 512) -> Iterator[tuple[int, np.ndarr
 @contextmanager
 def _open_uint8(path: Path) -> Iterator[rasterio.DatasetReader]:
     try:
-        with warnings.catch_warnings():
-            # Tiles are counted in pixels: a raster without georeference is as good as any other.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            # No other driver: GDAL's descriptions of rasters can name any file or address.
-            raster = rasterio.open(path, driver="GTiff")
-        with raster:
+        with open_geotiff(path) as raster:
             if set(raster.dtypes) != {"uint8"}:
                 raise UserError(
                     f"{path}: samples are {raster.dtypes[0]}, not uint8; convert it to 8 bits first"
@@ -71,7 +67,7 @@ def _open_uint8(path: Path) -> Iterator[rasterio.DatasetReader]:
 
 
 def _check_declared_size(raster: rasterio.DatasetReader, path: Path) -> None:
-    """Refuse a header that declares more than the bytes of the file can hold."""
+    """Raise `UserError` if the header declares more pixels than the file can hold."""
     declared, size = raster.height * raster.width * raster.count, path.stat().st_size
     if declared > ALWAYS_ACCEPTED + MAX_COMPRESSION * size:
         raise UserError(

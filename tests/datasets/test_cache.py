@@ -1,10 +1,13 @@
 """cache_in_memory: what was decoded once is what training gets, in every worker."""
 
 import multiprocessing
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from mmseg.datasets import build_dataset, cache
 from mmseg.errors import UserError
@@ -12,7 +15,7 @@ from mmseg.randomness import Draw
 
 LOAD = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
 CROP = {"type": "RandomScaleCropFlip", "scale": (64, 48), "crop_size": (32, 32)}
-PLAIN = [
+STEPS = [
     {"type": "RandomResize", "scale": (64, 48), "ratio_range": (0.5, 2.0), "keep_ratio": True},
     {"type": "RandomCrop", "crop_size": (32, 32), "cat_max_ratio": 0.75},
     {"type": "RandomFlip", "prob": 0.5},
@@ -37,7 +40,7 @@ def assert_same(found, expected):
         assert all(map(torch.equal, one, other))
 
 
-@pytest.mark.parametrize("steps", [[CROP], PLAIN, []], ids=["fast", "plain", "none"])
+@pytest.mark.parametrize("steps", [[CROP], STEPS, []], ids=["one step", "three steps", "none"])
 def test_samples_are_those_of_the_files_which_are_not_read_again(config, image_folder, steps):
     config["pipeline"] = [*LOAD, *steps, *PACK]
     expected = drawn(build_dataset(config))
@@ -51,7 +54,7 @@ def test_samples_are_those_of_the_files_which_are_not_read_again(config, image_f
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
-def test_workers_read_the_same_memory(config, image_folder, start_method):
+def test_forked_and_spawned_workers_get_the_same_pixels(config, image_folder, start_method):
     dataset = build_dataset({**config, "cache_in_memory": True})
     expected = drawn(dataset, range(2))
     shutil.rmtree(image_folder)
@@ -65,6 +68,32 @@ def test_workers_read_the_same_memory(config, image_folder, start_method):
     )
     found = [(s["inputs"], s["data_samples"].gt_sem_seg.data) for s in loader]
     assert_same(found, expected)
+
+
+def private_memory():
+    """The bytes that this process has written, and so shares with no other."""
+    text = Path("/proc/self/smaps_rollup").read_text()
+    return int(re.search(r"Private_Dirty: *(\d+) kB", text)[1]) * 1024
+
+
+def test_a_forked_worker_reads_all_pixels_without_a_copy_of_them(config, image_folder):
+    for name in ("a", "b", "c", "d"):  # 16 MB
+        Image.new("RGB", (1000, 1000), "green").save(image_folder / f"img_dir/{name}.jpg")
+        Image.new("L", (1000, 1000), 1).save(image_folder / f"ann_dir/{name}.png")
+    dataset = build_dataset({**config, "cache_in_memory": True})
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+
+    def read():
+        before = private_memory()
+        for index in range(4):
+            for array in dataset.cache.get(dataset.get_data_info(index)).values():
+                array.max()
+        sender.send(private_memory() - before)
+
+    worker = multiprocessing.get_context("fork").Process(target=read)
+    worker.start()
+    assert receiver.poll(60) and receiver.recv() < 4e6
+    worker.join()
 
 
 def test_what_is_kept_cannot_be_changed(config):

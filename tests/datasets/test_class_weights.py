@@ -11,7 +11,6 @@ from run_tool import run_tool
 from mmseg.datasets.class_weights import METHODS, class_weights
 from mmseg.errors import UserError
 
-ROOT = Path(__file__).parents[2]
 # Shares close to those of LandCover.ai: background, building, woodland, water, road.
 COUNTS = np.array([5_810_000, 86_000, 3_330_000, 610_000, 164_000])
 
@@ -110,23 +109,19 @@ def test_the_tool_writes_a_config_that_adds_the_weights_to_its_base(config):
     assert "# land: 75.000% of the labelled pixels" in out.read_text()
 
 
-def test_a_head_without_a_loss_gets_the_weighted_cross_entropy_it_has_by_default(config):
-    text = config.read_text().replace("loss_decode=dict(type='CrossEntropyLoss')", "")
-    config.write_text(text)
-    out = config.parent / "weighted.py"
-    result = run_tool("class_weights.py", config, "--out", out)
-    assert result.returncode == 0, result.stderr
-    merged = Config.fromfile(out)
-    expected = [{"type": "CrossEntropyLoss", "class_weight": merged.class_weight}]
-    assert merged.model.decode_head.loss_decode == expected
+LOSSES = [
+    {"type": "CrossEntropyLoss", "class_weight": [1.0, 1.0], "loss_weight": 0.5},
+    {"type": "DiceLoss"},
+]
 
 
-def test_every_loss_of_a_list_gets_the_weights(config):
-    losses = [
-        {"type": "CrossEntropyLoss", "class_weight": [1.0, 1.0], "loss_weight": 0.5},
-        {"type": "DiceLoss"},
-    ]
-    text = config.read_text().replace("dict(type='CrossEntropyLoss')", repr(losses))
+@pytest.mark.parametrize(
+    ("stated", "losses"),
+    [("", [{"type": "CrossEntropyLoss"}]), (f"loss_decode={LOSSES!r}", LOSSES)],
+    ids=["the one by default", "a list"],
+)
+def test_every_loss_of_a_head_gets_the_weights(config, stated, losses):
+    text = config.read_text().replace("loss_decode=dict(type='CrossEntropyLoss')", stated)
     config.write_text(text)
     out = config.parent / "weighted.py"
     result = run_tool("class_weights.py", config, "--out", out)

@@ -25,16 +25,12 @@ def strata(presence):
     return np.array([min(np.flatnonzero(p), key=lambda k: counts[k], default=-1) for p in presence])
 
 
-def test_choice_is_the_same_again(presence):
-    assert stratified_subset(IDS, presence, 0.1, 0) == stratified_subset(IDS, presence, 0.1, 0)
-
-
 def test_choice_is_the_one_of_every_machine(presence):
     # Frozen: a change of the rule would change everyone's training images.
     assert stratified_subset(IDS[:60], presence[:60], 0.1, 0) == [13, 14, 36, 37, 38, 53, 55]
 
 
-def test_choice_does_not_depend_on_the_global_random_state(presence):
+def test_choice_is_the_same_again_whatever_the_global_random_state(presence):
     first = stratified_subset(IDS, presence, 0.1, 0)
     np.random.seed(5)
     assert stratified_subset(IDS, presence, 0.1, 0) == first
@@ -77,21 +73,12 @@ def test_every_class_is_present(presence, seed):
     assert presence[chosen].any(0).all()
 
 
-def test_class_that_shows_only_beside_rarer_ones_is_present():
-    # Classes 0, 1 and 2 have four images each; class 3 is in two of each four and in no others.
-    presence = np.zeros((12, 4), bool)
+@pytest.mark.parametrize("common", [[3], [3, 4]])
+def test_classes_that_show_only_beside_rarer_ones_are_present(common):
+    # Classes 0, 1 and 2 have four images each. The common ones are in two of each four.
+    presence = np.zeros((12, 3 + len(common)), bool)
     presence[np.arange(12), np.arange(12) // 4] = True
-    presence[:, 3] = np.arange(12) % 4 < 2
-    for seed in range(100):
-        chosen = stratified_subset(IDS[:12], presence, 0.25, seed)
-        assert presence[chosen].any(0).all(), seed
-
-
-def test_image_that_brings_two_left_out_classes_is_chosen_once():
-    # As above, and class 4 shows wherever class 3 does.
-    presence = np.zeros((12, 5), bool)
-    presence[np.arange(12), np.arange(12) // 4] = True
-    presence[:, 3] = presence[:, 4] = np.arange(12) % 4 < 2
+    presence[:, common] = (np.arange(12) % 4 < 2)[:, None]
     for seed in range(100):
         chosen = stratified_subset(IDS[:12], presence, 0.25, seed)
         assert presence[chosen].any(0).all(), seed
@@ -111,10 +98,10 @@ def test_images_without_any_label_form_a_stratum_of_their_own():
     assert sum(i < 4 for i in chosen) == 2
 
 
-@pytest.fixture
-def folder_config(folder_config):
-    """With its list of samples at hand, as while a data set loads."""
-    return {**folder_config, "serialize_data": False}
+def presence_in(folder, cache_dir=None, num_classes=3, reduce_zero_label=False):
+    """The classes in the masks of a folder."""
+    masks = sorted(str(path) for path in (folder / "ann_dir").iterdir())
+    return class_presence(masks, num_classes, reduce_zero_label, cache_dir or folder)
 
 
 @pytest.fixture
@@ -131,47 +118,39 @@ def write_mask(folder, name, ids):
     Image.fromarray(mask).save(folder / f"ann_dir/{name}.png")
 
 
-def test_classes_of_every_image_are_found(folder_config, image_folder):
+def test_classes_of_every_image_are_found(image_folder):
     write_mask(image_folder, "b", [0, 2, 255])
     write_mask(image_folder, "d", [255])
-    presence = class_presence(build_dataset(folder_config), image_folder)
     expected = [[True] * 3, [True, False, True], [True] * 3, [False] * 3]
-    assert presence.tolist() == expected
+    assert presence_in(image_folder).tolist() == expected
 
 
-def test_masks_are_read_once(folder_config, image_folder, reads):
-    dataset = build_dataset(folder_config)
-    first = class_presence(dataset, image_folder)
+def test_masks_are_read_once(image_folder, reads):
+    first = presence_in(image_folder)
     assert len(reads) == 4
-    np.testing.assert_array_equal(class_presence(dataset, image_folder), first)
+    np.testing.assert_array_equal(presence_in(image_folder), first)
     assert len(reads) == 4
 
 
-def test_changed_mask_is_read_again(folder_config, image_folder):
-    dataset = build_dataset(folder_config)
-    class_presence(dataset, image_folder)
+def test_changed_mask_is_read_again(image_folder):
+    presence_in(image_folder)
     write_mask(image_folder, "c", [1, 1])
-    assert class_presence(dataset, image_folder)[2].tolist() == [False, True, False]
+    assert presence_in(image_folder)[2].tolist() == [False, True, False]
 
 
-def test_cache_is_another_one_with_the_zero_label_reduced(folder_config, image_folder):
-    class_presence(build_dataset(folder_config), image_folder)
+def test_cache_is_another_one_with_other_classes(image_folder):
+    presence_in(image_folder)
+    assert presence_in(image_folder, num_classes=4).tolist() == [[True, True, True, False]] * 4
     write_mask(image_folder, "a", [0, 2])
-    reduced = build_dataset({**folder_config, "reduce_zero_label": True})
-    assert class_presence(reduced, image_folder)[0].tolist() == [False, True, False]
+    presence_in(image_folder)
+    reduced = presence_in(image_folder, reduce_zero_label=True)
+    assert reduced[0].tolist() == [False, True, False]
 
 
-def test_cache_is_another_one_with_more_classes(folder_config, image_folder):
-    class_presence(build_dataset(folder_config), image_folder)
-    more = {"classes": ("field", "wood", "water", "road"), "palette": [(0, 0, i) for i in range(4)]}
-    presence = class_presence(build_dataset({**folder_config, "metainfo": more}), image_folder)
-    assert presence.tolist() == [[True, True, True, False]] * 4
-
-
-def test_folder_that_cannot_be_written_is_no_obstacle(folder_config, tmp_path):
-    nowhere = tmp_path / "file"
+def test_folder_that_cannot_be_written_is_no_obstacle(image_folder):
+    nowhere = image_folder / "file"
     nowhere.write_text("")
-    assert class_presence(build_dataset(folder_config), nowhere / "cache").shape == (4, 3)
+    assert presence_in(image_folder, nowhere / "cache").shape == (4, 3)
 
 
 def test_data_set_with_a_subset_holds_the_chosen_images(folder_config, image_folder):

@@ -1,14 +1,11 @@
 """Reading masks: ids come out as they are in the file, or the file is named."""
 
-import io
-import zlib
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmseg.errors import UserError
-from mmseg.imagery.mask import read_file, read_mask, to_train_ids
+from mmseg.imagery.mask import read_mask, to_train_ids
 
 IDS = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
 
@@ -48,24 +45,20 @@ def test_palette_image_gives_its_indices(tmp_path):
     np.testing.assert_array_equal(read_mask(str(tmp_path / "a.png")), IDS)
 
 
-def test_single_channel_image_gives_its_values(tmp_path):
-    np.testing.assert_array_equal(read_mask(saved(tmp_path / "a.png", IDS)), IDS)
+@pytest.mark.parametrize(
+    "values",
+    [IDS, np.stack([IDS] * 3, axis=-1), *(np.ones(s, np.uint8) for s in ((1, 5), (5, 1), (1, 1)))],
+    ids=["one channel", "three equal channels", "one row", "one column", "one pixel"],
+)
+def test_mask_gives_its_values_with_both_axes(tmp_path, values):
+    expected = values if values.ndim == 2 else IDS
+    np.testing.assert_array_equal(read_mask(saved(tmp_path / "a.png", values)), expected)
 
 
 def test_black_and_white_image_gives_ids_zero_and_one(tmp_path):
     path = saved(tmp_path / "a.png", np.array([[True, False], [False, True]]))
     ids = to_train_ids(read_mask(path), 2, False, path)
     assert ids.tolist() == [[1, 0], [0, 1]]
-
-
-@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (1, 1)])
-def test_mask_of_one_pixel_in_a_direction_keeps_both_axes(tmp_path, shape):
-    assert read_mask(saved(tmp_path / "a.png", np.ones(shape, np.uint8))).shape == shape
-
-
-def test_three_equal_channels_count_as_one(tmp_path):
-    path = saved(tmp_path / "a.png", np.stack([IDS] * 3, axis=-1))
-    np.testing.assert_array_equal(read_mask(path), IDS)
 
 
 def test_three_unequal_channels_are_refused_by_name(tmp_path):
@@ -76,22 +69,16 @@ def test_three_unequal_channels_are_refused_by_name(tmp_path):
         read_mask(path)
 
 
-@pytest.mark.parametrize("wrapped", [0, 1, 44])
-def test_16_bit_ids_that_would_wrap_to_a_class_are_refused_with_their_values(tmp_path, wrapped):
-    path = saved(tmp_path / "deep.png", np.array([[1, 256 + wrapped]], np.uint16))
-    with pytest.raises(UserError, match=rf"deep\.png.*ids {256 + wrapped} outside"):
+@pytest.mark.parametrize("value", [256, 257, 300, 65535])
+def test_16_bit_ids_that_would_wrap_to_8_bits_are_refused_with_their_values(tmp_path, value):
+    path = saved(tmp_path / "deep.png", np.array([[1, value]], np.uint16))
+    with pytest.raises(UserError, match=rf"deep\.png.*ids {value} outside"):
         to_train_ids(read_mask(path), 150, False, path)
 
 
 def test_16_bit_file_of_small_ids_is_read(tmp_path):
     path = saved(tmp_path / "a.png", IDS.astype(np.uint16))
     np.testing.assert_array_equal(to_train_ids(read_mask(path), 3, False, path), IDS)
-
-
-def test_16_bit_value_65535_is_no_ignored_pixel(tmp_path):
-    path = saved(tmp_path / "a.png", np.array([[1, 65535]], np.uint16))
-    with pytest.raises(UserError, match="ids 65535 outside"):
-        to_train_ids(read_mask(path), 3, False, path)
 
 
 def test_negative_ids_are_refused():
@@ -121,29 +108,6 @@ def test_many_ids_outside_the_classes_are_abridged():
         to_train_ids(np.arange(10, 100)[None], 3, False, "a.png")
 
 
-def encoded(kind):
-    data = io.BytesIO()
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(data, kind)
-    return data.getvalue()
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_truncated_file_is_refused_by_name(tmp_path, kind):
-    path = tmp_path / f"half.{kind.lower()}"
-    data = encoded(kind)
-    path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(UserError, match=r"half\..*: the image is truncated"):
-        read_file(str(path), "image")
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_file_with_bytes_after_its_end_is_read(tmp_path, kind):
-    path = tmp_path / "a"
-    path.write_bytes(encoded(kind) + b"\0" * 100)
-    assert read_file(str(path), "image") == path.read_bytes()
-
-
 @pytest.mark.parametrize("content", [b"", b"this is a text\n" * 20])
 def test_file_that_is_no_image_is_refused_as_a_mask_by_name(tmp_path, content):
     path = tmp_path / "bad.png"
@@ -155,39 +119,3 @@ def test_file_that_is_no_image_is_refused_as_a_mask_by_name(tmp_path, content):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"absent\.png: cannot read the mask \(No such file"):
         read_mask(str(tmp_path / "absent.png"))
-
-
-def test_jpeg_cut_after_a_thumbnail_is_refused(tmp_path):
-    with Image.open(io.BytesIO(encoded("JPEG"))) as image:
-        data = io.BytesIO()
-        image.save(data, "JPEG", exif=b"Exif\0\0" + encoded("JPEG"))
-    path = tmp_path / "camera.jpg"
-    for length in (len(data.getvalue()) - 2, len(data.getvalue()) - 400):
-        path.write_bytes(data.getvalue()[:length])
-        with pytest.raises(UserError, match=r"camera\.jpg: the image is truncated"):
-            read_file(str(path), "image")
-
-
-def test_photo_with_a_film_after_its_end_is_read(tmp_path):
-    path = tmp_path / "motion.jpg"
-    path.write_bytes(encoded("JPEG") + b"\xff\xda film" * 10_000)
-    assert read_file(str(path), "image") == path.read_bytes()
-
-
-def test_small_file_that_declares_gigabytes_is_refused(tmp_path):
-    data = bytearray(encoded("PNG"))
-    data[16:24] = (60_000).to_bytes(4, "big") * 2
-    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
-    path = tmp_path / "bomb.png"
-    path.write_bytes(data)
-    with pytest.raises(UserError, match=r"bomb\.png: the mask is too large; cut it"):
-        read_mask(str(path))
-
-
-def test_png_whose_chunk_declares_gigabytes_is_refused(tmp_path):
-    data = encoded("PNG")
-    at = data.index(b"IDAT")
-    path = tmp_path / "damaged.png"
-    path.write_bytes(data[: at - 4] + b"\xfa" + data[at - 3 :])
-    with pytest.raises(UserError, match=r"damaged\.png: the image is truncated"):
-        read_file(str(path), "image")

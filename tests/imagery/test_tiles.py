@@ -1,6 +1,5 @@
 """Tiles of a raster: numbering, content, memory, and files that cannot be read."""
 
-import os
 import warnings
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import rasterio.shutil
 
 from mmseg.errors import UserError
 from mmseg.imagery.tiles import full_tiles, iter_full_tiles, raster_shape
-
-DATA = os.environ.get("SEGNEXT_TEST_DATA")
 
 
 def write_raster(path: Path, pixels: np.ndarray, **options: object) -> Path:
@@ -91,12 +88,11 @@ def test_samples_of_16_bits_are_refused(tmp_path, pixels):
         list(iter_full_tiles(path, 64))
 
 
-@pytest.mark.skipif(not DATA, reason="SEGNEXT_TEST_DATA is not set")
 @pytest.mark.parametrize(
     ("name", "shape"), [("N-33-60-D-c-4-2", (4701, 4136, 1)), ("N-34-97-D-c-2-4", (4672, 4230, 3))]
 )
-def test_real_landcover_masks_are_tiled(name, shape):
-    path = Path(str(DATA)) / "landcoverai_masks" / f"{name}.tif"
+def test_real_landcover_masks_are_tiled(real_data, name, shape):
+    path = real_data / "landcoverai_masks" / f"{name}.tif"
     assert raster_shape(path) == shape
     tiles = dict(iter_full_tiles(path))
     assert list(tiles) == [row * 9 + column for row in range(9) for column in range(8)]

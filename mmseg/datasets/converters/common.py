@@ -1,29 +1,24 @@
-"""What the converters share: id lists, masks, safe unpacking, progress."""
+"""What the converters share: lists of ids, masks, and the processes that convert."""
 
-import contextlib
-import os
-import shutil
-import stat
-import sys
-import zipfile
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import mmcv
 import numpy as np
-from mmengine.utils import track_parallel_progress, track_progress
-from scipy.io import loadmat
+from rich.console import Console
+from rich.progress import track
 
-from mmseg.errors import UserError, reason, shorten
+from mmseg import imagery
+from mmseg.errors import UserError
 from mmseg.files import read_text, write_whole
-from mmseg.imagery import image
+from mmseg.imagery.mask import IGNORE_INDEX
 
 Task = TypeVar("Task")
-
-# Photos and rasters with their masks shrink 20-fold at most, all together; a bomb 1,000-fold.
-MAX_EXPANSION, ALWAYS_ACCEPTED = 100, 2**28  # ratio, bytes
+Result = TypeVar("Result")
 
 
 def read_ids(path: Path) -> list[str]:
@@ -38,44 +33,29 @@ def write_ids(path: Path, ids: Sequence[str]) -> None:
 
 
 def name_some(ids: Collection[str], total: int) -> str:
-    """Say which ids are meant: "3 of 40 (a, b, c)", with five names at most."""
+    """Return a count and at most five of the ids, as in "3 of 40 (a, b, c)"."""
     names = ", ".join(sorted(ids)[:5])
     return f"{len(ids)} of {total} ({names}{', ...' if len(ids) > 5 else ''})"
 
 
 def read_image(path: Path) -> np.ndarray:
     """Read an image as training does, but as uint8 (H, W, 3) in RGB order."""
-    return mmcv.bgr2rgb(image.read_image(str(path)))
-
-
-def read_mat(path: Path) -> dict[str, Any]:
-    """Read the variables of a MATLAB file."""
-    if not _can_be_read(path):
-        raise UserError(f"{path}: is damaged so that reading it crashes; get it again")
-    try:
-        return loadmat(path)
-    except Exception as error:  # scipy raises many kinds on broken files
-        raise UserError(f"{path}: not a MATLAB file ({reason(error)}); get it again") from error
-
-
-def _can_be_read(path: Path) -> bool:
-    """Read the file in a child first: scipy's compiled reader crashes on some damaged files."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(Exception):  # what it raises, it raises again
-            loadmat(path)
-        os._exit(0)
-    return os.WIFEXITED(os.waitpid(child, 0)[1])
+    return mmcv.bgr2rgb(imagery.read_image(path))
 
 
 def encode_image(image: np.ndarray, suffix: str) -> bytes:
     """Encode a uint8 (H, W) or RGB (H, W, 3) image as ".png", or as ".jpg" of quality 95.
 
-    95 is OpenCV's own choice, with which the official tiles of LandCover.ai were made.
+    OpenCV's default quality is 95, and the official tiles of LandCover.ai were made with it.
     """
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return cv2.imencode(suffix, image)[1].tobytes()
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write a uint8 (H, W) or RGB (H, W, 3) image."""
+    write_whole(path, encode_image(image, ".png"))
 
 
 def count_ids(
@@ -85,7 +65,7 @@ def count_ids(
 
     Raises `UserError` that names the ids which are neither a class nor `ignore_index`.
     """
-    # Not bincount at first: a 32-bit value would make it count gigabytes.
+    # Not bincount at first: it would count gigabytes up to a 32-bit value.
     present = np.unique(mask).astype(np.int64)
     unknown = present[((present < 0) | (present >= num_classes)) & (present != ignore_index)]
     if unknown.size:
@@ -97,64 +77,45 @@ def count_ids(
     return np.bincount(mask.ravel(), minlength=num_classes)[:num_classes]
 
 
-def extract_zip(archive: Path, folder: Path, suffixes: Collection[str]) -> None:
-    """Unpack the members with one of `suffixes` into `folder`.
+def convert_masks(
+    pairs: Sequence[tuple[Path, Path]],
+    read: Callable[[Path], np.ndarray],
+    new_ids: Sequence[int],
+    workers: int,
+) -> None:
+    """Write the mask of each (source, target) as PNG, where `new_ids[k]` replaces the id k.
 
-    Raises `UserError`, before anything is written, when any member would land outside `folder`, or
-    when the members are too large to be believed or for the disk.
+    `read` returns the (H, W) integers of a source. 255 may stand in a mask too, and stays. Raises
+    `UserError` if a source is missing, before anything is written, or if it holds another id.
     """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = opened.infolist()
-            wanted = [m for m in members if Path(m.filename).suffix in suffixes]
-            _check_members(archive, members)
-            _check_expansion(archive, sum(m.file_size for m in wanted), folder)
-            opened.extractall(folder, wanted)
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(
-            f"{archive}: cannot be unpacked into {folder} ({error.strerror or error})"
-        ) from error
-    except Exception as error:  # zipfile raises a dozen kinds on broken archives
-        raise UserError(
-            f"{archive}: not a whole zip archive ({reason(error)}); get it again"
-        ) from error
+    if absent := [source for source, _ in pairs if not source.is_file()]:
+        names = name_some([source.stem for source in absent], len(pairs))
+        raise UserError(f"{absent[0].parent}: {names} without a mask; unpack the archives again")
+    table = np.full(max(len(new_ids), IGNORE_INDEX + 1), IGNORE_INDEX, np.uint8)
+    table[: len(new_ids)] = new_ids
+    write = partial(_convert_mask, read=read, known=len(new_ids), table=table)
+    map_with_progress(write, pairs, workers)
 
 
-def _check_members(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    for member in members:
-        if not _stays_inside(member):
-            raise UserError(
-                f"{archive}: member {shorten(member.filename)!r} would land outside the target "
-                "folder; do not trust this archive, get it from its publisher"
-            )
-
-
-def _check_expansion(archive: Path, size: int, folder: Path) -> None:
-    """Refuse `size` bytes; zipfile never writes more of a member than the archive declares."""
-    packed = archive.stat().st_size
-    if size > ALWAYS_ACCEPTED + MAX_EXPANSION * packed:
-        raise UserError(
-            f"{archive}: its {packed:,} bytes would unpack to {size:,}; do not trust this archive, "
-            "get it from its publisher"
-        )
-    existing = next(parent for parent in folder.absolute().parents if parent.exists())
-    if size > (free := shutil.disk_usage(existing).free):
-        raise UserError(f"{archive}: unpacks to {size:,} bytes, but {existing} has {free:,} free")
-
-
-def _stays_inside(member: zipfile.ZipInfo) -> bool:
-    path = PurePosixPath(member.filename.replace("\\", "/"))
-    is_link = stat.S_ISLNK(member.external_attr >> 16)
-    has_drive = ":" in path.parts[0] if path.parts else False
-    return not (path.is_absolute() or ".." in path.parts or is_link or has_drive)
+def _convert_mask(
+    pair: tuple[Path, Path], read: Callable[[Path], np.ndarray], known: int, table: np.ndarray
+) -> None:
+    source, target = pair
+    mask = read(source)
+    count_ids(mask, known, source, IGNORE_INDEX)
+    write_png(target, table[mask.astype(np.uint16)])
 
 
 def map_with_progress(
-    function: Callable[[Task], Any], tasks: Sequence[Task], workers: int
-) -> list[Any]:
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
+) -> list[Result]:
     """Return [function(task) for task in tasks] from `workers` processes, under a progress bar."""
-    if workers > 1:
-        return track_parallel_progress(function, list(tasks), workers, file=sys.stderr)
-    return track_progress(function, list(tasks), file=sys.stderr)
+
+    def with_bar(results: Iterable[Result]) -> list[Result]:
+        bar = track(results, "Converting", total=len(tasks), console=Console(stderr=True))
+        return list(bar)
+
+    if workers <= 1:
+        return with_bar(map(function, tasks))
+    with ProcessPoolExecutor(workers) as pool:
+        return with_bar(pool.map(function, tasks))

@@ -1,7 +1,7 @@
 """iSAID to tiles: img_dir/<split>/<image>_<y0>_<y1>_<x0>_<x1>.png and masks of class ids.
 
-Images are up to 13,000 pixels wide. They are cut into tiles of 896 x 896 that overlap by 384; the
-last tile of a row or column ends at the border, and a smaller image is padded, with black and with
+Images are up to 13,000 pixels wide. They are cut into tiles of 896 x 896 that overlap by 384. The
+last tile of a row or column ends at the border. A smaller image is padded with black and with
 ignored labels. Names and tiles are those of MMSegmentation.
 """
 
@@ -14,7 +14,6 @@ import numpy as np
 from mmseg.datasets.converters import common
 from mmseg.datasets.isaid import iSAIDDataset
 from mmseg.errors import UserError
-from mmseg.files import write_whole
 from mmseg.imagery.mask import IGNORE_INDEX
 
 MASK_SUFFIX = iSAIDDataset.seg_map_suffix
@@ -62,12 +61,8 @@ def _cut(pair: tuple[Path, Path], out: Path, split: str, tile: int, overlap: int
         for left in starts(image.shape[1], tile, overlap):
             window = slice(top, top + tile), slice(left, left + tile)
             name = f"{path.stem}_{top}_{top + tile}_{left}_{left + tile}"
-            for folder, suffix, content in (
-                ("ann_dir", MASK_SUFFIX, ids[window]),
-                ("img_dir", ".png", image[window]),
-            ):
-                encoded = common.encode_image(content, ".png")
-                write_whole(out / folder / split / (name + suffix), encoded)
+            common.write_png(out / "ann_dir" / split / (name + MASK_SUFFIX), ids[window])
+            common.write_png(out / "img_dir" / split / f"{name}.png", image[window])
             count += 1
     return count
 

@@ -7,7 +7,6 @@ is never run; a folder `output/` that it has written is accepted.
 """
 
 import json
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -18,6 +17,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg.datasets.converters import common
+from mmseg.datasets.converters.untrusted import unpacked
 from mmseg.datasets.landcover import LandCoverAIDataset
 from mmseg.errors import UserError
 from mmseg.files import write_whole
@@ -46,15 +46,8 @@ def convert_landcover(
     """
     if source.is_dir():
         return _convert_folder(source, out, image_format, workers, tile_size)
-    if not source.is_file():
-        raise UserError(f"{source}: no such archive or folder; download LandCover.ai first")
-    unpacked = out / ".unpacked"
-    shutil.rmtree(unpacked, ignore_errors=True)  # of a run that was killed
-    try:
-        common.extract_zip(source, unpacked, {".tif", ".txt", ".jpg", ".png"})
-        return _convert_folder(unpacked, out, image_format, workers, tile_size)
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
+    with unpacked(source, out, {".tif", ".txt", ".jpg", ".png"}) as folder:
+        return _convert_folder(folder, out, image_format, workers, tile_size)
 
 
 def _convert_folder(
@@ -65,7 +58,7 @@ def _convert_folder(
         root = wrapped[0].parent
     lists = {split: common.read_ids(root / f"{split}.txt") for split in SPLITS}
     pairs = find_pairs(root, lists, tile_size)
-    # A restart writes every tile again: encoding is quicker than proving an old file right.
+    # A restart writes every tile again: that is quicker than checking the old files.
     convert = partial(_convert_pair, out=out, suffix=f".{image_format}", tile_size=tile_size)
     pixels: dict[str, np.ndarray] = {}
     for counts in common.map_with_progress(convert, pairs, workers):
@@ -87,9 +80,9 @@ def _convert_folder(
 
 
 def find_pairs(root: Path, lists: Mapping[str, Sequence[str]], tile_size: int) -> list[Pair]:
-    """Return the orthophotos, or, where they lack a listed tile, the already cut `output/`.
+    """Return the orthophotos, or the cut tiles of `output/` if the orthophotos lack a listed tile.
 
-    Orthophotos come first because they are lossless. Raises `UserError` when neither has all tiles.
+    Orthophotos come first because they are lossless. Raises `UserError` if neither has all tiles.
     """
     sources = {"images": _raster_pairs(root, tile_size), "output": _tile_pairs(root)}
     problems: list[str] = []
@@ -156,19 +149,19 @@ def _convert_pair(pair: Pair, out: Path, suffix: str, tile_size: int) -> dict[st
         keep = pair.image.suffix == suffix
         data = pair.image.read_bytes() if keep else common.encode_image(image, suffix)
         write_whole(out / "img_dir" / f"{tile_id}{suffix}", data)
-        write_whole(out / "ann_dir" / f"{tile_id}.png", common.encode_image(mask, ".png"))
+        common.write_png(out / "ann_dir" / f"{tile_id}.png", mask)
     return pixels
 
 
 def _read_tiles(pair: Pair, tile_size: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     if pair.image.suffix != ".tif":
-        image, mask = common.read_image(pair.image), read_mask(str(pair.mask))
+        image, mask = common.read_image(pair.image), read_mask(pair.mask)
         _check_sizes(pair.image, image.shape[:2], pair.mask, mask.shape)
         yield pair.ids[0], image, mask
         return
     images, masks = iter_full_tiles(pair.image, tile_size), iter_full_tiles(pair.mask, tile_size)
     for tile_id, (_, image), (_, mask) in zip(pair.ids, images, masks, strict=True):
-        yield tile_id, image, single_channel(mask, str(pair.mask))
+        yield tile_id, image, single_channel(mask, pair.mask)
 
 
 def _check_sizes(
@@ -188,8 +181,9 @@ def _sum_pixels(pixels: Mapping[str, np.ndarray], ids: Sequence[str]) -> list[in
 def split_by_sheet(ids: Sequence[str]) -> dict[str, list[str]]:
     """Deal whole map sheets (an id without its `_<k>`) to the splits, about 70/15/15 by tiles.
 
-    The official lists mix neighbouring tiles of a sheet, which flatters a model; these do not.
-    Sheets go, largest first, to the split that is filled least, so three sheets fill three splits.
+    The official lists mix neighbouring tiles of a sheet, so a model is tested on land that it has
+    nearly seen. These lists do not. The sheets go, largest first, to the split that is filled
+    least, so three sheets fill three splits.
     """
     sheets: dict[str, list[str]] = defaultdict(list)
     for tile_id in ids:

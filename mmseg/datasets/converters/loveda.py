@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from mmseg.datasets.converters import common
+from mmseg.datasets.converters.untrusted import unpacked
 from mmseg.errors import UserError
 from mmseg.files import whole_file
 
@@ -18,18 +18,11 @@ def convert_loveda(source: Path, out: Path) -> dict[str, int]:
     counts = {}
     for split in ("Train", "Val", "Test"):
         archive, folder = source / f"{split}.zip", source / split
-        if archive.is_file():
-            unpacked = out / ".unpacked"
-            shutil.rmtree(unpacked, ignore_errors=True)  # of a run that was killed
-            try:
-                common.extract_zip(archive, unpacked, {".png"})
-                counts[split.lower()] = _sort(unpacked, out, split.lower(), shutil.move)
-            finally:
-                shutil.rmtree(unpacked, ignore_errors=True)
-        elif folder.is_dir():
+        if folder.is_dir() and not archive.is_file():
             counts[split.lower()] = _sort(folder, out, split.lower(), _copy)
-        elif split != "Test":
-            raise UserError(f"{archive}: no such archive or folder; download LoveDA first")
+        elif archive.is_file() or split != "Test":
+            with unpacked(archive, out, {".png"}) as folder:
+                counts[split.lower()] = _sort(folder, out, split.lower(), shutil.move)
     return counts
 
 

@@ -4,14 +4,13 @@
 `ImageSets/SegmentationContext`, which are those of VOC 2010's detection task.
 """
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mmseg.datasets.converters import common
+from mmseg.datasets.converters.common import convert_masks, read_ids, write_ids
+from mmseg.datasets.converters.untrusted import read_mat
 from mmseg.errors import UserError
-from mmseg.files import write_whole
 
 NUM_LABELS = 459
 # The labels of the 59 frequent classes in alphabetical order; all others are background.
@@ -29,27 +28,20 @@ def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> dict
     Returns the number of masks of each split. The lists are written last.
     """
     voc = devkit / "VOC2010"
-    lists = {s: common.read_ids(voc / "ImageSets/Main" / f"{s}.txt") for s in ("train", "val")}
-    ids = [i for listed in lists.values() for i in listed]
-    if absent := [i for i in ids if not (labels / f"{i}.mat").is_file()]:
-        raise UserError(
-            f"{labels}: {common.name_some(absent, len(ids))} without labels; unpack trainval.tar.gz"
-        )
-    write = partial(_write_mask, out=voc / "SegmentationClassContext")
-    common.map_with_progress(write, [labels / f"{i}.mat" for i in ids], workers)
+    lists = {s: read_ids(voc / "ImageSets/Main" / f"{s}.txt") for s in ("train", "val")}
+    masks = voc / "SegmentationClassContext"
+    pairs = [(labels / f"{i}.mat", masks / f"{i}.png") for ids in lists.values() for i in ids]
+    ids = [LABELS.index(label) + 1 if label in LABELS else 0 for label in range(NUM_LABELS + 1)]
+    convert_masks(pairs, _read_labels, ids, workers)
     for split, listed in lists.items():
-        common.write_ids(voc / "ImageSets/SegmentationContext" / f"{split}.txt", listed)
+        write_ids(voc / "ImageSets/SegmentationContext" / f"{split}.txt", listed)
     return {split: len(listed) for split, listed in lists.items()}
 
 
-def _write_mask(source: Path, out: Path) -> None:
-    variables = common.read_mat(source)
+def _read_labels(path: Path) -> np.ndarray:
+    """Return the (H, W) labels of a file of Pascal Context."""
+    variables = read_mat(path)
     try:
-        values = np.asarray(variables["LabelMap"]).astype(np.int64)
+        return np.asarray(variables["LabelMap"]).astype(np.int64)
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{source}: not a label map of Pascal Context; get it again") from error
-    if np.min(values) < 0 or np.max(values) > NUM_LABELS:
-        raise UserError(f"{source}: labels outside 0..{NUM_LABELS}; is this its label map?")
-    table = np.zeros(NUM_LABELS + 1, np.uint8)
-    table[list(LABELS)] = np.arange(1, len(LABELS) + 1)
-    write_whole(out / f"{source.stem}.png", common.encode_image(table[values], ".png"))
+        raise UserError(f"{path}: not a label map of Pascal Context; get it again") from error

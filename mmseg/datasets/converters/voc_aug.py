@@ -4,16 +4,15 @@
 VOC's train list, and SBD's mask, which has no border, for all others.
 """
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mmseg.datasets.converters import common
+from mmseg.datasets.converters.untrusted import read_mat
 from mmseg.datasets.voc import PascalVOCDataset
 from mmseg.errors import UserError
-from mmseg.files import write_whole
-from mmseg.imagery.mask import IGNORE_INDEX, read_mask
+from mmseg.imagery.mask import read_mask
 
 NUM_CLASSES = len(PascalVOCDataset.METAINFO["classes"])
 TRAINAUG_SIZE = 10_582
@@ -37,31 +36,24 @@ def convert_voc_aug(
             f"{lists}, {sbd}: the lists give {len(ids)} training ids, not {TRAINAUG_SIZE}; "
             "get the archives again, or pass --allow-partial to convert a part"
         )
-    sources = {
+    masks = {
         i: voc / "SegmentationClass" / f"{i}.png" if i in official else sbd / "cls" / f"{i}.mat"
         for i in ids
     }
-    if absent := [i for i, path in sources.items() if not path.is_file()]:
-        raise UserError(
-            f"{sources[absent[0]].parent}: {common.name_some(absent, len(ids))} without a mask; "
-            "unpack the archives again"
-        )
-    write = partial(_write_mask, out=voc / "SegmentationClassAug")
-    common.map_with_progress(write, list(sources.values()), workers)
-    # Last, so that the list is there only when all its masks are.
+    pairs = [(mask, voc / "SegmentationClassAug" / f"{i}.png") for i, mask in masks.items()]
+    common.convert_masks(pairs, _read, range(NUM_CLASSES), workers)
+    # Last, so the list is there only if all its masks are.
     common.write_ids(lists / "trainaug.txt", ids)
     return ids
 
 
-def _write_mask(source: Path, out: Path) -> None:
-    mask = _read_mat(source) if source.suffix == ".mat" else read_mask(str(source))
-    common.count_ids(mask, NUM_CLASSES, source, IGNORE_INDEX)
-    write_whole(out / f"{source.stem}.png", common.encode_image(mask.astype(np.uint8), ".png"))
+def _read(path: Path) -> np.ndarray:
+    return _read_mat(path) if path.suffix == ".mat" else read_mask(path)
 
 
 def _read_mat(path: Path) -> np.ndarray:
     """Return the uint8 (H, W) ids of an SBD file."""
-    variables = common.read_mat(path)
+    variables = read_mat(path)
     try:
         mask = variables["GTcls"][0]["Segmentation"][0]
     except (LookupError, ValueError, TypeError) as error:

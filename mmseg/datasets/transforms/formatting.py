@@ -1,4 +1,4 @@
-"""From arrays to what the loader hands to the model."""
+"""Make the tensors and samples that a loader gives to the model."""
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ META_KEYS = (
 class PackSegInputs(BaseTransform):
     """Make `inputs`, (3, H, W) uint8, and `data_samples`, a `SegDataSample` with the labels.
 
-    Arrays are copied only where they are no plain piece of memory, or one that must not change. The
-    channels lie last in memory, as in the image.
+    An array is copied only if it is read-only or not contiguous. The channels lie last in memory,
+    as in the image. Raises `UserError` for an image or labels that a transform has made unfit.
     """
 
     def transform(self, results: dict) -> dict:

@@ -1,4 +1,4 @@
-"""Crop and resize."""
+"""Crop, resize and flip."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +9,13 @@ import numpy as np
 from mmcv.transforms import BaseTransform, RandomFlip, RandomResize
 from mmcv.transforms.utils import cache_randomness
 
-from mmseg import ops
 from mmseg.datasets.transforms.window import Window, nearest_pixels, resize_window
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.registry import TRANSFORMS
 
 CROP_TRIES = 10
-# How many rows and columns of a window tell which classes it has, where a step counts fewer than
-# all: the share of a class is then known to 1 or 2 %.
+# RandomScaleCropFlip judges the classes of a window by this many of its rows and columns. The share
+# of a class is then known to 1 or 2 %.
 COUNTED = 64
 
 
@@ -24,8 +23,8 @@ COUNTED = 64
 class RandomCrop(BaseTransform):
     """Cut the same random window of `crop_size` (h, w) from image and labels.
 
-    A window in which one class has `cat_max_ratio` or more of the pixels that are not ignored is
-    drawn again, up to ten times. An image smaller than the window is kept whole in that direction.
+    A window is drawn again, up to ten times, if one class has `cat_max_ratio` or more of its pixels
+    that are not ignored. An image smaller than the window is kept whole in that direction.
     """
 
     def __init__(self, crop_size: int | tuple[int, int], cat_max_ratio: float = 1.0) -> None:
@@ -36,7 +35,7 @@ class RandomCrop(BaseTransform):
     def draw(
         self, size: tuple[int, int], labels_in: Callable[[Window], np.ndarray] | None
     ) -> Window:
-        """Draw the window of an image of `size` (h, w); `labels_in`, if any, gives its labels."""
+        """Draw a window of an image of `size` (h, w); `labels_in` gives the labels of a window."""
         for _ in range(CROP_TRIES + 1):
             window = _interval(size[0], self.crop_size[0]), _interval(size[1], self.crop_size[1])
             if self.cat_max_ratio >= 1 or not labels_in or self._is_mixed(labels_in(window)):
@@ -67,11 +66,12 @@ def _interval(length: int, cut: int) -> slice:
 
 @TRANSFORMS.register_module()
 class RandomScaleCropFlip(BaseTransform):
-    """RandomResize, RandomCrop and a horizontal RandomFlip in one, which resizes only the window.
+    """RandomResize, RandomCrop and a horizontal RandomFlip in one step that resizes a window only.
 
-    Draws what those three draw, in their order, so that a seed gives the same crop. Labels are the
-    same, and images differ by rounding and by the phase that `resize_window` states. One thing is
-    judged from fewer pixels: whether a class exceeds `cat_max_ratio`.
+    It draws the same random numbers as those three, in their order, so a seed gives the same crop
+    and the same labels. The image differs by rounding and by the phase that `resize_window` states.
+    Only `COUNTED` rows and columns of a window decide whether a class exceeds `cat_max_ratio`, so a
+    window near that limit may be drawn again by one and kept by the other.
     """
 
     def __init__(
@@ -89,8 +89,6 @@ class RandomScaleCropFlip(BaseTransform):
         self.keep_ratio = keep_ratio
 
     def transform(self, results: dict) -> dict:
-        if not ops.enabled():
-            return self.flip(self.crop(self.resize(results)))
         image: np.ndarray = results["img"]
         labels: Any = results.get("gt_seg_map")
         size = self._draw_size(image.shape[:2])
@@ -124,18 +122,16 @@ def _sample(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nda
 
 def _take(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the labels at `rows` and `columns`, both ascending."""
-    first, last = rows[0], rows[-1]
-    if len(rows) < last - first:  # fewer than there are
-        return labels[rows].take(columns, axis=1)
-    return labels[first : last + 1].take(columns, axis=1)[rows - first]
+    first = rows[0]
+    return labels[first : rows[-1] + 1].take(columns, axis=1)[rows - first]
 
 
 @TRANSFORMS.register_module()
 class ResizeToMultiple(BaseTransform):
     """Stretch the image so that both sides are multiples of `size_divisor`, rounded up.
 
-    The official code tests so. Padding instead would change every pixel's prediction, because the
-    decoder factorises the whole map.
+    The official code resizes test images this way. Padding instead would change the prediction of
+    every pixel, because the decoder factorises the whole map.
     """
 
     def __init__(self, size_divisor: int = 32) -> None:

@@ -12,7 +12,7 @@ from mmseg.registry import TRANSFORMS
 class LoadImageFromFile(BaseTransform):
     """Add `img`, (H, W, 3) uint8 BGR, `img_shape` and `ori_shape` from `img_path`.
 
-    An image that is in `img` already is kept.
+    An image that is already in `img` is kept.
     """
 
     def __init__(self, imdecode_backend: str = "cv2", backend_args: dict | None = None) -> None:
@@ -31,8 +31,9 @@ class LoadImageFromFile(BaseTransform):
 class LoadAnnotations(BaseTransform):
     """Add `gt_seg_map`, (H, W) uint8 train ids with 255 = ignored, from `seg_map_path`.
 
-    The data set says which classes there are and whether 0 is ignored (`reduce_zero_label`). Train
-    ids that are in `gt_seg_map` already are kept.
+    The data set gives the number of classes and whether 0 is ignored (`reduce_zero_label`). Train
+    ids that are already in `gt_seg_map` are kept. Raises `UserError` if there is no mask, or if
+    its size is not that of the image.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:

@@ -1,12 +1,14 @@
 """Change colours."""
 
-import mmcv
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
-from mmseg import ops
+from mmseg.ops.photometric import distort
 from mmseg.registry import TRANSFORMS
+
+BGR = (2, 1, 0)  # where red, green and blue are
 
 
 @TRANSFORMS.register_module()
@@ -17,8 +19,8 @@ class PhotoMetricDistortion(BaseTransform):
     are in grey levels and in OpenCV's hue units of two degrees.
 
     With `on_device` only the draws are made here and travel as `distortion`: `SegDataPreProcessor`
-    changes the colours of the whole batch on the model's device, equal up to the roundings to uint8
-    between the steps here, which it leaves out.
+    then changes the colours of the whole batch on the model's device. Otherwise the same function
+    changes them here, and the result is rounded to uint8.
     """
 
     def __init__(
@@ -49,31 +51,10 @@ class PhotoMetricDistortion(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         draws = self._draw()
-        if self.on_device and ops.enabled():
+        if self.on_device:
             return {**results, "distortion": draws}
-        image = results["img"]
-        if draws["brightness"] is not None:
-            image = scale(image, 1, draws["brightness"])
-        if draws["contrast"] is not None and draws["contrast_first"]:
-            image = scale(image, draws["contrast"])
-        if draws["saturation"] is not None or draws["hue"] is not None:
-            image = shift_colours(image, draws["saturation"], draws["hue"])
-        if draws["contrast"] is not None and not draws["contrast_first"]:
-            image = scale(image, draws["contrast"])
-        results["img"] = image
+        planes = np.ascontiguousarray(results["img"].transpose(2, 0, 1), np.float32)
+        image = torch.from_numpy(planes)[None]
+        distort(image, [draws], BGR)
+        results["img"] = image[0].round_().byte().permute(1, 2, 0).contiguous().numpy()
         return results
-
-
-def scale(image: np.ndarray, alpha: float, beta: float = 0) -> np.ndarray:
-    """Return alpha * image + beta as uint8, cut to 0..255."""
-    return np.clip(image.astype(np.float32) * alpha + beta, 0, 255).astype(np.uint8)
-
-
-def shift_colours(image: np.ndarray, saturation: float | None, hue: int | None) -> np.ndarray:
-    """Multiply the saturation and turn the hue of a uint8 BGR image."""
-    hsv = mmcv.bgr2hsv(image)
-    if saturation is not None:
-        hsv[..., 1] = scale(hsv[..., 1], saturation)
-    if hue is not None:
-        hsv[..., 0] = (hsv[..., 0].astype(int) + hue) % 180
-    return mmcv.hsv2bgr(hsv)

@@ -1,37 +1,30 @@
 """The LandCover.ai converter on generated archives, and on real ones where they are at hand."""
 
 import json
-import logging
 import os
 import shutil
-import stat
 import zipfile
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import rasterio
-from mmengine.logging import MMLogger
 from PIL import Image
 from run_tool import run_tool
 
 from mmseg.datasets.converters import landcover
 from mmseg.errors import UserError
+from mmseg.imagery.geotiff import write_geotiff
 
-DATA = Path(os.environ.get("SEGNEXT_TEST_DATA", ""))
-needs_data = pytest.mark.skipif(
-    "SEGNEXT_TEST_DATA" not in os.environ, reason="SEGNEXT_TEST_DATA is not set"
-)
-ROOT = Path(__file__).parents[3]
 SIZE = 64
 convert = partial(landcover.convert_landcover, tile_size=SIZE)
 
 # (height, width) of each sheet: 2 x 3 full tiles numbered in rows of 4, 1 x 2 in rows of 3, 2 x 1.
 SHEETS = {"N-1-a": (150, 210), "N-1-b": (100, 140), "N-2": (128, 64)}
 SHEET_IDS = {"N-1-a": (0, 1, 2, 4, 5, 6), "N-1-b": (0, 1), "N-2": (0, 1)}
+ALL_IDS = [f"{name}_{k}" for name, numbers in SHEET_IDS.items() for k in numbers]
 LISTS = {
     "train": ["N-1-a_0", "N-1-b_1", "N-1-a_5", "N-2_1", "N-1-a_2", "N-1-a_6"],
     "val": ["N-1-a_4", "N-1-b_0"],
@@ -40,12 +33,7 @@ LISTS = {
 
 
 def write_raster(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    height, width, bands = pixels.shape
-    size = {"height": height, "width": width, "count": bands, "dtype": pixels.dtype}
-    place = {"transform": rasterio.Affine(0.25, 0, 5e5, 0, -0.25, 5e6), "crs": "EPSG:2180"}
-    with rasterio.open(path, "w", driver="GTiff", compress="deflate", **size, **place) as raster:
-        raster.write(pixels.transpose(2, 0, 1))
+    write_geotiff(path, pixels, rasterio.Affine(0.25, 0, 5e5, 0, -0.25, 5e6), "EPSG:2180")
 
 
 def read_raster(path: Path) -> np.ndarray:
@@ -103,27 +91,12 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def all_ids() -> list[str]:
-    return [f"{name}_{k}" for name, numbers in SHEET_IDS.items() for k in numbers]
-
-
-@pytest.fixture
-def warnings_logged(monkeypatch) -> list[str]:
-    messages: list[str] = []
-    logger = MMLogger.get_current_instance()
-    monkeypatch.setattr(logger, "warning", lambda message: messages.append(message))
-    assert logger.isEnabledFor(logging.WARNING)
-    return messages
-
-
 def test_tiles_keep_the_official_numbers_and_the_pixels_of_their_place(archive, tmp_path):
     out = tmp_path / "out"
     convert(archive, out, "png")
-    assert sorted(p.stem for p in (out / "img_dir").iterdir()) == sorted(all_ids())
-    assert sorted(p.name for p in (out / "ann_dir").iterdir()) == sorted(
-        f"{i}.png" for i in all_ids()
-    )
-    for tile_id in all_ids():
+    assert sorted(p.stem for p in (out / "img_dir").iterdir()) == sorted(ALL_IDS)
+    assert sorted(p.stem for p in (out / "ann_dir").iterdir()) == sorted(ALL_IDS)
+    for tile_id in ALL_IDS:
         name, k = tile_id.rsplit("_", 1)
         image = np.asarray(Image.open(out / f"img_dir/{tile_id}.png"))
         mask = Image.open(out / f"ann_dir/{tile_id}.png")
@@ -151,15 +124,13 @@ def test_orthophotos_come_before_an_output_folder_that_has_the_same_tiles(archiv
     assert cv2.imread(str(tmp_path / "out/img_dir/N-2_0.jpg")) is not None
 
 
-def test_an_output_folder_is_taken_when_orthophotos_are_missing(
-    archive, cut, tmp_path, warnings_logged
-):
+def test_an_output_folder_is_taken_when_orthophotos_are_missing(archive, cut, tmp_path, warnings):
     shutil.move(cut / "output", archive / "output")
     (archive / "images/N-2.tif").unlink()
     (archive / "masks/N-2.tif").unlink()
     convert(archive, tmp_path / "out")
-    assert len(list((tmp_path / "out/img_dir").iterdir())) == len(all_ids())
-    assert "train.txt 1 of 6 (N-2_1); test.txt 1 of 2 (N-2_0)" in warnings_logged[0]
+    assert len(list((tmp_path / "out/img_dir").iterdir())) == len(ALL_IDS)
+    assert "train.txt 1 of 6 (N-2_1); test.txt 1 of 2 (N-2_0)" in warnings[0]
 
 
 def test_official_lists_are_kept_in_their_order(archive, tmp_path):
@@ -171,26 +142,17 @@ def test_official_lists_are_kept_in_their_order(archive, tmp_path):
 def test_no_sheet_stands_in_two_splits_by_sheet_and_every_tile_in_one(archive, tmp_path):
     convert(archive, tmp_path)
     splits = [(tmp_path / f"splits/{s}_by_sheet.txt").read_text().split() for s in LISTS]
-    assert sorted(i for ids in splits for i in ids) == sorted(all_ids())
+    assert sorted(i for ids in splits for i in ids) == sorted(ALL_IDS)
     sheets = [{i.rsplit("_", 1)[0] for i in ids} for ids in splits]
     assert sum(len(names) for names in sheets) == len(SHEETS)
     assert all(splits)
-
-
-def test_the_split_by_sheet_is_near_70_15_15_on_sheets_like_the_official_ones():
-    tiles = {f"M-{i}": 306 for i in range(33)} | {f"N-{i}": 72 for i in range(8)}
-    ids = [f"{name}_{k}" for name, count in tiles.items() for k in range(count)]
-    splits = landcover.split_by_sheet(ids)
-    shares = [len(splits[split]) / len(ids) for split in ("train", "val", "test")]
-    np.testing.assert_allclose(shares, [0.70, 0.15, 0.15], atol=0.02)
-    assert landcover.split_by_sheet(ids[::-1]) == splits
 
 
 def test_class_pixels_equal_a_count_by_hand(archive, tmp_path):
     returned = convert(archive, tmp_path)
     pixels = json.loads((tmp_path / "class_pixels.json").read_text())
     assert pixels == returned
-    for split, ids in {**LISTS, "total": all_ids()}.items():
+    for split, ids in {**LISTS, "total": ALL_IDS}.items():
         masks = [cv2.imread(str(tmp_path / f"ann_dir/{i}.png"), cv2.IMREAD_UNCHANGED) for i in ids]
         assert pixels[split] == [int(sum((m == c).sum() for m in masks)) for c in range(5)]
 
@@ -201,79 +163,6 @@ def test_a_zip_gives_the_files_of_the_folder_and_leaves_nothing_else(archive, tm
     convert(zip_folder(archive, tmp_path / "archive.zip", prefix), tmp_path / "b", workers=2)
     assert read_folder(tmp_path / "a") == read_folder(tmp_path / "b")
     assert not (tmp_path / "b/.unpacked").exists()
-
-
-@pytest.mark.parametrize(
-    "name", ["../evil.txt", "/evil.txt", "images/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"]
-)
-def test_a_zip_member_outside_the_target_is_refused_before_anything_is_written(
-    archive, tmp_path, name
-):
-    path = zip_folder(archive, tmp_path / "evil.zip")
-    with zipfile.ZipFile(path, "a") as opened:
-        opened.writestr(name, "evil")
-    with pytest.raises(UserError, match=r"evil\.zip: member .* outside the target"):
-        convert(path, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_zip_member_that_is_a_symbolic_link_is_refused(archive, tmp_path):
-    path = zip_folder(archive, tmp_path / "link.zip")
-    link = zipfile.ZipInfo("images/link.tif")
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(path, "a") as opened:
-        opened.writestr(link, "/etc/passwd")
-    with pytest.raises(UserError, match=r"member 'images/link\.tif'"):
-        convert(path, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_bomb_is_refused_before_anything_is_written(archive, tmp_path):
-    path = zip_folder(archive, tmp_path / "bomb.zip")
-    with (
-        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as opened,
-        opened.open("images/zeros.tif", "w") as member,
-    ):
-        for _ in range(600):
-            member.write(bytes(2**20))
-    with pytest.raises(UserError, match=r"bomb\.zip: its .* bytes would unpack to 62\d,.*trust"):
-        convert(path, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_member_that_holds_more_than_it_declares_is_refused(archive, tmp_path):
-    path = zip_folder(archive, tmp_path / "lie.zip")
-    data = bytearray(path.read_bytes())
-    entry = data.rfind(b"PK\x01\x02", 0, data.rfind(b"images/N-1-a.tif"))
-    data[entry + 24 : entry + 28] = (1000).to_bytes(4, "little")
-    path.write_bytes(data)
-    with pytest.raises(UserError, match=r"lie\.zip: not a whole zip archive"):
-        convert(path, tmp_path / "out")
-    assert not (tmp_path / "out/splits").exists() and not (tmp_path / "out/.unpacked").exists()
-
-
-def test_an_archive_that_the_disk_cannot_hold_is_refused_at_once(archive, tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    path = zip_folder(archive, tmp_path / "a.zip")
-    with pytest.raises(UserError, match=r"a\.zip: unpacks to .* has 1,000 free"):
-        convert(path, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("name", ["images/N-2.tif/x.txt", "n" * 300 + ".txt"])
-def test_a_member_that_no_folder_can_hold_names_the_archive(archive, tmp_path, name):
-    path = zip_folder(archive, tmp_path / "odd.zip")
-    with zipfile.ZipFile(path, "a") as opened:
-        opened.writestr(name, "x")
-    with pytest.raises(UserError, match=r"odd\.zip: cannot be unpacked into"):
-        convert(path, tmp_path / "out")
-
-
-def test_a_zip_cut_short_is_named(archive, tmp_path):
-    path = zip_folder(archive, tmp_path / "short.zip")
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"short\.zip: not a whole zip archive"):
-        convert(path, tmp_path / "out")
 
 
 def test_an_interrupted_conversion_ends_with_the_same_files(archive, tmp_path, monkeypatch):
@@ -335,15 +224,16 @@ def test_ids_outside_the_classes_are_named(archive, tmp_path):
         convert(archive, tmp_path / "out")
 
 
-def test_an_orthophoto_and_a_mask_of_two_sizes_are_named(archive, tmp_path):
-    write_raster(archive / "masks/N-2.tif", np.zeros((128, 65, 1), np.uint8))
-    with pytest.raises(UserError, match=r"N-2\.tif: 65x128 pixels, but N-2\.tif has 64x128"):
-        convert(archive, tmp_path / "out")
-
-
-def test_an_orthophoto_without_three_bands_is_refused(archive, tmp_path):
-    write_raster(archive / "images/N-2.tif", np.zeros((128, 64, 4), np.uint8))
-    with pytest.raises(UserError, match=r"N-2\.tif: has 4 bands"):
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("masks/N-2.tif", (128, 65, 1), "65x128 pixels, but N-2.tif has 64x128"),
+        ("images/N-2.tif", (128, 64, 4), "has 4 bands, an orthophoto has 3"),
+    ],
+)
+def test_a_raster_of_another_shape_is_named(archive, tmp_path, name, shape, message):
+    write_raster(archive / name, np.zeros(shape, np.uint8))
+    with pytest.raises(UserError, match=f"{name}: {message}"):
         convert(archive, tmp_path / "out")
 
 
@@ -355,21 +245,18 @@ def test_a_cut_tile_that_cannot_be_read_is_named(cut, tmp_path, name):
         convert(cut, tmp_path / "out")
 
 
-def test_masks_without_roads_are_called_version_0(archive, tmp_path, warnings_logged):
+def test_masks_without_roads_are_called_version_0(archive, tmp_path, warnings):
+    convert(archive, tmp_path / "out")
+    assert not warnings
     for path in (archive / "masks").iterdir():
         write_raster(path, np.minimum(read_raster(path), 3))
     convert(archive, tmp_path / "out")
-    assert "version 0" in warnings_logged[0]
-
-
-def test_an_archive_with_roads_gives_no_warning(archive, tmp_path, warnings_logged):
-    convert(archive, tmp_path / "out")
-    assert not warnings_logged
+    assert "version 0" in warnings[0]
 
 
 def test_a_folder_with_nothing_to_convert_is_refused(archive, tmp_path):
-    shutil.rmtree(archive / "images")
-    shutil.rmtree(archive / "masks")
+    for folder in ("images", "masks"):
+        shutil.rmtree(archive / folder)
     with pytest.raises(UserError, match="neither images"):
         convert(archive, tmp_path / "out")
 
@@ -381,9 +268,8 @@ def test_the_command_line_ends_with_one_line_on_a_mistake(tmp_path):
     assert "no.zip: no such archive" in result.stderr
 
 
-@needs_data
-def test_the_real_layout_gives_all_listed_tiles_and_its_own_masks(tmp_path):
-    source = DATA / "naip_landcover_layout"
+def test_the_real_layout_gives_all_listed_tiles_and_its_own_masks(real_data, tmp_path):
+    source = real_data / "naip_landcover_layout"
     pixels = landcover.convert_landcover(source, tmp_path)
     assert sum(pixels["total"]) == 31 * 512 * 512
     for path in (source / "output").glob("*_m.png"):
@@ -391,9 +277,8 @@ def test_the_real_layout_gives_all_listed_tiles_and_its_own_masks(tmp_path):
         np.testing.assert_array_equal(written, np.asarray(Image.open(path)))
 
 
-@needs_data
-def test_real_orthophotos_are_cut_like_the_shipped_tiles(tmp_path):
-    source, root = DATA / "naip_landcover_layout", tmp_path / "archive"
+def test_real_orthophotos_are_cut_like_the_shipped_tiles(real_data, tmp_path):
+    source, root = real_data / "naip_landcover_layout", tmp_path / "archive"
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
         shutil.copyfile(source / folder / "NAIP-17N-01.tif", root / folder / "NAIP-17N-01.tif")

@@ -1,23 +1,17 @@
 """VOC and SBD in one folder, from generated masks."""
 
-import faulthandler
-import os
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from run_tool import run_tool
 from scipy.io import savemat
 
-from mmseg.datasets.converters import common, voc_aug
+from mmseg.datasets.converters import voc_aug
 from mmseg.datasets.converters.voc_aug import convert_voc_aug
 from mmseg.errors import UserError
 
-DATA = os.environ.get("SEGNEXT_TEST_DATA")
-ROOT = Path(__file__).parents[3]
 LISTS = {
     "voc/train": ["2007_1", "2007_3"],
     "voc/val": ["2007_2", "2008_9"],
@@ -118,34 +112,6 @@ def test_ids_without_a_mask_are_counted_before_anything_is_written(archives):
     assert not (archives[0] / "VOC2012" / "SegmentationClassAug").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 300, b"MATLAB 5.0 MAT-file" + b" " * 200])
-def test_a_broken_mat_file_is_named(archives, content):
-    (archives[1] / "dataset/cls/2008_4.mat").write_bytes(content)
-    with pytest.raises(UserError, match=r"2008_4\.mat: not a MATLAB file"):
-        convert_voc_aug(*archives, allow_partial=True)
-
-
-def test_a_mat_file_cut_short_is_named(archives):
-    path = archives[1] / "dataset/cls/2008_4.mat"
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(UserError, match=r"2008_4\.mat: not a MATLAB file"):
-        convert_voc_aug(*archives, allow_partial=True)
-
-
-def test_a_mat_file_that_crashes_its_reader_is_named(archives, monkeypatch):
-    read = common.loadmat
-
-    def crash(path):
-        if path.name == "2008_4.mat":
-            faulthandler.disable()  # pytest's would fill the log
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return read(path)
-
-    monkeypatch.setattr(common, "loadmat", crash)
-    with pytest.raises(UserError, match=r"2008_4\.mat: is damaged so that reading it crashes"):
-        convert_voc_aug(*archives, allow_partial=True)
-
-
 def test_ids_outside_the_classes_are_named(archives):
     write_mat(archives[1] / "dataset/cls/2008_4.mat", np.full((4, 4), 33, np.uint8))
     with pytest.raises(UserError, match=r"2008_4\.mat: ids \[33\] are outside 0\.\.20"):
@@ -172,15 +138,8 @@ def test_a_missing_list_is_named(archives):
         convert_voc_aug(*archives, allow_partial=True)
 
 
-def test_the_command_line_ends_with_one_line_on_a_mistake(archives):
-    result = run_tool("convert_datasets/voc_aug.py", *archives)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
-
-
-@pytest.mark.skipif(not DATA, reason="SEGNEXT_TEST_DATA is not set")
-def test_the_full_lists_of_voc_and_sbd_give_10582_ids_in_order(archives, monkeypatch):
-    full = Path(str(DATA)) / "voc2012_sample" / "lists_full"
+def test_the_full_lists_of_voc_and_sbd_give_10582_ids_in_order(real_data, archives, monkeypatch):
+    full = real_data / "voc2012_sample" / "lists_full"
     lists = archives[0] / "VOC2012/ImageSets/Segmentation"
     for name in ("train", "val"):
         shutil.copyfile(full / f"{name}.txt", lists / f"{name}.txt")
@@ -195,9 +154,8 @@ def test_the_full_lists_of_voc_and_sbd_give_10582_ids_in_order(archives, monkeyp
     assert convert_voc_aug(*archives) == sorted((full / "train_aug.txt").read_text().split())
 
 
-@pytest.mark.skipif(not DATA, reason="SEGNEXT_TEST_DATA is not set")
-def test_real_palette_masks_keep_their_ids_and_their_border(archives):
-    sample = Path(str(DATA)) / "voc2012_sample/VOCdevkit/VOC2012"
+def test_real_palette_masks_keep_their_ids_and_their_border(real_data, archives):
+    sample = real_data / "voc2012_sample/VOCdevkit/VOC2012"
     voc = archives[0] / "VOC2012"
     ids = (sample / "ImageSets/Segmentation/train.txt").read_text().split()
     for name in ids:

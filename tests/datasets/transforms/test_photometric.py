@@ -1,9 +1,9 @@
-"""PhotoMetricDistortion: each property alone, and what it must not do."""
+"""PhotoMetricDistortion: the colours that OpenCV gives for the same draws, and its limits."""
 
+import cv2
 import numpy as np
 import pytest
 
-from mmseg import ops
 from mmseg.datasets.transforms import PhotoMetricDistortion
 
 NOTHING = {
@@ -23,30 +23,34 @@ def distort(image, **drawn):
     return transform({"img": image.copy()})["img"]
 
 
+def by_opencv(image, drawn):
+    """The same changes with OpenCV's colour space: hue in degrees, saturation and value 0 to 1."""
+    drawn = {**NOTHING, **drawn}
+    image = image.astype(np.float32)
+    contrast = 1 if drawn["contrast"] is None else drawn["contrast"]
+    image = np.clip(image + (drawn["brightness"] or 0), 0, 255)
+    if drawn["contrast_first"]:
+        image = np.clip(image * contrast, 0, 255)
+    hsv = cv2.cvtColor(image / 255, cv2.COLOR_BGR2HSV)
+    hsv[..., 0] = (hsv[..., 0] + 2 * (drawn["hue"] or 0)) % 360
+    hsv[..., 1] *= 1 if drawn["saturation"] is None else drawn["saturation"]
+    hsv[..., 1] = np.minimum(hsv[..., 1], 1)
+    image = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR) * 255
+    return image if drawn["contrast_first"] else np.clip(image * contrast, 0, 255)
+
+
+def test_colours_are_those_of_opencv_for_the_same_draws():
+    levels = np.linspace(0, 255, 18).astype(np.uint8)
+    every_colour = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(18, -1, 3)
+    np.random.seed(0)
+    transform = PhotoMetricDistortion()
+    for drawn in (transform._draw() for _ in range(60)):
+        difference = np.abs(distort(every_colour, **drawn) - by_opencv(every_colour, drawn))
+        assert difference.max() < 0.6, drawn  # the rounding to uint8
+
+
 def test_image_stays_as_it_is_when_nothing_is_drawn(image):
     np.testing.assert_array_equal(distort(image), image)
-
-
-@pytest.mark.parametrize("shift", [-32, -1, 20, 32])
-def test_brightness_is_added_and_cut(shift):
-    for value in (0, 10, 128, 250):
-        out = distort(np.full((2, 2, 3), value, np.uint8), brightness=shift)
-        assert (out == min(max(value + shift, 0), 255)).all()
-
-
-@pytest.mark.parametrize("contrast_first", [True, False])
-def test_contrast_is_multiplied_and_cut(contrast_first):
-    values = np.array([0, 100, 200], np.uint8).reshape(1, 1, 3)
-    out = distort(values, contrast=1.5, contrast_first=contrast_first)
-    assert out.tolist() == [[[0, 150, 255]]]
-
-
-@pytest.mark.parametrize(
-    "drawn", [{"hue": 17}, {"saturation": 1.5}, {"hue": -18, "saturation": 0.5}]
-)
-def test_hue_and_saturation_leave_grey_grey(drawn):
-    grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
-    np.testing.assert_array_equal(distort(grey, **drawn), grey)
 
 
 def test_hue_turns_by_two_degrees_a_unit():
@@ -60,17 +64,6 @@ def test_hue_goes_round():
     assert distort(red, hue=-60).tolist() == [[[200, 0, 0]]]
     magenta = np.array([[[200, 0, 200]]], np.uint8)
     assert distort(magenta, hue=90).tolist() == [[[0, 200, 0]]]
-
-
-def test_saturation_of_zero_leaves_the_brightest_channel():
-    out = distort(np.array([[[200, 40, 90]]], np.uint8), saturation=0.0)
-    assert out.tolist() == [[[200, 200, 200]]]
-
-
-def test_contrast_before_colours_differs_from_contrast_after_them(image):
-    drawn = {"contrast": 1.4, "saturation": 1.4}
-    first, last = (distort(image, **drawn, contrast_first=first) for first in (True, False))
-    assert (first != last).any()
 
 
 def test_result_is_uint8_of_the_same_shape(image):
@@ -113,13 +106,3 @@ def test_on_the_device_only_the_draws_of_the_same_seed_are_made_here(image):
     results = PhotoMetricDistortion(on_device=True)({"img": image})
     assert results["img"] is image
     assert results["distortion"] == expected
-
-
-def test_the_plain_path_changes_the_colours_here_all_the_same(image):
-    np.random.seed(4)
-    expected = PhotoMetricDistortion()({"img": image})
-    np.random.seed(4)
-    with ops.plain():
-        results = PhotoMetricDistortion(on_device=True)({"img": image})
-    np.testing.assert_array_equal(results["img"], expected["img"])
-    assert "distortion" not in results

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg import ops
 from mmseg.datasets.transforms import RandomScaleCropFlip
 from mmseg.datasets.transforms.window import nearest_pixels, resize_window
 from mmseg.registry import TRANSFORMS
@@ -12,7 +11,7 @@ from mmseg.registry import TRANSFORMS
 SCALE, CROP, RATIOS = (200, 60), (48, 64), (0.5, 2.0)
 
 
-def plain_steps(**crop):
+def three_steps_of(**crop):
     configs = [
         {"type": "RandomResize", "scale": SCALE, "ratio_range": RATIOS, "keep_ratio": True},
         {"type": "RandomCrop", "crop_size": CROP, **crop},
@@ -21,14 +20,14 @@ def plain_steps(**crop):
     return [TRANSFORMS.build(config) for config in configs]
 
 
-def plain(seed, results, **crop):
+def three_steps(seed, results, **crop):
     np.random.seed(seed)
-    for step in plain_steps(**crop):
+    for step in three_steps_of(**crop):
         results = step(results)
     return results
 
 
-def fast(seed, results, **crop):
+def one_step(seed, results, **crop):
     np.random.seed(seed)
     return RandomScaleCropFlip(SCALE, CROP, ratio_range=RATIOS, **crop)(results)
 
@@ -43,9 +42,9 @@ def sample(height=70, width=90):
 
 
 @pytest.mark.parametrize("size", [(70, 90), (40, 33), (90, 300)])
-def test_a_seed_gives_the_crop_of_the_plain_transforms(size):
+def test_a_seed_gives_the_crop_of_the_three_transforms(size):
     for seed in range(25):
-        expected, found = plain(seed, sample(*size)), fast(seed, sample(*size))
+        expected, found = three_steps(seed, sample(*size)), one_step(seed, sample(*size))
         np.testing.assert_array_equal(found["gt_seg_map"], expected["gt_seg_map"])
         for key in ("img_shape", "flip", "flip_direction"):
             assert found[key] == expected[key]
@@ -80,7 +79,7 @@ def test_a_scale_near_one_is_no_copy():
     assert np.abs(resize_window(image, (400, 90), window) - expected).max() <= 5
 
 
-def test_windows_that_one_class_dominates_are_as_rare_as_with_the_plain_transforms():
+def test_windows_that_one_class_dominates_are_as_rare_as_with_the_three_transforms():
     labels = np.zeros((70, 90), np.uint8)
     labels[:, 60:] = 1
     labels[:10] = 255
@@ -95,19 +94,11 @@ def test_windows_that_one_class_dominates_are_as_rare_as_with_the_plain_transfor
             shares.append(counts.max() / max(counts.sum(), 1))
         return np.array(shares)
 
-    expected, found = largest_shares(plain), largest_shares(fast)
+    expected, found = largest_shares(three_steps), largest_shares(one_step)
     # Most draws see the same windows as mixed; those near the limit may not.
     assert (expected == found).mean() > 0.9
     assert (found >= 0.75).mean() == pytest.approx((expected >= 0.75).mean(), abs=0.04)
     assert found.mean() == pytest.approx(expected.mean(), abs=0.01)
-
-
-def test_the_plain_path_is_the_plain_transforms():
-    with ops.plain():
-        found = fast(3, sample())
-    expected = plain(3, sample())
-    np.testing.assert_array_equal(found["img"], expected["img"])
-    np.testing.assert_array_equal(found["gt_seg_map"], expected["gt_seg_map"])
 
 
 def test_what_was_read_is_not_changed():
@@ -116,6 +107,6 @@ def test_what_was_read_is_not_changed():
     copies = image.copy(), labels.copy()
     image.flags.writeable = labels.flags.writeable = False
     for seed in range(20):
-        fast(seed, {**results})
+        one_step(seed, {**results})
     np.testing.assert_array_equal(image, copies[0])
     np.testing.assert_array_equal(labels, copies[1])

@@ -1,0 +1,50 @@
+"""The classes of a data set and their colours: how they are written down, and what is refused."""
+
+from collections.abc import Mapping, Sequence
+
+from mmseg.errors import UserError
+from mmseg.imagery.mask import IGNORE_INDEX
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Split "wall, traffic light" at the commas."""
+    return tuple(name.strip() for name in text.replace("\n", " ").split(","))
+
+
+def colours(text: str) -> list[tuple[int, ...]]:
+    """Read hexadecimal RRGGBB separated by spaces."""
+    return [tuple(bytes.fromhex(colour)) for colour in text.split()]
+
+
+def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> None:
+    """Raise `UserError` if the metainfo of a data set lacks or contradicts something.
+
+    `own` are the classes that the class of the data set states, whose ids the masks hold.
+    """
+    for key in ("classes", "palette"):
+        if key not in info:
+            raise UserError(f"{dataset}: the config's metainfo=dict(...) lacks {key!r}")
+    count, colour_count = len(info["classes"]), len(info["palette"])
+    if count > IGNORE_INDEX:
+        raise UserError(
+            f"{dataset}: metainfo has {count} classes; masks of 8 bits hold {IGNORE_INDEX} at "
+            f"most, and {IGNORE_INDEX} is ignored"
+        )
+    if own is not None and list(info["classes"]) != list(own):
+        raise UserError(
+            f"{dataset}: the config names other classes than its {len(own)}, whose ids the masks "
+            "hold; for a data set of your own use type='BaseSegDataset'"
+        )
+    if count != colour_count:
+        raise UserError(
+            f"{dataset}: metainfo has {count} classes and {colour_count} colours in its palette: "
+            "give one colour per class"
+        )
+
+
+def single_class_advice(name: str) -> str:
+    """Say that masks hold a single class, and the usual reason for it."""
+    return (
+        f"hold no other class than {name}; if {IGNORE_INDEX}, which is ignored, is to be a class, "
+        "write its id instead"
+    )

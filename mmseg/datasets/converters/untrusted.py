@@ -1,0 +1,109 @@
+"""Read archives and MATLAB files, which may be damaged or made to harm."""
+
+import multiprocessing
+import shutil
+import stat
+import zipfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from scipy.io import loadmat
+
+from mmseg.errors import UserError, reason, shorten
+
+# Photos and rasters with their masks unpack to at most 20 times the size of an archive. An archive
+# made to harm unpacks to 1,000 times.
+MAX_EXPANSION, ALWAYS_ACCEPTED = 100, 2**28  # ratio, bytes
+
+
+@contextmanager
+def unpacked(archive: Path, out: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """Unpack the members with one of `suffixes` into a folder in `out`, and remove it at the end.
+
+    Raises `UserError`, before anything is written, if any member would land outside that folder, or
+    if the members are too large to be believed or for the disk.
+    """
+    if not archive.is_file():
+        raise UserError(f"{archive}: no such archive or folder; download the data set first")
+    folder = out / ".unpacked"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    try:
+        _extract(archive, folder, suffixes)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _extract(archive: Path, folder: Path, suffixes: Collection[str]) -> None:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = opened.infolist()
+            wanted = [m for m in members if Path(m.filename).suffix in suffixes]
+            _check_members(archive, members)
+            _check_expansion(archive, sum(m.file_size for m in wanted), folder)
+            opened.extractall(folder, wanted)
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{archive}: cannot be unpacked into {folder} ({error.strerror or error})"
+        ) from error
+    except Exception as error:  # zipfile raises a dozen kinds on broken archives
+        raise UserError(
+            f"{archive}: not a whole zip archive ({reason(error)}); get it again"
+        ) from error
+
+
+def _check_members(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    for member in members:
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        is_link = stat.S_ISLNK(member.external_attr >> 16)
+        has_drive = ":" in path.parts[0] if path.parts else False
+        if path.is_absolute() or ".." in path.parts or is_link or has_drive:
+            raise UserError(
+                f"{archive}: member {shorten(member.filename)!r} would land outside the target "
+                "folder; do not trust this archive, get it from its publisher"
+            )
+
+
+def _check_expansion(archive: Path, size: int, folder: Path) -> None:
+    """Refuse `size` bytes; zipfile never writes more of a member than the archive declares."""
+    packed = archive.stat().st_size
+    if size > ALWAYS_ACCEPTED + MAX_EXPANSION * packed:
+        raise UserError(
+            f"{archive}: its {packed:,} bytes would unpack to {size:,}; do not trust this archive, "
+            "get it from its publisher"
+        )
+    existing = next(parent for parent in folder.absolute().parents if parent.exists())
+    if size > (free := shutil.disk_usage(existing).free):
+        raise UserError(f"{archive}: unpacks to {size:,} bytes, but {existing} has {free:,} free")
+
+
+def read_mat(path: Path) -> dict[str, Any]:
+    """Read the variables of a MATLAB file; `UserError` if that fails.
+
+    A child process reads it, because scipy's compiled reader crashes on some damaged files.
+    """
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.Process(target=_send_mat, args=(path, sender))
+    child.start()
+    sender.close()  # The child has its own end; when both are closed, `recv` ends.
+    try:
+        variables = receiver.recv()
+    except EOFError as error:
+        raise UserError(f"{path}: is damaged so that reading it crashes; get it again") from error
+    finally:
+        child.join()
+    if isinstance(variables, str):
+        raise UserError(f"{path}: not a MATLAB file ({variables}); get it again")
+    return variables
+
+
+def _send_mat(path: Path, sender: Connection) -> None:
+    try:
+        sender.send(loadmat(path))
+    except Exception as error:  # scipy raises many kinds on broken files
+        sender.send(reason(error))

@@ -1,0 +1,143 @@
+"""Archives and MATLAB files that are damaged or made to harm are refused by name."""
+
+import faulthandler
+import os
+import shutil
+import signal
+import stat
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+from scipy.io import savemat
+
+from mmseg.datasets.converters import untrusted
+from mmseg.datasets.converters.untrusted import read_mat, unpacked
+from mmseg.errors import UserError
+
+SUFFIXES = {".txt", ".tif"}
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """An archive of two files; one of them has no suffix that is unpacked."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("images/a.tif", b"pixels" * 500)
+        opened.writestr("split.py", "raise SystemExit('never run')")
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def unpack(archive, out):
+    with unpacked(archive, out, SUFFIXES) as folder:
+        return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.*")}
+
+
+def add(archive, name, data="evil", **attributes):
+    member = zipfile.ZipInfo(name)
+    for key, value in attributes.items():
+        setattr(member, key, value)
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr(member, data)
+
+
+def test_wanted_members_are_there_until_the_end(archive, out):
+    assert unpack(archive, out) == {"images/a.tif": b"pixels" * 500}
+    assert list(out.iterdir()) == []
+
+
+def test_a_missing_archive_is_named(tmp_path, out):
+    with pytest.raises(UserError, match=r"b\.zip: no such archive or folder"):
+        unpack(tmp_path / "b.zip", out)
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/evil.txt", "images/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"]
+)
+def test_a_member_outside_the_target_is_refused_before_anything_is_written(archive, out, name):
+    add(archive, name)
+    with pytest.raises(UserError, match=r"a\.zip: member .* outside the target"):
+        unpack(archive, out)
+    assert not out.exists()
+
+
+def test_a_member_that_is_a_symbolic_link_is_refused(archive, out):
+    add(archive, "images/link.tif", "/etc/passwd", external_attr=(stat.S_IFLNK | 0o777) << 16)
+    with pytest.raises(UserError, match=r"member 'images/link\.tif'"):
+        unpack(archive, out)
+    assert not out.exists()
+
+
+def test_a_bomb_is_refused_before_anything_is_written(archive, out):
+    with (
+        zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as opened,
+        opened.open("images/zeros.tif", "w") as member,
+    ):
+        for _ in range(600):
+            member.write(bytes(2**20))
+    with pytest.raises(UserError, match=r"a\.zip: its .* bytes would unpack to 62\d,.*trust"):
+        unpack(archive, out)
+    assert not out.exists()
+
+
+def test_a_member_that_holds_more_than_it_declares_is_refused(archive, out):
+    data = bytearray(archive.read_bytes())
+    entry = data.rfind(b"PK\x01\x02", 0, data.rfind(b"images/a.tif"))
+    data[entry + 24 : entry + 28] = (1000).to_bytes(4, "little")
+    archive.write_bytes(data)
+    with pytest.raises(UserError, match=r"a\.zip: not a whole zip archive"):
+        unpack(archive, out)
+    assert list(out.iterdir()) == []
+
+
+def test_an_archive_that_the_disk_cannot_hold_is_refused_at_once(archive, out, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(UserError, match=r"a\.zip: unpacks to 3,000 bytes, but .* has 1,000 free"):
+        unpack(archive, out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["images/a.tif/x.txt", "n" * 300 + ".txt"])
+def test_a_member_that_no_folder_can_hold_names_the_archive(archive, out, name):
+    add(archive, name)
+    with pytest.raises(UserError, match=r"a\.zip: cannot be unpacked into"):
+        unpack(archive, out)
+
+
+def test_an_archive_cut_short_is_named(archive, out):
+    archive.write_bytes(archive.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"a\.zip: not a whole zip archive"):
+        unpack(archive, out)
+
+
+@pytest.fixture
+def mat(tmp_path):
+    path = tmp_path / "a.mat"
+    savemat(path, {"ids": list(range(100))}, do_compression=True)
+    return path
+
+
+def test_the_variables_of_a_matlab_file_are_read(mat):
+    assert read_mat(mat)["ids"].tolist() == [list(range(100))]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 300, b"MATLAB 5.0 MAT-file" + b" " * 200, None])
+def test_a_broken_matlab_file_is_named(mat, content):
+    mat.write_bytes(mat.read_bytes()[:-40] if content is None else content)
+    with pytest.raises(UserError, match=r"a\.mat: not a MATLAB file"):
+        read_mat(mat)
+
+
+def test_a_matlab_file_that_crashes_its_reader_is_named(mat, monkeypatch):
+    def crash(path):
+        faulthandler.disable()  # pytest's would fill the log
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    monkeypatch.setattr(untrusted, "loadmat", crash)
+    with pytest.raises(UserError, match=r"a\.mat: is damaged so that reading it crashes"):
+        read_mat(mat)

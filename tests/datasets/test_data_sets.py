@@ -1,0 +1,97 @@
+"""The known data sets: their classes, colours and masks, and where their files come from."""
+
+import pytest
+
+from mmseg import datasets
+from mmseg.datasets import (
+    ADE20KDataset,
+    LandCoverAIDataset,
+    PascalVOCDataset,
+    build_dataset,
+)
+from mmseg.errors import UserError
+
+# The number of classes, of different colours, and whether the value 0 of a mask is ignored. Other
+# tools draw some classes in one colour, such as road and skyscraper of ADE20K.
+DATA_SETS = {
+    "ADE20KDataset": (150, 149, True),
+    "COCOStuffDataset": (171, 162, False),
+    "CamVidDataset": (11, 11, False),
+    "CityscapesDataset": (19, 19, False),
+    "LandCoverAIDataset": (5, 5, False),
+    "LoveDADataset": (7, 7, True),
+    "PascalContextDataset": (60, 59, False),
+    "PascalContextDataset59": (59, 58, True),
+    "PascalVOCDataset": (21, 21, False),
+    "iSAIDDataset": (16, 16, False),
+}
+
+
+def test_every_data_set_that_states_its_classes_is_tested_here():
+    stated = [name for name in datasets.__all__ if getattr(getattr(datasets, name), "METAINFO", 0)]
+    assert sorted(stated) == sorted(DATA_SETS)
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_a_data_set_has_its_classes_colours_and_zero_label(name):
+    cls = getattr(datasets, name)
+    count, colour_count, reduces = DATA_SETS[name]
+    classes, palette = cls.METAINFO["classes"], cls.METAINFO["palette"]
+    assert len(classes) == len(set(classes)) == len(palette) == count
+    assert len(set(palette)) == colour_count
+    assert all(len(colour) == 3 and 0 <= min(colour) <= max(colour) <= 255 for colour in palette)
+    assert cls.reduce_zero_label is reduces
+
+
+def test_voc_palette_is_that_of_the_development_kit():
+    def colour(index):
+        channels = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+        return tuple(channels)
+
+    assert PascalVOCDataset.METAINFO["palette"] == [colour(i) for i in range(21)]
+
+
+def test_ade_classes_are_in_the_official_order():
+    classes = ADE20KDataset.METAINFO["classes"]
+    assert [classes[i] for i in (0, 12, 20, 149)] == ["wall", "person", "car", "flag"]
+
+
+def test_landcover_classes_are_in_the_official_order():
+    classes = ("background", "building", "woodland", "water", "road")
+    assert LandCoverAIDataset.METAINFO["classes"] == classes
+
+
+def test_missing_data_root_names_what_was_looked_for_and_the_converter(tmp_path):
+    config = {
+        "type": "LandCoverAIDataset",
+        "data_root": str(tmp_path / "nowhere"),
+        "data_prefix": {"img_path": "img_dir", "seg_map_path": "ann_dir"},
+    }
+    with pytest.raises(UserError, match=r"nowhere/img_dir.*tools/convert_datasets/landcover\.py"):
+        build_dataset(config)
+
+
+def test_missing_voc_list_names_its_converter(image_folder):
+    config = {
+        "type": "PascalVOCDataset",
+        "data_root": str(image_folder),
+        "ann_file": "trainaug.txt",
+        "data_prefix": {"img_path": "img_dir", "seg_map_path": "ann_dir"},
+    }
+    with pytest.raises(UserError, match=r"tools/convert_datasets/voc_aug\.py"):
+        build_dataset(config)
+
+
+def test_other_classes_for_a_known_data_set_are_refused():
+    names = {"classes": ("person", "car"), "palette": [(0, 0, 0), (1, 1, 1)]}
+    with pytest.raises(UserError, match="names other classes"):
+        build_dataset({"type": "PascalVOCDataset", "data_prefix": {}, "metainfo": names})
+
+
+def test_what_the_masks_of_a_known_data_set_need_cannot_be_contradicted():
+    with pytest.raises(UserError, match="ADE20KDataset: reduce_zero_label=False, but its masks"):
+        ADE20KDataset(data_prefix={"img_path": "x"}, reduce_zero_label=False, lazy_init=True)
+    ADE20KDataset(data_prefix={"img_path": "x"}, reduce_zero_label=True, lazy_init=True)
