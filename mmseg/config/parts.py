@@ -1,19 +1,19 @@
-"""Parts of a config: its data sets, one by one, and its values with their dotted keys."""
+"""Parts of a config: its single data sets, and its values with their dotted keys."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 
 def parts_of(cfg: Mapping) -> list[Any]:
-    """Return the configs of the single data sets in one that may join or repeat others."""
+    """Return the configs of the single data sets; `cfg` may join or repeat several."""
     inner = cfg.get("datasets") or ([cfg["dataset"]] if "dataset" in cfg else [])
     return [part for each in inner for part in parts_of(each)] if inner else [cfg]
 
 
 def leaves(value: Any, where: str = "", skipped: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value of all that nested dictionaries, also in lists, hold.
+    """Yield the dotted key and the value of everything in nested dictionaries and lists of them.
 
-    Nothing of what lies under a key of `skipped`.
+    Values below a key of `skipped` are left out.
     """
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
