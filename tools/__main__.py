@@ -28,7 +28,7 @@ def main() -> None:
     name = sys.argv[1].replace("-", "_") if len(sys.argv) > 1 else "__help"
     if name in known:
         sys.path.insert(0, str(HERE))
-        sys.argv[:2] = [f"segnext {name}"]
+        del sys.argv[1]
         runpy.run_path(str(known[name]), run_name="__main__")
     elif name in ("__help", "_h"):
         sys.stdout.write("usage: segnext COMMAND ...\n\ncommands (each has --help):\n")

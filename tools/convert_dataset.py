@@ -1,7 +1,6 @@
 """Prepare a data set for training: python tools/convert_dataset.py NAME ..."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -116,8 +115,7 @@ def main() -> None:
             own.add_argument("-o", "--out", type=Path, default=Path(converter.out), metavar="DIR")
         for flag in converter.options:
             own.add_argument(flag, **OPTIONS[flag])
-    called = Path(sys.argv[0]).stem  # tools/convert_datasets/<name>.py runs this file
-    args = parser.parse_args([called] * (called in CONVERTERS) + sys.argv[1:])
+    args = parser.parse_args()
     MMLogger.get_current_instance().info(CONVERTERS[args.name].convert(args))
 
 
