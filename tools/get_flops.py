@@ -8,19 +8,18 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmseg import ops
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
 from mmseg.registry import MODELS
 
 
 def count(model: torch.nn.Module, height: int, width: int) -> tuple[int, dict[str, int]]:
-    """Return the parameters and the multiply-adds of backbone and decode head for one image.
+    """Return the number of parameters, and the multiply-adds of backbone and head for one image.
 
-    Convolutions and matrix products count, those of the factorisation included.
+    Convolutions and matrix products count, also those of the factorisation.
     """
     image = torch.empty(1, 3, height, width)
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), ops.plain():
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(image, mode="tensor")
     parts = counter.get_flop_counts()
     name = type(model).__name__
@@ -42,7 +41,7 @@ def main() -> None:
     if any(side % 32 for side in args.shape):
         raise UserError(f"--shape {args.shape[0]} {args.shape[1]}: give multiples of 32")
     config = read_config(args)
-    # Fake tensors have shapes and no data: nothing is computed, however large the image.
+    # Fake tensors have a shape but no data, so nothing is computed, however large the image.
     with FakeTensorMode():
         parameters, macs = count(MODELS.build(config.model), *args.shape)
     total = sum(macs.values())
