@@ -62,9 +62,9 @@ def init_model(
     wrong one; it is written into the config. The config's `triton_kernels` holds for the process.
 
     By default the model is fused: batch norm and layer scale are folded into its convolutions,
-    which is faster and gives the same results up to rounding. A fused model cannot be trained, and
-    hooks and patches for layers of MSCAN do not work on it. With `fused=False` you get the plain
-    model; `mmseg.inference.fuse` makes a fused copy of it later.
+    which is faster and gives the same results up to rounding. A fused model cannot be trained, its
+    `state_dict` is no checkpoint, and it has no layers of MSCAN to hook or patch. `fused=False`
+    gives the plain model for all this. `mmseg.inference.fuse` makes a fused copy of it later.
 
     Raises `UserError` when the checkpoint does not fit the config, when the number of classes is
     not that of the data set, or when the device does not exist.

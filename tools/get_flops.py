@@ -1,25 +1,44 @@
 """Count parameters and multiply-adds: python tools/get_flops.py CONFIG --shape 512 512"""
 
 import sys
+from collections.abc import Sequence
+from unittest import mock
 
 from common import config_parser, positive_int, read_config
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
+from mmseg.models.decode_heads import ham_head
 from mmseg.registry import MODELS
 
 
-def count(model: torch.nn.Module, height: int, width: int) -> tuple[int, dict[str, int]]:
+def conv_of_levels(conv: nn.Module, levels: Sequence[Tensor], *_: object) -> Tensor:
+    return conv(torch.cat([F.interpolate(x, levels[0].shape[2:]) for x in levels], dim=1))
+
+
+def conv_of_product(conv: nn.Module, bases: Tensor, coef: Tensor, size: Sequence[int]) -> Tensor:
+    return conv((bases @ coef.mT).unflatten(2, tuple(size)))
+
+
+# The head computes two of its convolutions in a cheaper order with equal results. The paper counts
+# this one.
+PAPERS_ORDER = {"conv_of_levels": conv_of_levels, "conv_of_product": conv_of_product}
+
+
+def count(model: nn.Module, height: int, width: int) -> tuple[int, dict[str, int]]:
     """Return the number of parameters, and the multiply-adds of backbone and head for one image.
 
     Convolutions and matrix products count, also those of the factorisation.
     """
     image = torch.empty(1, 3, height, width)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    papers_order = mock.patch.multiple(ham_head, **PAPERS_ORDER)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), papers_order:
         model.eval()(image, mode="tensor")
     parts = counter.get_flop_counts()
     name = type(model).__name__
