@@ -90,9 +90,10 @@ def check_values(config: Config) -> None:
 def _check_widths(values: Mapping[str, Any]) -> None:
     """Compare the widths that the head expects with those of the encoder."""
     keys = ("backbone.embed_dims", "decode_head.in_index", "decode_head.in_channels")
-    widths, index, channels = (values.get(f"model.{key}") for key in keys)
-    if not all(isinstance(each, list | tuple) for each in (widths, index, channels)):
+    found: list[Any] = [values.get(f"model.{key}") for key in keys]
+    if not all(isinstance(each, list | tuple) for each in found):
         return
+    widths, index, channels = found
     if not all(_is_whole(i, -4, 3) for i in index):
         raise UserError(f"model.decode_head.in_index={index}: the encoder has the stages 0 to 3")
     expected = [widths[i] for i in index]
