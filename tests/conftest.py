@@ -34,10 +34,12 @@ torch.set_num_threads(2)
 multiprocessing.set_forkserver_preload(["tests.preload"])
 
 
-# Files whose few tests take longest, in the order to start them: with two processes, what starts
-# last alone is waited for. The first one leaves compiled loops to those that train, too; the second
-# needs few.
-LONG = ["test_cli.py", "test_fuzz.py", "test_interruptions.py", "test_kill_and_resume.py"]
+# Files whose tests take longest. They start first, in this order, so that no process works alone at
+# the end. The first one compiles loops that other tests reuse.
+LONG = [
+    *("test_train_cli.py", "test_fuzz.py", "test_interruptions.py", "test_kill_and_resume.py"),
+    "test_evaluate_cli.py",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
