@@ -10,7 +10,7 @@ import rasterio.shutil
 from rasterio import Affine
 from rasterio.crs import CRS
 
-from mmseg.errors import UserError, reason
+from mmseg.files import cannot_be_written
 from mmseg.raster.strips import START_AGAIN
 
 NODATA = 255
@@ -78,9 +78,7 @@ def write_cog(source: Path, target: Path, overviews: str) -> None:
             for _, window in raster.block_windows(1):
                 raster.read(window=window)
     except Exception as error:  # GDAL's own errors have no public base class
-        raise UserError(
-            f"{target.name} cannot be written ({reason(error)}); {START_AGAIN}"
-        ) from error
+        raise cannot_be_written(target.name, error, START_AGAIN) from error
 
 
 def _describe_values(band: xml.Element, style: Style) -> None:

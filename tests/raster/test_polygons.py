@@ -99,7 +99,7 @@ def test_a_geopackage_without_its_index_is_not_published(tmp_path, monkeypatch):
     scene = write_scene(tmp_path, paint(make_ids(80, 80)))
     write = pyogrio.raw.write
     monkeypatch.setattr(pyogrio.raw, "write", lambda *a, **k: write(*a, SPATIAL_INDEX="NO", **k))
-    with pytest.raises(UserError, match=r"gpkg cannot be written \(0 of \d+ .* index\)"):
+    with pytest.raises(UserError, match=r"gpkg: cannot be written \(0 of \d+ .* index\)"):
         map_scene(ColourModel(), scene, tmp_path, MapOptions(polygons=True))
     assert not list(tmp_path.glob("scene.landcover*"))
 
