@@ -24,7 +24,7 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path, held_el
 
 @pytest.fixture
 def windows(monkeypatch) -> SimpleNamespace:
-    """Stand for Windows, which has no `fcntl`: `taken` says whether another process has the lock."""
+    """Stand for Windows, which has no `fcntl`; `taken` tells that another process has the lock."""
     state = SimpleNamespace(taken=False, places=[])
 
     def locking(descriptor: int, mode: int, count: int) -> None:

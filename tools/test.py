@@ -79,6 +79,7 @@ def apply_flags(config: Config, args) -> None:
         use_inference_amp(config)
     if args.tta:
         use_tta(config)
+    config.compile = args.compile
     if format_only:
         drop_masks(config.test_dataloader.dataset)
     if args.show_dir:

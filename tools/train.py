@@ -9,7 +9,6 @@ from mmengine.config import Config
 from mmseg.engine import SegRunner
 from mmseg.engine.amp import use_amp
 from mmseg.engine.preemption import leave_at_once_when_asked
-from mmseg.engine.resume import FROM_WORK_DIR
 from mmseg.errors import UserError, one_line_errors
 
 
@@ -53,8 +52,9 @@ def parse_args():
 
 def apply_flags(config: Config, args) -> None:
     if args.resume is not None:
-        config.resume = FROM_WORK_DIR
+        config.resume_from_work_dir = True
     if args.resume:
+        config.resume_from_work_dir = False
         if args.load_from:
             raise UserError("--resume CKPT and --load-from: a run starts from one of them")
         config.resume = True

@@ -6,6 +6,7 @@ places there and in one place here. They are moved to that place.
 """
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from mmengine.config import Config
@@ -43,7 +44,7 @@ def adapt_components(config: Config) -> None:
 
 def adapt_component(value: Any, where: str) -> Any:
     """Return one part of a config, translated; `where` is its key."""
-    return _adapted(_plain(value), where)
+    return _adapted(deepcopy(value), where)
 
 
 def _settle_sync_bn(config: Config) -> None:
@@ -60,13 +61,6 @@ def _has_sync_bn(value: Any) -> bool:
     if isinstance(value, Mapping):
         return value.get("type") == "SyncBN" or any(map(_has_sync_bn, value.values()))
     return isinstance(value, list | tuple) and any(map(_has_sync_bn, value))
-
-
-def _plain(value: Any) -> Any:
-    """Copy nested configs to dicts and lists; tuples stay tuples."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return type(value)(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _adapted(value: Any, where: str) -> Any:

@@ -14,28 +14,12 @@ from mmseg import registry
 from mmseg.config.values import check_values
 from mmseg.errors import UserError, did_you_mean, shorten
 
-# Keys of MMSegmentation 0.x, which mmengine would ignore, and the keys that replace them.
-OUTDATED = {
-    "data": "train_dataloader, val_dataloader and test_dataloader",
-    "optimizer": "optim_wrapper = dict(optimizer=...)",
-    "optimizer_config": "optim_wrapper",
-    "lr_config": "param_scheduler",
-    "runner": "train_cfg = dict(by_epoch=False, max_iters=...)",
-    "checkpoint_config": "default_hooks = dict(checkpoint=...)",
-    "evaluation": "train_cfg.val_interval and val_evaluator",
-    "log_config": "default_hooks = dict(logger=...)",
-    "resume_from": "resume = True and load_from",
-    "dist_params": "env_cfg = dict(dist_cfg=...)",
-    "cudnn_benchmark": "env_cfg = dict(cudnn_benchmark=...)",
-}
-# In the schedules of MMSegmentation 1.x `optimizer` is a variable with this content.
-BASE_OPTIMIZER = {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005}
 # Keys that the runner reads besides the arguments of mmengine's constructor. `load_cfg`: options of
 # loading `load_from`; `tta_pipeline`: of tools/test.py --tta.
 READ_BY_RUNNER = {
     *("sync_bn", "compile", "find_unused_parameters", "model_wrapper_cfg"),
     *("activation_checkpointing", "default_scope", "custom_imports", "env_cfg", "tta_model"),
-    *("load_cfg", "triton_kernels", "tta_pipeline"),
+    *("load_cfg", "resume_from_work_dir", "triton_kernels", "tta_pipeline"),
 }
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -50,13 +34,6 @@ SECTIONS = {
 PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
-
-
-def check_outdated(config: Config) -> None:
-    """Raise `UserError` for a key of MMSegmentation 0.x in a config of mmengine's dialect."""
-    for key in config:
-        if key in OUTDATED and not (key == "optimizer" and config[key] == BASE_OPTIMIZER):
-            raise UserError(f"{key!r} is a key of MMSegmentation 0.x; use {OUTDATED[key]}")
 
 
 def check_config(config: Config, path: str) -> None:

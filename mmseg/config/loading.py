@@ -7,10 +7,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.compat.legacy import KNOWN, is_legacy, translate_legacy
+from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_legacy
 from mmseg.compat.openmmlab import adapt_components
 from mmseg.compat.retired import FAST_OPS, take_out_fast_ops
-from mmseg.config.check import TOP_LEVEL, check_config, check_outdated
+from mmseg.config.check import TOP_LEVEL, check_config
 from mmseg.errors import UserError, reason
 
 MAX_PLACES = 4  # how many keys an error names

@@ -20,11 +20,26 @@ MODERN = (
 )
 # Keys that mmengine reads by the same name.
 SAME = ("log_level", "load_from", "work_dir", "custom_imports", "custom_hooks")
+# Keys of MMSegmentation 0.x, which mmengine would ignore, and the keys that replace them.
+OUTDATED = {
+    "data": "train_dataloader, val_dataloader and test_dataloader",
+    "optimizer": "optim_wrapper = dict(optimizer=...)",
+    "optimizer_config": "optim_wrapper",
+    "lr_config": "param_scheduler",
+    "runner": "train_cfg = dict(by_epoch=False, max_iters=...)",
+    "checkpoint_config": "default_hooks = dict(checkpoint=...)",
+    "evaluation": "train_cfg.val_interval and val_evaluator",
+    "log_config": "default_hooks = dict(logger=...)",
+    "resume_from": "resume = True and load_from",
+    "dist_params": "env_cfg = dict(dist_cfg=...)",
+    "cudnn_benchmark": "env_cfg = dict(cudnn_benchmark=...)",
+}
+# In the schedules of MMSegmentation 1.x `optimizer` is a variable with this content.
+BASE_OPTIMIZER = {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005}
 # Keys that are translated; any other name at the top level is a variable of the file.
 KNOWN = {
-    *("data", "model", "train_cfg", "test_cfg", "optimizer", "optimizer_config", "lr_config"),
-    *("runner", "evaluation", "checkpoint_config", "log_config", "dist_params", "resume_from"),
-    *("cudnn_benchmark", "workflow", "fp16", "seed", "gpu_ids", "find_unused_parameters", *SAME),
+    *(*OUTDATED, *SAME, "model", "train_cfg", "test_cfg"),
+    *("workflow", "fp16", "seed", "gpu_ids", "find_unused_parameters"),
 }
 
 
@@ -32,6 +47,13 @@ def is_legacy(config: Mapping) -> bool:
     """Return whether a config is one of 0.x: it has keys of 0.x, and none of mmengine's."""
     old = any(key in config for key in ("data", "lr_config", "runner", "checkpoint_config"))
     return old and not any(key in config for key in MODERN)
+
+
+def check_outdated(config: Mapping) -> None:
+    """Raise `UserError` for a key of MMSegmentation 0.x in a config that is not of 0.x."""
+    for key in config:
+        if key in OUTDATED and not (key == "optimizer" and config[key] == BASE_OPTIMIZER):
+            raise UserError(f"{key!r} is a key of MMSegmentation 0.x; use {OUTDATED[key]}")
 
 
 def translate_legacy(config: Mapping) -> dict[str, Any]:
