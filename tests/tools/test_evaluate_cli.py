@@ -99,6 +99,19 @@ def test_test_images_are_drawn_at_the_size_of_their_labels(project):
     )
 
 
+def test_training_samples_are_drawn_with_the_colours_that_the_device_would_give_them(project):
+    step = "train_dataloader.dataset.pipeline.3"
+    ranges = ("brightness_delta=0", "contrast_range=(1,1)", "saturation_range=(1,1)", "hue_delta=1")
+    none = ("--cfg-options", *(f"{step}.{each}" for each in ranges))
+    for folder, options in (("plain", none), ("coloured", ())):
+        run(project, "browse_dataset.py", "tiny.py", "--count", "4", "--out", folder, *options)
+    plain, coloured = (
+        np.asarray(Image.open(project / f"{folder}/sheet_0.png")).astype(int)
+        for folder in ("plain", "coloured")
+    )
+    assert np.abs(plain - coloured).max() > 10
+
+
 @pytest.fixture
 def joined(project):
     """A config whose data sets are joined and repeated ones."""
