@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mmcv
 import numpy as np
@@ -91,7 +91,7 @@ def init_model(
             classes = model.dataset_meta["classes"]
             warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
     model = model.to(device).eval()
-    return fuse(model) if fused else model
+    return cast(EncoderDecoder, fuse(model)) if fused else model
 
 
 def inference_model(
