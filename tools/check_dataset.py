@@ -50,15 +50,13 @@ def list_tasks(config: Config, wanted: Sequence[str]) -> dict[str, list[Task]]:
     return splits
 
 
-def read_all(tasks: dict[str, list[Task]], workers: int) -> dict[str, list[Sample]]:
-    """Check the samples of all splits under one progress bar."""
+def read_all(tasks: Sequence[Task], workers: int, split: str) -> list[Sample]:
+    """Check the samples of a split under a progress bar."""
     # Threads are enough: decoding and counting release the interpreter lock.
     with ThreadPoolExecutor(workers) as pool:
-        in_order = [task for own in tasks.values() for task in own]
-        results = pool.map(lambda task: check_sample(*task), in_order)
+        results = pool.map(lambda task: check_sample(*task), tasks)
         console = Console(stderr=True)
-        read = iter(list(track(results, "Reading", total=len(in_order), console=console)))
-    return {split: [next(read) for _ in own] for split, own in tasks.items()}
+        return list(track(results, f"Reading {split}", total=len(tasks), console=console))
 
 
 def fix_lists(out: Path, tasks: Mapping[str, Sequence[Task]]) -> dict[str, Path]:
@@ -96,7 +94,7 @@ def main() -> None:
     args = parse_args()
     tasks = list_tasks(read_config(args), sorted(args.split, key=SPLITS.index))
     lists = fix_lists(args.fix_list, tasks) if args.fix_list else {}
-    splits = read_all(tasks, args.workers)
+    splits = {split: read_all(own, args.workers, split) for split, own in tasks.items()}
     find_leaks(splits)
 
     parts = {id(part): part for own in tasks.values() for part, _ in own}.values()

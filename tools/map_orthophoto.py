@@ -23,7 +23,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from mmseg.apis import default_device, init_model
-from mmseg.config.rank import use_rank
 from mmseg.engine.amp import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
@@ -89,10 +88,9 @@ def map_scenes(args: argparse.Namespace) -> None:
     device = join_group()
     scenes = find_scenes(args.scenes)
     config = read_config(args)
-    use_rank(config, args.nmf_rank)
     if args.amp:
         use_inference_amp(config)
-    model = init_model(config, args.checkpoint, args.device or device)
+    model = init_model(config, args.checkpoint, args.device or device, args.nmf_rank)
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:
         logger.setLevel("WARNING")

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import track
 
 from mmseg.apis import init_model, predict_images
-from mmseg.config.rank import use_rank
 from mmseg.engine.amp import use_inference_amp
 from mmseg.engine.visualization import draw_sample
 from mmseg.errors import one_line_errors
@@ -43,10 +42,9 @@ def main() -> None:
     ids_folder, overlay_folder = Path(args.out) / "ids", Path(args.out) / "overlay"
     images = list_images(args.inputs, SUFFIXES, skip_folders=(ids_folder, overlay_folder))
     config = read_config(args)
-    use_rank(config, args.nmf_rank)
     if args.amp:
         use_inference_amp(config)
-    model = init_model(config, args.checkpoint, args.device)
+    model = init_model(config, args.checkpoint, args.device, args.nmf_rank)
     classes, palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
     root = os.path.commonpath([os.path.abspath(Path(image).parent) for image in images])
     id_names, overlay_names = OutputNames(ids_folder, root), OutputNames(overlay_folder, root)
