@@ -24,7 +24,7 @@ setup(
     extras_require={
         "dev": [
             *("pytest>=8.0", "pytest-xdist>=3.8", "hypothesis>=6.100"),
-            *("ruff>=0.8", "mypy>=1.11", "import-linter>=2.0"),
+            *("ruff>=0.8", "mypy>=1.11", "import-linter>=2.0", "setuptools>=68"),
             # Its interpreter runs the GPU kernels in tests. The one of 3.9 takes comparisons of
             # scalars for integers. torch for CUDA depends on triton itself.
             "triton>=3.3,<3.9; platform_system == 'Linux'",
