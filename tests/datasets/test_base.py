@@ -49,6 +49,11 @@ def test_every_class_has_a_colour_of_its_own(cls):
     assert all(0 <= value <= 255 for colour in palette for value in colour)
 
 
+@every_data_set
+def test_only_ade_reduces_the_zero_label(cls):
+    assert cls.reduce_zero_label == (cls is ADE20KDataset)
+
+
 def test_voc_palette_is_that_of_the_development_kit():
     def colour(index):
         channels = [0, 0, 0]
