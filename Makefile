@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 RUN := $(VENV)/bin/python
 DEMO := local_configs/segnext/tiny/segnext.tiny.128x128.demo.py
 
-.PHONY: demo test lint
+.PHONY: demo docs lint test
 
 test: lint
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -rs tests
 
 demo: $(INSTALLED)
 	$(RUN) tools/make_demo_scenes.py demo/archive
@@ -29,8 +29,12 @@ lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+docs: $(INSTALLED)
+	$(VENV)/bin/mkdocs build --strict
 
 $(INSTALLED): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable ".[dev]" "$(TORCH)"
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable ".[dev,docs]" "$(TORCH)"
 	touch $@

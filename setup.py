@@ -14,16 +14,22 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["mmseg", "mmseg.*"]),
+    # `segnext` holds the tools and the shipped configs, for an installation without a checkout.
+    packages=[*find_packages(include=["mmseg", "mmseg.*"]), "segnext", "segnext.local_configs"],
+    package_dir={"segnext": "tools", "segnext.local_configs": "local_configs"},
+    package_data={"segnext": ["*/*.py"], "segnext.local_configs": ["**/*.py"]},
+    entry_points={"console_scripts": ["segnext = segnext.__main__:main"]},
     python_requires=">=3.10",
     install_requires=(ROOT / "requirements.txt").read_text().splitlines(),
     extras_require={
         "dev": [
-            *("pytest>=8.0", "pytest-xdist>=3.8", "ruff>=0.8", "mypy>=1.11"),
-            # Its interpreter runs the kernels for GPUs; that of 3.9 takes comparisons of scalars
-            # for integers. torch for CUDA brings one along.
+            *("pytest>=8.0", "pytest-xdist>=3.8", "hypothesis>=6.100"),
+            *("ruff>=0.8", "mypy>=1.11", "import-linter>=2.0", "setuptools>=68"),
+            # Its interpreter runs the GPU kernels in tests. The one of 3.9 takes comparisons of
+            # scalars for integers. torch for CUDA depends on triton itself.
             "triton>=3.3,<3.9; platform_system == 'Linux'",
         ],
+        "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "tensorboard": ["tensorboard"],
     },
 )

@@ -1,9 +1,9 @@
-"""What a notebook needs: a model from a config and a checkpoint, and its prediction of an image."""
+"""Functions for notebooks: build a model from a config and a checkpoint, and predict images."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mmcv
 import numpy as np
@@ -12,7 +12,6 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 
-from mmseg import ops
 from mmseg.checkpoints.dialects import class_names
 from mmseg.checkpoints.loading import (
     check_number_of_classes,
@@ -26,18 +25,20 @@ from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
 from mmseg.imagery.image import read_image
 from mmseg.imagery.pictures import overlay, write_image
+from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
+from mmseg.ops import triton
 from mmseg.registry import MODELS, SCOPE
 from mmseg.structures import SegDataSample
 
 
 def default_device() -> str:
-    """Return the first GPU, or the CPU where there is none."""
+    """Return the first GPU, or the CPU of a machine without GPUs."""
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
 def check_device(device: str) -> None:
-    """Raise `UserError` when torch knows no such device or the GPU is not there."""
+    """Raise `UserError` for a device that torch does not know or this machine does not have."""
     try:
         known = torch.device(device)
     except RuntimeError as error:
@@ -53,13 +54,20 @@ def init_model(
     checkpoint: str | Path | None = None,
     device: str | None = None,
     nmf_rank: int | None = None,
+    fused: bool = True,
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
 
-    `nmf_rank` says which rank the checkpoint was trained with, where it does not tell or is known
-    to be wrong, and is written into the config. The config's `fast_ops` holds for the process, and
-    so for models that are there already. Raises `UserError` when the checkpoint does not fit the
-    config, the classes not their number, or the device is not there.
+    `nmf_rank` is the rank that the checkpoint was trained with. Give it if the file tells none or a
+    wrong one; it is written into the config. The config's `triton_kernels` holds for the process.
+
+    By default the model is fused: batch norm and layer scale are folded into its convolutions,
+    which is faster and gives the same results up to rounding. A fused model cannot be trained, its
+    `state_dict` is no checkpoint, and it has no layers of MSCAN to hook or patch. `fused=False`
+    gives the plain model for all this. `mmseg.inference.fuse` makes a fused copy of it later.
+
+    Raises `UserError` when the checkpoint does not fit the config, when the number of classes is
+    not that of the data set, or when the device does not exist.
     """
     device = device or default_device()
     check_device(device)
@@ -70,7 +78,7 @@ def init_model(
     if config.get("test_dataloader") is None:
         raise UserError("the config has no test_dataloader, which tells the classes and the size")
     use_rank(config, nmf_rank)
-    ops.enable(config.get("fast_ops", True))
+    triton.enable(config.get("triton_kernels", False))
     model = MODELS.build(config.model)
     model.cfg = config
     dataset = parts_of(config.test_dataloader.dataset)[0]
@@ -82,7 +90,8 @@ def init_model(
         if stored:
             classes = model.dataset_meta["classes"]
             warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
-    return model.to(device).eval()
+    model = model.to(device).eval()
+    return cast(EncoderDecoder, fuse(model)) if fused else model
 
 
 def inference_model(
@@ -90,9 +99,9 @@ def inference_model(
 ) -> SegDataSample | list[SegDataSample]:
     """Predict one image or a list of them, each a file or a (H, W, 3) uint8 BGR array.
 
-    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the image's own size. A
-    model that is in training predicts as in evaluation, and stays in training; only in evaluation
-    may several threads share it.
+    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the size of the image. A
+    model in training mode predicts as in evaluation mode and stays in training mode. Several
+    threads may share a model in evaluation mode. Raises `UserError` for anything but an image.
     """
     samples = list(predict_images(model, _listed(images)))
     return samples[0] if _is_one(images) else samples
@@ -101,13 +110,13 @@ def inference_model(
 def predict_images(
     model: EncoderDecoder, images: Iterable[str | Path | np.ndarray]
 ) -> Iterator[SegDataSample]:
-    """Predict images one after the other, holding one at a time; see `inference_model`."""
+    """Predict images one after the other with `inference_model`; only one is in memory."""
     steps = parts_of(model.cfg.test_dataloader.dataset)[0]["pipeline"]
     with DefaultScope.overwrite_default_scope(SCOPE):
         pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
     for image in images:
         data = pseudo_collate([pipeline(_as_input(image))])
-        # Not around the yield: the caller may be training.
+        # The contexts end before the yield, because the caller may be training.
         with _evaluation(model), torch.no_grad():
             (sample,) = model.test_step(data)
         yield sample
@@ -115,7 +124,7 @@ def predict_images(
 
 @contextmanager
 def _evaluation(model: EncoderDecoder) -> Iterator[None]:
-    """Keep the statistics of batch norm out of a prediction, and it out of them."""
+    """Put a model into evaluation mode for a prediction, and each part back into its own mode."""
     modes = [(module, module.training) for module in model.modules()] if model.training else []
     for module, _ in modes:
         module.eval()
@@ -149,7 +158,7 @@ def _as_input(image: str | Path | np.ndarray) -> dict:
 def init_segmentor(
     config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None
 ) -> EncoderDecoder:
-    """Build a model for inference: `init_model` by its name in MMSegmentation 0.x."""
+    """Call `init_model`; this is its name in MMSegmentation 0.x."""
     return init_model(config, checkpoint, device)
 
 
@@ -172,10 +181,10 @@ def show_result_pyplot(
     show: bool = True,
     out_file: str | Path | None = None,
 ) -> np.ndarray:
-    """Draw a prediction over its image; show it with matplotlib, and write it to `out_file`.
+    """Draw a prediction over its image; show it with matplotlib and write it to `out_file`.
 
-    `img` is a file or a BGR array, `result` what `inference_model` or `inference_segmentor`
-    returned for it. Returns the picture, (H, W, 3) uint8 RGB.
+    `img` is a file or a BGR array. `result` is the return value of `inference_model` or
+    `inference_segmentor` for it. Returns the picture, (H, W, 3) uint8 RGB.
     """
     first = result if isinstance(result, SegDataSample) else result[0]
     ids = _class_ids(first) if isinstance(first, SegDataSample) else np.asarray(first)

@@ -1,12 +1,15 @@
-"""The process and what else is installed: memory, rivals for our names, broken torchvisions."""
+"""The set-up of a process, and packages that get in our way."""
 
+import atexit
 import ctypes
+import gc
 import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
 
-# Each of these installs files under the name `mmseg`, `mmcv` or `mmengine`.
+# Each package on the left installs files under the name `mmseg`, `mmcv` or `mmengine`, and so
+# overwrites files of the package on the right.
 RIVALS = {
     "mmsegmentation": "segnext",
     "onedl-mmsegmentation": "segnext",
@@ -18,11 +21,28 @@ RIVALS = {
 }
 
 
+def setup_process() -> None:
+    """Set threads, memory and log levels of a tool's process; call it before torch is imported.
+
+    Environment variables that the user has set stay as they are.
+    """
+    # A waiting thread spins, by default for milliseconds, and so takes the core from the loader's
+    # workers: training can become twenty times slower. Without any spinning it takes two thirds
+    # longer. torch reads this variable once, when it is imported.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    # OpenCV warns of every tag that it does not know. Each GeoTIFF has some.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    keep_freed_memory()
+    # At its end Python searches half a million objects for garbage, which takes two seconds.
+    atexit.register(gc.freeze)
+
+
 def check_environment() -> None:
-    """Raise ImportError naming what to uninstall when another package overwrites one of ours."""
+    """Raise ImportError that says what to uninstall if another package overwrites our files."""
     rivals = [name for name in RIVALS if _installed(name)]
     if rivals:
-        # Removing the rival also removes the files that both wrote.
+        # Removing the rival also removes the files that both packages wrote.
         mend = " ".join(sorted({RIVALS[name] for name in rivals} - {"segnext"}))
         again = f" && pip install --force-reinstall --no-deps {mend}" if mend else ""
         raise ImportError(
@@ -42,12 +62,13 @@ def _installed(name: str) -> bool:
 def hide_broken_torchvision() -> None:
     """Make a torchvision that does not match torch look absent.
 
-    mmengine reports its version at the start of a run and survives only that it is not there;
-    pip pairs the CPU build of torch with a torchvision built for CUDA, whose import fails.
+    pip can pair the CPU build of torch with a torchvision built for CUDA, and its import then
+    fails. mmengine reports torchvision's version at the start of a run. It copes with an absent
+    torchvision, but not with a broken one.
     """
     try:
         import torchvision  # noqa: F401
-    except Exception:  # whatever its binary part raises
+    except Exception:  # its binary part can raise anything
         sys.modules["torchvision"] = None  # type: ignore[assignment]
 
 
@@ -58,13 +79,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 def keep_freed_memory() -> None:
     """Let glibc keep the memory of freed tensors for the next ones.
 
-    It returns every block of more than 32 MiB to the kernel, which has to hand out zeroed pages at
-    the next allocation: a quarter of a training step on a CPU. The process stays as large as it
-    was at its peak. Whoever sets one of malloc's own variables decides instead.
+    By default glibc returns every block of more than 32 MiB to the kernel. The next allocation then
+    waits for zeroed pages, which takes a quarter of a training step on a CPU. The process stays as
+    large as it was at its peak. If one of malloc's own variables is set, nothing is changed.
     """
-    chosen = (
-        any(name.startswith("MALLOC_") for name in os.environ) or "GLIBC_TUNABLES" in os.environ
-    )
+    chosen = "GLIBC_TUNABLES" in os.environ or any(n.startswith("MALLOC_") for n in os.environ)
     if platform.libc_ver()[0] != "glibc" or chosen:
         return
     mallopt = ctypes.CDLL(None).mallopt
@@ -74,10 +93,10 @@ def keep_freed_memory() -> None:
 
 
 def keep_memory_of_images() -> None:
-    """Let glibc keep up to 64 MiB of freed memory, enough for the maps of an image.
+    """Let glibc keep up to 64 MiB of freed memory, which is enough for the maps of an image.
 
-    As it comes, it can return them to the kernel after every image. It adapts to the largest block
-    of less than 32 MiB that a process frees, and keeps twice as much: so one is freed here. Nothing
-    changes where malloc is configured, by its variables or `keep_freed_memory`.
+    By default it can return them to the kernel after every image. It adapts to the largest block of
+    less than 32 MiB that a process frees, and keeps twice as much. This function frees such a
+    block. It changes nothing where malloc is configured, by its variables or `keep_freed_memory`.
     """
     bytearray(2**25 - 2**16)

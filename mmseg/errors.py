@@ -1,4 +1,4 @@
-"""The error a person can act on, and how a command line ends with it."""
+"""The error that a user can act on, and how a command ends with it."""
 
 import difflib
 import functools
@@ -7,21 +7,24 @@ from collections.abc import Callable, Iterable, Mapping
 
 
 class UserError(ValueError):
-    """Something the user can mend: one line that says what is wrong where, and what to do."""
+    """A mistake that the user can correct.
+
+    Its one line says which file or key is wrong, why, and what to do.
+    """
 
 
 def shorten(text: str, length: int = 100) -> str:
-    """Cut a text out of a file, which may be damaged, to what fits an error message."""
+    """Cut a text to a length that fits an error message; it may come from a damaged file."""
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def reason(error: BaseException, length: int = 200) -> str:
-    """Say in one line what another library's exception says in many."""
+    """Return the message of another library's exception in one line."""
     return shorten(" ".join(str(error).split()) or type(error).__name__, length)
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return "; did you mean ...?" with the nearest of the known names, or nothing."""
+    """Return "; did you mean ...?" with the nearest of the known names, or an empty text."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -35,14 +38,14 @@ class NonFiniteLoss(ArithmeticError):
 
 
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """End a command in one line and with exit code 1 on a `UserError` or Ctrl-C, no traceback."""
+    """Let a command end with one line and exit code 1 on a `UserError` or Ctrl-C."""
 
     @functools.wraps(main)
     def wrapper() -> None:
         try:
             main()
         except UserError as error:
-            # A loader's worker hands on a whole traceback: its last line is the message.
+            # An error in a loader's worker arrives as a whole traceback. Its last line tells why.
             message = str(error).strip().splitlines()[-1]
             sys.exit("error: " + message.removeprefix(f"{UserError.__module__}.UserError: "))
         except KeyboardInterrupt:

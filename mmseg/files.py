@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are whole or absent, and the errors of files that cannot be read or written."""
 
 import os
 import tempfile
@@ -6,21 +6,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 
 PROBE = 2**12  # bytes
 
 
+def cannot_be_read(path: object, error: OSError) -> UserError:
+    """Return the error to raise for a file or folder that the system does not let us read."""
+    return UserError(f"{path}: cannot be read ({error.strerror or error})")
+
+
+def cannot_be_written(path: object, error: Exception, advice: str = "") -> UserError:
+    """Return the error to raise for a file or folder that cannot be written.
+
+    `advice` follows the reason and says what to do, as in "choose another folder".
+    """
+    cause = getattr(error, "strerror", None) or reason(error)
+    return UserError(f"{path}: cannot be written ({cause})" + (f"; {advice}" if advice else ""))
+
+
 @contextmanager
 def whole_file(path: str | Path, durable: bool = False) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which is renamed to it when the block ends well.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block ends well.
 
-    An interruption leaves the old file or the new one, never half of it. Missing folders are made.
-    `durable` waits for the disk, so that a power cut leaves one of the two as well. Raises
-    `UserError` when the file cannot be written.
+    An interruption leaves the old file or the new one, never half a file. Missing folders are made.
+    With `durable` this also holds for a power cut: the function waits until the disk has the file.
+    Raises `UserError` when the file cannot be written.
     """
     path = Path(path)
-    # The suffix stays last: writers choose the format by it.
+    # The suffix stays at the end, because writers choose the format by it.
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,51 +42,50 @@ def whole_file(path: str | Path, durable: bool = False) -> Iterator[Path]:
         if durable:
             _flush(part)
         os.replace(part, path)
-        if durable:
+        if durable and os.name != "nt":  # Windows cannot open a folder
             _flush(path.parent)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise cannot_be_written(path, error) from error
     finally:
-        with suppress(OSError):  # renamed by now, or never begun
+        with suppress(OSError):  # the file is renamed by now, or was never begun
             part.unlink()
 
 
 def remove_unfinished(folder: str | Path, suffix: str) -> None:
-    """Remove what a kill left of files that were being written in a folder."""
+    """Remove the temporary files that a killed process left in a folder."""
     for part in Path(folder).glob(f".*.part{suffix}"):
         part.unlink(missing_ok=True)
 
 
 def make_writable(folder: str | Path) -> None:
-    """Make a folder, with its parents, and try it; `UserError` when nothing can be written there.
+    """Make a folder with its parents; raise `UserError` when nothing can be written there.
 
-    A run should not find this out when it saves its first checkpoint.
+    A run calls this at its start, so it does not fail hours later at its first checkpoint.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(PROBE))  # an empty file fits a full disk, too
+            file.write(bytes(PROBE))  # a full disk still takes an empty file
     except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror or error}); choose another folder"
-        ) from error
+        raise cannot_be_written(folder, error, "choose another folder") from error
 
 
 def read_text(path: str | Path) -> str:
-    """Return a UTF-8 text, with or without a byte order mark; `UserError` for any other content."""
+    """Return a UTF-8 text without its byte order mark; raise `UserError` for any other content."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text in UTF-8; save it as UTF-8") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise cannot_be_read(path, error) from error
     if not "".join(text.split()).isprintable():
-        raise UserError(f"{path}: not a text, it holds control characters; write it again")
+        raise UserError(f"{path}: not a text, because it holds control characters; write it again")
     return text
 
 
 def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows flushes only a file that is open for writing; a folder opens only for reading.
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

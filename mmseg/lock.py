@@ -1,27 +1,29 @@
 """One process at work in a folder."""
 
 import errno
-import fcntl
 import os
+import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from mmengine.dist import is_main_process
 
 from mmseg.errors import UserError
 
 LOCK = ".lock"
+LOCKED_BYTE = 2**20  # Windows lets nobody read a locked byte, and the text before it is for all
 
 
 @contextmanager
 def sole_process(folder: str | Path, work: str, option: str) -> Iterator[None]:
-    """Hold a folder, or raise `UserError` when another process does.
+    """Hold a folder, or raise `UserError` when another process holds it.
 
-    `work` says what the holder does there ("trains in this work directory"), `option` which option
-    names another folder. The system lets go of the lock with the process that holds it, however
-    that ends; unlike those of `flock`, the lock is not inherited by loader workers that outlive a
-    killed run by seconds. In a group, the first process holds the folder for all.
+    `work` says what the holder does there ("trains in this work directory"), and `option` names
+    the option that chooses another folder. The system releases the lock when the process ends, also
+    when it is killed. In a group of processes, the first one holds the folder for all.
     """
     if not is_main_process():
         yield
@@ -29,12 +31,12 @@ def sole_process(folder: str | Path, work: str, option: str) -> Iterator[None]:
     Path(folder).mkdir(parents=True, exist_ok=True)
     with Path(folder, LOCK).open("a+") as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise UserError(
-                    f"{folder}: files cannot be locked there ({error.strerror or error}), so that "
-                    f"two runs could write over each other; choose another {option}"
+                    f"{folder}: files cannot be locked there ({error.strerror or error}), so two "
+                    f"runs could write over each other; choose another {option}"
                 ) from error
             file.seek(0)
             raise UserError(
@@ -42,6 +44,20 @@ def sole_process(folder: str | Path, work: str, option: str) -> Iterator[None]:
                 f"{option}"
             ) from error
         file.truncate(0)
-        file.write(f"{os.getpid()} of {os.uname().nodename}")
+        file.write(f"{os.getpid()} of {platform.node()}")
         file.flush()
         yield
+
+
+def _lock(file: IO[str]) -> None:
+    """Lock a file for this process; raise OSError when another process has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(LOCKED_BYTE)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        # Not `flock`: loader workers inherit its lock and can outlive a killed run by seconds.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""Randomness without a history: every draw starts from a seed that its place in the run tells.
+"""Randomness without a history: the seed of every draw follows from its place in the run.
 
-A generator that runs on would make a result depend on everything drawn before it, and so on the
-number of loader workers and on where a run was interrupted.
+With one generator for all draws, each result would depend on every draw before it, and so on the
+number of loader workers and on the place where a run was interrupted.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The registries: children of mmengine's, so that configs find both its classes and ours."""
+"""The registries. They are children of mmengine's, so configs find its classes and ours."""
 
 from mmengine import registry as root
 from mmengine.registry import Registry
@@ -22,18 +22,16 @@ DATA_SAMPLERS = _child(root.DATA_SAMPLERS, "mmseg.engine")
 LOOPS = _child(root.LOOPS, "mmseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, "mmseg.engine")
 
-# mmengine warns of every kind that a scope does not have, also where it adds nothing to it.
+# mmengine warns of every kind that a scope lacks, also of those to which this project adds nothing.
 _OTHERS = [
     _child(parent, "mmseg.engine")
     for parent in (
-        *(root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS),
-        *(root.LOG_PROCESSORS, root.MODEL_WRAPPERS, root.OPTIMIZERS, root.PARAM_SCHEDULERS),
-        *(root.RUNNER_CONSTRUCTORS, root.TASK_UTILS),
-        *(root.VISBACKENDS, root.VISUALIZERS),
+        *(root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS, root.LOG_PROCESSORS),
+        *(root.MODEL_WRAPPERS, root.OPTIMIZERS, root.PARAM_SCHEDULERS, root.RUNNER_CONSTRUCTORS),
+        *(root.TASK_UTILS, root.VISBACKENDS, root.VISUALIZERS),
     )
 ]
 ALL = (
     *(DATASETS, TRANSFORMS, MODELS, METRICS, HOOKS, RUNNERS, OPTIM_WRAPPERS, WEIGHT_INITIALIZERS),
-    *(DATA_SAMPLERS, LOOPS, OPTIM_WRAPPER_CONSTRUCTORS),
-    *_OTHERS,
+    *(DATA_SAMPLERS, LOOPS, OPTIM_WRAPPER_CONSTRUCTORS, *_OTHERS),
 )

@@ -4,6 +4,8 @@ import io
 import logging
 import multiprocessing
 import os
+import runpy
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +27,8 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from PIL import Image
+from run_tool import TOOLS, run
+from tiny_project import write_project
 
 from mmseg.lock import sole_process
 
@@ -34,10 +38,12 @@ torch.set_num_threads(2)
 multiprocessing.set_forkserver_preload(["tests.preload"])
 
 
-# Files whose few tests take longest, in the order to start them: with two processes, what starts
-# last alone is waited for. The first one leaves compiled loops to those that train, too; the second
-# needs few.
-LONG = ["test_cli.py", "test_fuzz.py", "test_interruptions.py", "test_kill_and_resume.py"]
+# Files whose tests take longest. They start first, in this order, so that no process works alone at
+# the end. The first one compiles loops that other tests reuse.
+LONG = [
+    *("test_train_cli.py", "test_fuzz.py", "test_interruptions.py", "test_kill_and_resume.py"),
+    "test_evaluate_cli.py",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -176,3 +182,30 @@ def log() -> Iterator[SimpleNamespace]:
     logger.addHandler(handler)
     yield SimpleNamespace(read=stream.getvalue)
     logger.removeHandler(handler)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Path:
+    """A folder with data, a config, and a work directory of a run of four iterations."""
+    folder = tmp_path_factory.mktemp("project")
+    write_project(folder)
+    (folder / "circle.py").write_text('_base_ = "./circle.py"\n')
+    run(folder, "train.py", "tiny.py")
+    return folder
+
+
+@pytest.fixture
+def call(project, monkeypatch) -> Callable[..., str | int | None]:
+    """Run a tool in this process; return its exit code, the text of its error, or None."""
+
+    def call(tool: str, *args: str) -> str | int | None:
+        monkeypatch.chdir(project)
+        monkeypatch.syspath_prepend(str(TOOLS))
+        monkeypatch.setattr(sys, "argv", [tool, *args])
+        try:
+            runpy.run_path(str(TOOLS / tool), run_name="__main__")
+        except SystemExit as stop:
+            return stop.code
+        return None
+
+    return call

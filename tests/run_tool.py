@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -84,6 +85,14 @@ def run_tool(
         for streams in zip(*(tool.outputs for tool in started), strict=True)
     ]
     return subprocess.CompletedProcess(started[0].command, code, *outputs)
+
+
+def run(folder: Path, tool: str, *args: str, expect: int = 0, **options: Any) -> str:
+    """Run tools/`tool` in `folder`, and return what it printed if it ended with code `expect`."""
+    result = run_tool(tool, *args, cwd=folder, **options)
+    output = result.stdout + result.stderr
+    assert result.returncode == expect, output[-3000:]
+    return output
 
 
 def group_variables(processes: int) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from mmseg.models import EncoderDecoder
 def model(tmp_path) -> EncoderDecoder:
     torch.manual_seed(0)
     write_project(tmp_path)
-    return init_model(tmp_path / "tiny.py", device="cpu")
+    return init_model(tmp_path / "tiny.py", device="cpu", fused=False)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_model_of_more_classes_than_its_data_is_refused(model):
 
 def test_a_config_may_be_a_dictionary_with_test_data(model, image):
     content = model.cfg.to_dict()
-    other = init_model(content, device="cpu")
+    other = init_model(content, device="cpu", fused=False)
     other.load_state_dict(model.state_dict())
     expected = inference_model(model, image).pred_sem_seg.data
     assert torch.equal(inference_model(other, image).pred_sem_seg.data, expected)
@@ -114,3 +114,16 @@ def test_a_checkpoint_of_classes_in_another_order_is_a_warning(model, tmp_path, 
         f"{path}: 2 of 3 classes have other names than in the config's data set: "
         "class 1 is 'tree', there 'roof'"
     ]
+
+
+def test_a_model_is_fused_unless_asked_for_plain(model, image, tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": model.state_dict(), "meta": {"nmf_rank": 4}}, path)
+    fused = init_model(model.cfg, path, "cpu")
+    assert type(fused.backbone) is not type(model.backbone)
+    assert fused.cfg.to_dict() == model.cfg.to_dict()
+    assert fused.dataset_meta == model.dataset_meta
+    results = [inference_model(each, image).pred_sem_seg.data for each in (model, fused)]
+    assert (results[0] == results[1]).float().mean() > 0.99
+    with pytest.raises(UserError, match=r"fused model .* init_model\(\.\.\., fused=False\)"):
+        fused.train()

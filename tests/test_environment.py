@@ -99,6 +99,30 @@ def test_package_works_without_torchvision_timm_and_compiled_mmcv():
     assert "(1, 8, 16, 16) (1, 16, 8, 8) (1, 24, 4, 4) (1, 32, 2, 2)" in result.stdout
 
 
+SET_UP = """
+import os, sys
+from mmseg.environment import setup_process
+setup_process()
+sys.stdout.write(" ".join(os.environ.get(name, "") for name in sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "spins", "level"),
+    [
+        ({}, "5000", "ERROR"),
+        ({"GOMP_SPINCOUNT": "7", "OPENCV_LOG_LEVEL": "INFO"}, "7", "INFO"),
+        ({"OMP_WAIT_POLICY": "passive"}, "", "ERROR"),
+    ],
+)
+def test_a_tool_sets_threads_and_logs_up_unless_the_user_has(given, spins, level):
+    names = ("GOMP_SPINCOUNT", "OPENCV_LOG_LEVEL", "OMP_WAIT_POLICY")
+    variables = {key: value for key, value in os.environ.items() if key not in names}
+    command = [sys.executable, "-c", SET_UP, *names[:2]]
+    result = subprocess.run(command, env={**variables, **given}, capture_output=True, text=True)
+    assert result.stdout == f"{spins} {level}", result.stderr
+
+
 KEPT_BYTES = """
 import resource, sys
 from pathlib import Path

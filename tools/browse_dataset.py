@@ -1,10 +1,12 @@
-"""Look at training samples as the network gets them: python tools/browse_dataset.py CONFIG
+"""Draw training samples as the network gets them: python tools/browse_dataset.py CONFIG
 
-Writes contact sheets <out>/sheet_<n>.png: augmented images, and below each its labels laid over it.
+Writes contact sheets <out>/sheet_<n>.png: each augmented image, and below it the image with its
+labels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from common import config_parser, positive_int, read_config, seed
 
@@ -13,20 +15,28 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmseg import ops
 from mmseg.datasets import build_dataset
 from mmseg.errors import one_line_errors
 from mmseg.imagery.pictures import contact_sheet, legend, overlay, write_image
 
 
+def change_colours_in_the_pipeline(value: Any) -> None:
+    """Set `on_device=False` in a config: no device changes the colours of a drawn sample."""
+    if isinstance(value, Mapping) and "on_device" in value:
+        value["on_device"] = False  # type: ignore[index]
+    children = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list | tuple):
+        for child in children:
+            change_colours_in_the_pipeline(child)
+
+
 def cells(dataset, indices: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield each sample as one picture: the image above its overlay, RGB, at the labels' size."""
+    """Yield each sample as one RGB picture of the image and its overlay, in the labels' size."""
     for index in indices:
-        with ops.plain():  # colours change here and not, as in training, on the device
-            sample = dataset[int(index)]
+        sample = dataset[int(index)]
         image = sample["inputs"].numpy()[::-1].transpose(1, 2, 0)  # BGR planes to RGB pixels
         labels = sample["data_samples"].gt_sem_seg.data[0].numpy()
-        if image.shape[:2] != labels.shape:  # in testing, only the image is resized
+        if image.shape[:2] != labels.shape:  # a test pipeline resizes only the image
             image = mmcv.imresize(image, labels.shape[::-1])
         drawn = overlay(image.copy(), labels, dataset.metainfo["palette"], 0.6)
         yield contact_sheet([image, drawn], columns=1)
@@ -46,7 +56,9 @@ def parse_args():
 def main() -> None:
     args = parse_args()
     config = read_config(args)
-    dataset = build_dataset(config[f"{args.split}_dataloader"].dataset)
+    data = config[f"{args.split}_dataloader"].dataset
+    change_colours_in_the_pipeline(data)
+    dataset = build_dataset(data)
     np.random.seed(args.seed)
     indices = np.random.permutation(len(dataset))[: args.count]
     sheets = [indices[i : i + args.per_sheet] for i in range(0, len(indices), args.per_sheet)]

@@ -1,4 +1,4 @@
-"""Read every image and mask of a config's data sets and report each file that is not right.
+"""Read every image and mask of a config's data sets and report each faulty file.
 
 python tools/check_dataset.py CONFIG --split train val --fix-list good.txt
 """
@@ -33,7 +33,7 @@ Task = tuple[BaseSegDataset, str]
 
 
 def list_tasks(config: Config, wanted: Sequence[str]) -> dict[str, list[Task]]:
-    """Return the samples of each split; a split with the images of an earlier one is left out."""
+    """Return the samples of each split; a split with the same images as another counts once."""
     splits: dict[str, list[Task]] = {}
     seen: list[list[str]] = []
     for split in wanted:
@@ -42,7 +42,7 @@ def list_tasks(config: Config, wanted: Sequence[str]) -> dict[str, list[Task]]:
             continue
         tasks = [(part, name) for part in build_parts(loader.dataset) for name in part.list_names()]
         images = [part.sample(name)["img_path"] for part, name in tasks]
-        if images not in seen:  # of many data sets, val is also the test split
+        if images not in seen:  # many data sets use val as the test split, too
             splits[split] = tasks
             seen.append(images)
     if not splits:
@@ -50,21 +50,19 @@ def list_tasks(config: Config, wanted: Sequence[str]) -> dict[str, list[Task]]:
     return splits
 
 
-def read_all(tasks: dict[str, list[Task]], workers: int) -> dict[str, list[Sample]]:
-    """Check the samples of all splits under one progress bar."""
+def read_all(tasks: Sequence[Task], workers: int, split: str) -> list[Sample]:
+    """Check the samples of a split under a progress bar."""
     # Threads are enough: decoding and counting release the interpreter lock.
     with ThreadPoolExecutor(workers) as pool:
-        in_order = [task for own in tasks.values() for task in own]
-        results = pool.map(lambda task: check_sample(*task), in_order)
+        results = pool.map(lambda task: check_sample(*task), tasks)
         console = Console(stderr=True)
-        read = iter(list(track(results, "Reading", total=len(in_order), console=console)))
-    return {split: [next(read) for _ in own] for split, own in tasks.items()}
+        return list(track(results, f"Reading {split}", total=len(tasks), console=console))
 
 
 def fix_lists(out: Path, tasks: Mapping[str, Sequence[Task]]) -> dict[str, Path]:
-    """Return the list to write for each split: `out`, or of several splits <out>_<split>.
+    """Return the file to write for each split: `out`, or <out>_<split> if there are several.
 
-    Raises `UserError` for one of the lists that are checked.
+    Raises `UserError` if a file is one of the checked lists.
     """
     one = len(tasks) == 1
     paths = {split: (out if one else out.with_stem(f"{out.stem}_{split}")) for split in tasks}
@@ -84,7 +82,9 @@ def write_names(path: Path, samples: Sequence[Sample]) -> None:
 def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
     parser.add_argument("--split", nargs="+", choices=SPLITS, default=SPLITS)
-    parser.add_argument("--fix-list", type=Path, metavar="OUT", help="write the names of the rest")
+    parser.add_argument(
+        "--fix-list", type=Path, metavar="OUT", help="write the names of good files"
+    )
     parser.add_argument("--workers", type=positive_int, default=2, help="threads that read")
     return parser.parse_args()
 
@@ -94,7 +94,7 @@ def main() -> None:
     args = parse_args()
     tasks = list_tasks(read_config(args), sorted(args.split, key=SPLITS.index))
     lists = fix_lists(args.fix_list, tasks) if args.fix_list else {}
-    splits = read_all(tasks, args.workers)
+    splits = {split: read_all(own, args.workers, split) for split, own in tasks.items()}
     find_leaks(splits)
 
     parts = {id(part): part for own in tasks.values() for part, _ in own}.values()
@@ -109,7 +109,7 @@ def main() -> None:
         write_names(path, splits[split])
     if lists:
         written = ", ".join(str(path.resolve()) for path in lists.values())
-        console.print(f"the rest: {written} (ann_file of the config)")
+        console.print(f"good files: {written} (set as ann_file in the config)")
     console.print(f"{len(problems)} problems in {sum(map(len, splits.values()))} samples")
     sys.exit(1 if problems else 0)
 

@@ -1,4 +1,4 @@
-"""Class weights from the training masks of a config, as a config that adds them to it.
+"""Compute class weights from a config's training masks, and write a config that uses them.
 
 python tools/class_weights.py CONFIG --method median_frequency --out my_config_weight.py
 """
@@ -65,7 +65,7 @@ def fragment(
 def _weighted(losses: Mapping | Sequence[Mapping]) -> str:
     if isinstance(losses, Mapping):
         return "dict(class_weight=class_weight)"
-    # A list in a config replaces that of its base.
+    # A list in a config replaces the list of its base, so all keys are written.
     terms = [{k: v for k, v in loss.items() if k != "class_weight"} for loss in losses]
     return "[" + ", ".join(f"dict({term!r}, class_weight=class_weight)" for term in terms) + "]"
 
@@ -74,11 +74,11 @@ def _weighted(losses: Mapping | Sequence[Mapping]) -> str:
 def main() -> None:
     parser = config_parser(__doc__)
     parser.add_argument("--method", choices=METHODS, default="median_frequency")
-    parser.add_argument("--out", type=Path, help="the file to write; standard output without it")
+    parser.add_argument("--out", type=Path, help="the file to write (standard output)")
     parser.add_argument("--workers", type=positive_int, default=2, help="threads that read masks")
     args = parser.parse_args()
 
-    # Of what is there it replaces its own files alone: others may be what the config inherits.
+    # It replaces only files that it has written itself. Another file may be a base of the config.
     if args.out and args.out.is_file() and not read_text(args.out).startswith(TITLE):
         raise UserError(f"--out {args.out}: would replace a file of yours; name a new one")
     config = read_config(args)

@@ -1,7 +1,6 @@
 """What the tools share: command-line arguments and the set-up of a run."""
 
 import argparse
-import atexit
 import gc
 import os
 import runpy
@@ -9,26 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Threads spin while they wait for work, by default for milliseconds, in which they take the core
-# from the loader's workers and the network can become twenty times slower; without spinning it
-# takes two thirds longer (docs/benchmarks.md). Read once, when torch is imported.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+HERE = Path(__file__).resolve().parent
 
-# At its end the interpreter looks through half a million objects for what it could free: two
-# seconds.
-atexit.register(gc.freeze)
-
-# OpenCV warns of every tag that it does not know, of each GeoTIFF some.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
-
-# By its path: `import mmseg` may find another project's package of that name.
-environment = runpy.run_path(str(Path(__file__).parents[1] / "mmseg/environment.py"))
+# The file is run by its path, because `import mmseg` may find another project's package.
+environment = runpy.run_path(str(HERE.parent / "mmseg/environment.py"))
 try:
     environment["check_environment"]()
 except ImportError as error:
     sys.exit(f"error: {error}")
-environment["keep_freed_memory"]()
+environment["setup_process"]()
 
 import torch
 from mmengine.config import Config, DictAction
@@ -40,9 +28,16 @@ from mmseg.engine.run_config import default_work_dir
 from mmseg.errors import UserError
 from mmseg.files import make_writable
 
-# Half a million objects of what is imported stay. No collection needs to look through them, for a
-# third of a second each: mmengine asks for one per data set.
+# The imports leave half a million objects that stay. A collection that searches them takes a third
+# of a second, and mmengine asks for one per data set.
 gc.freeze()
+
+# The shipped configs: inside an installed package, or beside the tools of a checkout.
+SHIPPED = next(
+    parent / "local_configs"
+    for parent in (HERE, HERE.parent)
+    if (parent / "local_configs").is_dir()
+)
 
 
 class KeyValues(DictAction):
@@ -60,10 +55,12 @@ class KeyValues(DictAction):
 def config_parser(
     description: str | None, parents: Sequence[argparse.ArgumentParser] = ()
 ) -> argparse.ArgumentParser:
-    """Make a parser with the arguments of every tool that reads a config, after `parents`'."""
+    """Make a parser for a tool that reads a config; the arguments of `parents` come first."""
     text = (description or "").partition("\n")[0]
     parser = argparse.ArgumentParser(description=text, parents=parents)
-    parser.add_argument("config", help="a config file, such as one of local_configs/segnext")
+    parser.add_argument(
+        "config", type=find_config, help="a config file, or the name of a shipped one"
+    )
     parser.add_argument(
         "--cfg-options",
         "--options",
@@ -75,8 +72,17 @@ def config_parser(
     return parser
 
 
+def find_config(name: str) -> str:
+    """Return the path of a config: `name`, or the shipped config that the end of its path names."""
+    if not name or Path(name).is_file():
+        return name
+    configs = SHIPPED.rglob("*.py")
+    found = [path for path in configs if path.match(name) or path.match(f"{name}.py")]
+    return str(found[0]) if len(found) == 1 else name
+
+
 def positive_int(text: str) -> int:
-    """Read an argument that counts something: a whole number from 1."""
+    """Read an argument that is a whole number from 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
@@ -84,7 +90,7 @@ def positive_int(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    """Read an argument that is the seed of numpy and torch."""
+    """Read an argument that is a seed of numpy and torch."""
     words, test = SEED
     number = int(text)
     if not test(number):
@@ -93,7 +99,7 @@ def seed(text: str) -> int:
 
 
 def run_parser(description: str | None) -> argparse.ArgumentParser:
-    """Make a parser with the arguments of training and testing."""
+    """Make a parser for training or testing."""
     parser = config_parser(description)
     parser.add_argument("--work-dir", help="where logs and checkpoints go (work_dirs/<config>)")
     parser.add_argument(
@@ -106,23 +112,23 @@ def run_parser(description: str | None) -> argparse.ArgumentParser:
         "--gpu-id", "--gpu-ids", type=int, metavar="N", help="the GPU of a run with one process"
     )
     add_rank_flag(parser)
-    # torch.distributed.launch of old passes it; everyone else sets the variable.
+    # Old versions of torch.distributed.launch pass it. Newer ones set a variable.
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     return parser
 
 
 def add_rank_flag(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that settles which NMF rank a checkpoint was trained with."""
+    """Add the flag that tells the NMF rank of a checkpoint."""
     parser.add_argument(
         "--nmf-rank",
         type=positive_int,
         metavar="R",
-        help="the checkpoint's NMF rank (MD_R), where it does not tell or is known to be wrong",
+        help="the NMF rank (MD_R) of the checkpoint, if its file tells none or a wrong one",
     )
 
 
 def add_amp_flag(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that `use_inference_amp` obeys."""
+    """Add the flag for mixed precision in inference."""
     parser.add_argument(
         "--amp",
         action="store_true",
@@ -131,14 +137,14 @@ def add_amp_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """Read the config that `config_parser`'s arguments name."""
+    """Read the config that the arguments of `config_parser` name."""
     return load_config(args.config, args.cfg_options)
 
 
 def read_run_config(args: argparse.Namespace) -> Config:
-    """Read the config that `run_parser`'s arguments name, with launcher and work directory.
+    """Read the config that the arguments of `run_parser` name, with launcher and work directory.
 
-    The directory is made; `UserError` when nothing can be written there.
+    Makes the work directory; raises `UserError` when nothing can be written there.
     """
     config = read_config(args)
     config.work_dir = args.work_dir or config.get("work_dir") or default_work_dir(args.config)
@@ -151,7 +157,7 @@ def read_run_config(args: argparse.Namespace) -> Config:
 
 
 def choose_gpu(index: int) -> None:
-    """Run on this GPU; where there is none at all, on the CPU as always."""
+    """Run on this GPU. A machine without GPUs runs on the CPU."""
     count = torch.cuda.device_count()
     if count and index >= count:
         raise UserError(f"--gpu-id {index}: this machine has {count} GPUs, counted from 0")
@@ -160,13 +166,14 @@ def choose_gpu(index: int) -> None:
 
 
 def leave_group() -> None:
-    """Part from the other processes, if any, in order: threads of a group left open at the exit of
-    the interpreter can crash it after the work is done.
+    """Leave the group of processes, if there is one.
+
+    Threads of an open group can crash the interpreter at its exit, after the work is done.
     """
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
-        gc.collect()  # the model's wrapper holds the group too
+        gc.collect()  # the wrapper of the model holds the group too
 
 
 def existing_file(path: str, what: str) -> str:

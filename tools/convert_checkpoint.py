@@ -1,7 +1,7 @@
 """Rename a checkpoint's keys: python tools/convert_checkpoint.py IN OUT --to official|mmseg|segnext
 
-Reads and writes .pth and .safetensors. The weights stay as they are, bit for bit; optimiser state
-is left out. The NMF rank is stored beside them.
+Reads and writes .pth and .safetensors. The weights keep every bit. The optimiser's state is left
+out, and the NMF rank is stored.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from mmseg.errors import UserError, one_line_errors
 
 
 def converted_meta(checkpoint: dict, dialect: str) -> dict:
-    """Return the metadata with the classes where each dialect looks for them, and the rank."""
+    """Return the metadata with the rank, and with the classes at the places of each dialect."""
     meta = metadata(checkpoint)
     if named := class_names(checkpoint):
         classes, palette = named
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("output", metavar="OUT")
     parser.add_argument("--to", required=True, choices=DIALECTS, help="whose key names to write")
     args = parser.parse_args()
-    if Path(args.output).exists():  # a checkpoint to go on from, it may be
+    if Path(args.output).exists():  # it may be a checkpoint of a run
         raise UserError(f"{args.output}: is there already; name a new file")
     checkpoint = read_checkpoint(args.input)
     state = state_dict_as(checkpoint, args.to)

@@ -1,8 +1,8 @@
 """Map orthophotos of any size: python tools/map_orthophoto.py CONFIG CHECKPOINT SCENE... --out DIR
 
-Every scene gives <out>/<name>.landcover.tif, a georeferenced map of the classes; see
-docs/mapping.md. Interrupted, it goes on when started again. Processes started with torchrun share
-the work.
+Writes for every scene <out>/<name>.landcover.tif, a georeferenced map of the classes; see
+docs/mapping.md. After an interruption the same command goes on. Processes started with torchrun
+share the work.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from mmseg.apis import default_device, init_model
-from mmseg.config.rank import use_rank
 from mmseg.engine.amp import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
@@ -62,7 +61,7 @@ def join_group() -> str:
     """Join the processes that torchrun started, if any; return this one's device."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return default_device()
-    # They only wait for each other, and the first may be long at the products.
+    # The processes only wait for each other, and the first one may write products for a long time.
     torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(days=7))
     if not torch.cuda.is_available():
         return "cpu"
@@ -88,10 +87,9 @@ def map_scenes(args: argparse.Namespace) -> None:
     device = join_group()
     scenes = find_scenes(args.scenes)
     config = read_config(args)
-    use_rank(config, args.nmf_rank)
     if args.amp:
         use_inference_amp(config)
-    model = init_model(config, args.checkpoint, args.device or device)
+    model = init_model(config, args.checkpoint, args.device or device, args.nmf_rank)
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:
         logger.setLevel("WARNING")
@@ -119,7 +117,7 @@ def map_scenes(args: argparse.Namespace) -> None:
 
 
 def report(result: SceneMap | None, scene: str, classes: Sequence[str]) -> None:
-    """Log how the map agrees with the truth, where there is one."""
+    """Log how well the map agrees with the truth, if there is one."""
     if result is not None and result.confusion is not None:
         logger = MMLogger.get_current_instance()
         rows = [[name, *row] for name, row in zip(classes, result.confusion, strict=True)]
@@ -128,7 +126,7 @@ def report(result: SceneMap | None, scene: str, classes: Sequence[str]) -> None:
 
 
 def progress_bar() -> Progress:
-    # On one line, also where there is no terminal to tell its width.
+    # Without a terminal, whose width is known, the columns would wrap to several lines.
     whole = partial(Column, no_wrap=True)
     return Progress(
         TextColumn("{task.description}", table_column=whole(max_width=24)),

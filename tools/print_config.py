@@ -1,6 +1,6 @@
 """Print a config with its bases merged: python tools/print_config.py CONFIG [--cfg-options ...]
 
-Whatever dialect the file is in, what is printed is in mmengine's: the config to go on with.
+The printed config is in mmengine's dialect, also if the file is one of MMSegmentation 0.x.
 """
 
 import sys
@@ -17,7 +17,7 @@ from mmseg.errors import one_line_errors
 def main() -> None:
     parser = config_parser(__doc__)
     parser.add_argument(
-        "--dialect", action="store_true", help="say first which dialect the file is written in"
+        "--dialect", action="store_true", help="first print the dialect of the file"
     )
     args = parser.parse_args()
     config = read_config(args)

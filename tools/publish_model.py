@@ -1,8 +1,8 @@
 """Make a checkpoint ready to share: python tools/publish_model.py IN OUT
 
-Leaves out the optimiser and keeps what a user needs: classes, palette, NMF rank, mean and standard
-deviation, the config's text and the version. OUT gets the first eight digits of its sha256 in its
-name. A checkpoint of another source lacks some of these: give its config with --config.
+Leaves out the optimiser, and keeps classes, palette, NMF rank, mean, standard deviation, the text
+of the config and the version. The first eight digits of its sha256 are added to the name of OUT.
+If the checkpoint lacks some of these, as those of other projects do, give its config with --config.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from mmseg.errors import UserError, one_line_errors
 
 
 def facts_of(checkpoint: dict) -> dict:
-    """Return what the checkpoint itself tells, None for what it does not."""
+    """Return the facts that a checkpoint tells, and None for the others."""
     meta = metadata(checkpoint)
     classes, palette = class_names(checkpoint) or (None, None)
     facts = {key: meta.get(key) for key in ("mean", "std", "bgr_to_rgb")}
@@ -31,7 +31,7 @@ def facts_of(checkpoint: dict) -> dict:
 
 
 def facts_of_config(path: str) -> dict:
-    """Return what a config tells."""
+    """Return the facts that a config tells."""
     config = load_config(path)
     preprocessor = config.model.data_preprocessor
     dataset = parts_of(config.test_dataloader.dataset)[0]
@@ -52,20 +52,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("input", metavar="IN")
     parser.add_argument("output", metavar="OUT", type=Path, help="a .pth or .safetensors file")
-    parser.add_argument("--config", help="tells what the checkpoint does not")
+    parser.add_argument("--config", help="tells the facts that the checkpoint lacks")
     args = parser.parse_args()
     checkpoint = read_checkpoint(args.input)
     facts = facts_of(checkpoint)
     if args.config:
         told = facts_of_config(args.config)
         facts = {key: told[key] if value is None else value for key, value in facts.items()}
-        if facts["nmf_rank"] is None:  # another head, without a factorisation
+        if facts["nmf_rank"] is None:  # the head is another one, without a factorisation
             del facts["nmf_rank"]
     if lacking := [key for key, value in facts.items() if value is None]:
         raise UserError(f"{args.input} does not tell {', '.join(lacking)}: add --config CONFIG")
     names = {key: facts.pop(key) for key in ("classes", "palette")}
     meta = {"segnext_version": mmseg.__version__, **facts, "dataset_meta": names}
-    # Not OUT itself: that may be the name of a file, even of the input.
+    # OUT itself may be the name of another file, even of the input.
     unnamed = args.output.with_stem(f".{args.output.stem}")
     write_checkpoint(unnamed, state_dict_of(checkpoint), meta)
     digest = hashlib.sha256(unnamed.read_bytes()).hexdigest()[:8]

@@ -6,7 +6,7 @@ from common import KeyValues, add_amp_flag, leave_group, read_run_config, run_pa
 
 from mmengine.config import Config, ConfigDict
 
-from mmseg.config.parts import parts_of
+from mmseg.config.parts import drop_masks
 from mmseg.config.tta import use_tta
 from mmseg.engine import SegRunner
 from mmseg.engine.amp import use_inference_amp
@@ -23,7 +23,7 @@ def parse_args():
         nargs="+",
         choices=("mIoU", "mDice", "mFscore"),
         metavar="METRIC",
-        help="mIoU, mDice and mFscore; those of the config's test_evaluator without it",
+        help="mIoU, mDice and mFscore; by default those of the config's test_evaluator",
     )
     parser.add_argument(
         "--tta", "--aug-test", action="store_true", help="average over scales and flips"
@@ -31,14 +31,14 @@ def parse_args():
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="also write the predictions as id images; FILE.pkl: as a list of (H, W) arrays",
+        help="also write the predictions: id images, or into FILE.pkl a list of (H, W) arrays",
     )
     parser.add_argument(
         "--format-only",
         nargs="?",
         const="",
         metavar="DIR",
-        help="only write the predictions (<work dir>/format_results); no masks are needed",
+        help="only write the predictions, without masks; by default to <work dir>/format_results",
     )
     parser.add_argument(
         "--eval-options", nargs="+", action=KeyValues, default={}, help="imgfile_prefix=DIR"
@@ -55,7 +55,7 @@ def parse_args():
 
 def apply_flags(config: Config, args) -> None:
     config.load_from = args.checkpoint
-    # Named after the checkpoint itself, also when a link such as latest.pth is given.
+    # The result has the name of the checkpoint, also if a link such as latest.pth is given.
     name = f"eval_{Path(args.checkpoint).resolve().stem}{'_tta' if args.tta else ''}.json"
     format_only = args.format_only is not None
     as_pickle = Path(args.out or "").suffix in (".pkl", ".pickle")
@@ -79,9 +79,9 @@ def apply_flags(config: Config, args) -> None:
         use_inference_amp(config)
     if args.tta:
         use_tta(config)
+    config.compile = args.compile
     if format_only:
-        for part in parts_of(config.test_dataloader.dataset):
-            drop_masks(part)
+        drop_masks(config.test_dataloader.dataset)
     if args.show_dir:
         drawing = {"show_dir": args.show_dir, "opacity": args.opacity}
         hooks = config.get("custom_hooks") or []
@@ -97,7 +97,7 @@ def iou_metric(config: Config) -> ConfigDict:
     for evaluator in evaluators(config):
         if evaluator["type"] == "IoUMetric":
             return evaluator
-    raise UserError("test_evaluator: has no IoUMetric, which --eval, --out and --format-only set")
+    raise UserError("test_evaluator: has no IoUMetric, which --eval, --out and --format-only need")
 
 
 def output_dir(args, work_dir: str, as_pickle: bool) -> str | None:
@@ -108,22 +108,6 @@ def output_dir(args, work_dir: str, as_pickle: bool) -> str | None:
     if args.format_only is not None:
         return args.format_only or folder or str(Path(work_dir) / "format_results")
     return folder if as_pickle else args.out or folder
-
-
-def drop_masks(dataset: dict) -> None:
-    dataset["data_prefix"].pop("seg_map_path", None)
-    dataset["pipeline"] = without_annotations(dataset["pipeline"])
-
-
-def without_annotations(pipeline: list) -> list:
-    kept = []
-    for step in pipeline:
-        if step["type"] == "TestTimeAug":
-            step["transforms"] = [without_annotations(t) for t in step["transforms"]]
-            step["transforms"] = [t for t in step["transforms"] if t]
-        if step["type"] != "LoadAnnotations":
-            kept.append(step)
-    return kept
 
 
 @one_line_errors

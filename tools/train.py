@@ -7,10 +7,8 @@ from common import existing_file, leave_group, positive_int, read_run_config, ru
 from mmengine.config import Config
 
 from mmseg.engine import SegRunner
-from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp
 from mmseg.engine.preemption import leave_at_once_when_asked
-from mmseg.engine.resume import FROM_WORK_DIR
 from mmseg.errors import UserError, one_line_errors
 
 
@@ -22,25 +20,27 @@ def parse_args():
         nargs="?",
         const="",
         metavar="CKPT",
-        help="go on from CKPT, or from the newest checkpoint of the work directory, if any",
+        help="go on from CKPT; without CKPT, from the newest checkpoint of the work directory",
     )
     parser.add_argument("--auto-resume", dest="resume", action="store_const", const="")
     parser.add_argument("--load-from", metavar="CKPT", help="start from the weights of a model")
     parser.add_argument(
         "--new-classes",
         action="store_true",
-        help="of --load-from, load all but conv_seg: fine-tune on other classes",
+        help="leave conv_seg of --load-from out: fine-tune on other classes",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision, bfloat16 if possible")
     parser.add_argument("--seed", type=int, help="seed of everything random")
-    parser.add_argument("--diff-seed", "--diff_seed", action="store_true", help="one per process")
+    parser.add_argument(
+        "--diff-seed", "--diff_seed", action="store_true", help="another seed per process"
+    )
     parser.add_argument("--deterministic", action="store_true", help="the same bits on every run")
     parser.add_argument(
         "--accumulate",
         type=positive_int,
         default=1,
         metavar="K",
-        help="split each batch into K parts, one after the other: less memory, the same recipe",
+        help="compute each batch in K parts: less memory, the same recipe",
     )
     parser.add_argument(
         "--compile", action="store_true", help="torch.compile the network: for long runs on a GPU"
@@ -52,8 +52,9 @@ def parse_args():
 
 def apply_flags(config: Config, args) -> None:
     if args.resume is not None:
-        config.resume = FROM_WORK_DIR
+        config.resume_from_work_dir = True
     if args.resume:
+        config.resume_from_work_dir = False
         if args.load_from:
             raise UserError("--resume CKPT and --load-from: a run starts from one of them")
         config.resume = True
@@ -68,7 +69,7 @@ def apply_flags(config: Config, args) -> None:
     if args.compile:
         config.compile = True
     if args.accumulate > 1:
-        accumulate_gradients(config, args.accumulate)
+        config.train_cfg.accumulate = args.accumulate
     randomness = {"seed": None, **(config.get("randomness") or {})}
     if args.seed is not None:
         randomness["seed"] = args.seed
@@ -95,7 +96,7 @@ def main() -> None:
     runner = SegRunner.from_cfg(config)
     try:
         runner.train()
-    except SystemExit:  # after a signal, and there may come another
+    except SystemExit:  # a signal has ended the run, and another may follow
         leave_at_once_when_asked()
         raise
     leave_group()

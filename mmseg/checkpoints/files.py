@@ -26,7 +26,7 @@ from torch import Tensor
 
 from mmseg.checkpoints.seal import check_seal
 from mmseg.errors import UserError
-from mmseg.files import write_whole
+from mmseg.files import cannot_be_read, write_whole
 
 SAFETENSORS = ".safetensors"
 DIGITS_OF_SHA256 = re.compile(r"-([0-9a-f]{8,})\.")
@@ -73,7 +73,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             _read_safetensors(path) if Path(path).suffix == SAFETENSORS else _read_pickle(path)
         )
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise cannot_be_read(path, error) from error
     except Exception as error:  # a damaged file raises many kinds
         raise UserError(
             f"{path}: cannot be read as a checkpoint ({_reason(error)}): it is damaged, or carries "

@@ -1,6 +1,6 @@
-"""Classes of mmengine that a class of ours replaces, by the names that configs write.
+"""Names of mmengine's classes that stand for classes of this project in a config.
 
-A config that names one of them gets ours, which says in its docstring what it does differently.
+The docstring of each class says how it differs from mmengine's.
 """
 
 REPLACED = {
@@ -13,5 +13,5 @@ REPLACED = {
 
 
 def registered_names(own: str) -> list[str]:
-    """Return the names under which one of our classes is registered: its own, and mmengine's."""
+    """Return the names that a class of this project is registered by: its own, and mmengine's."""
     return [own, REPLACED[own]]

@@ -1,11 +1,12 @@
-"""Components as MMSegmentation configures them, turned into this project's narrower ones.
+"""Translate components of MMSegmentation 1.x into those of this project.
 
-MMSegmentation's classes have arguments that only ever have one value in a SegNeXt, and facts in
-several places that are in one here. The one value is left out, a fact is moved to its place, and
-any other value is an error.
+Some arguments of MMSegmentation's classes have the same value in every SegNeXt. They do not exist
+here: that value is left out, and any other value is an error. Some facts are written in several
+places there and in one place here. They are moved to that place.
 """
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from mmengine.config import Config
@@ -28,13 +29,13 @@ SUMMARY = {"type": "RunSummaryHook", "base_batch_size": None}
 
 
 def adapt_components(config: Config) -> None:
-    """Replace MMSegmentation's components by ours, in place; ours stay as they are.
+    """Replace MMSegmentation's components in a config; this project's own stay as they are.
 
-    Raises `UserError` naming the key, its value and the value that there is.
+    Raises `UserError` with the key, its value and the only value that works here.
     """
     if "model" in config:
         _settle_sync_bn(config)
-    if "default_hooks" in config:  # it holds the model's classes against those of the data set
+    if "default_hooks" in config:  # the hook compares the classes of model and data set
         config.default_hooks.setdefault("summary", dict(SUMMARY))
     for key in ADAPTED:
         if key in config:
@@ -42,12 +43,12 @@ def adapt_components(config: Config) -> None:
 
 
 def adapt_component(value: Any, where: str) -> Any:
-    """Return one part of a config with ours for MMSegmentation's components; `where` is its key."""
-    return _adapted(_plain(value), where)
+    """Return one part of a config, translated; `where` is its key."""
+    return _adapted(deepcopy(value), where)
 
 
 def _settle_sync_bn(config: Config) -> None:
-    """Say once for the run what MMSegmentation says in each `norm_cfg`, by default SyncBN."""
+    """Set the run's `sync_bn` from the `norm_cfg` of the components, by default SyncBN there."""
     backbone = config.model.get("backbone", {})
     unsaid = backbone.get("type") == "MSCAN" and "norm_cfg" not in backbone
     if _has_sync_bn(config.model) or (unsaid and "sync_bn" not in config):
@@ -60,13 +61,6 @@ def _has_sync_bn(value: Any) -> bool:
     if isinstance(value, Mapping):
         return value.get("type") == "SyncBN" or any(map(_has_sync_bn, value.values()))
     return isinstance(value, list | tuple) and any(map(_has_sync_bn, value))
-
-
-def _plain(value: Any) -> Any:
-    """Copy nested configs to dicts and lists; tuples stay tuples."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return type(value)(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _adapted(value: Any, where: str) -> Any:
@@ -90,7 +84,7 @@ def _leave_out(value: dict, fixed: Mapping[str, tuple], where: str) -> None:
     for key in fixed.keys() & value.keys():
         given = value.pop(key)
         if _as_lists(given) not in [_as_lists(each) for each in fixed[key]]:
-            raise UserError(f"{where}.{key}={given!r}: there is only {fixed[key][0]!r} here")
+            raise UserError(f"{where}.{key}={given!r}: only {fixed[key][0]!r} works here")
 
 
 def _as_lists(value: Any) -> Any:
@@ -99,18 +93,13 @@ def _as_lists(value: Any) -> Any:
     return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _model(value: dict, where: str) -> None:
-    _move_pretrained(value, value["backbone"], where)
-
-
 def _mscan(value: dict, where: str) -> None:
     _leave_out(value, {"norm_cfg": BATCH_NORM}, where)
     _move_pretrained(value, value, where)
 
 
 def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
-    file = value.pop("pretrained", None)
-    if file is None:
+    if (file := value.pop("pretrained", None)) is None:
         return
     if backbone.get("init_cfg"):
         raise UserError(f"{where}.pretrained={file!r} beside an init_cfg of the backbone: keep one")
@@ -118,24 +107,20 @@ def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
 
 
 def _head(value: dict, where: str) -> None:
-    if value.get("norm_cfg") is not None and value["norm_cfg"].get("type") == "SyncBN":
-        value["norm_cfg"]["type"] = "BN"  # synchronised by `sync_bn`
+    if (value.get("norm_cfg") or {}).get("type") == "SyncBN":
+        value["norm_cfg"]["type"] = "BN"  # the run's `sync_bn` synchronises it
     ham = {k: v for k, v in value.get("ham_kwargs", {}).items() if k not in HAM_WITHOUT_EFFECT}
     _leave_out(ham, HAM, f"{where}.ham_kwargs")
     value["ham_kwargs"] = {"MD_R": DEFAULT_RANK, **ham}
 
 
 def _resize(value: dict, where: str) -> None:
-    if isinstance(value.get("scale"), list):  # mmcv takes tuples, which neither JSON nor YAML has
+    if isinstance(value.get("scale"), list):  # mmcv takes a tuple, and JSON and YAML have none
         value["scale"] = tuple(value["scale"])
 
 
-def _visualizer(value: dict, where: str) -> None:
-    value["type"] = "Visualizer"
-
-
 def _drop_idle_visualization(hooks: dict) -> None:
-    """MMSegmentation's hook draws only when asked to; ours is there only when it draws."""
+    """Drop MMSegmentation's hook, which by default draws nothing; ours always draws."""
     hook = hooks.get("visualization") or {}
     if hook.get("type") == "SegVisualizationHook" and "show_dir" not in hook:
         if hook.get("draw"):
@@ -146,7 +131,7 @@ def _drop_idle_visualization(hooks: dict) -> None:
 
 
 def _settle_zero_label(dataset: dict, where: str) -> None:
-    """Move `reduce_zero_label` from the transform to the data set, the one place for it."""
+    """Move `reduce_zero_label` from the transform to the data set."""
     said = set(_take_from_steps(dataset["pipeline"], "LoadAnnotations", "reduce_zero_label"))
     if "reduce_zero_label" in dataset:
         said.add(dataset["reduce_zero_label"])
@@ -158,7 +143,7 @@ def _settle_zero_label(dataset: dict, where: str) -> None:
 
 
 def _take_from_steps(steps: Any, kind: str, key: str) -> list:
-    """Take `key` out of every step of a kind, nested ones too; return its values."""
+    """Remove `key` from every step of a kind, also from nested ones; return its values."""
     values: list = []
     for step in steps:
         if isinstance(step, list | tuple):
@@ -171,9 +156,9 @@ def _take_from_steps(steps: Any, kind: str, key: str) -> list:
 
 
 SPECIAL: dict[str, Callable[[dict, str], None]] = {
-    "EncoderDecoder": _model,
+    "EncoderDecoder": lambda model, where: _move_pretrained(model, model["backbone"], where),
     "MSCAN": _mscan,
     "LightHamHead": _head,
-    "SegLocalVisualizer": _visualizer,
+    "SegLocalVisualizer": lambda visualizer, where: visualizer.update(type="Visualizer"),
     "Resize": _resize,
 }

@@ -1,7 +1,8 @@
-"""Arguments of MMSegmentation's classes that have one value in every SegNeXt; see `openmmlab`."""
+"""Arguments of MMSegmentation's classes with one value in every SegNeXt; see `openmmlab`."""
 
 DISK = {"backend": "disk"}
-# Arguments that this project does not have, with the values it stands for.
+# Arguments that this project does not have, with the values that it works by. The first is named
+# in errors.
 FIXED: dict[str, dict[str, tuple]] = {
     "EncoderDecoder": {"train_cfg": ({}, None), "auxiliary_head": (None,), "neck": (None,)},
     "SegDataPreProcessor": {
@@ -47,7 +48,8 @@ BATCH_NORM = (
     {"type": "SyncBN"},
     {"type": "SyncBN", "requires_grad": True},
 )
-# `inv_t` has no effect at home either: Hamburger sets it to 1. MD_D is the width of the head.
+# Hamburger sets `inv_t` to 1 itself, so a config's value has no effect there either. MD_D is the
+# width of the head.
 HAM = {
     "MD_S": (1,),
     **dict.fromkeys(("train_steps", "TRAIN_STEPS"), (6,)),

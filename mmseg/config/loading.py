@@ -7,20 +7,21 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.compat.legacy import KNOWN, is_legacy, translate_legacy
+from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_legacy
 from mmseg.compat.openmmlab import adapt_components
-from mmseg.config.check import TOP_LEVEL, check_config, check_outdated
+from mmseg.compat.retired import FAST_OPS, take_out_fast_ops
+from mmseg.config.check import TOP_LEVEL, check_config
 from mmseg.errors import UserError, reason
 
-MAX_PLACES = 4  # that an error names
+MAX_PLACES = 4  # how many keys an error names
 
 
 def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
     """Read a config file of any dialect, apply overrides ('a.b.c': value) and check every key.
 
-    What is returned is in mmengine's dialect with this project's components. Overrides may name
-    keys as the file writes them or as the result has them. Raises `UserError` for a missing file,
-    a file that is no config, and keys or values that nothing reads.
+    Returns a config in mmengine's dialect with this project's components. Overrides may name keys
+    of the file or of the returned config. Raises `UserError` for a missing file, a file that is no
+    config, unknown keys and impossible values.
     """
     path = Path(path)
     if not path.is_file():
@@ -32,7 +33,7 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
     except (Exception, SystemExit) as error:  # a config is Python: anything can be raised
         cause: BaseException = error
         while isinstance(cause, ImportError) and (deeper := cause.__cause__ or cause.__context__):
-            cause = deeper  # mmengine does not say which import of `custom_imports` failed
+            cause = deeper  # mmengine hides which import of `custom_imports` failed
         raise UserError(f"{path}: cannot be read as a config ({_one_line(cause)})") from error
     overrides = dict(overrides or {})
     written = {key: overrides.pop(key) for key in list(overrides) if key.split(".")[0] in config}
@@ -41,28 +42,29 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
         if is_legacy(config):
             config = Config(translate_legacy(config.to_dict()), filename=str(path))
         _override(config, overrides, path)
+        take_out_fast_ops(config)
         check_outdated(config)
         adapt_components(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        # A section of another kind than anyone would write, a list for a dict, say.
+        # A section has another kind than any dialect gives it, such as a list for a dict.
         raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
     check_config(config, str(path))
     return config
 
 
 def _override(config: Config, overrides: Mapping, path: Path) -> None:
-    known = KNOWN if is_legacy(config) else TOP_LEVEL
+    known = {FAST_OPS, *(KNOWN if is_legacy(config) else TOP_LEVEL)}
     for key in overrides:
         first = key.split(".")[0]
         if first in config and first not in known:
             sections = [section for section in config if section in known]
             places = [p for s in sections for p in _places_of(config[first], config[s], s)]
-            holding = f": its value is that of {', '.join(places[:MAX_PLACES])}" if places else ""
+            holding = f"; its value is that of {', '.join(places[:MAX_PLACES])}" if places else ""
             raise UserError(
-                f"--cfg-options {key}: {first} is a variable of {path}, and what it was used for "
-                f"is made; change the keys that it went into{holding}"
+                f"--cfg-options {key}: {first} is a variable of {path}, and changing it now has no "
+                f"effect; change the keys that use it{holding}"
             )
         if first not in known:
             raise UserError(f"--cfg-options {key}: {path} has no {first!r}")
@@ -73,7 +75,7 @@ def _override(config: Config, overrides: Mapping, path: Path) -> None:
 
 
 def _places_of(value: Any, section: Any, key: str) -> Iterator[str]:
-    """Yield the keys in a section of a config, called `key`, that hold a value."""
+    """Yield the dotted keys that hold a value in the section `key` of a config."""
     if section == value:
         yield key
     elif isinstance(section, Mapping):

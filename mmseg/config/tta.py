@@ -9,11 +9,10 @@ RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 
 def use_tta(config: Config) -> None:
-    """Turn a config's testing into testing at several scales with and without a flip.
+    """Let a config test at several scales, with and without a flip.
 
-    A config that has a `tta_pipeline`, as those of MMSegmentation 1.x, is tested by it. Else there
-    are six scales: the ratios of the paper apply to the size of single-scale testing, so that
-    ratio 1 without flip is that test.
+    The config's `tta_pipeline` is used if it has one, as those of MMSegmentation 1.x do. Otherwise
+    the images are tested at `RATIOS`, those of the paper, times the size of the single-scale test.
     """
     for part in parts_of(config.test_dataloader.dataset):
         part["pipeline"] = config.get("tta_pipeline") or _derived_pipeline(list(part["pipeline"]))
@@ -33,7 +32,7 @@ def _derived_pipeline(pipeline: list) -> list:
         for ratio in RATIOS
     ]
     flips = [{"type": "RandomFlip", "prob": prob, "direction": "horizontal"} for prob in (0.0, 1.0)]
-    # Labels are read after the flip and so never flipped; predictions are flipped back.
+    # Predictions are flipped back, so labels must not be flipped: they are read after the flip.
     rest = [[step] for step in pipeline[index + 1 :]]
     before_labels = next((i for i, [s] in enumerate(rest) if s["type"] == "LoadAnnotations"), -1)
     transforms = [scales, *rest[:before_labels], flips, *rest[before_labels:]]

@@ -7,7 +7,7 @@ import rasterio
 import rasterio.shutil
 from rasterio.enums import ColorInterp
 
-from mmseg.errors import UserError, reason
+from mmseg.files import cannot_be_written
 from mmseg.imagery.pictures import Palette
 from mmseg.raster.scene import Scene
 from mmseg.raster.unfinished import START_AGAIN
@@ -70,6 +70,4 @@ def write_cog(source: Path, target: Path, overviews: str) -> None:
             for _, window in raster.block_windows(1):
                 raster.read(window=window)
     except Exception as error:  # GDAL's own errors have no public base class
-        raise UserError(
-            f"{target.name} cannot be written ({reason(error)}); {START_AGAIN}"
-        ) from error
+        raise cannot_be_written(target.name, error, START_AGAIN) from error

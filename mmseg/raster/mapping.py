@@ -23,6 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 import mmseg
 from mmseg.errors import UserError
+from mmseg.files import cannot_be_written
 from mmseg.lock import sole_process
 from mmseg.raster.areas import ClassAreas
 from mmseg.raster.georeference import ground_resolution
@@ -99,7 +100,7 @@ def fail_together(out: Path) -> Iterator[None]:
     except UserError as error:
         problem = error
     except OSError as error:
-        problem = UserError(f"{out}: cannot be written ({error.strerror or error}); {START_AGAIN}")
+        problem = cannot_be_written(out, error, START_AGAIN)
         problem.__cause__ = error
     problems = [p for p in all_gather_object(problem) if p is not None]
     if problems:

@@ -12,7 +12,7 @@ import rasterio
 import shapely
 from rasterio.features import shapes
 
-from mmseg.errors import UserError, reason
+from mmseg.files import cannot_be_written
 from mmseg.raster.cog import FULL
 from mmseg.raster.regions import Regions, RegionTable
 from mmseg.raster.rows import row_windows
@@ -51,9 +51,7 @@ def write_polygons(
         if indexed != expected:
             raise OSError(f"{indexed} of {expected} polygons are in the file and its index")
     except Exception as error:  # GDAL's own errors have no public base class
-        raise UserError(
-            f"{path.name} cannot be written ({reason(error)}); {START_AGAIN}"
-        ) from error
+        raise cannot_be_written(path.name, error, START_AGAIN) from error
     finally:
         pyogrio.set_gdal_config_options(dict.fromkeys(NO_DATE))
 

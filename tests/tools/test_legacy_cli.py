@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from run_tool import run_tool
+from run_tool import TOOLS, run
 
 import mmseg.datasets
 import mmseg.models
@@ -23,7 +23,6 @@ from mmseg.apis import (
 from mmseg.models import BACKBONES, HEADS, LOSSES, SEGMENTORS, build_segmentor
 from mmseg.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
-TOOLS = Path(__file__).parents[2] / "tools"
 USER_MODULE = """
 from mmseg.datasets import DATASETS, PIPELINES, CustomDataset
 from mmseg.models.builder import BACKBONES
@@ -122,7 +121,8 @@ def project(tmp_path_factory) -> Path:
         Image.fromarray(ids).save(folder / f"data/masks/{name}.png")
     (folder / "user_module.py").write_text(USER_MODULE)
     (folder / "old.py").write_text(CONFIG)
-    run(folder, "train.py", "old.py", "--work-dir", "work", "--seed", "3", "--gpu-id", "0")
+    options = ("--work-dir", "work", "--seed", "3", "--gpu-id", "0")
+    run(folder, "train.py", "old.py", *options, python_path=folder)
     return folder
 
 
@@ -142,13 +142,6 @@ def call(project, user_module, monkeypatch, capsys):
     return call
 
 
-def run(folder: Path, tool: str, *args: str, expect: int = 0) -> str:
-    result = run_tool(tool, *args, cwd=folder, python_path=folder)
-    output = result.stdout + result.stderr
-    assert result.returncode == expect, output[-3000:]
-    return output
-
-
 def test_a_run_of_an_old_config_stores_rank_and_normalisation(project):
     meta = torch.load(project / "work/iter_2.pth", weights_only=False)["meta"]
     assert meta["nmf_rank"] == 4
@@ -158,7 +151,7 @@ def test_a_run_of_an_old_config_stores_rank_and_normalisation(project):
 
 def test_training_goes_on_by_the_old_flags(project):
     flags = ("--resume-from", "work/iter_1.pth", "--work-dir", "on", "--no-validate")
-    output = run(project, "train.py", "old.py", *flags)
+    output = run(project, "train.py", "old.py", *flags, python_path=project)
     assert "Iter(train) [2/2]" in output and "Iter(train) [1/2]" not in output
 
 
@@ -176,6 +169,7 @@ def test_testing_by_the_old_flags_writes_what_it_wrote(project):
         *("test.py", "old.py", "work/iter_2.pth", "--eval", "mIoU", "--work-dir", "tested"),
         *("--out", "predictions.pkl", "--show-dir", "shown", "--aug-test", "--gpu-id", "0"),
         *("--eval-options", "imgfile_prefix=ids"),
+        python_path=project,
     )
     with open(project / "predictions.pkl", "rb") as file:
         predictions = pickle.load(file)
@@ -188,7 +182,7 @@ def test_testing_by_the_old_flags_writes_what_it_wrote(project):
 
 def test_format_only_needs_no_folder(project):
     flags = ("--format-only", "--work-dir", "formatted")
-    run(project, "test.py", "old.py", "work/iter_2.pth", *flags)
+    run(project, "test.py", "old.py", "work/iter_2.pth", *flags, python_path=project)
     assert len(list((project / "formatted/format_results").glob("*.png"))) == 3
 
 
@@ -208,7 +202,8 @@ def test_the_migration_tool_prints_a_config_that_gives_itself(project, call):
 
 
 def test_flops_of_an_old_config(project):
-    assert "MACs" in run(project, "get_flops.py", "old.py", "--shape", "64", "64")
+    flags = ("--shape", "64", "64")
+    assert "MACs" in run(project, "get_flops.py", "old.py", *flags, python_path=project)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def project(tmp_path, monkeypatch) -> Path:
     torch.manual_seed(0)
     config = MODEL.format(root=ROOT, size=64, num_classes=5)
     (tmp_path / "config.py").write_text(config + "train_dataloader = dict(batch_size=1)\n")
-    model = init_model(tmp_path / "config.py", device="cpu")
+    model = init_model(tmp_path / "config.py", device="cpu", fused=False)
     torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=3.0)
     torch.save({"state_dict": model.state_dict()}, tmp_path / "random.pth")
     rng = np.random.default_rng(0)

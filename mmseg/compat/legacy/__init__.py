@@ -1,9 +1,8 @@
-"""Configs of MMSegmentation 0.x, the official repository's dialect, turned into mmengine's.
+"""Translate configs of MMSegmentation 0.x, which the official repository uses, to mmengine's keys.
 
-Read from the top: `translate_legacy` says which old keys become which new ones. Where the two
-generations differ, the result does what the old one did: the poly decay runs from iteration 0 and
-is multiplied by the warm-up, and tests stretch images to the given multiple instead of padding.
-What has no counterpart ends with an error; nothing is left out without a word.
+Start reading at `translate_legacy`. Where mmengine behaves differently, the result behaves as 0.x:
+the poly decay runs from iteration 0 and is multiplied by the warm-up, and tests stretch images to
+the given multiple instead of padding them. A key without a counterpart is an error.
 """
 
 from collections.abc import Mapping
@@ -19,26 +18,48 @@ MODERN = (
     *("train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper"),
     *("param_scheduler", "default_hooks"),
 )
-# What mmengine reads under the same name.
+# Keys that mmengine reads by the same name.
 SAME = ("log_level", "load_from", "work_dir", "custom_imports", "custom_hooks")
-# Read below; any other name at the top level is a variable of the file.
+# Keys of MMSegmentation 0.x, which mmengine would ignore, and the keys that replace them.
+OUTDATED = {
+    "data": "train_dataloader, val_dataloader and test_dataloader",
+    "optimizer": "optim_wrapper = dict(optimizer=...)",
+    "optimizer_config": "optim_wrapper",
+    "lr_config": "param_scheduler",
+    "runner": "train_cfg = dict(by_epoch=False, max_iters=...)",
+    "checkpoint_config": "default_hooks = dict(checkpoint=...)",
+    "evaluation": "train_cfg.val_interval and val_evaluator",
+    "log_config": "default_hooks = dict(logger=...)",
+    "resume_from": "resume = True and load_from",
+    "dist_params": "env_cfg = dict(dist_cfg=...)",
+    "cudnn_benchmark": "env_cfg = dict(cudnn_benchmark=...)",
+}
+# In the schedules of MMSegmentation 1.x `optimizer` is a variable with this content.
+BASE_OPTIMIZER = {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005}
+# Keys that are translated; any other name at the top level is a variable of the file.
 KNOWN = {
-    *("data", "model", "train_cfg", "test_cfg", "optimizer", "optimizer_config", "lr_config"),
-    *("runner", "evaluation", "checkpoint_config", "log_config", "dist_params", "resume_from"),
-    *("cudnn_benchmark", "workflow", "fp16", "seed", "gpu_ids", "find_unused_parameters", *SAME),
+    *(*OUTDATED, *SAME, "model", "train_cfg", "test_cfg"),
+    *("workflow", "fp16", "seed", "gpu_ids", "find_unused_parameters"),
 }
 
 
 def is_legacy(config: Mapping) -> bool:
-    """Tell a config of 0.x: it has `data` or `lr_config`, and nothing of mmengine's."""
+    """Return whether a config is one of 0.x: it has keys of 0.x, and none of mmengine's."""
     old = any(key in config for key in ("data", "lr_config", "runner", "checkpoint_config"))
     return old and not any(key in config for key in MODERN)
 
 
-def translate_legacy(config: Mapping) -> dict[str, Any]:
-    """Return a config of 0.x in mmengine's dialect; the argument stays as it is.
+def check_outdated(config: Mapping) -> None:
+    """Raise `UserError` for a key of MMSegmentation 0.x in a config that is not of 0.x."""
+    for key in config:
+        if key in OUTDATED and not (key == "optimizer" and config[key] == BASE_OPTIMIZER):
+            raise UserError(f"{key!r} is a key of MMSegmentation 0.x; use {OUTDATED[key]}")
 
-    Raises `UserError` naming the key, its value and what there is instead.
+
+def translate_legacy(config: Mapping) -> dict[str, Any]:
+    """Return a config of 0.x in mmengine's dialect; the argument is not changed.
+
+    Raises `UserError` with the key, its value and what to use instead.
     """
     old = deepcopy(dict(config))
     for key in old.keys() - KNOWN:
@@ -73,7 +94,7 @@ def _translate_data(old: dict, new: dict) -> None:
             "batch_size": loader.pop("samples_per_gpu", batch_size),
             "num_workers": loader.pop("workers_per_gpu", workers),
             "persistent_workers": loader.pop("persistent_workers", persistent),
-            # Endless and shuffled: what RepeatDataset was for.
+            # This sampler is endless and shuffles, so RepeatDataset is not needed.
             "sampler": {"type": "InfiniteSampler", "shuffle": True}
             if split == "train"
             else {"type": "DefaultSampler", "shuffle": False},
@@ -88,7 +109,7 @@ def _translate_data(old: dict, new: dict) -> None:
 
 def _translate_hooks(old: dict, new: dict) -> None:
     evaluation = old.get("evaluation", {})
-    evaluation.pop("pre_eval", None)  # how 0.x saves memory; the metric here always does
+    evaluation.pop("pre_eval", None)  # it saves memory in 0.x; the metric here always saves it
     log = old.get("log_config", {})
     backends = [{"type": "LocalVisBackend"}]
     for hook in log.pop("hooks", []):
@@ -106,13 +127,10 @@ def _translate_hooks(old: dict, new: dict) -> None:
     if evaluation.pop("by_epoch", False):
         raise UserError("evaluation.by_epoch=True: set by_epoch=False and count in iterations")
     refuse_rest(evaluation, "evaluation")
+    interval = log.pop("interval", 50)
     new["default_hooks"] = {
         "timer": {"type": "IterTimerHook"},
-        "logger": {
-            "type": "LoggerHook",
-            "interval": log.pop("interval", 50),
-            "log_metric_by_epoch": False,
-        },
+        "logger": {"type": "LoggerHook", "interval": interval, "log_metric_by_epoch": False},
         "param_scheduler": {"type": "ParamSchedulerHook"},
         "checkpoint": {"type": "LatestCheckpointHook", **checkpoint},
         "sampler_seed": {"type": "DistSamplerSeedHook"},

@@ -1,4 +1,4 @@
-"""Data sets and pipelines of MMSegmentation 0.x, turned into mmengine's."""
+"""Translate data sets and pipelines of MMSegmentation 0.x to mmengine's."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,34 +6,35 @@ from typing import Any
 from mmseg.compat.legacy.rest import refuse_rest
 from mmseg.errors import UserError
 
-# Each becomes the step PackSegInputs, or part of the data preprocessor.
+# The step PackSegInputs and the data preprocessor do the work of these steps.
 FORMATTING = ("DefaultFormatBundle", "ImageToTensor", "Collect")
 LISTS = ("img_dir", "ann_dir", "split")
 
 
 class Preprocessing:
-    """What Normalize and Pad of all pipelines say, which the model does now."""
+    """The settings of Normalize and Pad in all pipelines; the model does these steps now."""
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
 
     def set(self, key: str, value: Any, step: str) -> None:
-        """Remember a setting; raises `UserError` when another pipeline says otherwise."""
+        """Remember a setting; raise `UserError` when another pipeline has another value."""
         other = self.settings.setdefault(key, value)
         if other != value:
             raise UserError(
-                f"{step}: {key}={value!r} here and {other!r} in another pipeline; give all "
-                "pipelines the same, the model does this step now"
+                f"{step}: {key}={value!r} here and {other!r} in another pipeline; use the same in "
+                "all pipelines, because the model does this step now"
             )
 
     def config(self) -> dict[str, Any]:
+        """Return the config of the data preprocessor."""
         if "mean" not in self.settings:
             raise UserError("no pipeline has a Normalize step: add it with mean, std and to_rgb")
         return {"type": "SegDataPreProcessor", **self.settings}
 
 
 def translate_dataset(old: Any, testing: bool, preprocessing: Preprocessing) -> dict[str, Any]:
-    """Return one data set; several folders or lists in one become a ConcatDataset."""
+    """Return one data set; a data set of several folders or lists becomes a ConcatDataset."""
     if isinstance(old, Sequence):
         parts = list(old)
     elif old["type"] == "RepeatDataset":  # the sampler is endless
@@ -94,14 +95,14 @@ def _steps(pipeline: Sequence[dict], testing: bool, preprocessing: Preprocessing
         elif kind in FORMATTING:
             _check_formatting(step)
         elif kind == "LoadAnnotations":
-            new.append({"reduce_zero_label": False, **step})  # its default in 0.x
+            new.append({"reduce_zero_label": False, **step})  # the default of 0.x
         elif kind != "RandomFlip" or step.get("prob") is not None:
             new.append(step)
     return new
 
 
 def _single_scale(step: dict) -> list[dict]:
-    """Return the steps of testing at one scale; other scales and flips are a flag of the tool."""
+    """Return the steps of a test at one scale; a flag of the tool adds scales and flips."""
     ratios = step.pop("img_ratios", None)
     if ratios not in (None, 1.0, [1.0]) or step.pop("flip", False):
         raise UserError(
@@ -152,8 +153,8 @@ def _pad(old: dict, testing: bool, preprocessing: Preprocessing) -> None:
         preprocessing.set("size", size, "Pad")
     else:
         raise UserError(
-            f"Pad(size={size!r}, size_divisor={divisor!r}): training pads to a size and testing "
-            "to a size_divisor"
+            f"Pad(size={size!r}, size_divisor={divisor!r}): give a size in training and a "
+            "size_divisor in testing"
         )
 
 

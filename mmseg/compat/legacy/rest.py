@@ -1,4 +1,4 @@
-"""What a translation has not taken out of a section."""
+"""Refuse keys that the translation does not know."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from mmseg.errors import UserError
 
 
 def refuse_rest(section: Mapping, where: str) -> None:
-    """Raise `UserError` for a key that the translation has not taken out of a section."""
+    """Raise `UserError` if a key is left in a section; the translation removes what it reads."""
     for key, value in section.items():
         raise UserError(
             f"{where}.{key}={value!r} of MMSegmentation 0.x has no counterpart here; leave it out "

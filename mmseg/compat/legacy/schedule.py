@@ -1,11 +1,11 @@
-"""Iterations, optimiser and learning rate of MMSegmentation 0.x, turned into mmengine's."""
+"""Translate iterations, optimiser and learning rate of MMSegmentation 0.x to mmengine's."""
 
 from mmseg.compat.legacy.rest import refuse_rest
 from mmseg.errors import UserError
 
 
 def translate_loops(old: dict, new: dict) -> None:
-    """`runner` and `evaluation` become the three loops and the evaluators."""
+    """Translate `runner` and `evaluation` to the three loops and the evaluators."""
     runner = old.get("runner")
     if runner is None or runner.get("type") != "IterBasedRunner":
         raise UserError(f"runner={runner!r}: use dict(type='IterBasedRunner', max_iters=...)")
@@ -29,7 +29,7 @@ def translate_loops(old: dict, new: dict) -> None:
 
 
 def translate_optimizer(old: dict, new: dict) -> None:
-    """`optimizer`, `optimizer_config` and `fp16` become `optim_wrapper`."""
+    """Translate `optimizer`, `optimizer_config` and `fp16` to `optim_wrapper`."""
     optimizer = old.get("optimizer", {})
     wrapper = {"type": "OptimWrapper", "optimizer": optimizer}
     for key in ("paramwise_cfg", "constructor"):
@@ -52,51 +52,49 @@ def translate_optimizer(old: dict, new: dict) -> None:
 
 
 def translate_rates(old: dict, new: dict) -> None:
-    """`lr_config` becomes `param_scheduler`."""
-    max_iters = new["train_cfg"]["max_iters"]
-    new["param_scheduler"] = _schedulers(old.get("lr_config", {"policy": "fixed"}), max_iters)
+    """Translate `lr_config` to `param_scheduler`, a list of schedulers.
 
-
-def _schedulers(old: dict, max_iters: int) -> list[dict]:
-    """Return mmengine's schedulers, which it multiplies.
-
-    Their `end` is one more than the iteration at which the last value is reached.
+    mmengine multiplies their factors. A scheduler reaches its last value one iteration before its
+    `end`.
     """
-    policy = old.pop("policy")
+    max_iters = new["train_cfg"]["max_iters"]
+    rates = old.get("lr_config", {"policy": "fixed"})
+    new["param_scheduler"] = [*_warmup(rates), *_policy(rates, max_iters)]
+    refuse_rest(rates, "lr_config")
+
+
+def _warmup(old: dict) -> list[dict]:
     if old.pop("by_epoch", False):
         raise UserError("lr_config.by_epoch=True: set by_epoch=False and count in iterations")
-    whole = {"by_epoch": False, "begin": 0, "end": max_iters + 1}
-    schedulers = []
-    if warmup := old.pop("warmup", None):
-        if warmup not in ("linear", "constant"):
-            raise UserError(f"lr_config.warmup={warmup!r}: use 'linear' or 'constant'")
-        if old.get("min_lr"):
-            raise UserError("lr_config.min_lr with a warm-up: set min_lr=0 or no warmup")
-        ratio, iters = old.pop("warmup_ratio", 0.1), old.pop("warmup_iters")
-        ramp = {"by_epoch": False, "begin": 0, "end": iters + 1}
-        name, key = ("LinearLR", "start_factor") if warmup == "linear" else ("ConstantLR", "factor")
-        schedulers.append({"type": name, key: ratio, **ramp})
+    if not (warmup := old.pop("warmup", None)):
+        return []
+    if warmup not in ("linear", "constant"):
+        raise UserError(f"lr_config.warmup={warmup!r}: use 'linear' or 'constant'")
+    if old.get("min_lr"):
+        raise UserError("lr_config.min_lr with a warm-up: set min_lr=0 or no warmup")
+    ratio, iters = old.pop("warmup_ratio", 0.1), old.pop("warmup_iters")
+    kind, key = ("LinearLR", "start_factor") if warmup == "linear" else ("ConstantLR", "factor")
+    return [{"type": kind, key: ratio, "by_epoch": False, "begin": 0, "end": iters + 1}]
+
+
+def _policy(old: dict, max_iters: int) -> list[dict]:
+    policy = old.pop("policy")
+    if policy == "fixed":
+        return []
     if policy == "poly":
         values = {"power": old.pop("power", 1.0), "eta_min": old.pop("min_lr", 0.0)}
-        schedulers.append({"type": "PolyLR", **values, **whole})
+        scheduler = {"type": "PolyLR", **values}
     elif policy == "step":
         step = old.pop("step")
-        milestones = list(step) if isinstance(step, list | tuple) else _every(step, max_iters)
-        gamma = old.pop("gamma", 0.1)
-        schedulers.append(
-            {"type": "MultiStepLR", "milestones": milestones, "gamma": gamma, **whole}
-        )
+        every = range(step, max_iters + 1, step) if isinstance(step, int) else step
+        values = {"milestones": list(every), "gamma": old.pop("gamma", 0.1)}
+        scheduler = {"type": "MultiStepLR", **values}
     elif policy == "CosineAnnealing":
         values = {"T_max": max_iters, "eta_min": old.pop("min_lr", 0.0)}
-        schedulers.append({"type": "CosineAnnealingLR", **values, **whole})
-    elif policy != "fixed":
+        scheduler = {"type": "CosineAnnealingLR", **values}
+    else:
         raise UserError(
-            f"lr_config.policy={policy!r}: there are poly, step, CosineAnnealing and fixed; write "
-            "another as param_scheduler in mmengine's dialect"
+            f"lr_config.policy={policy!r}: only poly, step, CosineAnnealing and fixed are "
+            "translated; write another policy as param_scheduler in mmengine's dialect"
         )
-    refuse_rest(old, "lr_config")
-    return schedulers
-
-
-def _every(step: int, end: int) -> list[int]:
-    return list(range(step, end + 1, step))
+    return [{**scheduler, "by_epoch": False, "begin": 0, "end": max_iters + 1}]

@@ -1,0 +1,109 @@
+"""Training from the command line: what it leaves, and how it goes on."""
+
+import os
+
+import pytest
+import torch
+from run_tool import run
+
+from mmseg.config import load_config
+
+
+def test_training_leaves_a_link_to_the_newest_checkpoint_and_the_best_one(project):
+    work = project / "work_dirs/tiny"
+    assert os.readlink(work / "latest.pth") == "iter_4.pth"
+    assert (work / "iter_2.pth").is_file()
+    assert list(work.glob("best_mIoU_iter_*.pth"))
+
+
+def with_a_group_per_parameter(checkpoint: dict) -> dict:
+    """What this project wrote when it had mmengine's groups, in the order of the model."""
+    names = [name for name in checkpoint["state_dict"] if "running" not in name]
+    names = [name for name in names if "num_batches" not in name]
+    kinds = [next((kind for kind in ("head", "norm") if kind in name), "") for name in names]
+    order = [*dict.fromkeys(kinds)]
+    merged = sorted(range(len(names)), key=lambda i: order.index(kinds[i]))
+    optimizer = checkpoint["optimizer"]
+    groups = [
+        {**optimizer["param_groups"][order.index(kind)], "params": [i]}
+        for i, kind in enumerate(kinds)
+    ]
+    state = {i: optimizer["state"][number] for number, i in enumerate(merged)}
+    return {**checkpoint, "optimizer": {**optimizer, "state": state, "param_groups": groups}}
+
+
+def test_a_resumed_run_goes_on_where_it_stopped(project):
+    before = torch.load(project / "work_dirs/tiny/iter_4.pth", weights_only=False)
+    torch.save(with_a_group_per_parameter(before), project / "before.pth")
+    more = ("--cfg-options", "train_cfg.max_iters=6")
+    output = run(project, "train.py", "tiny.py", "--work-dir", "resumed", *more, "--no-validate")
+    fresh = torch.load(project / "resumed/iter_6.pth", weights_only=False)
+    output = run(
+        project,
+        *("train.py", "tiny.py", "--resume", "before.pth", "--work-dir", "on"),
+        *(*more, "--no-validate"),
+    )
+    after = torch.load(project / "on/latest.pth", weights_only=False)
+    assert "Iter(train) [5/6]" in output
+    assert "Iter(train) [4/6]" not in output
+    assert after["meta"]["iter"] == 6
+    assert before["meta"]["iter"] == 4
+    steps = {float(s["step"]) for s in after["optimizer"]["state"].values()}
+    assert steps == {6.0}
+    # The schedule went on: the learning rate is that of a run that was never stopped.
+    rates = [[g["lr"] for g in c["optimizer"]["param_groups"]] for c in (fresh, after)]
+    assert rates[0] == pytest.approx(rates[1])
+    for name, expected in fresh["state_dict"].items():
+        assert torch.equal(after["state_dict"][name], expected), name
+
+
+def test_a_resumed_run_with_a_seed_per_process_sees_the_same_images(project):
+    arguments = ("tiny.py", "--diff-seed", "--no-validate", "--work-dir")
+    run(project, "train.py", *arguments, "apart")
+    run(project, "train.py", *arguments, "apart_on", "--resume", "apart/iter_2.pth")
+    expected, found = (
+        torch.load(project / f"{name}/iter_4.pth", weights_only=False)
+        for name in ("apart", "apart_on")
+    )
+    for name, value in expected["state_dict"].items():
+        assert torch.equal(found["state_dict"][name], value), name
+
+
+def test_resume_without_a_checkpoint_starts_fresh(project):
+    arguments = ("--resume", "--work-dir", "empty", "--cfg-options", "train_cfg.max_iters=1")
+    output = run(project, "train.py", "tiny.py", *arguments, "--no-validate")
+    assert "Iter(train) [1/1]" in output
+    assert (project / "empty/latest.pth").is_file()
+
+
+def test_resume_without_a_checkpoint_starts_from_the_weights_given_for_that(project):
+    start = ("--resume", "--load-from", "work_dirs/tiny/latest.pth", "--work-dir", "tuned")
+    one = ("--no-validate", "--cfg-options", "train_cfg.max_iters=1")
+    output = run(project, "train.py", "tiny.py", *start, *one)
+    assert "no checkpoint in" in output and "training starts from work_dirs/tiny" in output
+    assert "Iter(train) [1/1]" in output
+    output = run(project, "train.py", "tiny.py", *start, *one[:-1], "train_cfg.max_iters=2")
+    assert "Iter(train) [2/2]" in output and "Iter(train) [1/2]" not in output
+
+
+def test_a_checkpoint_without_optimiser_or_schedule_is_not_gone_on_from(project, call):
+    (best,) = (project / "work_dirs/tiny").glob("best_mIoU_iter_*.pth")
+    message = call("train.py", "tiny.py", "--resume", str(best), "--work-dir", "from_best")
+    assert "cannot be resumed, it holds no 'optimizer'; pass it as --load-from" in message
+    newest = torch.load(project / "work_dirs/tiny/latest.pth", weights_only=False)
+    del newest["param_schedulers"]
+    torch.save(newest, project / "unscheduled.pth")
+    message = call("train.py", "tiny.py", "--resume", "unscheduled.pth", "--work-dir", "from_best")
+    assert "cannot be resumed, it holds no 'param_schedulers'" in message
+
+
+def test_the_merged_config_in_the_work_directory_is_that_of_the_training(project):
+    merged, given = (load_config(project / name) for name in ("work_dirs/tiny/tiny.py", "tiny.py"))
+    for key in ("train_dataloader", "optim_wrapper", "test_dataloader", "test_evaluator", "model"):
+        assert merged[key] == given[key]
+
+
+def test_two_processes_train_together(project):
+    output = run(project, "train.py", "tiny.py", "--work-dir", "pair", processes=2)
+    assert "effective batch 8 = 4 images x 2 processes" in output
+    assert os.readlink(project / "pair/latest.pth") == "iter_4.pth"
