@@ -69,7 +69,7 @@ def load_weights(model: nn.Module, file: Path) -> None:
 
 def build_model(config: Config, job: dict) -> Any:
     """Build the model as the part uses it: fused or compiled, and in mixed precision if asked."""
-    config.model.setdefault("test_cfg", {})["amp"] = bool(job["amp"])
+    config.model.setdefault("test_cfg", {"mode": "whole"})["amp"] = bool(job["amp"])
     model: Any = MODELS.build(config.model)
     load_weights(model, Path(job["files"], "weights.pth"))
     model.to(job["device"]).train(job["part"] == "train")
