@@ -1,9 +1,8 @@
 """Draw an aerial survey from a seed and write it in the archive layout of LandCover.ai.
 
 OUT/images/<sheet>.tif and OUT/masks/<sheet>.tif are GeoTIFFs of neighbouring map sheets (EPSG:2180,
-0.5 m pixels); OUT/train.txt, val.txt and test.txt name their full 512 x 512 tiles. The lists are by
-sheet: the last sheet is test, the one before it val, so nothing of the test sheet is trained on.
-Running it again writes the same files.
+0.5 m pixels). OUT/train.txt, val.txt and test.txt name their full 512 x 512 tiles. The last sheet
+is for testing and the one before it for validation. A second run writes the same files.
 """
 
 import argparse
@@ -27,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse an archive that would lack a split or mix two surveys."""
+    """Refuse arguments for an archive without one of the splits, or with sheets of another one."""
     if args.sheets < 3:
         raise UserError(
             f"--sheets {args.sheets}: train, val and test need one each, give 3 or more"

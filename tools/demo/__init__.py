@@ -1,7 +1,7 @@
-"""Aerial scenes drawn from a seed, with the classes of LandCover.ai, for the demo and the tests.
+"""Aerial scenes drawn from a seed, with the classes of LandCover.ai. A pixel is 0.5 m.
 
-One pixel is 0.5 m. `land` lays out roads and fields; `nature` and `village` paint them layer by
-layer on the `canvas`, which adds the shadows and the camera.
+`land` lays out roads and fields. `nature` and `village` paint on the `canvas` layer by layer. The
+`canvas` adds shadows and takes the photo.
 """
 
 import numpy as np
@@ -13,10 +13,9 @@ from demo.village import draw_buildings, draw_roads
 
 
 def draw_scene(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw an orthophoto and its classes; the same size and seed give the same bytes.
+    """Return an RGB orthophoto (H, W, 3) uint8 and its class ids (H, W) uint8.
 
-    Returns the RGB image (H, W, 3) uint8 and the class ids (H, W) uint8. From 512 x 512 pixels on
-    every class is present.
+    The same size and seed give the same bytes. Scenes from 512 x 512 pixels have every class.
     """
     rng = np.random.default_rng(seed)
     canvas = Canvas(height, width, rng)

@@ -1,4 +1,4 @@
-"""Synthetic scenes as an archive in the layout of LandCover.ai: sheets, masks and tile lists."""
+"""Synthetic scenes in the layout of LandCover.ai: images, masks and lists of tiles."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ TILE = 512
 
 
 def write_sheet(out: Path, number: int, size: int, seed: int) -> None:
-    """Draw sheet `number` (from 1) of size x size pixels, east of the one before it."""
+    """Draw sheet `number`, 1 or more, of size x size pixels. It lies east of the one before."""
     image, mask = draw_scene(size, size, 1000 * seed + number)
     west = WEST + (number - 1) * size * PIXEL_SIZE
     transform = Affine(PIXEL_SIZE, 0, west, 0, -PIXEL_SIZE, NORTH)
@@ -24,17 +24,13 @@ def write_sheet(out: Path, number: int, size: int, seed: int) -> None:
 
 
 def write_lists(out: Path, sheets: int, size: int, tile: int = TILE) -> None:
-    """Write train.txt, val.txt and test.txt: by sheet, the last is test, the one before it val."""
-    splits = {
-        "train": range(1, sheets - 1),
-        "val": range(sheets - 1, sheets),
-        "test": range(sheets, sheets + 1),
-    }
+    """Write train.txt, val.txt and test.txt. The last sheet is test, the one before it val."""
+    splits = {"train": range(1, sheets - 1), "val": [sheets - 1], "test": [sheets]}
     for split, numbers in splits.items():
         ids = [f"{sheet_name(n)}_{k}" for n in numbers for k in full_tiles(size, size, tile)]
         write_whole(out / f"{split}.txt", "".join(f"{name}\n" for name in ids).encode())
 
 
 def sheet_name(number: int) -> str:
-    """Name a map sheet so that nobody takes it for a real one."""
+    """Name a map sheet. Real sheets have other names."""
     return f"DEMO-{number}"

@@ -1,23 +1,23 @@
-"""What the layers of a synthetic scene paint on, and how the finished canvas becomes a photo."""
+"""The canvas of a synthetic scene: layers paint on it, then it becomes a photo."""
 
 import cv2
 import numpy as np
 
 BACKGROUND, BUILDING, WOODLAND, WATER, ROAD = range(5)
 
-SKY_LIGHT = np.array(
-    [0.44, 0.48, 0.58], np.float32
-)  # what the blue sky leaves of each colour in a shadow
 LONGEST_SHADOW = 26  # pixels
 
 
-def rgb(red: int, green: int, blue: int) -> np.ndarray:
+def rgb(*values: float) -> np.ndarray:
     """Return a colour to paint with, (3,) float32."""
-    return np.array([red, green, blue], np.float32)
+    return np.array(values, np.float32)
+
+
+SKY_LIGHT = rgb(0.44, 0.48, 0.58)  # the share of each colour that a shadow keeps
 
 
 class Canvas:
-    """Colours (H, W, 3) float32, class ids (H, W) uint8, heights above ground (H, W) in pixels."""
+    """`image` (H, W, 3) float32, `mask` of class ids (H, W) uint8, `height` (H, W) in pixels."""
 
     def __init__(self, height: int, width: int, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -29,11 +29,11 @@ class Canvas:
         self.shadow = np.array([np.sin(azimuth), -np.cos(azimuth)])
 
     def noise(self, cell: float) -> np.ndarray:
-        """Draw smooth noise (H, W) of zero mean and unit deviation, in blobs of `cell` pixels."""
+        """Draw smooth noise (H, W) with mean 0 and deviation 1, in blobs of `cell` pixels."""
         rows, cols = self.mask.shape
         size = int(rows / cell) + 5, int(cols / cell) + 5
         coarse = self.rng.standard_normal(size, dtype=np.float32)
-        # A random offset, so that the blobs of two noises do not lie on the same grid.
+        # The offset is random: the blobs of two noises must not lie on the same grid.
         x, y = self.rng.uniform(1, 2, 2)
         to_coarse = np.array([[1 / cell, 0, x], [0, 1 / cell, y]])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -46,24 +46,22 @@ class Canvas:
         self.image[where] += opacity * (colour - self.image[where])
 
     def slope_light(self, height: np.ndarray) -> np.ndarray:
-        """Light on a surface, about -1 (turned away from the sun) to 1, from its heights (h, w)."""
+        """Return the light on a surface of heights (h, w): about -1 (away from the sun) to 1."""
         dy, dx = np.gradient(height)
         # A slope that rises along the shadow faces the sun.
         return dx * self.shadow[0] + dy * self.shadow[1]
 
     def cast_shadows(self) -> None:
-        """Darken what lies in the shadow of something higher, on the ground and on other things."""
+        """Darken each pixel that lies in the shadow of something higher."""
         rows, cols = self.mask.shape
-        steepness = self.rng.uniform(0.9, 1.4)  # height over shadow length
+        steepness = self.rng.uniform(0.9, 1.4)  # height divided by length of shadow
         shade: np.ndarray = np.zeros((rows, cols), np.float32)
         for length in range(1, LONGEST_SHADOW):
             x, y = length * self.shadow
-            move = np.array([[1, 0, x], [0, 1, y]])
-            caster = cv2.warpAffine(self.height, move, (cols, rows))
-            # Half a pixel of height on either side of the border: a soft edge.
+            caster = cv2.warpAffine(self.height, np.array([[1, 0, x], [0, 1, y]]), (cols, rows))
+            # The shade grows from 0 to 1 within one pixel of height: a soft edge.
             shade = np.maximum(shade, caster - self.height - length * steepness)
-        shade = np.clip(shade, 0, 1)[..., None]
-        self.image *= 1 - shade * (1 - SKY_LIGHT)
+        self.image *= 1 - np.clip(shade, 0, 1)[..., None] * (1 - SKY_LIGHT)
 
     def expose(self) -> np.ndarray:
         """Take the photo: light and colour of the day, lens blur, sensor noise; (H, W, 3) uint8."""

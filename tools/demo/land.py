@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-# All lengths in pixels.
+# All lengths are in pixels.
 BLOCK_LENGTH = (260, 400)  # between two through roads
 FIELD_WIDTH = (55, 150)
 MAIN_HALF_WIDTH = (7, 9)
@@ -25,11 +25,11 @@ class BentGrid:
         self.phases = rng.uniform(0, 2 * np.pi, 2).tolist()
 
     def from_pixel(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Turn pixel coordinates, numbers or arrays, into (u, v)."""
+        """Return (u, v) of pixel coordinates, which are numbers or arrays."""
         return self._bent(self.cos * x + self.sin * y, self.cos * y - self.sin * x)
 
     def to_pixel(self, u: float, v: float) -> tuple[float, float]:
-        """Find the pixel (x, y) of (u, v): undo the bend by iteration, then the turn."""
+        """Return the pixel (x, y) of (u, v): undo the bend step by step, then the turn."""
         s, t = u, v
         for _ in range(12):
             bent_u, bent_v = self._bent(s, t)
@@ -55,10 +55,9 @@ class Road:
 
 
 class Land:
-    """The grid coordinates of every pixel, the roads, and the field each pixel lies in.
+    """The roads, and for each pixel its coordinates, its field and the distance to a road.
 
-    `u`, `v`, `field` and `road_gap` are (H, W); `road_gap` is the distance to the edge of the
-    nearest road, negative on the road.
+    `u`, `v`, `field` and `road_gap` are (H, W). `road_gap` is negative on a road.
     """
 
     def __init__(self, height: int, width: int, rng: np.random.Generator) -> None:
@@ -71,23 +70,23 @@ class Land:
         self.road_gap = np.full((height, width), np.inf, np.float32)
         for road in self._divide(*self.grid.from_pixel(width / 2, height / 2)):
             gap = self.gap(road)
-            if gap.min() < 0:  # else it passes outside the image
+            if gap.min() < 0:  # the road crosses the image
                 self.roads.append(road)
                 np.minimum(self.road_gap, gap, out=self.road_gap)
 
     def across_and_along(self, road: Road) -> tuple[np.ndarray, np.ndarray]:
-        """Return for every pixel the offset from the road's middle line and the way along it."""
+        """Return each pixel's offset from the middle of the road and its place along the road."""
         across, along = (self.u, self.v) if road.axis == 0 else (self.v, self.u)
         return across - road.at, along
 
     def gap(self, road: Road) -> np.ndarray:
-        """Return the distance (H, W) to the edge of one road, negative on the road."""
+        """Return the distance (H, W) to the edge of one road. It is negative on the road."""
         across, along = self.across_and_along(road)
         gap = np.abs(across) - road.half_width
         return np.maximum(gap, np.maximum(road.start - along, along - road.end))
 
     def _divide(self, middle_u: float, middle_v: float) -> Iterator[Road]:
-        """Cut the land into blocks and fields; yield the roads that run along some of the cuts."""
+        """Cut the land into blocks and fields. Yield the roads along some of the cuts."""
         rng = self.rng
         cuts = self._cuts(self.u, middle_u + rng.uniform(-40, 40), BLOCK_LENGTH)
         blocks = np.searchsorted(cuts, self.u)
@@ -95,8 +94,8 @@ class Land:
         for i, at in enumerate(cuts.tolist()):
             # Every second through road is a main road, so the scene always has one.
             paved = (i - middle) % 2 == 0
-            half_width = rng.uniform(*(MAIN_HALF_WIDTH if paved else TRACK_HALF_WIDTH))
-            yield Road(0, at, -np.inf, np.inf, half_width, paved)
+            width = rng.uniform(*(MAIN_HALF_WIDTH if paved else TRACK_HALF_WIDTH))
+            yield Road(0, at, -np.inf, np.inf, width, paved)
         for i in range(len(cuts) + 1):
             field_cuts = self._cuts(self.v, middle_v + rng.uniform(-100, 100), FIELD_WIDTH)
             inside = blocks == i
@@ -106,17 +105,13 @@ class Land:
 
     def _cross_roads(self, cuts: np.ndarray, start: float, end: float) -> Iterator[Road]:
         """Yield a road along every third field border of a block: streets and tracks in turn."""
-        first = self.rng.integers(3)
-        for i, at in enumerate(cuts[first::3].tolist()):
-            paved = i % 2 == 0
-            half_width = self.rng.uniform(*(STREET_HALF_WIDTH if paved else TRACK_HALF_WIDTH))
-            yield Road(1, at, start, end, half_width, paved)
+        for i, at in enumerate(cuts[self.rng.integers(3) :: 3].tolist()):
+            width = self.rng.uniform(*(TRACK_HALF_WIDTH if i % 2 else STREET_HALF_WIDTH))
+            yield Road(1, at, start, end, width, paved=i % 2 == 0)
 
     def _cuts(self, axis: np.ndarray, middle: float, step: tuple[float, float]) -> np.ndarray:
-        """Draw cuts a random `step` apart, one of them at `middle`, over the range of `axis`."""
+        """Draw cuts with a random `step` between them over `axis`. One of them is at `middle`."""
         low, high = axis.min() - step[1], axis.max() + step[1]
-        count = int((high - low) / step[0])
-        after = middle + np.cumsum(self.rng.uniform(*step, count))
-        before = middle - np.cumsum(self.rng.uniform(*step, count))
-        cuts = np.concatenate([before[::-1], [middle], after])
+        after, before = np.cumsum(self.rng.uniform(*step, (2, int((high - low) / step[0]))), axis=1)
+        cuts = np.concatenate([middle - before[::-1], [middle], middle + after])
         return cuts[(cuts > low) & (cuts < high)].astype(np.float32)

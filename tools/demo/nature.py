@@ -18,14 +18,14 @@ TREE_SPACING, CROWN_RADIUS = 9, 6.5  # pixels
 
 
 def draw_fields(canvas: Canvas, land: Land) -> None:
-    """Paint every field with its crop, tillage stripes or tramlines, and patches of soil."""
+    """Paint each field with its crop, with stripes of tillage or wheel ruts, and soil patches."""
     rng, count = canvas.rng, int(np.max(land.field)) + 1
     crop = np.array(CROPS)[rng.integers(len(CROPS), size=count)] + rng.normal(0, 4, (count, 3))
     period = rng.uniform(3.5, 9, count).astype(np.float32)
     depth = (rng.uniform(0, 9, count) * (rng.random(count) < 0.7)).astype(np.float32)
     across = land.v + 0.7 * canvas.noise(60)
     shade = depth[land.field] * np.sin(across * (2 * np.pi / period)[land.field])
-    # Tramlines: a pair of wheel ruts every 18 m, the width of a sprayer.
+    # A sprayer leaves a pair of wheel ruts every 18 m.
     sprayed = (rng.random(count) < 0.5)[land.field]
     shade -= 14 * (sprayed & (np.abs(across % 36 - 18) // 1.5 == 1))
     shade += 7 * canvas.noise(90) + 4 * canvas.noise(14) + 4 * canvas.noise(3)
@@ -35,7 +35,7 @@ def draw_fields(canvas: Canvas, land: Land) -> None:
 
 
 def draw_water(canvas: Canvas, land: Land) -> None:
-    """Flood lakes between the roads and, in half of the scenes, a river that roads cross."""
+    """Paint lakes between the roads. Half of the scenes have a river, too, which roads cross."""
     rng, (rows, cols) = canvas.rng, canvas.mask.shape
     level = canvas.noise(150) + 0.15 * canvas.noise(30) - 4 * np.exp(-land.road_gap.clip(0) / 14)
     water = level > np.quantile(level, 1 - LAKE_SHARE)
@@ -58,21 +58,21 @@ def draw_water(canvas: Canvas, land: Land) -> None:
 
 
 def blend(first: np.ndarray, second: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """Mix two colours to (H, W, 3): the first where `amount` (H, W) is far below 0."""
+    """Mix two colours to (H, W, 3). Where `amount` (H, W) is far below 0, the first one remains."""
     weight = 1 / (1 + np.exp(-amount))[..., None]
     return (1 - weight) * first + weight * second
 
 
 def drop_small(mask: np.ndarray, area: int) -> np.ndarray:
-    """Clear the parts of a boolean (H, W) mask that have fewer than `area` pixels."""
+    """Clear the connected parts of a boolean (H, W) mask with fewer than `area` pixels."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     keep = stats[:, cv2.CC_STAT_AREA] >= area
-    keep[0] = False  # label 0 is what the mask leaves out
+    keep[0] = False  # label 0 lies outside the mask
     return keep[labels]
 
 
 def draw_woods(canvas: Canvas, land: Land) -> None:
-    """Plant woods as single crowns; the edge of a wood is made of crowns."""
+    """Paint woods tree by tree, so that crowns form the edge of a wood."""
     rng, free = canvas.rng, canvas.mask == BACKGROUND
     sites = wood_sites(canvas, land, free)
     distance, tree, places = plant(rng, sites.shape)
@@ -80,7 +80,7 @@ def draw_woods(canvas: Canvas, land: Land) -> None:
     size = rng.uniform(0.8, 1.35, len(places)).astype(np.float32)[tree]
     crown = 1 - (distance / (CROWN_RADIUS * size)) ** 2
     wood = (stands & (crown > 0)).astype(np.uint8)
-    # The gaps between the crowns belong to the wood.
+    # Gaps between crowns belong to the wood.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     wood = drop_small((cv2.morphologyEx(wood, cv2.MORPH_CLOSE, disc) > 0) & free, 400)
     height = (9 + 9 * size + canvas.noise(40)) * np.sqrt(crown.clip(0.1))
@@ -93,7 +93,7 @@ def draw_woods(canvas: Canvas, land: Land) -> None:
 
 
 def wood_sites(canvas: Canvas, land: Land, free: np.ndarray) -> np.ndarray:
-    """Choose where trees grow, (H, W) bool: in patches, partly whole fields, not by houses."""
+    """Choose where trees grow, (H, W) bool: in patches or whole fields, away from houses."""
     room = cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, 5)
     house = cv2.distanceTransform((canvas.mask != BUILDING).astype(np.uint8), cv2.DIST_L2, 5)
     by_field = canvas.rng.normal(0, 0.5, int(np.max(land.field)) + 1).astype(np.float32)
@@ -103,17 +103,17 @@ def wood_sites(canvas: Canvas, land: Land, free: np.ndarray) -> np.ndarray:
     return plantable & (fit > np.quantile(fit[plantable], 1 - WOODLAND_SHARE))
 
 
-def plant(
-    rng: np.random.Generator, shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scatter trees over (H, W): distance to the nearest, its index, and all places (row, col)."""
+def plant(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Scatter trees over `shape` (H, W).
+
+    Returns the distance to the nearest tree (H, W), its index (H, W), and the trees' (row, col).
+    """
     grid = np.mgrid[: shape[0] : TREE_SPACING, : shape[1] : TREE_SPACING].reshape(2, -1).T
     places: np.ndarray = grid + rng.integers(0, TREE_SPACING, grid.shape)
     places = np.unique(np.minimum(places, np.array(shape) - 1), axis=0)
     ground = np.ones(shape, np.uint8)
     ground[places[:, 0], places[:, 1]] = 0
-    distance, label = cv2.distanceTransformWithLabels(
-        ground, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    # OpenCV numbers the zero pixels from 1 in row-major order, the order of `places`.
+    by_pixel = cv2.DIST_LABEL_PIXEL
+    distance, label = cv2.distanceTransformWithLabels(ground, cv2.DIST_L2, 5, labelType=by_pixel)
+    # OpenCV counts the zero pixels from 1, row by row: this is the order of `places`.
     return distance, label - 1, places

@@ -1,6 +1,7 @@
-"""Roads, and the buildings and yards along them, of a synthetic scene."""
+"""Roads of a synthetic scene, and the buildings and yards along them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,14 +22,14 @@ EAVES = (7, 12)  # height of the walls in pixels: 3.5 to 6 m
 
 
 def draw_roads(canvas: Canvas, land: Land) -> None:
-    """Paint tracks, then streets and main roads over them; where water is, a bridge."""
+    """Paint tracks, then streets and main roads over them. Over water, a road is a bridge."""
     grain, worn = 3 * canvas.noise(2), 5 * canvas.noise(50)
     canvas.paint((land.road_gap < 4) & (canvas.mask == BACKGROUND), VERGE, 0.5)
     for road in sorted(land.roads, key=lambda road: (road.paved, -road.axis)):
         on_road = land.gap(road) < 0
         across, along = (axis[on_road] for axis in land.across_and_along(road))
         across = np.abs(across)
-        # Wheels darken a paved lane and bare the two ruts of a track.
+        # Wheels make a paved lane darker, and the two ruts of a track brighter.
         wheels = np.exp(-(((across - road.half_width / 2) / 1.5) ** 2))
         shade = wheels * (-8 if road.paved else 12) + canvas.rng.normal(0, 7)
         shade += (grain + worn)[on_road]
@@ -42,7 +43,7 @@ def draw_roads(canvas: Canvas, land: Land) -> None:
 
 
 def draw_buildings(canvas: Canvas, land: Land) -> None:
-    """Build along the paved roads wherever there is room, and lay out the yards."""
+    """Build along the paved roads where there is room, then paint the yards."""
     free = (land.road_gap > 5) & (canvas.mask == BACKGROUND)
     for road in land.roads:
         if road.paved:
@@ -52,10 +53,8 @@ def draw_buildings(canvas: Canvas, land: Land) -> None:
     draw_yards(canvas)
 
 
-def building_sites(
-    rng: np.random.Generator, land: Land, road: Road
-) -> Iterator[tuple[float, float, float]]:
-    """Walk along both sides of a road; yield the pixel (x, y) of each site and its angle."""
+def building_sites(rng: np.random.Generator, land: Land, road: Road) -> Iterator[tuple]:
+    """Walk along both sides of a road. Yield (x, y, angle) of each site, in pixels and radians."""
     _, along = land.across_and_along(road)
     for side in (-1, 1):
         at = max(road.start, float(along.min()))
@@ -63,15 +62,14 @@ def building_sites(
             for row in (0, 1):  # a house at the road, sometimes a barn behind it
                 across = road.at + side * (road.half_width + rng.uniform(24, 34) + 48 * row)
                 if rng.random() < (0.5 if row else 0.95):
-                    ahead = [(across, at), (across, at + 1)]
-                    (x, y), (x1, y1) = (
-                        land.grid.to_pixel(*(p if road.axis == 0 else p[::-1])) for p in ahead
-                    )
+                    ends = [(across, at), (across, at + 1)]
+                    ends = [end if road.axis == 0 else end[::-1] for end in ends]
+                    (x, y), (x1, y1) = (land.grid.to_pixel(*end) for end in ends)
                     yield x, y, np.arctan2(y1 - y, x1 - x) + rng.choice([0, np.pi / 2])
 
 
 def build(canvas: Canvas, free: np.ndarray, x: float, y: float, angle: float) -> None:
-    """Put a building of random kind at (x, y) if the place is free; it is not free afterwards."""
+    """Put a building of a random kind at (x, y) if the place is free, and mark it as taken."""
     rng = canvas.rng
     kind = rng.choice(len(SIZES), p=SIZE_SHARES)
     length, width = (rng.uniform(*limits) for limits in SIZES[kind])
@@ -93,7 +91,7 @@ def build(canvas: Canvas, free: np.ndarray, x: float, y: float, angle: float) ->
 
 
 def draw_roof(canvas: Canvas, box: tuple[slice, ...], roof: np.ndarray, flat: bool) -> None:
-    """Paint a roof, given as heights above its eaves (h, w) in the `box`, and raise its walls."""
+    """Paint a roof in the `box` and raise its walls. `roof` (h, w) is the height over the eaves."""
     rng, inside = canvas.rng, roof > 0
     colours = FLAT_ROOFS if flat else ROOFS + FLAT_ROOFS
     colour = colours[rng.integers(len(colours))]
@@ -106,17 +104,15 @@ def draw_roof(canvas: Canvas, box: tuple[slice, ...], roof: np.ndarray, flat: bo
     canvas.height[box][inside] = rng.uniform(*EAVES) + 0.6 * roof[inside]
 
 
-def wing(
-    along: np.ndarray, across: np.ndarray, length: float, width: float, hipped: bool
-) -> np.ndarray:
-    """Return the heights of a roof above its eaves; outside, minus the distance to the walls."""
+def wing(along: np.ndarray, across: np.ndarray, length: float, width: float, hipped: bool) -> Any:
+    """Return the heights of a roof above its eaves. Outside it is minus the distance to a wall."""
     to_side = width / 2 - np.abs(across)
     inset = np.minimum(length / 2 - np.abs(along), to_side)
     return inset if hipped else np.where(inset > 0, to_side, inset)
 
 
 def draw_yards(canvas: Canvas) -> None:
-    """Surround buildings with lawn, bare yard and bushes; all of it is background."""
+    """Surround buildings with lawn, bare yard and bushes. All of it is background."""
     ground = canvas.mask == BACKGROUND
     distance = cv2.distanceTransform((canvas.mask != BUILDING).astype(np.uint8), cv2.DIST_L2, 5)
     patches, fine = canvas.noise(30), canvas.noise(5)

@@ -1,0 +1,188 @@
+"""One side of a measurement: a process that builds a model or a loader and runs it when asked.
+
+It uses mmengine's interfaces, so it runs on this project, its older commits and the peer too. The
+first line on standard input is the job. Each later line asks for one turn. All lines are JSON.
+"""
+
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import init_default_scope
+from torch import nn
+from torch.utils.benchmark import Timer
+from torch.utils.data import DataLoader
+
+import mmseg
+from mmseg import structures
+from mmseg.registry import DATASETS, METRICS, MODELS
+
+try:
+    from mmseg.inference import fuse
+except ImportError:  # older code fuses by itself, and the peer not at all
+    fuse = nn.Module.eval
+TOLERANCE = 1e-4  # of the largest logit
+PEER_CONFIGS = Path(mmseg.__file__).parent / ".mim/configs/segnext"
+
+
+def read_config(job: dict) -> Config:
+    """Read the side's own config; let it use the drawn files and no downloaded weights."""
+    config = Config.fromfile(job["config"] if job["path"] else PEER_CONFIGS / job["config"])
+    config.merge_from_dict(job["options"])
+    config.model.backbone.pop("init_cfg", None)
+    config.model.data_preprocessor.size = tuple(job["size"])
+    for split in ("train", "test"):
+        loader = config[f"{split}_dataloader"]
+        while "pipeline" not in loader.dataset:  # a wrapper of one or several data sets
+            loader.dataset = loader.dataset.get("dataset") or loader.dataset.datasets[0]
+        folders = {"img_path": "images", "seg_map_path": "masks"}
+        loader.dataset.update(data_root=job["files"], data_prefix=folders, ann_file="")
+        loader.dataset.update(img_suffix=".jpg", seg_map_suffix=".png")
+        for step in loader.dataset.pipeline:
+            if "crop_size" in step:
+                step.crop_size = tuple(job["size"])
+    return config
+
+
+def load_weights(model: nn.Module, file: Path) -> None:
+    """Load the random weights that all sides share; the first side makes them."""
+    state = model.state_dict()
+    names = {key: key.replace(".dwconv", "") for key in state}  # the peer has one of them less
+    if not file.exists():
+        for value in state.values():
+            if value.ndim == 1:  # layer scales and statistics at which every path counts
+                value += 0.2 * torch.rand_like(value)
+        torch.save({names[key]: value for key, value in state.items()}, file)
+    weights = torch.load(file, weights_only=True)
+    model.load_state_dict({key: weights[name] for key, name in names.items()})
+
+
+def build_model(config: Config, job: dict) -> Any:
+    """Build the model as the part uses it: fused or compiled, and in mixed precision if asked."""
+    config.model.setdefault("test_cfg", {"mode": "whole"})["amp"] = bool(job["amp"])
+    model: Any = MODELS.build(config.model)
+    load_weights(model, Path(job["files"], "weights.pth"))
+    model.to(job["device"]).train(job["part"] == "train")
+    if job["compile"] and not job["path"]:
+        model.forward = torch.compile(model.forward)  # as mmengine's runner does
+    elif job["compile"]:
+        own = importlib.import_module("mmseg.engine.compile")
+        (own.compile_training if job["part"] == "train" else own.compile_network)(model)
+    elif job["part"] != "train":
+        model = fuse(model)
+    if job["amp"]:
+        model.forward = torch.autocast(job["device"].split(":")[0], torch.bfloat16)(model.forward)
+    return model
+
+
+@torch.no_grad()
+def check_equal(config: Config, job: dict) -> None:
+    """Refuse a side whose float32 logits are not those of the first side."""
+    model = build_model(config, {**job, "amp": None, "compile": False}).eval()
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, *job["size"]).to(job["device"])
+    torch.manual_seed(0)  # the peer draws the bases of its factorisation: now they are ours
+    logits = model(x, mode="tensor").float().cpu()
+    file = Path(job["files"], "logits.pth")
+    if not file.exists():
+        torch.save(logits, file)
+    expected = torch.load(file, weights_only=True)
+    gap = ((logits - expected).abs().max() / expected.abs().max()).item()
+    if not gap <= TOLERANCE:  # NaN does not pass
+        raise ValueError(f"its logits are not this code's (by {gap:.1e}); --no-check times both")
+
+
+def build_loader(config: Config, split: str, batch: int, passes: int = 1) -> Any:
+    """Make a loader with the config's workers that reads each file `passes` times."""
+    dataset: Any = DATASETS.build(config[f"{split}_dataloader"].dataset)
+    number = config[f"{split}_dataloader"].num_workers
+    workers = {"num_workers": number, "persistent_workers": number > 0}
+    stack = (split == "train" and getattr(structures, "stack_batch", None)) or pseudo_collate
+    workers["pin_memory"] = torch.cuda.is_available()
+    order = [*range(len(dataset))] * passes
+    return DataLoader(dataset, batch, sampler=order, collate_fn=stack, **workers)
+
+
+def infer(config: Config, job: dict) -> tuple[Callable, int]:
+    """The network alone: normalised images (B, 3, H, W) to logits at 1/8."""
+    model = build_model(config, job)
+    x = torch.randn(job["batch"], 3, *job["size"]).to(job["device"])
+    return torch.no_grad()(lambda: model(x, mode="tensor")), 1
+
+
+def train(config: Config, job: dict) -> tuple[Callable, int]:
+    """A training step on a batch in memory, with the optimiser that the config describes."""
+    model = build_model(config, job)
+    wrapper = OptimWrapper(build_optim_wrapper(model, config.optim_wrapper).optimizer)
+    batch = next(iter(build_loader(config, "train", job["batch"])))
+    return lambda: model.train_step(dict(batch), wrapper), 1
+
+
+def evaluate(config: Config, job: dict) -> tuple[Callable, int]:
+    """Images from their files through the network to the counts of the metric."""
+    model = build_model(config, job)
+    loader = build_loader(config, "test", job["batch"])
+    metric = METRICS.build({"type": "IoUMetric", "iou_metrics": ["mIoU"]})
+    metric.dataset_meta = loader.dataset.metainfo
+
+    @torch.no_grad()
+    def action() -> None:
+        metric.results.clear()
+        for batch in loader:
+            metric.process(batch, [sample.to_dict() for sample in model.test_step(batch)])
+
+    return action, len(loader.dataset)
+
+
+def data(config: Config, job: dict) -> tuple[Callable, int]:
+    """Training samples from their files to batches, in the workers of a loader."""
+    loader = build_loader(config, "train", job["batch"], passes=8)
+    return lambda: [None for _ in loader], len(loader.sampler)
+
+
+def peak_mib(device: str) -> float:
+    """Return the peak of memory: on a GPU of what torch reserved, else of what was resident."""
+    if device != "cpu":
+        return torch.cuda.max_memory_reserved(device) / 2**20
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+
+
+def answers(job: dict) -> Any:
+    """Yield the answer to the job, then one for each turn that is asked for."""
+    logging.disable()
+    init_default_scope("mmseg")
+    cv2.setNumThreads(0)
+    torch.manual_seed(0)
+    config = read_config(job)
+    if config.get("triton_kernels"):
+        importlib.import_module("mmseg.ops.triton").enable(True)
+    if job["against"] and job["part"] != "data" and not job["no_check"]:
+        check_equal(config, job)
+    parts = {"infer": infer, "train": train, "eval": evaluate, "data": data}
+    action, count = parts[job["part"]](config, job)
+    threads = torch.get_num_threads()
+    timer = Timer("action()", globals={"action": action}, num_threads=threads)
+    yield {"mmseg": str(mmseg.__version__), "torch": str(torch.__version__), "threads": threads}
+    for _ in sys.stdin:
+        seconds = timer.blocked_autorange(min_run_time=0.5).median / count
+        yield {"seconds": seconds, "peak_mib": peak_mib(job["device"])}
+
+
+if __name__ == "__main__":
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # libraries print
+    try:
+        for answer in answers(json.loads(sys.stdin.readline())):
+            out.write(json.dumps(answer) + "\n")
+    except Exception as error:
+        out.write(json.dumps({"error": f"{type(error).__name__}: {error}"}) + "\n")
