@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg.ops.pointwise import pointwise_conv2d
-
 
 def conv_of_levels(weight: Tensor, levels: Sequence[Tensor], align_corners: bool) -> Tensor:
     """Apply a 1x1 convolution to maps that are resized to the size of the first and concatenated.
@@ -22,9 +20,9 @@ def conv_of_levels(weight: Tensor, levels: Sequence[Tensor], align_corners: bool
         part[:, :, None, None]
         for part in weight.flatten(1).split([level.shape[1] for level in levels], dim=1)
     ]
-    total = pointwise_conv2d(first, parts[0])
+    total = F.conv2d(first, parts[0])
     for level, part in zip(others, parts[1:], strict=True):
-        level = pointwise_conv2d(level, part)
+        level = F.conv2d(level, part)
         total += F.interpolate(level, first.shape[2:], mode="bilinear", align_corners=align_corners)
     return total
 

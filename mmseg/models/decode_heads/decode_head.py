@@ -9,7 +9,6 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg.errors import UserError
-from mmseg.models.layers import PointwiseConv2d
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.ops.cross_entropy import right_pixels, upsampled_cross_entropy
 from mmseg.ops.intact import is_intact
@@ -55,7 +54,7 @@ class BaseDecodeHead(BaseModule):
         for loss in self.loss_decode:
             check_class_weight(loss, num_classes)
             check_loss(loss)
-        self.conv_seg = PointwiseConv2d(channels, num_classes, 1)
+        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
     def select(self, features: Sequence[Tensor]) -> list[Tensor]:

@@ -16,12 +16,10 @@ from torch import Tensor, nn
 from mmseg import ops
 from mmseg.errors import UserError
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.layers import PointwiseConv2d
 from mmseg.ops import algebra, nmf
 from mmseg.ops.intact import is_intact
 from mmseg.registry import MODELS
 
-POINTWISE = {"type": PointwiseConv2d}
 GROUP_NORM = {"type": "GN", "num_groups": 32}
 EVAL_SEED = 0
 
@@ -72,7 +70,7 @@ class Hamburger(nn.Module):
 
     def __init__(self, channels: int, rank: int, norm_cfg: dict) -> None:
         super().__init__()
-        self.ham_in = ConvModule(channels, channels, 1, conv_cfg=POINTWISE, act_cfg=None)
+        self.ham_in = ConvModule(channels, channels, 1, act_cfg=None)
         self.ham = NMF2D(channels, rank)
         self.ham_out = ConvModule(channels, channels, 1, norm_cfg=norm_cfg, act_cfg=None)
 
@@ -113,7 +111,7 @@ class LightHamHead(BaseDecodeHead):
             raise UserError(f"model.decode_head.ham_kwargs={dict(ham_kwargs)}: give dict(MD_R=...)")
         self.squeeze = ConvModule(sum(self.in_channels), ham_channels, 1, norm_cfg=norm_cfg)
         self.hamburger = Hamburger(ham_channels, ham_kwargs["MD_R"], norm_cfg)
-        self.align = ConvModule(ham_channels, channels, 1, conv_cfg=POINTWISE, norm_cfg=norm_cfg)
+        self.align = ConvModule(ham_channels, channels, 1, norm_cfg=norm_cfg)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         own_levels = type(self).select is not BaseDecodeHead.select
