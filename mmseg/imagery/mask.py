@@ -8,7 +8,6 @@ from mmengine import fileio
 from PIL import Image
 
 from mmseg.errors import UserError, reason
-from mmseg.ops.png import decode_png
 
 IGNORE_INDEX = 255
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
@@ -62,8 +61,6 @@ def read_mask(path: str, backend_args: dict | None = None) -> np.ndarray:
     Three equal channels count as one. Raises `UserError` for a file that is no mask.
     """
     data = read_file(path, "mask", backend_args)
-    if (ids := decode_png(data)) is not None:
-        return ids
     try:
         with Image.open(io.BytesIO(data)) as image:
             values = np.asarray(image)

@@ -25,13 +25,14 @@ from mmseg.environment import keep_memory_of_images
 from mmseg.errors import UserError
 from mmseg.inference.conv import FusedConv, onednn_computes
 from mmseg.models.backbones.mscan import MSCAN
-from mmseg.ops.bands import rows_per_band
-from mmseg.ops.layout import fast_format
+from mmseg.ops.layout import arranged
 from mmseg.ops.precision import half_dtype
 
 # On a CPU, the hidden map of an MLP is computed in bands of rows of about this size: it is up to
-# eight times as wide as the input of the MLP, and a band stays in the cache.
+# eight times as wide as the input of the MLP, and a band stays in the cache. A band computes the
+# row above and the row below it too, and would waste time with few rows.
 BAND_BYTES = 2**22
+MIN_ROWS = 4
 
 
 @torch.no_grad()
@@ -78,8 +79,7 @@ class FusedMSCAN(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> the maps of `MSCAN`, in the dtype of the fused convolutions."""
-        x = x.to(self.stages[0].embed[0].weight.dtype)
-        x = x.contiguous(memory_format=fast_format(x))
+        x = arranged(x.to(self.stages[0].embed[0].weight.dtype))
         outs = []
         with torch.autocast(x.device.type, enabled=False):
             for stage in self.stages:
@@ -150,8 +150,8 @@ class FusedBlock(nn.Module):
         """Return x plus its MLP; x is overwritten."""
         height, width = x.shape[2:]
         row_bytes = len(self.fc1.bias) * width * x.element_size()
-        rows = rows_per_band(height, row_bytes, BAND_BYTES) if onednn_computes(x) else height
-        if rows == height:
+        rows = max(MIN_ROWS, BAND_BYTES // row_bytes)
+        if rows >= height or not onednn_computes(x):
             return self.fc2.add_to(x, self.dwconv.gelu(self.fc1(x)))
         result = x.clone()
         for image, target in zip(x.split(1), result.split(1), strict=True):

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.models.inference import slide_inference
 from mmseg.ops.class_map import Frame, class_map, to_original
-from mmseg.ops.layout import fast_format
+from mmseg.ops.layout import arranged
 from mmseg.ops.precision import half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -59,7 +59,7 @@ class EncoderDecoder(BaseModel):
         (B, K, H/8, W/8).
         """
         if mode == "tensor":
-            return self.network(inputs)
+            return self.logits(inputs)
         if mode not in ("loss", "predict"):
             raise UserError(f"mode={mode!r}: use 'loss', 'predict' or 'tensor'")
         if data_samples is None:
@@ -68,7 +68,7 @@ class EncoderDecoder(BaseModel):
 
     def extract_feat(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> the backbone's maps."""
-        return self.backbone(x.contiguous(memory_format=fast_format(x)))
+        return self.backbone(arranged(x))
 
     def training_logits(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, K, H/8, W/8): the part of `loss` that can be compiled."""
@@ -101,7 +101,9 @@ class EncoderDecoder(BaseModel):
     ) -> Sequence[SegDataSample]:
         """Add `pred_sem_seg`, (1, H, W) uint8 at the original size, to each sample."""
         frames = self._frames(inputs, data_samples)
-        for sample, logits, frame in zip(data_samples, self._coarse(inputs), frames, strict=True):
+        for sample, logits, frame in zip(
+            data_samples, self._logits_of_each(inputs), frames, strict=True
+        ):
             set_prediction(sample, class_map(logits, frame))
         return data_samples
 
@@ -110,7 +112,7 @@ class EncoderDecoder(BaseModel):
     ) -> list[Tensor]:
         """Return logits (K, H, W) at the original size of each image, flips undone."""
         frames = self._frames(inputs, data_samples)
-        pairs = zip(self._coarse(inputs), frames, strict=True)
+        pairs = zip(self._logits_of_each(inputs), frames, strict=True)
         return [to_original(logits, frame)[0] for logits, frame in pairs]
 
     def _frames(
@@ -128,13 +130,13 @@ class EncoderDecoder(BaseModel):
             for image, meta in zip(inputs, metas, strict=True)
         ]
 
-    def _coarse(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return logits (1, K, h, w) of each image: the network's own, or by windows at its size.
+    def _logits_of_each(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return logits (1, K, h, w) of each image, at 1/8 or, by windows, at its size.
 
         Images of one size run as one batch; none is padded, so that an image gets the same
         prediction alone and in any company.
         """
-        network = self.inference if self.test_cfg["mode"] == "slide" else self.network
+        network = self.full_logits if self.test_cfg["mode"] == "slide" else self.logits
         groups: dict[tuple, list[int]] = {}
         for i, image in enumerate(inputs):
             groups.setdefault(tuple(image.shape), []).append(i)
@@ -144,18 +146,17 @@ class EncoderDecoder(BaseModel):
             results |= dict(zip(indices, logits.split(1), strict=True))
         return [results[i] for i in range(len(inputs))]
 
-    def inference(self, x: Tensor) -> Tensor:
+    def full_logits(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, K, H, W), whole or by windows as `test_cfg` says."""
+
+        def network(window: Tensor) -> Tensor:
+            return self.decode_head.resize(self.logits(window), window.shape[2:])
+
         if self.test_cfg["mode"] == "slide":
-            return slide_inference(
-                self._logits, x, self.test_cfg["crop_size"], self.test_cfg["stride"]
-            )
-        return self._logits(x)
+            return slide_inference(network, x, self.test_cfg["crop_size"], self.test_cfg["stride"])
+        return network(x)
 
-    def _logits(self, x: Tensor) -> Tensor:
-        return self.decode_head.resize(self.network(x), x.shape[2:])
-
-    def network(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, K, H/8, W/8), float32, computed as `test_cfg.amp` says."""
         device = x.device.type
         amp = self.test_cfg.get("amp", False)

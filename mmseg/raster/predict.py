@@ -43,7 +43,7 @@ class WindowPredictor:
         with self.clock("model"):
             data = {"inputs": list(bgr), "data_samples": [None] * len(bgr)}
             x = torch.stack(self.model.data_preprocessor(data)["inputs"])
-            logits = self.model.inference(x).float()
+            logits = self.model.full_logits(x).float()
             logits = logits[:, :, : self.crop_size[0], : self.crop_size[1]]  # without padding
             if x.is_cuda:
                 torch.cuda.synchronize(x.device)  # or the time would be that of launching kernels

@@ -112,7 +112,7 @@ def test_testing_pads_as_at_home_and_predicts_at_the_size_of_the_image(path):
     assert (image[:, 60:] == 0).all() and (image[:, :, 80:] == 0).all()
     (result,) = model.test_step(data)
     with torch.no_grad():
-        logits = model.inference(image[None])[:, :, :60, :80]  # the padding is cut off first
+        logits = model.full_logits(image[None])[:, :, :60, :80]  # the padding is cut off first
     expected = torch.nn.functional.interpolate(logits, (48, 64), mode="bilinear").argmax(1)
     assert torch.equal(result.pred_sem_seg.data, expected.to(torch.uint8))
 

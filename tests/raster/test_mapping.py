@@ -139,7 +139,7 @@ def test_padding_of_the_model_is_no_part_of_its_windows(tiny_model, tmp_path):
     image = torch.from_numpy(pixels[::-1].copy())
     x = model.data_preprocessor({"inputs": [image], "data_samples": [None]})["inputs"][0]
     assert x.shape == (3, 64, 64)
-    expected = model.inference(x[None])[0, :, : size[0], : size[1]].softmax(0).detach().numpy()
+    expected = model.full_logits(x[None])[0, :, : size[0], : size[1]].softmax(0).detach().numpy()
     with rasterio.open(tmp_path / "scene.probabilities.tif") as raster:
         found = raster.read() * np.array(raster.scales)[:, None, None]
     assert np.abs(found - expected).max() < 0.003
@@ -181,7 +181,7 @@ def test_a_scene_that_one_window_covers_is_mapped_as_the_model_predicts_it_refle
     data = {"inputs": [image], "data_samples": [None]}
     x = torch.stack(context_model.data_preprocessor(data)["inputs"])
     with torch.no_grad():
-        expected = context_model.inference(x)[0].argmax(0).numpy()
+        expected = context_model.full_logits(x)[0].argmax(0).numpy()
     assert (read(result.path) == expected[:height, :width]).all()
 
 

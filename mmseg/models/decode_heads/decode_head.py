@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import UserError
 from mmseg.models.losses import CrossEntropyLoss
-from mmseg.ops.cross_entropy import right_pixels, upsampled_cross_entropy
-from mmseg.ops.intact import is_intact
+from mmseg.ops.cross_entropy import right_pixels
 from mmseg.registry import MODELS
 
 
@@ -57,25 +56,24 @@ class BaseDecodeHead(BaseModule):
         self.conv_seg = nn.Conv2d(channels, num_classes, 1)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
-    def select(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Pick the maps named by `in_index`, all resized to the size of the first."""
-        levels = self.pick(features)
-        size = levels[0].shape[2:]
-        return [levels[0]] + [self.resize(level, size) for level in levels[1:]]
-
-    def pick(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Pick the maps of `in_index`; `UserError` where they are not as `in_channels` says."""
-        if isinstance(features, Tensor):
+    def features(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return the maps of `in_index`; `UserError` if they do not fit `in_channels`."""
+        if isinstance(maps, Tensor):
             raise UserError(
                 "the backbone returned a tensor; a tuple of maps (B, C, H, W) is needed"
             )
-        widths = [feature.shape[1] for feature in features]
+        widths = [each.shape[1] for each in maps]
         if [widths[i] for i in self.in_index if i < len(widths)] != [*self.in_channels]:
             raise UserError(
                 f"the backbone's maps have {widths} channels; decode_head.in_index={self.in_index} "
                 f"and in_channels={self.in_channels} ask for others"
             )
-        return [features[i] for i in self.in_index]
+        return [maps[i] for i in self.in_index]
+
+    def aligned_features(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return the maps of `in_index`, all resized to the size of the first."""
+        first, *others = self.features(maps)
+        return [first] + [self.resize(each, first.shape[2:]) for each in others]
 
     def resize(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """Interpolate (B, C, h, w) bilinearly to (B, C, *size)."""
@@ -96,25 +94,22 @@ class BaseDecodeHead(BaseModule):
                 f"{type(self).__name__} gives logits of {logits.shape[1]} classes, but has "
                 f"num_classes={self.num_classes}"
             )
-        losses: dict[str, Tensor]
-        only: Any = self.loss_decode[0]
-        if len(self.loss_decode) == 1 and is_intact(only, (CrossEntropyLoss,)):
-            total, right = upsampled_cross_entropy(
-                logits, labels, only.class_weight, self.ignore_index, self.align_corners
-            )
-            losses = {only.loss_name: only.mean(total, labels, self.ignore_index)}
+        loss = self.loss_decode[0]
+        if len(self.loss_decode) == 1 and type(loss) is CrossEntropyLoss:
+            value, right = loss.upsampled(logits, labels, self.ignore_index, self.align_corners)
+            losses = {loss.loss_name: value}
         else:
-            logits = self.resize(logits, labels.shape[1:])
-            losses = self._sum_by_name(logits, labels)
-            right = right_pixels(logits, labels, self.ignore_index)
+            full_logits = self.resize(logits, labels.shape[1:])
+            losses = self._sum_by_name(full_logits, labels)
+            right = right_pixels(full_logits, labels, self.ignore_index)
         valid = (labels != self.ignore_index).sum()
         losses["acc_seg"] = 100.0 * right / valid.clamp(min=1)
         return losses
 
-    def _sum_by_name(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def _sum_by_name(self, full_logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         losses: dict[Any, Any] = {}
         for loss in self.loss_decode:
-            value = loss(logits, labels, ignore_index=self.ignore_index)
+            value = loss(full_logits, labels, ignore_index=self.ignore_index)
             if not isinstance(value, Tensor) or value.numel() != 1:
                 raise UserError(f"{type(loss).__name__}: a loss returns one number, as a tensor")
             losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
