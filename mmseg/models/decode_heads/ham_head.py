@@ -80,6 +80,9 @@ class LightHamHead(BaseDecodeHead):
     `ham_channels` is the width of the Hamburger, `ham_kwargs=dict(MD_R=...)` the rank of its NMF:
     16 for SegNeXt-T and -S, 64 for -B and -L. The rank has no parameters, so that a checkpoint
     loads with a wrong one; it is never inherited between sizes.
+
+    The convolutions of `squeeze` and `ham_out` are linear. They are applied by their weights, in
+    the order that costs least, and hooks on these two modules are not called.
     """
 
     def __init__(
