@@ -63,6 +63,8 @@ def fuse(model: nn.Module) -> nn.Module:
 class FusedMSCAN(nn.Module):
     """An `MSCAN` in evaluation with its present weights; its convolutions compute in `dtype`."""
 
+    stages: Any
+
     def __init__(self, backbone: MSCAN, dtype: torch.dtype) -> None:
         super().__init__()
         self.stages = nn.ModuleList(FusedStage(*stage, dtype) for stage in backbone.stages())
@@ -91,6 +93,9 @@ class FusedMSCAN(nn.Module):
 class FusedStage(nn.Module):
     """Patch embedding, blocks and layer norm of one stage."""
 
+    embed: Any
+    norm: Any
+
     def __init__(self, patch_embed: Any, blocks: Any, norm: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         if isinstance(patch_embed.proj, nn.Sequential):  # the stem
@@ -116,6 +121,7 @@ class FusedBlock(nn.Module):
     """A `Block`: the formula at the top of this file."""
 
     shortcut: Tensor
+    strips: Any
 
     def __init__(self, block: Any) -> None:
         super().__init__()

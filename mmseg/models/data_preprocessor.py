@@ -10,7 +10,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmseg.errors import UserError
-from mmseg.ops.photometric import Draws, distort
+from mmseg.ops.photometric import distort
 from mmseg.registry import MODELS
 from mmseg.structures import stack_batch
 
@@ -70,32 +70,16 @@ class SegDataPreProcessor(BaseDataPreprocessor):
             label[:, h:] = self.seg_pad_val
             label[:, :, w:] = self.seg_pad_val
             sample.gt_sem_seg = PixelData(data=label)
-        draws = [sample.get("distortion", {}) for sample in samples]
-        # A GPU is best asked once for all images; on a CPU one at a time stays in its cache.
-        step = 1 if images.device.type == "cpu" else len(images)
-        batches = [
-            self._batch(images[part], draws[part], sizes[part], size)
-            for part in (slice(i, i + step) for i in range(0, len(images), step))
-        ]
-        inputs = torch.cat(batches) if len(batches) > 1 else batches[0]
-        return {"inputs": inputs, "data_samples": samples}
-
-    def _batch(
-        self,
-        images: Tensor,
-        draws: Sequence[Draws],
-        sizes: Sequence[tuple[int, int]],
-        size: tuple[int, int],
-    ) -> Tensor:
         batch = self.mean.new_zeros(len(images), 3, *size)
         inside = batch[..., : images.shape[2], : images.shape[3]]
         inside.copy_(images.flip(1) if self.bgr_to_rgb else images)
+        draws = [sample.get("distortion", {}) for sample in samples]
         distort(batch, draws, rgb=(0, 1, 2) if self.bgr_to_rgb else (2, 1, 0))
         batch.sub_(self.mean).div_(self.std)
-        for image, (height, width) in zip(batch, sizes, strict=True):
-            image[:, height:] = 0
-            image[:, :, width:] = 0
-        return batch
+        for image, (h, w) in zip(batch, sizes, strict=True):
+            image[:, h:] = 0
+            image[:, :, w:] = 0
+        return {"inputs": batch, "data_samples": samples}
 
     def _normalise(self, image: Tensor) -> Tensor:
         if self.bgr_to_rgb:

@@ -92,14 +92,15 @@ def axis_weights(length: int, frame: Frame, axis: int) -> Tensor:
     float32 (H or W, length), a few entries per row, which sum to one: the results of `to_original`
     for unit vectors.
     """
-    sizes = {
-        name: (size[0], 1) if axis == 0 else (1, size[1])
-        for name, size in vars(frame).items()
-        if name in ("padded", "inside", "original")
-    }
+
+    def along(size: Size) -> Size:
+        return (size[0], 1) if axis == 0 else (1, size[1])
+
+    padded, inside, original = map(along, (frame.padded, frame.inside, frame.original))
+    frame = replace(frame, padded=padded, inside=inside, original=original)
     unit = torch.eye(length)
     vectors = unit[None, :, :, None] if axis == 0 else unit[None, :, None, :]
-    return to_original(vectors, replace(frame, **sizes))[0].flatten(1).T.contiguous()
+    return to_original(vectors, frame)[0].flatten(1).T.contiguous()
 
 
 def _by_torch(logits: Tensor, frame: Frame) -> Tensor:

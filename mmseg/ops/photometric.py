@@ -24,6 +24,10 @@ def distort(images: Tensor, draws: Sequence[Draws], rgb: tuple[int, int, int]) -
     Brightness is added, contrast and saturation are factors, hue is turned in units of two degrees.
     Values stay within 0..255. `rgb` says which channels are red, green and blue.
     """
+    if images.device.type == "cpu" and len(images) > 1:  # one image stays in the cache
+        for i, draw in enumerate(draws):
+            distort(images[i : i + 1], [draw], rgb)
+        return
     drawn = _columns(draws, images)
     if "brightness" in drawn:
         images.add_(drawn["brightness"]).clamp_(0, 255)

@@ -82,10 +82,36 @@ def _convolve(
                         tap = (across * TAPS + step - i) * channels
                         weight = tl.load(weight_ptr + tap + channel, known, 0.0)
                         total = _add_to(total, i, x * weight[None, :])
-        out_ptr = y_ptr + offset + place[:, None] * line_stride
         for i in tl.static_range(RUN):
+            out_ptr = y_ptr + offset + place[:, None] * line_stride + (first + i) * pixel_stride
             y = total[i].to(y_ptr.dtype.element_ty)
-            tl.store(out_ptr + (first + i) * pixel_stride, y, inside & (first + i < length))
+            tl.store(out_ptr, y, inside & (first + i < length))
+
+
+@triton.jit
+def _add_products(
+    total,
+    grads,
+    row_ptr,
+    first,
+    length,
+    pixel_stride,
+    there,
+    TAPS: tl.constexpr,
+    TOTAL: tl.constexpr,
+):
+    """Add to totals TOTAL.. the products of a run of gradients and the pixels of one line.
+
+    Tap t of the window meets the gradient of pixel i at pixel first + t + i.
+    """
+    RUN: tl.constexpr = len(grads)
+    for step in tl.static_range(TAPS + RUN - 1):
+        mask = there & (first + step >= 0) & (first + step < length)
+        x = tl.load(row_ptr + (first + step) * pixel_stride, mask, 0.0).to(tl.float32)
+        for tap in tl.static_range(TAPS):
+            if step >= tap and step - tap < RUN:
+                total = _add_to(total, TOTAL + tap, x * grads[step - tap])
+    return total
 
 
 @triton.jit
@@ -115,13 +141,9 @@ def _sum_products(
     sums is (parts, WIDTH * GROUPS * TAPS + 1, channels); the last of the second axis is the
     gradient of the bias.
     """
-    part, group, top = (
-        tl.program_id(0),
-        tl.program_id(1) % GROUPS,
-        tl.program_id(1) // GROUPS * ROWS,
-    )
+    part, group = tl.program_id(0), tl.program_id(1) % GROUPS
+    top = tl.program_id(1) // GROUPS * ROWS
     channel = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
-    known = channel < channels
     total = (tl.zeros((LINES, CHANNELS), tl.float32),) * (ROWS * TAPS + 1)
     line_parts = tl.cdiv(lines, lines_per_part)
     begin = part % line_parts * lines_per_part
@@ -131,13 +153,13 @@ def _sum_products(
     for block in range(begin, end, LINES):
         line = block + tl.arange(0, LINES)
         image, place = (line // lines_per_image).to(tl.int64), line % lines_per_image
-        inside = (line < end)[:, None] & known[None, :]
+        inside = (line < end)[:, None] & (channel < channels)[None, :]
         offset = image[:, None] * image_stride + channel[None, :]
-        grad_row_ptr = grad_ptr + offset + place[:, None] * line_stride
         for run in range(tl.cdiv(end_pixel - begin_pixel, RUN)):
             first = begin_pixel + run * RUN
             grads = ()
             for i in tl.static_range(RUN):
+                grad_row_ptr = grad_ptr + offset + place[:, None] * line_stride
                 mask = inside & (first + i < end_pixel)
                 grad = tl.load(grad_row_ptr + (first + i) * pixel_stride, mask, 0.0)
                 grads = grads + (grad.to(tl.float32),)  # type: ignore[assignment] # noqa: RUF005
@@ -146,21 +168,39 @@ def _sum_products(
                 source = place + top + row - WIDTH // 2
                 there = inside & ((source >= 0) & (source < lines_per_image))[:, None]
                 row_ptr = x_ptr + offset + source[:, None] * line_stride
-                for step in tl.static_range(TAPS + RUN - 1):
-                    pixel = first + step + group * TAPS - GROUPS * TAPS // 2
-                    mask = there & (pixel >= 0) & (pixel < length)
-                    x = tl.load(row_ptr + pixel * pixel_stride, mask, 0.0).to(tl.float32)
-                    for tap in tl.static_range(TAPS):
-                        if step >= tap and step - tap < RUN:
-                            total = _add_to(total, row * TAPS + tap, x * grads[step - tap])
-    taps = WIDTH * GROUPS * TAPS
-    out_ptr = sums_ptr + part * (taps + 1) * channels + channel
+                shifted = first + group * TAPS - GROUPS * TAPS // 2
+                total = _add_products(
+                    total, grads, row_ptr, shifted, length, pixel_stride, there, TAPS, row * TAPS
+                )
+    sums_ptr += part * (WIDTH * GROUPS * TAPS + 1) * channels
+    _store_sums(sums_ptr, total, channel, channels, top, group, TAPS, GROUPS, WIDTH, ROWS)
+
+
+@triton.jit
+def _store_sums(
+    sums_ptr,
+    total,
+    channel,
+    channels,
+    top,
+    group,
+    TAPS: tl.constexpr,
+    GROUPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """Write the totals of `_sum_products` to the places of their taps; the first program's last,
+    the gradient of the bias, comes after them.
+    """
+    known = channel < channels
     for row in tl.static_range(ROWS):
         for tap in tl.static_range(TAPS):
             index = ((top + row) * GROUPS + group) * TAPS + tap
-            tl.store(out_ptr + index * channels, tl.sum(total[row * TAPS + tap], 0), known)
+            out_ptr = sums_ptr + index * channels + channel
+            tl.store(out_ptr, tl.sum(total[row * TAPS + tap], 0), known)
     if tl.program_id(1) == 0:
-        tl.store(out_ptr + taps * channels, tl.sum(total[ROWS * TAPS], 0), known)
+        out_ptr = sums_ptr + WIDTH * GROUPS * TAPS * channels + channel
+        tl.store(out_ptr, tl.sum(total[ROWS * TAPS], 0), known)
 
 
 def _geometry(x: Tensor, upright: bool) -> tuple[int, ...]:
@@ -217,20 +257,11 @@ def _depthwise_conv2d(x: Tensor, taps: Tensor, bias: Tensor, height: int, width:
     part = PART
     while part > run and line_parts * blocks * triton.cdiv(geometry[2], part) < PROGRAMS:
         part //= 2
+    window = {"TAPS": max(height, width), "WIDTH": min(height, width)}
+    tile = {"RUN": run, "PART": part, "LINES": LINES, "CHANNELS": CHANNELS}
+    grid = line_parts, triton.cdiv(geometry[2], part), blocks
     with torch.cuda.device_of(x):
-        _convolve[line_parts, triton.cdiv(geometry[2], part), blocks](
-            x,
-            taps,
-            bias,
-            y,
-            *geometry,
-            TAPS=max(height, width),
-            WIDTH=min(height, width),
-            RUN=run,
-            PART=part,
-            LINES=LINES,
-            CHANNELS=CHANNELS,
-        )
+        _convolve[grid](x, taps, bias, y, *geometry, **window, **tile)
     return y
 
 
@@ -267,21 +298,11 @@ def weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
     blocks, programs = triton.cdiv(x.shape[1], CHANNELS), groups * across // rows
     parts, lines, pixels = _divide(geometry[0], geometry[2], run, blocks * programs)
     sums = x.new_empty((parts, taps * across + 1, x.shape[1]), dtype=torch.float32)
+    window = {"TAPS": taps // groups, "GROUPS": groups, "WIDTH": across, "ROWS": rows}
+    tile = {"RUN": run, "LINES": LINES, "CHANNELS": CHANNELS}
     with torch.cuda.device_of(x):
         _sum_products[parts, programs, blocks](
-            x,
-            grad,
-            sums,
-            *geometry,
-            lines,
-            pixels,
-            TAPS=taps // groups,
-            GROUPS=groups,
-            WIDTH=across,
-            ROWS=rows,
-            RUN=run,
-            LINES=LINES,
-            CHANNELS=CHANNELS,
+            x, grad, sums, *geometry, lines, pixels, **window, **tile
         )
     return sums.sum(0)
 
