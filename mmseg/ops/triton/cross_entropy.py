@@ -40,18 +40,19 @@ def _softmax(
     to_below,
     classes,
     SIDE: tl.constexpr,
-    CLASSES_AT_ONCE: tl.constexpr,
+    AT_ONCE: tl.constexpr,
     TIMES: tl.constexpr,
 ):
     """Powers e^(z - best), their sum, the largest logit best, and its first class, of a cell.
 
-    The powers are a tuple of TIMES tensors (SIDE, SIDE, CLASSES_AT_ONCE).
+    The powers are a tuple of TIMES tensors (SIDE, SIDE, AT_ONCE).
     """
+    shape: tl.constexpr = (SIDE, SIDE, AT_ONCE)
     logits = ()
-    largest = tl.full((SIDE, SIDE, CLASSES_AT_ONCE), float("-inf"), tl.float32)
-    found = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.int32)
+    largest = tl.full(shape, float("-inf"), tl.float32)
+    found = tl.zeros(shape, tl.int32)
     for i in tl.static_range(TIMES):
-        k = (i * CLASSES_AT_ONCE + tl.arange(0, CLASSES_AT_ONCE))[None, None, :]
+        k = (i * AT_ONCE + tl.arange(0, AT_ONCE))[None, None, :]
         z = _interpolate(logits_ptr, k, down, across, right, below, classes, to_below, classes)
         logits = logits + (z,)  # type: ignore[assignment] # noqa: RUF005
         found = tl.where(z > largest, k, found)
@@ -59,7 +60,7 @@ def _softmax(
     best = tl.max(largest, 2, keep_dims=True)
     found = tl.min(tl.where(largest == best, found, classes), 2, keep_dims=True)
     powers = ()
-    total = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.float32)
+    total = tl.zeros(shape, tl.float32)
     for i in tl.static_range(TIMES):
         power = tl.exp(logits[i] - best)
         powers = powers + (power,)  # type: ignore[assignment] # noqa: RUF005
@@ -80,25 +81,17 @@ def _store_corners(corner_ptr, k, grad, down, across, classes):
 
 
 @triton.jit
-def _pixels(
-    labels_ptr,
-    rows_ptr,
-    columns_ptr,
-    down_ptr,
-    across_ptr,
-    out_height,
-    out_width,
-    SIDE: tl.constexpr,
-):
+def _pixels(labels_ptr, axes, out_height, out_width, SIDE: tl.constexpr):
     """Place in the logits, shares, whether it is inside, and label of each pixel of a cell."""
-    row, column, image = tl.program_id(1), tl.program_id(0), tl.program_id(2).to(tl.int64)
-    first_y, rows, top = cell_of_axis(rows_ptr, row)
-    first_x, columns, left = cell_of_axis(columns_ptr, column)
+    rows_ptr, columns_ptr, down_ptr, across_ptr = axes
+    first_y, rows, top = cell_of_axis(rows_ptr, tl.program_id(1))
+    first_x, columns, left = cell_of_axis(columns_ptr, tl.program_id(0))
     y = tl.arange(0, SIDE)[:, None, None]
     x = tl.arange(0, SIDE)[None, :, None]
     down = tl.load(down_ptr + first_y + y, y < rows, 0.0)
     across = tl.load(across_ptr + first_x + x, x < columns, 0.0)
     inside = (y < rows) & (x < columns)
+    image = tl.program_id(2).to(tl.int64)
     label_ptr = labels_ptr + (image * out_height + first_y + y) * out_width + first_x + x
     return top, left, down, across, inside, tl.load(label_ptr, inside, 0).to(tl.int32)
 
@@ -108,29 +101,21 @@ def _compare(
     logits_ptr,
     labels_ptr,
     class_weight_ptr,
-    rows_ptr,
-    columns_ptr,
-    down_ptr,
-    across_ptr,
+    axes,
     corners_ptr,
     totals_ptr,
     rights_ptr,
-    height,
-    width,
-    out_height,
-    out_width,
-    classes,
+    sizes,
     ignore_index,
     SIDE: tl.constexpr,
     CLASSES_AT_ONCE: tl.constexpr,
     TIMES: tl.constexpr,
 ):
     """Of one cell: the sum, the right pixels, and the gradients (4, classes) of its corners."""
+    height, width, out_height, out_width, classes = sizes
     image = tl.program_id(2).to(tl.int64)
     cell = (image * tl.num_programs(1) + tl.program_id(1)) * tl.num_programs(0) + tl.program_id(0)
-    top, left, down, across, inside, label = _pixels(
-        labels_ptr, rows_ptr, columns_ptr, down_ptr, across_ptr, out_height, out_width, SIDE
-    )
+    top, left, down, across, inside, label = _pixels(labels_ptr, axes, out_height, out_width, SIDE)
     counts = inside & (label != ignore_index)
     logits_ptr += ((image * height + top) * width + left) * classes
     # What lies outside the map has no share; it is not read.
@@ -223,7 +208,7 @@ def compare(
     rights = logits.new_empty(cells, dtype=torch.int32)
     at_once = classes_at_once(classes)
     grad = torch.empty_like(logits)
-    inputs = logits, labels, class_weight.float(), rows, columns, down, across
+    inputs = logits, labels, class_weight.float(), (rows, columns, down, across)
     sizes = height, width, out_height, out_width, classes
     constants = {
         "SIDE": SIDE,
@@ -231,7 +216,7 @@ def compare(
         "TIMES": triton.cdiv(classes, at_once),
     }
     with torch.cuda.device_of(logits):
-        _compare[cells[::-1]](*inputs, corners, totals, rights, *sizes, ignore_index, **constants)
+        _compare[cells[::-1]](*inputs, corners, totals, rights, sizes, ignore_index, **constants)
         bounds, sizes = (row_bounds, column_bounds), (*cells[1:], height, width, classes)
         padded = triton.next_power_of_2(classes)
         _sum_corners[width, height, batch](corners, *bounds, grad, *sizes, CLASSES=padded)
