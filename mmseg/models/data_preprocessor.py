@@ -20,11 +20,11 @@ class SegDataPreProcessor(BaseDataPreprocessor):
     """Normalise images; in training, also pad images and labels to `size` and stack them.
 
     Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`; in training
-    also what `stack_batch` makes of them. In training colours change as the `distortion` of each
-    sample says (`PhotoMetricDistortion`). Padding comes after normalising and so has the mean
+    it also takes a batch of `stack_batch`. In training, colours change as the `distortion` of each
+    sample says (`PhotoMetricDistortion`). Padding comes after normalising, so it has the mean
     colour (0); padded labels are `seg_pad_val`. In testing the images keep their sizes, because
-    padding changes every pixel's global context; `test_cfg=dict(size_divisor=32)` pads them as
-    MMSegmentation 1.x does.
+    padding changes the global context of every pixel. `test_cfg=dict(size_divisor=32)` pads them
+    as MMSegmentation 1.x does.
     """
 
     def __init__(

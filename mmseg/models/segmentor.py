@@ -26,10 +26,11 @@ FREE_KEYS = {"amp"}
 
 @MODELS.register_module()
 class EncoderDecoder(BaseModel):
-    """A semantic segmentor.
+    """A semantic segmentor: a backbone and a decode head.
 
-    `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`, in
-    either `amp=True` lets the network predict in half precision.
+    `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`. In
+    both, `amp=True` lets the network predict in half precision. Call `mmseg.inference.fuse` for a
+    copy that predicts faster.
     """
 
     def __init__(
@@ -47,10 +48,7 @@ class EncoderDecoder(BaseModel):
         _check_test_cfg(self.test_cfg)
 
     def forward(
-        self,
-        inputs: Any,
-        data_samples: Any = None,
-        mode: str = "tensor",
+        self, inputs: Any, data_samples: Any = None, mode: str = "tensor"
     ) -> Tensor | dict[str, Tensor] | Sequence[SegDataSample]:
         """Run in one of mmengine's modes.
 
@@ -81,15 +79,16 @@ class EncoderDecoder(BaseModel):
         return {f"decode.{name}": value for name, value in losses.items()}
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum the losses; raise `NonFiniteLoss`, before the step and in every process, for NaN.
+        """Sum the losses; the values to log are on the CPU.
 
-        What is to be logged is on the CPU.
+        If the sum is NaN or infinite in one process, every process raises `NonFiniteLoss` before
+        the step.
         """
         loss, log_vars = super().parse_losses(losses)
         finite = loss.detach().isfinite().to(loss.dtype)
         all_reduce(finite, "min")
-        # One copy for all: it waits for the forward pass, and one that came later for the step, so
-        # that a GPU would have nothing to do while the next batch is prepared.
+        # One copy for all, because each copy waits for the GPU. A copy after the step would wait
+        # for the step, and the GPU would then idle until the next batch is prepared.
         finite, *values = torch.stack([finite, *log_vars.values()]).detach().cpu()
         log_vars = dict(zip(log_vars, values, strict=True))
         if not finite:
@@ -133,8 +132,8 @@ class EncoderDecoder(BaseModel):
     def _logits_of_each(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return logits (1, K, h, w) of each image, at 1/8 or, by windows, at its size.
 
-        Images of one size run as one batch; none is padded, so that an image gets the same
-        prediction alone and in any company.
+        Images of one size run as one batch. None is padded, so that an image gets the same
+        prediction alone and with others.
         """
         network = self.full_logits if self.test_cfg["mode"] == "slide" else self.logits
         groups: dict[tuple, list[int]] = {}
@@ -162,7 +161,7 @@ class EncoderDecoder(BaseModel):
         amp = self.test_cfg.get("amp", False)
         with torch.autocast(device, half_dtype(device)) if amp else nullcontext():
             logits = self.decode_head(self.extract_feat(x))
-        return logits.float()  # interpolated and compared, half precision would show
+        return logits.float()  # half precision would show after the interpolation
 
 
 def _check_test_cfg(test_cfg: Mapping) -> None:
