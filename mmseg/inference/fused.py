@@ -39,11 +39,11 @@ MIN_ROWS = 4
 def fuse(model: nn.Module) -> nn.Module:
     """Return a copy of a segmentor for inference: faster, and equal up to rounding.
 
-    `model` is an `EncoderDecoder`, a `SegTTAModel` around one, or either in a distributed wrapper,
-    which is left out. The copy has the same interface and is in evaluation mode. It has no
-    gradients, and its `train()` raises `UserError`. Its backbone computes in half precision if
-    `test_cfg.amp` says so, else in the dtype of the weights. Changes of `model` after the call do
-    not reach the copy. A model whose backbone is not exactly `MSCAN` is returned as it is.
+    `model` is an `EncoderDecoder`, a `SegTTAModel` around one, or one of these in a distributed
+    wrapper, which the copy does not have. The copy has the same interface and is in evaluation
+    mode. It has no gradients, and its `train()` raises `UserError`. Its backbone computes in half
+    precision if `test_cfg.amp` says so, else in the dtype of the weights. Later changes of `model`
+    do not reach the copy. A model whose backbone is not exactly `MSCAN` is returned as it is.
     """
     segmentor: Any = unwrap(model)
     backbone = getattr(segmentor, "backbone", None)
@@ -54,9 +54,9 @@ def fuse(model: nn.Module) -> nn.Module:
         inner = inner.module
     keep_memory_of_images()
     weight = backbone.norm1.weight
-    amp = segmentor.test_cfg.get("amp", False)
+    amp = (getattr(segmentor, "test_cfg", None) or {}).get("amp", False)
     fused = FusedMSCAN(backbone, half_dtype(weight.device.type) if amp else weight.dtype)
-    # All is copied but the backbone, of which the copy has the fused form.
+    # The copy has the fused backbone in place of the plain one.
     return copy.deepcopy(inner, {id(backbone): fused}).eval().requires_grad_(False)
 
 

@@ -19,7 +19,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 WHOLE = {"mode": "whole"}
-# What `test_cfg` holds in each mode, and may hold in either.
+# The keys of `test_cfg` in each mode, and the keys that it may have in both.
 KEYS_OF_MODE = {"whole": {"mode"}, "slide": {"mode", "crop_size", "stride"}}
 FREE_KEYS = {"amp"}
 

@@ -25,14 +25,16 @@ FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
 # With fewer pixels than this for each logit of a class, interpolating all logits is faster.
 SMALLEST_CELL = 4
+# Segments of rows (`Taps`) that one thread takes at a time.
+SEGMENTS = 4
 
 
 @dataclass(frozen=True)
 class Frame:
     """Where logits lie in the image they belong to; all sizes are (height, width).
 
-    They cover the network's input of size `padded`, of which `inside` holds the image, flipped by
-    `flip` and resized from its size `original`.
+    The logits cover the network's input of size `padded`. The image fills its upper left part of
+    size `inside`; it was resized from `original` and flipped by `flip`.
     """
 
     padded: Size
@@ -141,7 +143,7 @@ def _taps(length: int, frame: Frame, axis: int) -> Taps:
 
 
 def _on_gpu(taps: Taps, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return what the Triton kernel needs of an axis: its cells and its weights."""
+    """Return the cells and the weights of an axis for the Triton kernel."""
     cells = gpu.cells_of(np.repeat(taps.starts, np.diff(taps.bounds)))
     return cells.to(device), torch.from_numpy(taps.weights).to(device)
 
@@ -150,8 +152,9 @@ def _by_kernel(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tenso
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
     result = np.empty(frame.original, np.uint8)
 
-    def write_rows(begin: int, end: int) -> None:
+    def write_rows(begin: int) -> None:
+        end = min(begin + SEGMENTS, len(rows.starts))
         kernel.class_rows(pixels, *rows, *columns, begin, end, result)
 
-    compiled.run_pieces(write_rows, len(rows.starts), per_thread=4)  # their costs differ
+    compiled.run(write_rows, range(0, len(rows.starts), SEGMENTS))
     return torch.from_numpy(result)

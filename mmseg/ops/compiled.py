@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -31,13 +30,6 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Resul
     if threads == 1:
         return [function(task) for task in tasks]
     return list(_pool(threads, os.getpid()).map(function, tasks))
-
-
-def run_pieces(function: Callable[[int, int], None], count: int, per_thread: int) -> None:
-    """Call function(begin, end) for pieces of range(count), `per_thread` of them per thread."""
-    pieces = per_thread * torch.get_num_threads()
-    ends = [count * i // pieces for i in range(pieces + 1)]
-    run(lambda piece: function(*piece), pairwise(ends))
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
 """Softmax cross entropy of bilinearly upsampled logits, pixel by pixel: a loop for numba.
 
-Class vectors are `LANES`-padded so that LLVM turns every loop over them into vector instructions.
-No fast-math flags: with them, the bits would depend on what the compiler chose that day.
+Class vectors are padded to `LANES`. LLVM then turns every loop over them into vector instructions.
+There are no fast-math flags: with them, the bits would depend on the version of the compiler.
 """
 
 import numpy as np
@@ -116,7 +116,7 @@ def rows_cross_entropy(
 
     logits and grad are finite float32 (h, w, K padded to LANES); labels int64 (rows, W); weight
     float32 (K,). Row y of the labels lies between rows down[y] and down[y] + 1 of the logits, at
-    the share down_share[y] of the way, and column x likewise; what is beyond the border counts as
+    the share down_share[y] of the way, and column x likewise; places beyond the border count as
     the border. Returns the sum and the number of rightly classified pixels, -1 for a label that is
     no class.
     """
@@ -138,7 +138,7 @@ def rows_cross_entropy(
                 return total, -1
             left, end = across[x], min(across[x] + 1, width - 1)
             _blend(row, left, end, across_share[x], values)
-            # Not less than any value, which is all that is needed while no exponential vanishes.
+            # A bound of all values; it is close enough if no exponential vanishes.
             top = max(tops[left], tops[end])
             exp_sum = _exponentials(values, top, reduced, bits, power, lanes, result)
             if exp_sum < VANISHED:

@@ -28,13 +28,6 @@ def test_results_come_in_the_order_of_the_tasks(number):
     assert compiled.run(late_if_early, []) == []
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 23])
-def test_pieces_cover_a_range(number, count):
-    found = []
-    compiled.run_pieces(lambda begin, end: found.extend(range(begin, end)), count, per_thread=2)
-    assert sorted(found) == list(range(count))
-
-
 def test_an_error_of_a_task_is_raised(number):
     def fail(task):
         if task == 3:

@@ -134,7 +134,7 @@ class Block(nn.Module):
         return x + self._scale(self.layer_scale_2, x) * self.mlp(self.norm2(x))
 
     def _scale(self, scale: Tensor, x: Tensor) -> Tensor:
-        """Return what a branch is multiplied by; in training 0 for the images that drop it."""
+        """Return the factor of a branch; in training it is 0 for images that drop the branch."""
         scale = scale[:, None, None]
         return self.drop_path(scale.expand(len(x), -1, -1, -1)) if self.training else scale
 

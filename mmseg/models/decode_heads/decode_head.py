@@ -1,4 +1,4 @@
-"""What every decode head shares: the classifier, dropout, and the loss of upsampled logits."""
+"""The base of decode heads: the classifier, dropout, and the loss of upsampled logits."""
 
 import inspect
 from collections.abc import Sequence
@@ -128,7 +128,7 @@ def check_loss(loss: nn.Module) -> None:
             f"loss_decode: {type(loss).__name__} takes no ignore_index; its forward needs this "
             "argument, the label that does not count"
         )
-    # mmengine adds up what is called so.
+    # mmengine adds up the values with 'loss' in their names.
     name = getattr(loss, "loss_name", None)
     if not isinstance(name, str) or "loss" not in name:
         raise UserError(

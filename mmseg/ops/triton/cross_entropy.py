@@ -1,8 +1,8 @@
 """Cross entropy of bilinearly upsampled logits, with its gradient, in one pass over the labels.
 
 A program takes the pixels between four neighbouring logits of each class, a cell, and keeps their
-interpolated logits in registers. What each cell adds to the gradient of its four corners is written
-once and summed by a second kernel in a fixed order, so that a result has the same bits every time.
+interpolated logits in registers. Each cell writes its part of the gradient of its four corners.
+A second kernel adds the parts in a fixed order: a result has the same bits every time.
 """
 
 from functools import lru_cache
@@ -118,7 +118,7 @@ def _compare(
     top, left, down, across, inside, label = _pixels(labels_ptr, axes, out_height, out_width, SIDE)
     counts = inside & (label != ignore_index)
     logits_ptr += ((image * height + top) * width + left) * classes
-    # What lies outside the map has no share; it is not read.
+    # Corners outside the map have no share; they are not read.
     right, below, to_below = left + 1 < width, top + 1 < height, width * classes
     powers, total, best, found = _softmax(
         logits_ptr, down, across, right, below, to_below, classes, SIDE, CLASSES_AT_ONCE, TIMES
@@ -150,7 +150,7 @@ def _sum_corners(
     classes,
     CLASSES: tl.constexpr,
 ):
-    """Sum what the cells around one position of the logits add to its gradient (classes)."""
+    """Sum the parts of the gradient (classes) of one position from the cells around it."""
     column, row, image = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     k = tl.arange(0, CLASSES)
     total = tl.zeros((CLASSES,), tl.float32)

@@ -36,7 +36,7 @@ def _add_to(values, index: tl.constexpr, x):
 
 @triton.jit
 def _pixels_of(line, end, channel, geometry):
-    """Offset of each line's image and channels, place of the line in it, and what is before end."""
+    """Return offsets of images and channels, places of lines in images, and a mask up to `end`."""
     image, place = (line // geometry[1]).to(tl.int64), line % geometry[1]
     inside = (line < end)[:, None] & (channel < geometry[3])[None, :]
     return image[:, None] * geometry[4] + channel[None, :], place, inside
@@ -44,7 +44,7 @@ def _pixels_of(line, end, channel, geometry):
 
 @triton.jit
 def _neighbour(x_ptr, place, geometry, inside):
-    """Pointer to lines at a place in their images, and what of them is inside."""
+    """Return a pointer to lines at a place in their images, and the mask of those that exist."""
     there = inside & ((place >= 0) & (place < geometry[1]))[:, None]
     return x_ptr + place[:, None] * geometry[5], there
 
