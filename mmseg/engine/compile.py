@@ -19,7 +19,7 @@ Network = Callable[[Tensor], Tensor]
 
 
 def compile_network(model: nn.Module) -> None:
-    """Compile what a segmentor's `network` does; weights become constants.
+    """Compile what a segmentor's `logits` does; weights become constants.
 
     On CPUs this takes up to a minute. Raises UserError when compiled code cannot be made here.
     """
@@ -28,7 +28,7 @@ def compile_network(model: nn.Module) -> None:
     segmentor: Any = unwrap(model)
     _check_compiler(segmentor)
     graphs = _on_gpu(segmentor)
-    compiled = _compiled(segmentor.network, graphs)
+    compiled = _compiled(segmentor.logits, graphs)
 
     def network(x: Tensor) -> Tensor:
         # Read when the network is traced, and so no option of torch.compile.
@@ -37,7 +37,7 @@ def compile_network(model: nn.Module) -> None:
         # What a graph returns lies where its next run writes.
         return logits.clone() if graphs else logits
 
-    segmentor.network = network
+    segmentor.logits = network
 
 
 def compile_training(model: nn.Module, accumulates: bool = False) -> None:

@@ -1,1 +1,5 @@
-"""A trained network made ready for inference: fused, which is exact and faster."""
+"""Make a trained network ready for inference: the same results in less time."""
+
+from mmseg.inference.fused import fuse
+
+__all__ = ["fuse"]

@@ -10,7 +10,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmseg.errors import UserError
-from mmseg.ops.photometric import Draws, distort
+from mmseg.ops.photometric import distort
 from mmseg.registry import MODELS
 from mmseg.structures import stack_batch
 
@@ -20,11 +20,11 @@ class SegDataPreProcessor(BaseDataPreprocessor):
     """Normalise images; in training, also pad images and labels to `size` and stack them.
 
     Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`; in training
-    also what `stack_batch` makes of them. In training colours change as the `distortion` of each
-    sample says (`PhotoMetricDistortion`). Padding comes after normalising and so has the mean
+    it also takes a batch of `stack_batch`. In training, colours change as the `distortion` of each
+    sample says (`PhotoMetricDistortion`). Padding comes after normalising, so it has the mean
     colour (0); padded labels are `seg_pad_val`. In testing the images keep their sizes, because
-    padding changes every pixel's global context; `test_cfg=dict(size_divisor=32)` pads them as
-    MMSegmentation 1.x does.
+    padding changes the global context of every pixel. `test_cfg=dict(size_divisor=32)` pads them
+    as MMSegmentation 1.x does.
     """
 
     def __init__(
@@ -70,32 +70,16 @@ class SegDataPreProcessor(BaseDataPreprocessor):
             label[:, h:] = self.seg_pad_val
             label[:, :, w:] = self.seg_pad_val
             sample.gt_sem_seg = PixelData(data=label)
-        draws = [sample.get("distortion", {}) for sample in samples]
-        # A GPU is best asked once for all images; on a CPU one at a time stays in its cache.
-        step = 1 if images.device.type == "cpu" else len(images)
-        batches = [
-            self._batch(images[part], draws[part], sizes[part], size)
-            for part in (slice(i, i + step) for i in range(0, len(images), step))
-        ]
-        inputs = torch.cat(batches) if len(batches) > 1 else batches[0]
-        return {"inputs": inputs, "data_samples": samples}
-
-    def _batch(
-        self,
-        images: Tensor,
-        draws: Sequence[Draws],
-        sizes: Sequence[tuple[int, int]],
-        size: tuple[int, int],
-    ) -> Tensor:
         batch = self.mean.new_zeros(len(images), 3, *size)
         inside = batch[..., : images.shape[2], : images.shape[3]]
         inside.copy_(images.flip(1) if self.bgr_to_rgb else images)
+        draws = [sample.get("distortion", {}) for sample in samples]
         distort(batch, draws, rgb=(0, 1, 2) if self.bgr_to_rgb else (2, 1, 0))
         batch.sub_(self.mean).div_(self.std)
-        for image, (height, width) in zip(batch, sizes, strict=True):
-            image[:, height:] = 0
-            image[:, :, width:] = 0
-        return batch
+        for image, (h, w) in zip(batch, sizes, strict=True):
+            image[:, h:] = 0
+            image[:, :, w:] = 0
+        return {"inputs": batch, "data_samples": samples}
 
     def _normalise(self, image: Tensor) -> Tensor:
         if self.bgr_to_rgb:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.ops.cross_entropy import upsampled_cross_entropy
 from mmseg.registry import MODELS
 
 
@@ -49,9 +50,22 @@ class CrossEntropyLoss(_Loss):
         total = F.cross_entropy(
             logits, labels, self.class_weight, ignore_index=ignore_index, reduction="none"
         ).sum()
-        return self.mean(total, labels, ignore_index)
+        return self._mean(total, labels, ignore_index)
 
-    def mean(self, total: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
+    def upsampled(
+        self, logits: Tensor, labels: Tensor, ignore_index: int, align_corners: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of logits (B, K, h, w) upsampled to the size of labels (B, H, W).
+
+        The second result is the number of right pixels. The upsampled logits are never held at
+        once (`mmseg.ops.cross_entropy`).
+        """
+        total, right = upsampled_cross_entropy(
+            logits, labels, self.class_weight, ignore_index, align_corners
+        )
+        return self._mean(total, labels, ignore_index), right
+
+    def _mean(self, total: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
         """Turn the weighted sum over the pixels of labels (B, H, W) into the loss."""
         if not self.avg_non_ignore:
             return self.loss_weight * total / labels.numel()

@@ -13,23 +13,24 @@ from torch import Tensor
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.models.inference import slide_inference
 from mmseg.ops.class_map import Frame, class_map, to_original
-from mmseg.ops.layout import fast_format
+from mmseg.ops.layout import arranged
 from mmseg.ops.precision import half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 WHOLE = {"mode": "whole"}
-# What `test_cfg` holds in each mode, and may hold in either.
+# The keys of `test_cfg` in each mode, and the keys that it may have in both.
 KEYS_OF_MODE = {"whole": {"mode"}, "slide": {"mode", "crop_size", "stride"}}
 FREE_KEYS = {"amp"}
 
 
 @MODELS.register_module()
 class EncoderDecoder(BaseModel):
-    """A semantic segmentor.
+    """A semantic segmentor: a backbone and a decode head.
 
-    `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`, in
-    either `amp=True` lets the network predict in half precision.
+    `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`. In
+    both, `amp=True` lets the network predict in half precision. Call `mmseg.inference.fuse` for a
+    copy that predicts faster.
     """
 
     def __init__(
@@ -47,10 +48,7 @@ class EncoderDecoder(BaseModel):
         _check_test_cfg(self.test_cfg)
 
     def forward(
-        self,
-        inputs: Any,
-        data_samples: Any = None,
-        mode: str = "tensor",
+        self, inputs: Any, data_samples: Any = None, mode: str = "tensor"
     ) -> Tensor | dict[str, Tensor] | Sequence[SegDataSample]:
         """Run in one of mmengine's modes.
 
@@ -59,7 +57,7 @@ class EncoderDecoder(BaseModel):
         (B, K, H/8, W/8).
         """
         if mode == "tensor":
-            return self.network(inputs)
+            return self.logits(inputs)
         if mode not in ("loss", "predict"):
             raise UserError(f"mode={mode!r}: use 'loss', 'predict' or 'tensor'")
         if data_samples is None:
@@ -68,7 +66,7 @@ class EncoderDecoder(BaseModel):
 
     def extract_feat(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> the backbone's maps."""
-        return self.backbone(x.contiguous(memory_format=fast_format(x)))
+        return self.backbone(arranged(x))
 
     def training_logits(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, K, H/8, W/8): the part of `loss` that can be compiled."""
@@ -81,15 +79,16 @@ class EncoderDecoder(BaseModel):
         return {f"decode.{name}": value for name, value in losses.items()}
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum the losses; raise `NonFiniteLoss`, before the step and in every process, for NaN.
+        """Sum the losses; the values to log are on the CPU.
 
-        What is to be logged is on the CPU.
+        If the sum is NaN or infinite in one process, every process raises `NonFiniteLoss` before
+        the step.
         """
         loss, log_vars = super().parse_losses(losses)
         finite = loss.detach().isfinite().to(loss.dtype)
         all_reduce(finite, "min")
-        # One copy for all: it waits for the forward pass, and one that came later for the step, so
-        # that a GPU would have nothing to do while the next batch is prepared.
+        # One copy for all, because each copy waits for the GPU. A copy after the step would wait
+        # for the step, and the GPU would then idle until the next batch is prepared.
         finite, *values = torch.stack([finite, *log_vars.values()]).detach().cpu()
         log_vars = dict(zip(log_vars, values, strict=True))
         if not finite:
@@ -101,7 +100,9 @@ class EncoderDecoder(BaseModel):
     ) -> Sequence[SegDataSample]:
         """Add `pred_sem_seg`, (1, H, W) uint8 at the original size, to each sample."""
         frames = self._frames(inputs, data_samples)
-        for sample, logits, frame in zip(data_samples, self._coarse(inputs), frames, strict=True):
+        for sample, logits, frame in zip(
+            data_samples, self._logits_of_each(inputs), frames, strict=True
+        ):
             set_prediction(sample, class_map(logits, frame))
         return data_samples
 
@@ -110,7 +111,7 @@ class EncoderDecoder(BaseModel):
     ) -> list[Tensor]:
         """Return logits (K, H, W) at the original size of each image, flips undone."""
         frames = self._frames(inputs, data_samples)
-        pairs = zip(self._coarse(inputs), frames, strict=True)
+        pairs = zip(self._logits_of_each(inputs), frames, strict=True)
         return [to_original(logits, frame)[0] for logits, frame in pairs]
 
     def _frames(
@@ -128,13 +129,13 @@ class EncoderDecoder(BaseModel):
             for image, meta in zip(inputs, metas, strict=True)
         ]
 
-    def _coarse(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return logits (1, K, h, w) of each image: the network's own, or by windows at its size.
+    def _logits_of_each(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return logits (1, K, h, w) of each image, at 1/8 or, by windows, at its size.
 
-        Images of one size run as one batch; none is padded, so that an image gets the same
-        prediction alone and in any company.
+        Images of one size run as one batch. None is padded, so that an image gets the same
+        prediction alone and with others.
         """
-        network = self.full_logits if self.test_cfg["mode"] == "slide" else self.network
+        network = self.full_logits if self.test_cfg["mode"] == "slide" else self.logits
         groups: dict[tuple, list[int]] = {}
         for i, image in enumerate(inputs):
             groups.setdefault(tuple(image.shape), []).append(i)
@@ -146,22 +147,21 @@ class EncoderDecoder(BaseModel):
 
     def full_logits(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, K, H, W), whole or by windows as `test_cfg` says."""
+
+        def network(window: Tensor) -> Tensor:
+            return self.decode_head.resize(self.logits(window), window.shape[2:])
+
         if self.test_cfg["mode"] == "slide":
-            return slide_inference(
-                self._logits, x, self.test_cfg["crop_size"], self.test_cfg["stride"]
-            )
-        return self._logits(x)
+            return slide_inference(network, x, self.test_cfg["crop_size"], self.test_cfg["stride"])
+        return network(x)
 
-    def _logits(self, x: Tensor) -> Tensor:
-        return self.decode_head.resize(self.network(x), x.shape[2:])
-
-    def network(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) -> logits (B, K, H/8, W/8), float32, computed as `test_cfg.amp` says."""
         device = x.device.type
         amp = self.test_cfg.get("amp", False)
         with torch.autocast(device, half_dtype(device)) if amp else nullcontext():
             logits = self.decode_head(self.extract_feat(x))
-        return logits.float()  # interpolated and compared, half precision would show
+        return logits.float()  # half precision would show after the interpolation
 
 
 def _check_test_cfg(test_cfg: Mapping) -> None:

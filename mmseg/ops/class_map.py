@@ -1,12 +1,12 @@
 """The class of every pixel of an image, from the logits of a network at 1/8 of its input's size.
 
-Plainly, K logits per pixel of the image are interpolated, in up to two stages, and one number of
-the K is kept. The fast paths compose the stages into one bilinear weighting per axis and never hold
-more than a band of rows of them.
+The logits are interpolated bilinearly to the size of the network's input and from there to the size
+of the image, and the class of the largest one is kept. Both interpolations together are one linear
+weighting for each axis. So the K logits of a pixel never have to be held for the whole image.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg import ops
 from mmseg.ops import compiled, triton
-from mmseg.ops.bands import rows_of_logits
+from mmseg.ops.bilinear import rows_at_once
 
 kernel = compiled.load("class_map")
 gpu = triton.load("class_map")
@@ -24,16 +23,18 @@ gpu = triton.load("class_map")
 Size = tuple[int, int]
 FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
-# Fast paths do much of their work once per logit of a class: they want this many pixels for each.
+# With fewer pixels than this for each logit of a class, interpolating all logits is faster.
 SMALLEST_CELL = 4
+# Segments of rows (`Taps`) that one thread takes at a time.
+SEGMENTS = 4
 
 
 @dataclass(frozen=True)
 class Frame:
     """Where logits lie in the image they belong to; all sizes are (height, width).
 
-    They cover the network's input of size `padded`, of which `inside` holds the image, flipped by
-    `flip` and resized from its size `original`.
+    The logits cover the network's input of size `padded`. The image fills its upper left part of
+    size `inside`; it was resized from `original` and flipped by `flip`.
     """
 
     padded: Size
@@ -67,59 +68,48 @@ def best_class(scores: Tensor) -> Tensor:
 def class_map(logits: Tensor, frame: Frame) -> Tensor:
     """Logits (1, K, h, w) over a network's input -> classes at the original size, (H, W) uint8.
 
-    Equal to `plain` but where rounding decides between two classes, and near logits
-    that are not finite, where it is any class.
+    The result is `best_class(to_original(logits, frame)[0])`, except where rounding decides between
+    two classes. Near logits that are not finite it is any class.
     """
     pixels, cells = frame.original[0] * frame.original[1], logits[0, 0].numel()
-    if not ops.enabled() or pixels < SMALLEST_CELL * cells:
-        return plain(logits, frame)
+    if pixels < SMALLEST_CELL * cells:
+        return best_class(to_original(logits, frame)[0])
     logits = logits[0].detach().float()
-    if triton.suits(logits):
-        axes = [_cells(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1)]
-        if max(len(weights) for _, weights in axes) <= gpu.TAPS:
-            return gpu.best_classes(logits, *axes[0], *axes[1])
-    if kernel is None or logits.device.type != "cpu":
-        with torch.autocast(logits.device.type, enabled=False):
-            return _by_bands(logits, frame)
     rows, columns = (_taps(logits.shape[1 + axis], frame, axis) for axis in (0, 1))
-    if max(len(rows.weights), len(columns.weights)) > kernel.TAPS:
-        return plain(logits[None], frame)
-    return _by_cells(logits, frame, rows, columns)
-
-
-def plain(logits: Tensor, frame: Frame) -> Tensor:
-    """Compute `class_map` from all logits of the image."""
-    return best_class(to_original(logits, frame)[0])
+    number = max(len(rows.weights), len(columns.weights))
+    if triton.suits(logits) and number <= gpu.TAPS:
+        return gpu.best_classes(
+            logits, *_on_gpu(rows, logits.device), *_on_gpu(columns, logits.device)
+        )
+    if kernel is not None and logits.device.type == "cpu" and number <= kernel.TAPS:
+        return _by_kernel(logits, frame, rows, columns)
+    with torch.autocast(logits.device.type, enabled=False):
+        return _by_torch(logits, frame)
 
 
 @lru_cache(maxsize=16)
 def axis_weights(length: int, frame: Frame, axis: int) -> Tensor:
-    """Return what each row (axis 0) or column (1) of the image takes from a map `length` long.
+    """Return the weights of each row (axis 0) or column (1) of the image on a map `length` long.
 
-    float32 (H or W, length), a few entries per row, which sum to one: `to_original` of the unit
-    vectors.
+    float32 (H or W, length), a few entries per row, which sum to one: the results of `to_original`
+    for unit vectors.
     """
-    only = partial(_along, axis)
-    frame = replace(
-        frame,
-        padded=only(frame.padded),
-        inside=only(frame.inside),
-        original=only(frame.original),
-    )
+
+    def along(size: Size) -> Size:
+        return (size[0], 1) if axis == 0 else (1, size[1])
+
+    padded, inside, original = map(along, (frame.padded, frame.inside, frame.original))
+    frame = replace(frame, padded=padded, inside=inside, original=original)
     unit = torch.eye(length)
     vectors = unit[None, :, :, None] if axis == 0 else unit[None, :, None, :]
     return to_original(vectors, frame)[0].flatten(1).T.contiguous()
 
 
-def _along(axis: int, size: Size) -> Size:
-    return (size[0], 1) if axis == 0 else (1, size[1])
-
-
-def _by_bands(logits: Tensor, frame: Frame) -> Tensor:
+def _by_torch(logits: Tensor, frame: Frame) -> Tensor:
     device = logits.device
     columns = axis_weights(logits.shape[2], frame, 1).to(device)
     wide = logits @ columns.T  # (K, h, W)
-    height = rows_of_logits(wide[:, 0].numel(), device)
+    height = rows_at_once(wide[:, 0].numel(), device)
     result = []
     for weights in axis_weights(logits.shape[1], frame, 0).split(height):
         used = weights.any(0).nonzero().flatten().tolist()
@@ -152,20 +142,19 @@ def _taps(length: int, frame: Frame, axis: int) -> Taps:
     return Taps(bounds, first[bounds[:-1]], np.ascontiguousarray(taken.T))
 
 
-@lru_cache(maxsize=64)
-def _cells(length: int, frame: Frame, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return what a GPU's kernel takes of an axis: its cells, and the weights of its `Taps`."""
-    taps = _taps(length, frame, axis)
+def _on_gpu(taps: Taps, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the cells and the weights of an axis for the Triton kernel."""
     cells = gpu.cells_of(np.repeat(taps.starts, np.diff(taps.bounds)))
     return cells.to(device), torch.from_numpy(taps.weights).to(device)
 
 
-def _by_cells(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor:
+def _by_kernel(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor:
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
     result = np.empty(frame.original, np.uint8)
 
-    def write_rows(begin: int, end: int) -> None:
+    def write_rows(begin: int) -> None:
+        end = min(begin + SEGMENTS, len(rows.starts))
         kernel.class_rows(pixels, *rows, *columns, begin, end, result)
 
-    compiled.run_pieces(write_rows, len(rows.starts), per_thread=4)  # their costs differ
+    compiled.run(write_rows, range(0, len(rows.starts), SEGMENTS))
     return torch.from_numpy(result)

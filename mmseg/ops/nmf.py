@@ -1,49 +1,37 @@
 """Non-negative matrix factorisation by multiplicative updates (https://arxiv.org/abs/2109.04553).
 
-A map x (B, D, N), D channels by N = H*W positions, becomes bases (B, D, R) times coef^T (B, R, N).
-Starting from coef = softmax(x^T bases), each step multiplies
+A map x (B, D, N), D channels by N = H * W positions, becomes bases (B, D, R) times coef^T, with
+coef (B, N, R). It starts from coef = softmax(x^T bases). Each step multiplies
 
     coef  <- coef  * (x^T bases) / (coef (bases^T bases))
     bases <- bases * (x coef)    / (bases (coef^T coef))
 
-The fast path has a backward pass of its own. Each product with x adds an outer product to the
-gradient of x, as large as x itself, and autograd would sum them one after the other; here all are
-one product at the end. On CPUs oneDNN multiplies, which on AMD's processors with AVX-512 takes half
-as long as MKL. A bfloat16 x stays as it is: its products round the other factor like it, and are
-bfloat16; both factors and all else are float32. That changes the result by about as much as its own
-rounding to bfloat16.
+The backward pass is written out. Each product with x adds an outer product, as large as x, to the
+gradient of x. Autograd would compute and add them one by one; here they are one product at the end.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.grad import conv2d_weight
-
-from mmseg import ops
-from mmseg.ops import processor
 
 EPS = 1e-6
 
 
 def factorise(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Return bases and coef (B, N, R) after so many steps and one more update of coef.
+    """Factorise x (B, D, N), non-negative, from starting bases (B, D, R), float32 or float64.
 
-    Starting bases, and with them the results, are float32 or float64. The fast path has no second
-    derivatives.
+    Returns bases (B, D, R) and coef (B, N, R) after `steps` steps and one more update of coef, in
+    the dtype of the starting bases. There are no second derivatives.
     """
-    # Neither a compiler for CPUs nor a trace takes oneDNN's products.
-    traced = torch.jit.is_tracing() or (torch.compiler.is_compiling() and x.device.type == "cpu")
-    fast = ops.enabled() and not traced
-    if not (fast and x.dtype == torch.bfloat16):  # the sums leave the range of float16
-        x = x.to(bases.dtype)
-    if fast:
-        return _Factorise.apply(x.transpose(1, 2).contiguous(), bases, steps)
-    coef = (x.transpose(1, 2) @ bases).softmax(dim=-1)
+    rows = x.to(bases.dtype).transpose(1, 2).contiguous()
+    if torch.is_grad_enabled() and (rows.requires_grad or bases.requires_grad):
+        return _Factorise.apply(rows, bases, steps)
+    coef = (rows @ bases).softmax(dim=-1)
     for _ in range(steps):
-        coef = _updated(coef, x.transpose(1, 2) @ bases, bases)
-        bases = _updated(bases, x @ coef, coef)
-    return bases, _updated(coef, x.transpose(1, 2) @ bases, bases)
+        coef = _updated(coef, rows @ bases, bases)
+        bases = _updated(bases, _times(rows, coef), coef)
+    return bases, _updated(coef, rows @ bases, bases)
 
 
 def _updated(factor: Tensor, numerator: Tensor, other: Tensor) -> Tensor:
@@ -52,20 +40,25 @@ def _updated(factor: Tensor, numerator: Tensor, other: Tensor) -> Tensor:
     return factor * numerator / (denominator + EPS)
 
 
-class _Factorise(torch.autograd.Function):
-    """The factorisation of rows (B, N, D) of x^T.
+def _times(rows: Tensor, coef: Tensor) -> Tensor:
+    """Return x coef, (B, D, R), from rows = x^T (B, N, D)."""
+    return (coef.transpose(1, 2) @ rows).transpose(1, 2)  # on CPUs the fastest order
 
-    Each update makes factor i + 2 of the factors i and i + 1: with coef the first and bases the
-    second, coef has the even numbers and bases the odd ones.
+
+class _Factorise(torch.autograd.Function):
+    """The factorisation of rows = x^T (B, N, D).
+
+    The factors are numbered: 0 is the first coef, 1 the starting bases, and update i makes factor
+    i + 2 from the factors i and i + 1. So coef has the even numbers and bases the odd ones.
     """
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        factors = [_transposed_times(rows, bases).softmax(dim=-1), bases]
-        numerators = []
+        factors, numerators = [(rows @ bases).softmax(dim=-1), bases], []
         for i in range(2 * steps + 1):
-            numerators.append(_product(rows, factors[i + 1], of_bases=i % 2 == 0))
-            factors.append(_updated(factors[i], numerators[i], factors[i + 1]))
+            other = factors[i + 1]
+            numerators.append(rows @ other if i % 2 == 0 else _times(rows, other))
+            factors.append(_updated(factors[i], numerators[i], other))
         ctx.save_for_backward(rows, *factors, *numerators)
         return factors[-2], factors[-1]
 
@@ -77,87 +70,39 @@ class _Factorise(torch.autograd.Function):
         rows, *saved = ctx.saved_tensors
         updates = len(saved) // 2 - 1
         factors, numerators = saved[: updates + 2], saved[updates + 2 :]
-        # Of the two factors made last, the older first.
-        grads = grad_bases, grad_coef
-        coefs, bases = [], []  # of whose outer products the gradient of rows is the sum
+        older, newer = grad_bases, grad_coef  # gradients of the two factors that were made last
+        coefs, bases = [], []  # the gradient of rows is the sum of coef bases^T over these pairs
         for i in reversed(range(updates)):
-            other, of_bases = factors[i + 1], i % 2 == 0
-            grad_factor, grad_numerator, grad_other = _gradients_of_update(
-                grads[1], factors[i], numerators[i], other
+            other = factors[i + 1]
+            grad_factor, grad_numerator, grad_other = _update_gradients(
+                newer, factors[i], numerators[i], other
             )
-            grad_other += grads[0]
-            grad_other += _product(rows, grad_numerator, of_bases=not of_bases)
-            grads = grad_factor, grad_other
-            coefs.append(grad_numerator if of_bases else other)
-            bases.append(other if of_bases else grad_numerator)
+            if i % 2 == 0:
+                grad_other = grad_other + _times(rows, grad_numerator)
+                coefs.append(grad_numerator)
+                bases.append(other)
+            else:
+                grad_other = grad_other + rows @ grad_numerator
+                coefs.append(other)
+                bases.append(grad_numerator)
+            older, newer = grad_factor, older + grad_other
         coef = factors[0]
-        grad_scores = coef * (grads[0] - (grads[0] * coef).sum(-1, keepdim=True))
-        coefs.append(grad_scores)
+        coefs.append(coef * (older - (older * coef).sum(-1, keepdim=True)))  # of the softmax
         bases.append(factors[1])
-        lefts, rights = (torch.cat(terms, dim=2).to(rows.dtype) for terms in (coefs, bases))
-        grad_start = None
-        if ctx.needs_input_grad[1]:
-            grad_start = grads[1] + _times(rows, grad_scores)
-        return _matmul_transposed(lefts, rights), grad_start, None
+        grad_rows = torch.cat(coefs, dim=2) @ torch.cat(bases, dim=2).transpose(1, 2)
+        grad_start = newer + _times(rows, coefs[-1]) if ctx.needs_input_grad[1] else None
+        return grad_rows, grad_start, None
 
 
-def _gradients_of_update(
+def _update_gradients(
     grad: Tensor, factor: Tensor, numerator: Tensor, other: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of factor, numerator and other, given that of `_updated` of them."""
+    """Return the gradients of factor, numerator and other, given the one of `_updated`."""
     gram = other.transpose(1, 2) @ other
     denominator = factor @ gram + EPS
     share = grad / denominator
     grad_numerator = share * factor
-    grad_denominator = grad_numerator * numerator / -denominator
+    grad_denominator = -grad_numerator * numerator / denominator
     grad_gram = factor.transpose(1, 2) @ grad_denominator
     grad_factor = share * numerator + grad_denominator @ gram
     return grad_factor, grad_numerator, other @ (grad_gram + grad_gram.transpose(1, 2))
-
-
-def _product(rows: Tensor, factor: Tensor, of_bases: bool) -> Tensor:
-    """x^T bases (B, N, R), or x coef (B, D, R)."""
-    return (_transposed_times if of_bases else _times)(rows, factor)
-
-
-def _transposed_times(rows: Tensor, bases: Tensor) -> Tensor:
-    """(B, N, D) times (B, D, R)."""
-    return _matmul_transposed(rows, bases.to(rows.dtype).transpose(1, 2)).to(bases.dtype)
-
-
-def _times(rows: Tensor, coef: Tensor) -> Tensor:
-    """(B, N, D) transposed, times (B, N, R)."""
-    factor = coef.to(rows.dtype)
-    if rows.device.type != "cpu":
-        return (rows.transpose(1, 2) @ factor).to(coef.dtype)
-    if _by_onednn(rows) and not processor.only_avx2():
-        # It is the weight gradient of a 1x1 convolution, which with AVX2 takes twice MKL's time.
-        size = (rows.shape[2], coef.shape[2], 1, 1)
-        pairs = zip(_maps(factor), _maps(rows), strict=True)
-        return torch.stack([conv2d_weight(x, size, grad) for x, grad in pairs]).flatten(2)
-    # One by one: stacks of matrices that lie transposed take torch eight times as long.
-    products = [image.T @ matrix for image, matrix in zip(rows, factor, strict=True)]
-    return torch.stack(products).to(coef.dtype)
-
-
-def _maps(rows: Tensor) -> tuple[Tensor, ...]:
-    """(B, N, C) -> B maps (1, C, N, 1), channels_last down to the strides that oneDNN looks at."""
-    return rows.contiguous()[:, :, None].permute(0, 3, 1, 2).split(1)
-
-
-def _matmul_transposed(a: Tensor, b: Tensor) -> Tensor:
-    """(B, M, K) times (B, N, K) transposed."""
-    if not _by_onednn(a):
-        return a @ b.transpose(1, 2)
-    a, b = a.contiguous(), b.contiguous()
-    return torch.stack(
-        [
-            torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
-            for left, right in zip(a, b, strict=True)
-        ]
-    )
-
-
-def _by_onednn(x: Tensor) -> bool:
-    on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
-    return on_cpu and torch.backends.mkldnn.is_available()

@@ -16,8 +16,8 @@ def class_rows(
 ):
     """Write the classes of the row segments `begin` to `end` into `result` (H, W) uint8.
 
-    `logits` is (h, w, K) float32; the others are the `Taps` of both axes. A cell is what a row
-    segment and a column segment share; its pixels are means of the same few logits, the corners.
+    `logits` is (h, w, K) float32; the others are the `Taps` of both axes. A cell is where a row
+    segment and a column segment cross; its pixels are means of the same few logits, the corners.
     A class all of whose corners are below all corners of another class cannot win in the cell.
     """
     num_classes = logits.shape[2]

@@ -1,7 +1,7 @@
 """Softmax cross entropy of bilinearly upsampled logits, pixel by pixel: a loop for numba.
 
-Class vectors are `LANES`-padded so that LLVM turns every loop over them into vector instructions.
-No fast-math flags: with them, the bits would depend on what the compiler chose that day.
+Class vectors are padded to `LANES`. LLVM then turns every loop over them into vector instructions.
+There are no fast-math flags: with them, the bits would depend on the version of the compiler.
 """
 
 import numpy as np
@@ -21,20 +21,41 @@ VANISHED = np.float32(1e-20)
 
 
 @njit(nogil=True)
-def _blend(source, first, second, share, target, index):
-    """Set row `index` of `target` between rows `first` and `second` of `source`."""
+def _blend(source, first, second, share, target):
+    """Set row 0 of `target` between rows `first` and `second` of `source`."""
     for k in range(source.shape[1]):
         start = source[first, k]
-        target[index, k] = start + share * (source[second, k] - start)
+        target[0, k] = start + share * (source[second, k] - start)
 
 
 @njit(nogil=True)
-def _spread(source, index, scale, share, target, first, second):
-    """Add `scale` times row `index` of `source` to the rows that `_blend` would make it from."""
+def _spread(source, scale, share, target, first, second):
+    """Add `scale` times row 0 of `source` to the rows that `_blend` would make it from."""
     a, b = scale * (np.float32(1) - share), scale * share
     for k in range(source.shape[1]):
-        target[first, k] += a * source[index, k]
-        target[second, k] += b * source[index, k]
+        target[first, k] += a * source[0, k]
+        target[second, k] += b * source[0, k]
+
+
+@njit(nogil=True)
+def _blend_rows(above, below, share, row, tops):
+    """Set `row` (w, K) between two rows of logits, and `tops` (w,) to its largest values."""
+    for x in range(row.shape[0]):
+        top = NO_CLASS
+        for k in range(row.shape[1]):
+            row[x, k] = above[x, k] + share * (below[x, k] - above[x, k])
+            top = max(top, row[x, k])
+        tops[x] = top
+
+
+@njit(nogil=True)
+def _spread_rows(row_grad, share, above, below):
+    """Add the gradient of the `row` of `_blend_rows` to those of its two rows; set it to 0."""
+    for x in range(row_grad.shape[0]):
+        for k in range(row_grad.shape[1]):
+            above[x, k] += (np.float32(1) - share) * row_grad[x, k]
+            below[x, k] += share * row_grad[x, k]
+            row_grad[x, k] = 0
 
 
 @njit(nogil=True)
@@ -95,34 +116,20 @@ def rows_cross_entropy(
 
     logits and grad are finite float32 (h, w, K padded to LANES); labels int64 (rows, W); weight
     float32 (K,). Row y of the labels lies between rows down[y] and down[y] + 1 of the logits, at
-    the share down_share[y] of the way, and column x likewise; what is beyond the border counts as
+    the share down_share[y] of the way, and column x likewise; places beyond the border count as
     the border. Returns the sum and the number of rightly classified pixels, -1 for a label that is
     no class.
     """
     height, width, classes = logits.shape
-    row = np.empty((width, classes), np.float32)
-    row_grad = np.empty((width, classes), np.float32)
-    tops = np.empty(width, np.float32)
-    values = np.empty((1, classes), np.float32)
-    result = np.empty((1, classes), np.float32)
-    reduced = np.empty(classes, np.float32)
-    bits = np.empty(classes, np.int32)
-    power = bits.view(np.float32)
-    lanes = np.empty(LANES, np.float32)
+    row, tops = np.empty((width, classes), np.float32), np.empty(width, np.float32)
+    row_grad = np.zeros((width, classes), np.float32)
+    values, result = np.empty((1, classes), np.float32), np.empty((1, classes), np.float32)
+    reduced, bits = np.empty(classes, np.float32), np.empty(classes, np.int32)
+    power, lanes = bits.view(np.float32), np.empty(LANES, np.float32)
     total, right = 0.0, 0
     for y in range(labels.shape[0]):
         y0, y1 = down[y], min(down[y] + 1, height - 1)
-        above, below, grad_above, grad_below = logits[y0], logits[y1], grad[y0], grad[y1]
-        share = down_share[y]
-        for x in range(width):
-            top = NO_CLASS
-            for k in range(classes):
-                row[x, k] = above[x, k] + share * (below[x, k] - above[x, k])
-                top = max(top, row[x, k])
-            tops[x] = top
-        for x in range(width):
-            for k in range(classes):
-                row_grad[x, k] = 0
+        _blend_rows(logits[y0], logits[y1], down_share[y], row, tops)
         for x in range(labels.shape[1]):
             label = labels[y, x]
             if label == ignore_index:
@@ -130,8 +137,8 @@ def rows_cross_entropy(
             if label < 0 or label >= weight.size:
                 return total, -1
             left, end = across[x], min(across[x] + 1, width - 1)
-            _blend(row, left, end, across_share[x], values, 0)
-            # Not less than any value, which is all that is needed while no exponential vanishes.
+            _blend(row, left, end, across_share[x], values)
+            # A bound of all values; it is close enough if no exponential vanishes.
             top = max(tops[left], tops[end])
             exp_sum = _exponentials(values, top, reduced, bits, power, lanes, result)
             if exp_sum < VANISHED:
@@ -142,10 +149,6 @@ def rows_cross_entropy(
             total += weight[label] * (np.log(exp_sum) - (values[0, label] - top))
             right += _is_largest(values, label)
             result[0, label] -= exp_sum
-            scale = weight[label] / exp_sum
-            _spread(result, 0, scale, across_share[x], row_grad, left, end)
-        for x in range(width):
-            for k in range(classes):
-                grad_above[x, k] += (np.float32(1) - share) * row_grad[x, k]
-                grad_below[x, k] += share * row_grad[x, k]
+            _spread(result, weight[label] / exp_sum, across_share[x], row_grad, left, end)
+        _spread_rows(row_grad, down_share[y], grad[y0], grad[y1])
     return total, right

@@ -1,4 +1,4 @@
-"""Photometric distortion of a batch on its device; the plain one is the transform's, on uint8."""
+"""Brightness, contrast, saturation and hue of a batch of images, on the device of the batch."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,59 +6,56 @@ import torch
 from torch import Tensor
 
 Draws = Mapping[str, float | None]
-"""What `PhotoMetricDistortion` drew for one image; None, or no value, leaves a property alone."""
+"""The random draws of `PhotoMetricDistortion` for one image.
+
+Keys are brightness, contrast, contrast_first, saturation and hue. None, or no value, leaves a
+property alone.
+"""
 
 # OpenCV counts hue in two degrees; here it is in sixths of the circle.
 HUES_PER_SIXTH = 30
+# The values that change nothing. Contrast comes either before saturation and hue, or after them.
+NEUTRAL = {"brightness": 0, "contrast_first": 1, "saturation": 1, "hue": 0, "contrast_last": 1}
 
 
 def distort(images: Tensor, draws: Sequence[Draws], rgb: tuple[int, int, int]) -> None:
     """Change the colours of (B, 3, H, W) images, float of 0..255, in place, each by its draws.
 
-    `rgb` says which channels are red, green and blue.
+    Brightness is added, contrast and saturation are factors, hue is turned in units of two degrees.
+    Values stay within 0..255. `rgb` says which channels are red, green and blue.
     """
-
-    early = [bool(draw.get("contrast_first")) for draw in draws]
-    late = [not first for first in early]
-    columns = {
-        "brightness": _values(draws, "brightness", 0),
-        "early contrast": _values(draws, "contrast", 1, early),
-        "saturation": _values(draws, "saturation", 1),
-        "hue": _values(draws, "hue", 0),
-        "late contrast": _values(draws, "contrast", 1, late),
-    }
-    used = {name: values for name, values in columns.items() if values is not None}
-    drawn = dict(zip(used, _on_device(list(used.values()), images), strict=True))
+    if images.device.type == "cpu" and len(images) > 1:  # one image stays in the cache
+        for i, draw in enumerate(draws):
+            distort(images[i : i + 1], [draw], rgb)
+        return
+    drawn = _columns(draws, images)
     if "brightness" in drawn:
         images.add_(drawn["brightness"]).clamp_(0, 255)
-    if "early contrast" in drawn:
-        images.mul_(drawn["early contrast"]).clamp_(max=255)
+    if "contrast_first" in drawn:
+        images.mul_(drawn["contrast_first"]).clamp_(max=255)
     if "hue" in drawn:
         _turn_hue(images, drawn["hue"] / HUES_PER_SIXTH, drawn.get("saturation"), rgb)
     elif "saturation" in drawn:
         _saturate(images, drawn["saturation"])
-    if "late contrast" in drawn:
-        images.mul_(drawn["late contrast"]).clamp_(max=255)
+    if "contrast_last" in drawn:
+        images.mul_(drawn["contrast_last"]).clamp_(max=255)
 
 
-def _values(
-    draws: Sequence[Draws], name: str, neutral: float, used: Sequence[bool] | None = None
-) -> list[float] | None:
-    """Return one value per image, where `used` says so, None when all are neutral."""
-    values = [neutral if draw.get(name) is None else draw[name] for draw in draws]
-    if used is not None:
-        values = [v if u else neutral for v, u in zip(values, used, strict=True)]
-    return None if all(value == neutral for value in values) else values  # type: ignore[return-value]
-
-
-def _on_device(columns: Sequence[Sequence[float]], images: Tensor) -> Sequence[Tensor]:
-    """Return each column as (B, 1, 1, 1), of the images' dtype."""
-    if not columns:
-        return []
-    table = torch.tensor(columns, dtype=images.dtype)
+def _columns(draws: Sequence[Draws], images: Tensor) -> dict[str, Tensor]:
+    """Return each property that changes an image, as (B, 1, 1, 1) of the images' dtype."""
+    columns: dict[str, list] = {name: [] for name in NEUTRAL}
+    for draw in draws:
+        place = "contrast_first" if draw.get("contrast_first") else "contrast_last"
+        values = {**draw, "contrast_first": None, place: draw.get("contrast")}
+        for name, neutral in NEUTRAL.items():
+            value = values.get(name)
+            columns[name].append(neutral if value is None else value)
+    used = [name for name, neutral in NEUTRAL.items() if set(columns[name]) != {neutral}]
+    table = torch.tensor([columns[name] for name in used], dtype=images.dtype)
     if images.is_cuda:
-        table = table.pin_memory()  # or the copy would wait for all that the GPU has to do
-    return table.to(images.device, non_blocking=True)[..., None, None, None].unbind()
+        table = table.pin_memory()  # else the copy would wait for all that the GPU has to do
+    table = table.to(images.device, non_blocking=True)
+    return {name: column[:, None, None, None] for name, column in zip(used, table, strict=True)}
 
 
 def _saturate(images: Tensor, saturation: Tensor) -> None:

@@ -13,11 +13,11 @@ def half_dtype(device_type: str) -> torch.dtype:
 
 def cpu_computes_in(amp: str) -> bool:
     """Return whether the processor has instructions for bf16 or fp16 that torch uses."""
-    known = torch.backends.mkldnn.is_available()  # and its operations with it
+    known = torch.backends.mkldnn.is_available()  # else its operations are missing
     return known and getattr(torch.ops.mkldnn, f"_is_mkldnn_{amp}_supported")()
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
-    """Return what convolutions of x compute in: the dtype of autocast, if it is on, or of x."""
+    """Return the dtype that convolutions of x compute in: autocast's if it is on, or that of x."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

@@ -31,7 +31,7 @@ from mmseg.registry import MODELS
 @MODELS.register_module()
 class OwnHead(BaseDecodeHead):
     def forward(self, features):
-        return self.cls_seg(self.pick(features)[0])
+        return self.cls_seg(self.features(features)[0])
 """
 PARTS = [("backbone", "mmseg"), ("backbone", "official"), *(("model", d) for d in DIALECTS)]
 

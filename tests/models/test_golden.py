@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from random_weights import random_weights
 from torch import nn
 from torch.nn import functional as F
 
-from mmseg.benchmark.inputs import random_weights
+from mmseg.inference import fuse
 from mmseg.registry import MODELS
 
 TOLERANCE = 1e-4
@@ -67,11 +68,12 @@ def deviation(name: str, tensor: torch.Tensor) -> float:
     )
 
 
-def test_evaluation_gives_the_official_stages_and_logits(model, batch):
-    model.eval()
+@pytest.mark.parametrize("prepare", [nn.Module.eval, fuse], ids=["plain", "fused"])
+def test_evaluation_gives_the_official_stages_and_logits(model, batch, prepare):
+    network = prepare(model)
     with torch.no_grad():
-        stages = model.backbone(batch[0])
-        logits = model.decode_head(stages)
+        stages = network.backbone(batch[0])
+        logits = network.decode_head(stages)
     deviations = {f"stage{i}": deviation(f"eval/stage{i}", s) for i, s in enumerate(stages)}
     deviations["logits"] = deviation("eval/logits", logits)
     assert len(deviations) == 5

@@ -9,7 +9,6 @@ import pytest
 import torch
 from mmengine.structures import PixelData
 
-from mmseg import ops
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample, stack_batch
 
@@ -27,13 +26,6 @@ def no_autocast(monkeypatch):
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)
 
 
-@pytest.fixture(params=[True, False], ids=["fast", "plain"])
-def fast_ops(request):
-    ops.enable(request.param)
-    yield
-    ops.enable(True)
-
-
 def labelled(count: int) -> list[dict]:
     samples = []
     for _ in range(count):
@@ -45,9 +37,7 @@ def labelled(count: int) -> list[dict]:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_training_step_asks_for_no_value_before_its_losses_are_looked_at(
-    tiny_model, fast_ops, loss
-):
+def test_a_training_step_asks_for_no_value_before_its_losses_are_looked_at(tiny_model, loss):
     tiny_model["decode_head"]["loss_decode"] = loss
     model = MODELS.build(tiny_model).to("meta")
     batch = model.data_preprocessor(stack_batch(labelled(2)), True)
@@ -58,7 +48,7 @@ def test_a_training_step_asks_for_no_value_before_its_losses_are_looked_at(
         model.parse_losses(losses)
 
 
-def test_a_prediction_asks_for_no_value(tiny_model, fast_ops):
+def test_a_prediction_asks_for_no_value(tiny_model):
     model = MODELS.build(tiny_model).to("meta").eval()
     samples = [SegDataSample(metainfo={"ori_shape": (80, 90), "img_shape": (64, 64)})]
     with torch.no_grad():

@@ -16,6 +16,10 @@ TYPES = {
     **dict.fromkeys(("row_bounds_ptr", "column_bounds_ptr"), "*i32"),
     "labels_ptr": "*i64",
     "classes_ptr": "*u8",
+    "axes": ("*i32", "*i32", "*fp32", "*fp32"),
+    "sizes": ("i32",) * 5,
+    "geometry": ("i32",) * 7,
+    "part_size": ("i32", "i32"),
 }
 
 

@@ -1,19 +1,13 @@
-"""The classes of an image without its logits: equal to the plain way in every geometry."""
+"""The classes of an image without its logits, against all of them, in every geometry."""
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from mmseg import ops
-from mmseg.ops import bands
+from mmseg.ops import bilinear
 from mmseg.ops import class_map as class_map_module
-from mmseg.ops.class_map import (
-    Frame,
-    axis_weights,
-    class_map,
-    plain,
-    to_original,
-)
+from mmseg.ops.class_map import Frame, axis_weights, class_map, to_original
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -44,7 +38,7 @@ def path(request, monkeypatch):
     assert class_map_module.kernel is not None
     if request.param == "bands":
         monkeypatch.setattr(class_map_module, "kernel", None)
-        monkeypatch.setitem(bands.LOGITS_AT_ONCE, "cpu", 50_000)
+        monkeypatch.setitem(bilinear.LOGITS_AT_ONCE, "cpu", 50_000)
 
 
 def logits_of(size, num_classes=150, seed=0, memory_format=torch.channels_last):
@@ -53,33 +47,53 @@ def logits_of(size, num_classes=150, seed=0, memory_format=torch.channels_last):
     return logits.contiguous(memory_format=memory_format)
 
 
+def full_logits(logits, frame):
+    """Interpolate all logits to the size of the image: (1, K, H, W)."""
+    options = {"mode": "bilinear", "align_corners": frame.align_corners}
+    logits = F.interpolate(logits, frame.padded, **options)
+    logits = logits[..., : frame.inside[0], : frame.inside[1]]
+    if frame.flip in ("horizontal", "diagonal"):
+        logits = logits.flip(3)
+    if frame.flip in ("vertical", "diagonal"):
+        logits = logits.flip(2)
+    return F.interpolate(logits, frame.original, **options)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_logits_at_the_original_size_are_interpolated_in_two_steps(name):
+    size, frame = FRAMES[name]
+    logits = logits_of(size, num_classes=3)
+    torch.testing.assert_close(to_original(logits, frame), full_logits(logits, frame))
+
+
 @pytest.mark.parametrize("name", FRAMES)
 @pytest.mark.parametrize("num_classes", [2, 150])
-def test_classes_are_those_of_the_plain_way(name, num_classes, path):
+def test_classes_are_those_of_the_largest_logits(name, num_classes, path):
     size, frame = FRAMES[name]
     for layout in (torch.channels_last, torch.contiguous_format):
         logits = logits_of(size, num_classes, memory_format=layout)
-        expected, ids = plain(logits, frame), class_map(logits, frame)
+        ids, full = class_map(logits, frame), full_logits(logits, frame)[0]
         assert ids.dtype == torch.uint8 and ids.shape == frame.original
-        best, second = to_original(logits, frame)[0].topk(2, dim=0).values
+        best, second = full.topk(2, dim=0).values
         clear = best - second > 1e-5 * best.abs().clamp(min=1)
-        assert torch.equal(ids[clear], expected[clear])
-        assert (ids == expected).float().mean() >= 0.9999
+        assert torch.equal(ids[clear].long(), full.argmax(0)[clear])
+        assert (ids == full.argmax(0)).float().mean() >= 0.9999
         assert clear.float().mean() > 0.99
 
 
-def test_the_fast_way_never_holds_all_logits(path, monkeypatch):
-    monkeypatch.setattr(class_map_module, "plain", None)
+def test_all_logits_are_never_held(path, monkeypatch):
+    monkeypatch.setattr(class_map_module, "best_class", lambda scores: scores[0].byte())
+    monkeypatch.setattr(class_map_module, "rescale", checked(class_map_module.rescale))
     size, frame = FRAMES["smaller than the input"]
     assert class_map(logits_of(size), frame).shape == frame.original
 
 
-def test_the_switch_selects_the_plain_way(monkeypatch):
-    monkeypatch.setattr(class_map_module, "_by_bands", None)
-    monkeypatch.setattr(class_map_module, "_by_cells", None)
-    size, frame = FRAMES["padded"]
-    with ops.plain():
-        assert class_map(logits_of(size), frame).shape == frame.original
+def checked(rescale):
+    def rescale_vectors(x, *args):
+        assert x.shape[2] == 1 or x.shape[3] == 1
+        return rescale(x, *args)
+
+    return rescale_vectors
 
 
 def test_the_first_of_equal_classes_wins(path):
@@ -115,11 +129,11 @@ def test_bfloat16_logits_are_compared_in_float32(path):
     logits = logits_of(size).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         ids = class_map(logits, frame)
-    assert (ids == plain(logits.float(), frame)).float().mean() >= 0.999
+    assert (ids == full_logits(logits.float(), frame)[0].argmax(0)).float().mean() >= 0.999
 
 
 @pytest.mark.parametrize("mode", ["whole", "slide"])
-def test_a_model_predicts_the_same_fast_and_plain(tiny_model, mode, path):
+def test_a_model_predicts_the_class_of_its_largest_logit(tiny_model, mode, path):
     torch.manual_seed(0)
     model = MODELS.build(tiny_model).eval()
     torch.nn.init.normal_(model.decode_head.conv_seg.weight)
@@ -132,16 +146,11 @@ def test_a_model_predicts_the_same_fast_and_plain(tiny_model, mode, path):
         {"ori_shape": (64, 96)},
     ]
     metas[0]["flip_direction"] = "horizontal"
-
-    def predicted():
-        samples = [SegDataSample(metainfo=meta) for meta in metas]
-        with torch.no_grad():
-            return [s.pred_sem_seg.data for s in model.predict(images, samples)]
-
-    fast = predicted()
-    with ops.plain():
-        expected = predicted()
-    for a, b, meta in zip(fast, expected, metas, strict=True):
-        assert a.shape == b.shape == (1, *meta["ori_shape"])
-        assert (a == b).float().mean() >= 0.999
-        assert len(a.unique()) > 1
+    samples = [SegDataSample(metainfo=meta) for meta in metas]
+    with torch.no_grad():
+        logits = model.predict_logits(images, samples)
+        found = [s.pred_sem_seg.data for s in model.predict(images, samples)]
+    for ids, expected, meta in zip(found, logits, metas, strict=True):
+        assert ids.shape == (1, *meta["ori_shape"])
+        assert (ids[0] == expected.argmax(0)).float().mean() >= 0.999
+        assert len(ids.unique()) > 1

@@ -20,28 +20,8 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmseg import ops
-from mmseg.models.layers import BatchNorm2d, LayerNorm2d, PointwiseConv2d, checkpoint
-from mmseg.ops import triton
-from mmseg.ops.depthwise import depthwise_conv2d
-from mmseg.ops.fold import FoldedMSCAN, Folding, Parts
-from mmseg.ops.precision import compute_dtype
+from mmseg.models.layers import DepthwiseConv2d, LayerNorm2d, checkpoint
 from mmseg.registry import MODELS
-
-LAYER_SCALE_INIT = 1e-2
-# glibc returns blocks of so many bytes to the kernel and gets zeroed pages for the next ones.
-RETURNED_BLOCK = 2**25
-
-
-class DepthwiseConv2d(nn.Conv2d):
-    """A depth-wise convolution that keeps the size of its input; see `mmseg.ops.depthwise`."""
-
-    def __init__(self, channels: int, kernel_size: tuple[int, int]) -> None:
-        padding = (kernel_size[0] // 2, kernel_size[1] // 2)
-        super().__init__(channels, channels, kernel_size, padding=padding, groups=channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return depthwise_conv2d(x, self.weight, self.bias)
 
 
 class StemConv(nn.Module):
@@ -51,10 +31,10 @@ class StemConv(nn.Module):
         super().__init__()
         self.proj = nn.Sequential(
             nn.Conv2d(in_channels, out_channels // 2, 3, stride=2, padding=1),
-            BatchNorm2d(out_channels // 2),
+            nn.BatchNorm2d(out_channels // 2),
             nn.GELU(),
             nn.Conv2d(out_channels // 2, out_channels, 3, stride=2, padding=1),
-            BatchNorm2d(out_channels),
+            nn.BatchNorm2d(out_channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,7 +47,7 @@ class OverlapPatchEmbed(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
-        self.norm = BatchNorm2d(out_channels)
+        self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.proj(x))
@@ -89,19 +69,13 @@ class Mlp(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int, drop_rate: float) -> None:
         super().__init__()
-        self.fc1 = PointwiseConv2d(channels, hidden_channels, 1)
+        self.fc1 = nn.Conv2d(channels, hidden_channels, 1)
         self.dwconv = DWConv(hidden_channels)
         self.act = nn.GELU()
-        self.fc2 = PointwiseConv2d(hidden_channels, channels, 1)
+        self.fc2 = nn.Conv2d(hidden_channels, channels, 1)
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = x[:, :1].numel() * self.fc1.out_channels * x.element_size()
-        if x.device.type == "cpu" and hidden >= RETURNED_BLOCK and len(x) > 1 and ops.enabled():
-            return torch.cat([self._forward(image) for image in x.split(1)])
-        return self._forward(x)
-
-    def _forward(self, x: Tensor) -> Tensor:
         x = self.drop(self.act(self.dwconv(self.fc1(x))))
         return self.drop(self.fc2(x))
 
@@ -118,14 +92,14 @@ class MSCA(nn.Module):
         self.conv1_2 = DepthwiseConv2d(channels, (11, 1))
         self.conv2_1 = DepthwiseConv2d(channels, (1, 21))
         self.conv2_2 = DepthwiseConv2d(channels, (21, 1))
-        self.conv3 = PointwiseConv2d(channels, channels, 1)
+        self.conv3 = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         attn = self.conv0(x)
         branch_7 = self.conv0_2(self.conv0_1(attn))
         branch_11 = self.conv1_2(self.conv1_1(attn))
         branch_21 = self.conv2_2(self.conv2_1(attn))
-        return x * self.conv3(branch_7.add_(attn).add_(branch_11).add_(branch_21))
+        return x * self.conv3(attn + branch_7 + branch_11 + branch_21)
 
 
 class SpatialAttention(nn.Module):
@@ -133,10 +107,10 @@ class SpatialAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.proj_1 = PointwiseConv2d(channels, channels, 1)
+        self.proj_1 = nn.Conv2d(channels, channels, 1)
         self.activation = nn.GELU()
         self.spatial_gating_unit = MSCA(channels)
-        self.proj_2 = PointwiseConv2d(channels, channels, 1)
+        self.proj_2 = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.proj_2(self.spatial_gating_unit(self.activation(self.proj_1(x))))
@@ -147,38 +121,22 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, mlp_ratio: float, drop_rate: float, drop_path: float) -> None:
         super().__init__()
-        self.layer_scale_1 = nn.Parameter(torch.full((channels,), LAYER_SCALE_INIT))
-        self.layer_scale_2 = nn.Parameter(torch.full((channels,), LAYER_SCALE_INIT))
-        self.norm1 = BatchNorm2d(channels)
+        self.layer_scale_1 = nn.Parameter(torch.full((channels,), 1e-2))
+        self.layer_scale_2 = nn.Parameter(torch.full((channels,), 1e-2))
+        self.norm1 = nn.BatchNorm2d(channels)
         self.attn = SpatialAttention(channels)
-        self.norm2 = BatchNorm2d(channels)
+        self.norm2 = nn.BatchNorm2d(channels)
         self.mlp = Mlp(channels, int(channels * mlp_ratio), drop_rate)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self._add(x, self.layer_scale_1, self.attn(self.norm1(x)))
-        return self._add(x, self.layer_scale_2, self.mlp(self.norm2(x)))
+        x = x + self._scale(self.layer_scale_1, x) * self.attn(self.norm1(x))
+        return x + self._scale(self.layer_scale_2, x) * self.mlp(self.norm2(x))
 
-    def _add(self, x: Tensor, scale: Tensor, branch: Tensor) -> Tensor:
-        """Return x + drop_path(scale * branch): the scale of a dropped path is 0."""
-        kept = self.drop_path(scale.new_ones(len(x), 1, 1, 1))
-        # Adding in place saves a map: nothing else needs what is overwritten.
-        return (kept * scale[:, None, None] * branch).add_(x)
-
-
-NORMS = (BatchNorm2d, nn.BatchNorm2d, nn.SyncBatchNorm)
-# What the parts of a stage are made of: so, and no otherwise, they can be folded.
-PARTS: Parts = {
-    StemConv: [(nn.Sequential,)],
-    nn.Sequential: [(nn.Conv2d,), NORMS, (nn.GELU,), (nn.Conv2d,), NORMS],
-    OverlapPatchEmbed: [(nn.Conv2d,), NORMS],
-    Block: [NORMS, (SpatialAttention,), NORMS, (Mlp,), (DropPath,)],
-    SpatialAttention: [(PointwiseConv2d,), (nn.GELU,), (MSCA,), (PointwiseConv2d,)],
-    MSCA: [*[(DepthwiseConv2d,)] * 7, (PointwiseConv2d,)],
-    Mlp: [(PointwiseConv2d,), (DWConv,), (nn.GELU,), (PointwiseConv2d,), (nn.Dropout,)],
-    DWConv: [(DepthwiseConv2d,)],
-    LayerNorm2d: [],
-}
+    def _scale(self, scale: Tensor, x: Tensor) -> Tensor:
+        """Return the factor of a branch; in training it is 0 for images that drop the branch."""
+        scale = scale[:, None, None]
+        return self.drop_path(scale.expand(len(x), -1, -1, -1)) if self.training else scale
 
 
 @MODELS.register_module()
@@ -214,7 +172,6 @@ class MSCAN(BaseModule):
             self.add_module(f"norm{stage}", LayerNorm2d(channels))
             in_channels = channels
         self.num_stages = len(depths)
-        self._folding = Folding(PARTS)
 
     def stages(self) -> Iterator[tuple[nn.Module, nn.ModuleList, nn.Module]]:
         """Yield patch embedding, blocks and norm of each stage."""
@@ -230,16 +187,7 @@ class MSCAN(BaseModule):
                 nn.init.zeros_(module.bias)
         super().init_weights()
 
-    def train(self, mode: bool = True) -> "MSCAN":
-        self._folding.clear()
-        return super().train(mode)
-
-    def __getstate__(self) -> dict:
-        return {**vars(self), "_folding": Folding(PARTS)}  # of copies and pickles
-
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        if (folded := self._folded(x)) is not None:
-            return folded(x)
         outs = []
         for patch_embed, blocks, norm in self.stages():
             x = patch_embed(x)
@@ -249,13 +197,3 @@ class MSCAN(BaseModule):
             x = norm(x)
             outs.append(x)
         return tuple(outs)
-
-    def _folded(self, x: Tensor) -> FoldedMSCAN | None:
-        """Return what computes the same faster, if this is inference as it is now."""
-        if self.training or torch.is_grad_enabled() or not ops.enabled() or torch.jit.is_tracing():
-            return None
-        if torch.compiler.is_compiling():
-            # Compiled, the weights are folded once if they are constants. oneDNN's fused operations
-            # and the bands of CPUs are not for compilers.
-            return FoldedMSCAN(self.stages(), compute_dtype(x)) if triton.suits(x) else None
-        return self._folding.get(self, compute_dtype(x))

@@ -1,4 +1,4 @@
-"""What every decode head shares: the classifier, dropout, and the loss of upsampled logits."""
+"""The base of decode heads: the classifier, dropout, and the loss of upsampled logits."""
 
 import inspect
 from collections.abc import Sequence
@@ -9,10 +9,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg.errors import UserError
-from mmseg.models.layers import PointwiseConv2d
 from mmseg.models.losses import CrossEntropyLoss
-from mmseg.ops.cross_entropy import right_pixels, upsampled_cross_entropy
-from mmseg.ops.intact import is_intact
+from mmseg.ops.cross_entropy import right_pixels
 from mmseg.registry import MODELS
 
 
@@ -55,28 +53,27 @@ class BaseDecodeHead(BaseModule):
         for loss in self.loss_decode:
             check_class_weight(loss, num_classes)
             check_loss(loss)
-        self.conv_seg = PointwiseConv2d(channels, num_classes, 1)
+        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
-    def select(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Pick the maps named by `in_index`, all resized to the size of the first."""
-        levels = self.pick(features)
-        size = levels[0].shape[2:]
-        return [levels[0]] + [self.resize(level, size) for level in levels[1:]]
-
-    def pick(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Pick the maps of `in_index`; `UserError` where they are not as `in_channels` says."""
-        if isinstance(features, Tensor):
+    def features(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return the maps of `in_index`; `UserError` if they do not fit `in_channels`."""
+        if isinstance(maps, Tensor):
             raise UserError(
                 "the backbone returned a tensor; a tuple of maps (B, C, H, W) is needed"
             )
-        widths = [feature.shape[1] for feature in features]
+        widths = [each.shape[1] for each in maps]
         if [widths[i] for i in self.in_index if i < len(widths)] != [*self.in_channels]:
             raise UserError(
                 f"the backbone's maps have {widths} channels; decode_head.in_index={self.in_index} "
                 f"and in_channels={self.in_channels} ask for others"
             )
-        return [features[i] for i in self.in_index]
+        return [maps[i] for i in self.in_index]
+
+    def aligned_features(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return the maps of `in_index`, all resized to the size of the first."""
+        first, *others = self.features(maps)
+        return [first] + [self.resize(each, first.shape[2:]) for each in others]
 
     def resize(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """Interpolate (B, C, h, w) bilinearly to (B, C, *size)."""
@@ -97,25 +94,22 @@ class BaseDecodeHead(BaseModule):
                 f"{type(self).__name__} gives logits of {logits.shape[1]} classes, but has "
                 f"num_classes={self.num_classes}"
             )
-        losses: dict[str, Tensor]
-        only: Any = self.loss_decode[0]
-        if len(self.loss_decode) == 1 and is_intact(only, (CrossEntropyLoss,)):
-            total, right = upsampled_cross_entropy(
-                logits, labels, only.class_weight, self.ignore_index, self.align_corners
-            )
-            losses = {only.loss_name: only.mean(total, labels, self.ignore_index)}
+        loss = self.loss_decode[0]
+        if len(self.loss_decode) == 1 and type(loss) is CrossEntropyLoss:
+            value, right = loss.upsampled(logits, labels, self.ignore_index, self.align_corners)
+            losses = {loss.loss_name: value}
         else:
-            logits = self.resize(logits, labels.shape[1:])
-            losses = self._sum_by_name(logits, labels)
-            right = right_pixels(logits, labels, self.ignore_index)
+            full_logits = self.resize(logits, labels.shape[1:])
+            losses = self._sum_by_name(full_logits, labels)
+            right = right_pixels(full_logits, labels, self.ignore_index)
         valid = (labels != self.ignore_index).sum()
         losses["acc_seg"] = 100.0 * right / valid.clamp(min=1)
         return losses
 
-    def _sum_by_name(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def _sum_by_name(self, full_logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         losses: dict[Any, Any] = {}
         for loss in self.loss_decode:
-            value = loss(logits, labels, ignore_index=self.ignore_index)
+            value = loss(full_logits, labels, ignore_index=self.ignore_index)
             if not isinstance(value, Tensor) or value.numel() != 1:
                 raise UserError(f"{type(loss).__name__}: a loss returns one number, as a tensor")
             losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
@@ -134,7 +128,7 @@ def check_loss(loss: nn.Module) -> None:
             f"loss_decode: {type(loss).__name__} takes no ignore_index; its forward needs this "
             "argument, the label that does not count"
         )
-    # mmengine adds up what is called so.
+    # mmengine adds up the values with 'loss' in their names.
     name = getattr(loss, "loss_name", None)
     if not isinstance(name, str) or "loss" not in name:
         raise UserError(

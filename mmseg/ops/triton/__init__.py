@@ -1,8 +1,8 @@
-"""Kernels for CUDA GPUs, in Triton; the modules of `mmseg.ops` hold the plain form of each.
+"""Kernels for CUDA GPUs, in Triton: guests that run only after `enable(True)`.
 
-Only the modules in this folder import triton, which launches on the current GPU: each launch makes
-that of its tensors the current one. They run where `fast_ops = "triton"` asks for them:
-they are tested in Triton's interpreter and compiled for Hopper, but no GPU has run them yet.
+They are tested in Triton's interpreter and compiled for Hopper, but no GPU has run them yet. Only
+the modules in this folder import triton. Triton launches on the current GPU, and each launch here
+makes the GPU of its tensors the current one.
 """
 
 import importlib
@@ -13,7 +13,7 @@ import torch
 from mmengine.utils import digit_version
 from torch import Tensor
 
-from mmseg import ops
+_enabled = False
 
 
 def _available() -> bool:
@@ -27,11 +27,17 @@ def _available() -> bool:
 AVAILABLE = _available()
 
 
+def enable(on: bool) -> None:
+    """Let the kernels run, in the whole process, where a tensor suits them (`suits`)."""
+    global _enabled
+    _enabled = on
+
+
 def load(name: str) -> Any:
     """Return the module `mmseg.ops.triton.<name>`, None where its kernels cannot be compiled."""
     return importlib.import_module(f"mmseg.ops.triton.{name}") if AVAILABLE else None
 
 
 def suits(x: Tensor) -> bool:
-    """Return whether the kernels compute with x: on a GPU, in float32 or less, when asked for."""
-    return AVAILABLE and x.is_cuda and x.dtype != torch.float64 and ops.with_triton()
+    """Return whether the kernels compute with x: enabled, on a GPU, in float32 or less."""
+    return _enabled and AVAILABLE and x.is_cuda and x.dtype != torch.float64

@@ -74,21 +74,9 @@ def best_classes(
     logits = logits.permute(1, 2, 0).contiguous()
     out_height, out_width = down.shape[1], across.shape[1]
     result = torch.empty((out_height, out_width), dtype=torch.uint8, device=logits.device)
+    arguments = logits, rows, columns, down, across, result, width, out_height, out_width, classes
+    taps = {"DOWN": len(down), "ACROSS": len(across)}
+    cell = {"SIDE": SIDE, "CLASSES_AT_ONCE": classes_at_once(classes)}
     with torch.cuda.device_of(logits):
-        _best_classes[len(columns), len(rows)](
-            logits,
-            rows,
-            columns,
-            down,
-            across,
-            result,
-            width,
-            out_height,
-            out_width,
-            classes,
-            DOWN=len(down),
-            ACROSS=len(across),
-            SIDE=SIDE,
-            CLASSES_AT_ONCE=classes_at_once(classes),
-        )
+        _best_classes[len(columns), len(rows)](*arguments, **taps, **cell)
     return result

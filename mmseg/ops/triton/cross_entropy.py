@@ -1,8 +1,8 @@
 """Cross entropy of bilinearly upsampled logits, with its gradient, in one pass over the labels.
 
 A program takes the pixels between four neighbouring logits of each class, a cell, and keeps their
-interpolated logits in registers. What each cell adds to the gradient of its four corners is written
-once and summed by a second kernel in a fixed order, so that a result has the same bits every time.
+interpolated logits in registers. Each cell writes its part of the gradient of its four corners.
+A second kernel adds the parts in a fixed order: a result has the same bits every time.
 """
 
 from functools import lru_cache
@@ -31,65 +31,98 @@ def _interpolate(logits_ptr, k, down, across, right, below, to_right, to_below, 
 
 
 @triton.jit
-def _compare(
+def _softmax(
     logits_ptr,
-    labels_ptr,
-    class_weight_ptr,
-    rows_ptr,
-    columns_ptr,
-    down_ptr,
-    across_ptr,
-    corners_ptr,
-    totals_ptr,
-    rights_ptr,
-    height,
-    width,
-    out_height,
-    out_width,
+    down,
+    across,
+    right,
+    below,
+    to_below,
     classes,
-    ignore_index,
     SIDE: tl.constexpr,
-    CLASSES_AT_ONCE: tl.constexpr,
+    AT_ONCE: tl.constexpr,
     TIMES: tl.constexpr,
 ):
-    """Of one cell: the sum, the right pixels, and the gradients (4, classes) of its corners."""
-    row, column, image = tl.program_id(1), tl.program_id(0), tl.program_id(2).to(tl.int64)
-    cell = (image * tl.num_programs(1) + row) * tl.num_programs(0) + column
-    first_y, rows, top = cell_of_axis(rows_ptr, row)
-    first_x, columns, left = cell_of_axis(columns_ptr, column)
-    y = tl.arange(0, SIDE)[:, None, None]
-    x = tl.arange(0, SIDE)[None, :, None]
-    inside = (y < rows) & (x < columns)
-    down = tl.load(down_ptr + first_y + y, y < rows, 0.0)
-    across = tl.load(across_ptr + first_x + x, x < columns, 0.0)
-    label_ptr = labels_ptr + (image * out_height + first_y + y) * out_width + first_x + x
-    label = tl.load(label_ptr, inside, 0).to(tl.int32)
-    counts = inside & (label != ignore_index)
-    logits_ptr += ((image * height + top) * width + left) * classes
-    # What lies outside the map has no share; it is not read.
-    right, below, to_below = left + 1 < width, top + 1 < height, width * classes
-    lanes = tl.arange(0, CLASSES_AT_ONCE)
+    """Powers e^(z - best), their sum, the largest logit best, and its first class, of a cell.
 
+    The powers are a tuple of TIMES tensors (SIDE, SIDE, AT_ONCE).
+    """
+    shape: tl.constexpr = (SIDE, SIDE, AT_ONCE)
     logits = ()
-    largest = tl.full((SIDE, SIDE, CLASSES_AT_ONCE), float("-inf"), tl.float32)
-    found = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.int32)
+    largest = tl.full(shape, float("-inf"), tl.float32)
+    found = tl.zeros(shape, tl.int32)
     for i in tl.static_range(TIMES):
-        k = (i * CLASSES_AT_ONCE + lanes)[None, None, :]
+        k = (i * AT_ONCE + tl.arange(0, AT_ONCE))[None, None, :]
         z = _interpolate(logits_ptr, k, down, across, right, below, classes, to_below, classes)
         logits = logits + (z,)  # type: ignore[assignment] # noqa: RUF005
         found = tl.where(z > largest, k, found)
         largest = tl.maximum(largest, z)
     best = tl.max(largest, 2, keep_dims=True)
     found = tl.min(tl.where(largest == best, found, classes), 2, keep_dims=True)
-
     powers = ()
-    total = tl.zeros((SIDE, SIDE, CLASSES_AT_ONCE), tl.float32)
+    total = tl.zeros(shape, tl.float32)
     for i in tl.static_range(TIMES):
         power = tl.exp(logits[i] - best)
         powers = powers + (power,)  # type: ignore[assignment] # noqa: RUF005
         total += power
-    total = tl.sum(total, 2, keep_dims=True)
+    return powers, tl.sum(total, 2, keep_dims=True), best, found
 
+
+@triton.jit
+def _store_corners(corner_ptr, k, grad, down, across, classes):
+    """Write the gradients (4, classes k) of the corners of a cell, from those of its pixels."""
+    lower = tl.sum(grad * down, 0)
+    upper = tl.sum(grad, 0) - lower
+    upper_right, lower_right = tl.sum(upper * across, 0), tl.sum(lower * across, 0)
+    tl.store(corner_ptr + k, tl.sum(upper, 0) - upper_right, k < classes)
+    tl.store(corner_ptr + classes + k, upper_right, k < classes)
+    tl.store(corner_ptr + 2 * classes + k, tl.sum(lower, 0) - lower_right, k < classes)
+    tl.store(corner_ptr + 3 * classes + k, lower_right, k < classes)
+
+
+@triton.jit
+def _pixels(labels_ptr, axes, out_height, out_width, SIDE: tl.constexpr):
+    """Place in the logits, shares, whether it is inside, and label of each pixel of a cell."""
+    rows_ptr, columns_ptr, down_ptr, across_ptr = axes
+    first_y, rows, top = cell_of_axis(rows_ptr, tl.program_id(1))
+    first_x, columns, left = cell_of_axis(columns_ptr, tl.program_id(0))
+    y = tl.arange(0, SIDE)[:, None, None]
+    x = tl.arange(0, SIDE)[None, :, None]
+    down = tl.load(down_ptr + first_y + y, y < rows, 0.0)
+    across = tl.load(across_ptr + first_x + x, x < columns, 0.0)
+    inside = (y < rows) & (x < columns)
+    image = tl.program_id(2).to(tl.int64)
+    label_ptr = labels_ptr + (image * out_height + first_y + y) * out_width + first_x + x
+    return top, left, down, across, inside, tl.load(label_ptr, inside, 0).to(tl.int32)
+
+
+@triton.jit
+def _compare(
+    logits_ptr,
+    labels_ptr,
+    class_weight_ptr,
+    axes,
+    corners_ptr,
+    totals_ptr,
+    rights_ptr,
+    sizes,
+    ignore_index,
+    SIDE: tl.constexpr,
+    CLASSES_AT_ONCE: tl.constexpr,
+    TIMES: tl.constexpr,
+):
+    """Of one cell: the sum, the right pixels, and the gradients (4, classes) of its corners."""
+    height, width, out_height, out_width, classes = sizes
+    image = tl.program_id(2).to(tl.int64)
+    cell = (image * tl.num_programs(1) + tl.program_id(1)) * tl.num_programs(0) + tl.program_id(0)
+    top, left, down, across, inside, label = _pixels(labels_ptr, axes, out_height, out_width, SIDE)
+    counts = inside & (label != ignore_index)
+    logits_ptr += ((image * height + top) * width + left) * classes
+    # Corners outside the map have no share; they are not read.
+    right, below, to_below = left + 1 < width, top + 1 < height, width * classes
+    powers, total, best, found = _softmax(
+        logits_ptr, down, across, right, below, to_below, classes, SIDE, CLASSES_AT_ONCE, TIMES
+    )
     known = (label >= 0) & (label < classes)
     weight = tl.load(class_weight_ptr + label, counts & known, 0.0)
     weight = tl.where(counts & (known == 0), float("nan"), weight)
@@ -97,20 +130,11 @@ def _compare(
     at_label = _interpolate(logits_ptr, own, down, across, right, below, classes, to_below, classes)
     tl.store(totals_ptr + cell, tl.sum(weight * (tl.log(total) + best - at_label)))
     tl.store(rights_ptr + cell, tl.sum((counts & (found == label)).to(tl.int32)))
-
-    scale = weight / total
-    column_share = tl.reshape(across, (SIDE, 1))
     for i in tl.static_range(TIMES):
-        k = i * CLASSES_AT_ONCE + lanes
-        grad = scale * powers[i] - tl.where(k[None, None, :] == label, weight, 0.0)
-        lower = tl.sum(grad * down, 0)
-        upper = tl.sum(grad, 0) - lower
-        upper_right, lower_right = tl.sum(upper * column_share, 0), tl.sum(lower * column_share, 0)
-        corner_ptr = corners_ptr + cell * 4 * classes + k
-        tl.store(corner_ptr, tl.sum(upper, 0) - upper_right, k < classes)
-        tl.store(corner_ptr + classes, upper_right, k < classes)
-        tl.store(corner_ptr + 2 * classes, tl.sum(lower, 0) - lower_right, k < classes)
-        tl.store(corner_ptr + 3 * classes, lower_right, k < classes)
+        k = i * CLASSES_AT_ONCE + tl.arange(0, CLASSES_AT_ONCE)
+        grad = weight / total * powers[i] - tl.where(k[None, None, :] == label, weight, 0.0)
+        column_share = tl.reshape(across, (SIDE, 1))
+        _store_corners(corners_ptr + cell * 4 * classes, k, grad, down, column_share, classes)
 
 
 @triton.jit
@@ -126,7 +150,7 @@ def _sum_corners(
     classes,
     CLASSES: tl.constexpr,
 ):
-    """Sum what the cells around one position of the logits add to its gradient (classes)."""
+    """Sum the parts of the gradient (classes) of one position from the cells around it."""
     column, row, image = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     k = tl.arange(0, CLASSES)
     total = tl.zeros((CLASSES,), tl.float32)
@@ -184,39 +208,18 @@ def compare(
     rights = logits.new_empty(cells, dtype=torch.int32)
     at_once = classes_at_once(classes)
     grad = torch.empty_like(logits)
+    inputs = logits, labels, class_weight.float(), (rows, columns, down, across)
+    sizes = height, width, out_height, out_width, classes
+    constants = {
+        "SIDE": SIDE,
+        "CLASSES_AT_ONCE": at_once,
+        "TIMES": triton.cdiv(classes, at_once),
+    }
     with torch.cuda.device_of(logits):
-        _compare[cells[::-1]](
-            logits,
-            labels,
-            class_weight.float(),
-            rows,
-            columns,
-            down,
-            across,
-            corners,
-            totals,
-            rights,
-            height,
-            width,
-            out_height,
-            out_width,
-            classes,
-            ignore_index,
-            SIDE=SIDE,
-            CLASSES_AT_ONCE=at_once,
-            TIMES=triton.cdiv(classes, at_once),
-        )
-        _sum_corners[width, height, batch](
-            corners,
-            row_bounds,
-            column_bounds,
-            grad,
-            *cells[1:],
-            height,
-            width,
-            classes,
-            CLASSES=triton.next_power_of_2(classes),
-        )
+        _compare[cells[::-1]](*inputs, corners, totals, rights, sizes, ignore_index, **constants)
+        bounds, sizes = (row_bounds, column_bounds), (*cells[1:], height, width, classes)
+        padded = triton.next_power_of_2(classes)
+        _sum_corners[width, height, batch](corners, *bounds, grad, *sizes, CLASSES=padded)
     return totals.sum(), rights.sum(), grad
 
 
