@@ -79,6 +79,7 @@ def apply_flags(config: Config, args) -> None:
         use_inference_amp(config)
     if args.tta:
         use_tta(config)
+    config.compile = args.compile
     if format_only:
         for part in parts_of(config.test_dataloader.dataset):
             drop_masks(part)

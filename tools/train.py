@@ -7,10 +7,8 @@ from common import existing_file, leave_group, positive_int, read_run_config, ru
 from mmengine.config import Config
 
 from mmseg.engine import SegRunner
-from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp
 from mmseg.engine.preemption import leave_at_once_when_asked
-from mmseg.engine.resume import FROM_WORK_DIR
 from mmseg.errors import UserError, one_line_errors
 
 
@@ -52,8 +50,9 @@ def parse_args():
 
 def apply_flags(config: Config, args) -> None:
     if args.resume is not None:
-        config.resume = FROM_WORK_DIR
+        config.resume_from_work_dir = True
     if args.resume:
+        config.resume_from_work_dir = False
         if args.load_from:
             raise UserError("--resume CKPT and --load-from: a run starts from one of them")
         config.resume = True
@@ -68,7 +67,7 @@ def apply_flags(config: Config, args) -> None:
     if args.compile:
         config.compile = True
     if args.accumulate > 1:
-        accumulate_gradients(config, args.accumulate)
+        config.train_cfg.accumulate = args.accumulate
     randomness = {"seed": None, **(config.get("randomness") or {})}
     if args.seed is not None:
         randomness["seed"] = args.seed
