@@ -9,11 +9,11 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
+from mmseg.engine.accumulation import accumulate_gradients
 from torch import nn
 
 from mmseg.config import load_config
 from mmseg.engine import amp
-from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp, use_inference_amp
 from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.errors import UserError

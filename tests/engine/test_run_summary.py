@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmseg.engine.hooks import RunSummaryHook
 from torch import nn
 
-from mmseg.engine.hooks import RunSummaryHook
 from mmseg.errors import UserError
 from mmseg.evaluation import IoUMetric
 from mmseg.models import SegTTAModel
