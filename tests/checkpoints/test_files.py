@@ -1,11 +1,16 @@
 """A checkpoint file is read whole and unchanged, or refused."""
 
 import errno
+import os
+import pickle
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 
 from mmseg.checkpoints.files import read_checkpoint, write_pickle
 from mmseg.errors import UserError
@@ -122,3 +127,57 @@ def test_weights_that_are_no_named_tensors_are_refused(path, entry):
     torch.save({"state_dict": {**CONTENT["state_dict"], **entry}}, path)
     with pytest.raises(UserError, match="not named tensors"):
         read_checkpoint(path)
+
+
+def test_metadata_of_real_checkpoints_is_read(tmp_path):
+    buffer = HistoryBuffer()
+    buffer.update(0.5)
+    meta = {
+        "best": np.float64(41.1),
+        "array": np.arange(3, dtype=np.uint16),
+        "flag": np.bool_(True),
+        "classes": ("a", "b"),
+        "buffers": OrderedDict(loss=buffer),
+    }
+    torch.save({"state_dict": {}, "meta": meta}, tmp_path / "x.pth")
+    result = read_checkpoint(tmp_path / "x.pth")["meta"]
+    assert result["best"] == 41.1
+    assert result["array"].tolist() == [0, 1, 2]
+    assert result["buffers"]["loss"].current() == 0.5
+
+
+def test_scalars_pickled_by_numpy_1_are_read(tmp_path):
+    torch.save({"state_dict": {}, "meta": {"best": np.float32(0.25)}}, tmp_path / "new.pth")
+    with zipfile.ZipFile(tmp_path / "new.pth") as new:
+        members = {name: new.read(name) for name in new.namelist()}
+    with zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
+        for name, content in members.items():
+            old.writestr(name, content.replace(b"numpy._core", b"numpy.core"))
+    assert read_checkpoint(tmp_path / "old.pth")["meta"]["best"] == 0.25
+
+
+def test_getattr_reaches_nothing_but_the_statistics_of_a_buffer(tmp_path):
+    class Reach:
+        def __reduce__(self):
+            return getattr, (HistoryBuffer, "__init__")
+
+    torch.save({"extra": Reach()}, tmp_path / "x.pth")
+    with pytest.raises(UserError, match="nothing in it was run"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
+class MakesAFolder:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_code_in_a_plain_pickle_does_not_run(path, tmp_path):
+    path.write_bytes(pickle.dumps({**CONTENT, "extra": MakesAFolder(tmp_path / "ran")}))
+    with pytest.raises(UserError, match="nothing in it was run"):
+        read_checkpoint(path)
+    assert not (tmp_path / "ran").exists()
