@@ -33,7 +33,7 @@ SAFETENSORS = ".safetensors"
 DIGITS_OF_SHA256 = re.compile(r"-([0-9a-f]{8,})\.")
 # safetensors holds texts beside the tensors; ours is the checkpoint's metadata.
 META_KEY = "meta"
-# What numpy pickles an array and a scalar with.
+# The functions that rebuild a pickled array and a pickled scalar.
 NUMPY_FUNCTIONS: tuple[Any, ...] = (np.zeros(0).__reduce__()[0], np.float32(0).__reduce__()[0])
 DTYPES = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 
@@ -108,7 +108,7 @@ def download(url: str) -> Path:
 
 
 def _reason(error: Exception) -> str:
-    """Return the one line of an error that says most: torch's names what it does not allow."""
+    """Return the most useful line of an error: torch's with the name that is not allowed."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if "Unsupported" in line]
     return (named or lines or [type(error).__name__])[0]

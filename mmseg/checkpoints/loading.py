@@ -1,4 +1,4 @@
-"""Load weights so that nothing is missing without a word."""
+"""Load weights completely, or refuse them with an error that names what is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
