@@ -125,19 +125,23 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: Mappin
         write_pickle(path, {"meta": dict(meta), "state_dict": dict(state)})
 
 
-def write_pickle(path: str | Path, content: Mapping, durable: bool = False) -> None:
+def write_pickle(path: str | Path, content: Mapping) -> None:
     """Write tensors and plain values as torch does, and check what was written.
 
-    `durable` is that of `whole_file`. Raises `UserError` if the file cannot be written, or if the
-    disk does not hold what it was given.
+    Raises `UserError` if the file cannot be written as it should be.
     """
     # Through memory: torch does not tell a full disk from other errors.
     data = io.BytesIO()
     torch.save(dict(content), data)
-    with whole_file(path, durable) as part:
+    with whole_file(path) as part:
         part.write_bytes(data.getbuffer())
-        if damaged := _damaged_member(part):
-            raise UserError(f"{path}: {damaged} on the disk is not what was written")
+        check_written(part)
+
+
+def check_written(path: Path) -> None:
+    """Raise `UserError` when the disk does not hold what torch gave it."""
+    if damaged := _damaged_member(path):
+        raise UserError(f"{path}: {damaged} on the disk is not what was written")
 
 
 def _read_pickle(path: str | Path) -> Any:

@@ -160,7 +160,7 @@ class LatestCheckpointHook(Hook):
     def _write(self, runner: Runner, path: Path, step: int, **parts: bool) -> bool:
         meta = {"epoch": 0, "iter": step}
         try:
-            runner.save_checkpoint(str(path.parent), path.name, meta=meta, **parts)
+            runner.save_checkpoint(str(path.parent), path.name, meta=meta, by_epoch=False, **parts)
         except UserError as error:
             runner.logger.error(
                 f"{error}; older checkpoints are kept, and the next save is the next attempt"

@@ -1,27 +1,22 @@
 """mmengine's runner with strict weights, whole checkpoints and exact resuming."""
 
-import copy
 import inspect
 import logging
 import re
-import time
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import mmengine
 import torch
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.logging import MMLogger
 from mmengine.runner import BaseLoop, Runner
-from mmengine.utils import apply_to
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg.checkpoints.dialects import class_names, metadata, model_facts
-from mmseg.checkpoints.files import read_checkpoint, write_pickle
+from mmseg.checkpoints.files import check_written, read_checkpoint
 from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.config.check import check_config
 from mmseg.engine.compile import compile_training
@@ -34,7 +29,7 @@ from mmseg.engine.process import prepare_process
 from mmseg.engine.resume import SAMPLER_SEED, check_schedule_goes_on, restore, where_to_start
 from mmseg.engine.run_config import check_complete, default_work_dir
 from mmseg.errors import UserError
-from mmseg.files import make_writable, remove_unfinished, write_whole
+from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process
 from mmseg.registry import RUNNERS
 
@@ -63,7 +58,11 @@ class SegRunner(Runner):
         Without a `work_dir` the run goes to work_dirs/<name of the config>. `where_to_start` tells
         how `resume`, `resume_from_work_dir` and `load_from` go together.
         """
-        config = copy.deepcopy(cfg) if isinstance(cfg, Config) else Config(dict(cfg))
+        content = cfg.to_dict() if isinstance(cfg, Config) else dict(cfg)
+        # mmengine formats the text of a config again for each log, file and checkpoint, which takes
+        # half a second. The text is as readable without.
+        name = getattr(cfg, "filename", None)
+        config = Config(content, filename=name, format_python_code=False)
         if config.get("work_dir") is None:
             config.work_dir = default_work_dir(config.filename or "run.py")
         check_config(config, str(config.filename or "the config"))
@@ -94,11 +93,6 @@ class SegRunner(Runner):
         if not compiles:
             self.register_hook(FuseHook())
 
-    @cached_property
-    def config_text(self) -> str:
-        """The text of the config; formatting it takes longer than many a save."""
-        return self.cfg.pretty_text
-
     # mmengine's also writes the config of a test, and over a file that was written by hand.
     @master_only
     def dump_config(self) -> None:
@@ -106,7 +100,7 @@ class SegRunner(Runner):
         file = Path(self.cfg.filename or f"{self.timestamp}.py")
         trains = self.cfg.get("train_cfg") is not None
         if trains and file.resolve().parent != Path(self.work_dir).resolve():
-            write_whole(Path(self.work_dir, file.name), self.config_text.encode())
+            write_whole(Path(self.work_dir, file.name), self.cfg.pretty_text.encode())
 
     # mmengine's logs lines about itself.
     def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
@@ -166,38 +160,15 @@ class SegRunner(Runner):
     # mmengine's writes a file that may be cut, and nothing that tells one training from another.
     @master_only
     def save_checkpoint(
-        self,
-        out_dir: str,
-        filename: str,
-        file_client_args: None = None,
-        save_optimizer: bool = True,
-        save_param_scheduler: bool = True,
-        meta: dict | None = None,
-        **kwargs: object,
+        self, out_dir: str, filename: str, *args: Any, meta: dict | None = None, **kwargs: Any
     ) -> None:
         """Save the state of the run and the facts of model and training as one whole file."""
-        network = unwrap(self.model)
-        meta = {
-            **{"epoch": self.epoch, "iter": self.iter, **(meta or {})},
-            **{"cfg": self.config_text, "seed": self.seed, "experiment_name": self.experiment_name},
-            **{"time": time.strftime("%Y%m%d_%H%M%S"), "mmengine_version": mmengine.__version__},
-            "dataset_meta": self.train_dataloader.dataset.metainfo,
-            FACTS: training_facts(self.cfg, self.world_size),
-            SAMPLER_SEED: getattr(self.train_dataloader.sampler, "seed", None),
-            **model_facts(network),
-        }
-        checkpoint = {
-            "meta": meta,
-            "state_dict": network.state_dict(),
-            "message_hub": self.message_hub.state_dict(),
-        }
-        if save_optimizer:
-            checkpoint["optimizer"] = self.optim_wrapper.state_dict()
-        if save_param_scheduler and self.param_schedulers is not None:
-            checkpoint["param_schedulers"] = [each.state_dict() for each in self.param_schedulers]
-        checkpoint = apply_to(checkpoint, lambda x: hasattr(x, "cpu"), lambda x: x.cpu())
-        self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-        write_pickle(Path(out_dir, filename), checkpoint, durable=True)
+        facts = training_facts(self.cfg, self.world_size)
+        seed = getattr(self.train_dataloader.sampler, "seed", None)
+        meta = {**(meta or {}), **model_facts(unwrap(self.model)), FACTS: facts, SAMPLER_SEED: seed}
+        with whole_file(Path(out_dir, filename), durable=True) as part:
+            super().save_checkpoint(str(part.parent), part.name, *args, meta=meta, **kwargs)
+            check_written(part)
 
     # mmengine's loads ImageNet weights, which need not be there to go on from a checkpoint.
     def _init_model_weights(self) -> None:
