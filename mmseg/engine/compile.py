@@ -19,7 +19,7 @@ Network = Callable[[Tensor], Tensor]
 
 
 def compile_network(model: nn.Module) -> None:
-    """Compile the `network` of a segmentor for inference; weights become constants.
+    """Compile what a segmentor's `network` does; weights become constants.
 
     On CPUs this takes up to a minute. Raises UserError when compiled code cannot be made here.
     """
@@ -31,10 +31,10 @@ def compile_network(model: nn.Module) -> None:
     compiled = _compiled(segmentor.network, graphs)
 
     def network(x: Tensor) -> Tensor:
-        # torch reads this when it traces the network: it cannot be an option of torch.compile.
+        # Read when the network is traced, and so no option of torch.compile.
         with config.patch(freezing=True):
             logits = compiled(x)
-        # The next run of a graph writes over its last result.
+        # What a graph returns lies where its next run writes.
         return logits.clone() if graphs else logits
 
     segmentor.network = network
