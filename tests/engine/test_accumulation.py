@@ -149,3 +149,5 @@ def test_processes_exchange_gradients_once_in_a_batch(tmp_path, in_two_processes
     assert passes == 8 and exchanges == once > 0
     torch.testing.assert_close(split, whole)
     torch.testing.assert_close(split, other, rtol=0, atol=0)
+    logs = "".join(path.read_text() for path in (tmp_path / "1").glob("*/*.log"))
+    assert logs.count("2 processes without GPUs: each has batch norm statistics of its own") == 1
