@@ -3,13 +3,10 @@
 import os
 import signal
 import threading
-from contextlib import nullcontext
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
 from tiny_project import write_project
@@ -69,7 +66,7 @@ def test_a_run_needs_no_work_directory_and_may_be_a_plain_dictionary(config, tmp
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("fastops", "unknown key 'fastops'; did you mean 'fast_ops'"),
+        ("loadfrom", "unknown key 'loadfrom'; did you mean 'load_from'"),
         ("train_cfg.maxiters", r"train_cfg\.maxiters; did you mean 'max_iters'"),
         ("model.decode_head.num_clases", r"num_clases; did you mean 'num_classes'"),
     ],
@@ -115,7 +112,7 @@ def test_an_interrupted_training_gives_signals_back_and_goes_on(config):
     assert left.value.code == EXIT_CODE
     assert [signal.getsignal(number) for number in SIGNALS] == before
     assert os.path.realpath("work/latest.pth").endswith("iter_1.pth")
-    config.resume = "work_dir"
+    config.resume_from_work_dir = True
     SegRunner.from_cfg(config).train()
     assert os.path.realpath("work/latest.pth").endswith("iter_2.pth")
 
@@ -125,29 +122,9 @@ def test_a_schedule_without_an_end_is_not_stretched(config):
     config = without_validation(config)
     config.param_scheduler = [{"type": "ExponentialLR", "gamma": 0.9, "by_epoch": False}]
     SegRunner.from_cfg(config).train()
-    config.resume, config.train_cfg.max_iters = "work_dir", 4
+    config.resume_from_work_dir, config.train_cfg.max_iters = True, 4
     with pytest.raises(UserError, match=r"ends at iteration 2, since param_scheduler\[0\] has no"):
         SegRunner.from_cfg(config).train()
-
-
-@pytest.mark.parametrize(
-    ("given", "refused"),
-    [
-        ({"end": 2}, False),  # so it was meant
-        ([{"end": 2}, {"end": 2}], False),
-        ([{"end": 2}, {}], True),
-        ({"gamma": 0.9}, True),
-        (None, False),
-    ],
-)
-@pytest.mark.parametrize("max_iters", [1, 2, 3])
-def test_a_run_of_the_same_length_or_with_an_end_goes_on(given, refused, max_iters, monkeypatch):
-    runner = SegRunner.__new__(SegRunner)
-    runner.cfg = Config({"param_scheduler": given})
-    runner.param_schedulers = given and [SimpleNamespace(end=2), SimpleNamespace(end=2)]
-    monkeypatch.setattr(SegRunner, "max_iters", max_iters)
-    with pytest.raises(UserError) if refused and max_iters > 2 else nullcontext():
-        runner._check_schedule_goes_on("latest.pth")
 
 
 class OneX(BaseSegDataset):

@@ -8,10 +8,9 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
-# False runs the plain paths of mmseg/ops, the references of the fast ones; "triton" adds kernels
-# for GPUs, which have not run on one yet.
-fast_ops = True
-# Batch norm is synchronised whenever there is more than one process.
+# True adds this project's own Triton kernels on a GPU. No GPU has run them yet.
+triton_kernels = False
+# With more than one GPU, batch norm is synchronised between them.
 sync_bn = "torch"
 # Without device_ids it wraps a model on any device; mmengine would name a GPU.
 model_wrapper_cfg = dict(type="MMDistributedDataParallel", broadcast_buffers=False, device_ids=None)

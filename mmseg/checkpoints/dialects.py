@@ -1,4 +1,4 @@
-"""Whose checkpoint is it? Key names and NMF rank by source, and what ours store beside weights.
+"""Key names and NMF rank of checkpoints by their source, and the facts that ours store.
 
 Official files call the depth-wise convolution of an MLP `mlp.dwconv.dwconv`, those of
 MMSegmentation `mlp.dwconv`. The rank of the head's factorisation has no parameters: a wrong one
@@ -69,10 +69,10 @@ def config_text(checkpoint: Mapping[str, Any]) -> str:
 
 
 def rank_of(checkpoint: Mapping[str, Any]) -> int | None:
-    """Return the NMF rank a model was trained with, None when nothing tells it.
+    """Return the NMF rank that a model was trained with, None when nothing tells it.
 
-    It is what the checkpoint stores, or else what its training's config says, or else the rank of
-    that source and size.
+    The checkpoint may store it, or the stored config of its training. If neither does, the source
+    and the size of the model tell it.
     """
     stored = metadata(checkpoint).get("nmf_rank")
     if stored is not None:
@@ -87,7 +87,7 @@ def rank_of(checkpoint: Mapping[str, Any]) -> int | None:
 
 
 def model_facts(model: nn.Module) -> dict[str, Any]:
-    """Return what our checkpoints store of a segmentor beside its weights."""
+    """Return the facts about a segmentor that our checkpoints store beside its weights."""
     facts: dict[str, Any] = {"segnext_version": mmseg.__version__}
     hamburger = getattr(getattr(model, "decode_head", None), "hamburger", None)
     if hamburger is not None:

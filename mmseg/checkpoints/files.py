@@ -1,9 +1,12 @@
 """Read and write checkpoint files; nothing in them is ever executed.
 
 A `.pth` file is a pickle, which can name any function and have it called. Here a file may only name
-what real checkpoints of mmcv 1.x, mmengine and this project hold, and anything else refuses it.
-Importing this module also closes mmengine's own ways to a checkpoint, which fall back to full
-unpickling.
+what real checkpoints of mmcv 1.x, mmengine and this project hold. A file with any other name is
+refused. The runner, the tools and `init_cfg` read all checkpoints here; mmengine's own
+`load_checkpoint` falls back to full unpickling.
+
+A `.pth` file is also a zip archive with a check sum of each member, which torch does not compare
+with the content. It is compared here.
 """
 
 import hashlib
@@ -20,19 +23,17 @@ import numpy as np
 import safetensors.torch
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from mmseg.checkpoints.seal import check_seal
 from mmseg.errors import UserError
-from mmseg.files import cannot_be_read, write_whole
+from mmseg.files import cannot_be_read, whole_file, write_whole
 
 SAFETENSORS = ".safetensors"
 DIGITS_OF_SHA256 = re.compile(r"-([0-9a-f]{8,})\.")
 # safetensors holds texts beside the tensors; ours is the checkpoint's metadata.
 META_KEY = "meta"
-# What numpy pickles an array and a scalar with.
+# The functions that rebuild a pickled array and a pickled scalar.
 NUMPY_FUNCTIONS: tuple[Any, ...] = (np.zeros(0).__reduce__()[0], np.float32(0).__reduce__()[0])
 DTYPES = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 
@@ -107,7 +108,7 @@ def download(url: str) -> Path:
 
 
 def _reason(error: Exception) -> str:
-    """Return the one line of an error that says most: torch's names what it does not allow."""
+    """Return the most useful line of an error: torch's with the name that is not allowed."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if "Unsupported" in line]
     return (named or lines or [type(error).__name__])[0]
@@ -125,29 +126,39 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: Mappin
 
 
 def write_pickle(path: str | Path, content: Mapping) -> None:
-    """Write tensors and plain values as torch does; `UserError` when that fails."""
-    # Through memory: of a full disk torch says nothing that could be told apart.
+    """Write tensors and plain values as torch does, and check what was written.
+
+    Raises `UserError` if the file cannot be written as it should be.
+    """
+    # Through memory: torch does not tell a full disk from other errors.
     data = io.BytesIO()
     torch.save(dict(content), data)
-    write_whole(path, data.getvalue())
+    with whole_file(path) as part:
+        part.write_bytes(data.getbuffer())
+        check_written(part)
+
+
+def check_written(path: Path) -> None:
+    """Raise `UserError` when the disk does not hold what torch gave it."""
+    if damaged := _damaged_member(path):
+        raise UserError(f"{path}: {damaged} on the disk is not what was written")
 
 
 def _read_pickle(path: str | Path) -> Any:
-    check_seal(path)
-    _check_archive(path)
+    if damaged := _damaged_member(path):
+        raise ValueError(f"the check sum of its member {damaged} is wrong")
     with torch.serialization.safe_globals(_allowed()):
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _check_archive(path: str | Path) -> None:
-    """Check what torch does not: the check sums of files without a seal, and that none expands."""
+def _damaged_member(path: str | Path) -> str | None:
+    """Return the first member of an archive whose content does not have its check sum, if any."""
     if not zipfile.is_zipfile(path):
-        return  # torch's format before 1.6
+        return None  # torch's format before 1.6
     with zipfile.ZipFile(path) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
             raise ValueError("its members are compressed, which torch never does")
-        if damaged := archive.testzip():
-            raise ValueError(f"the check sum of its member {damaged} is wrong")
+        return archive.testzip()
 
 
 def _read_safetensors(path: str | Path) -> dict[str, Any]:
@@ -157,18 +168,3 @@ def _read_safetensors(path: str | Path) -> dict[str, Any]:
             return {"meta": meta, "state_dict": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"not a safetensors file: {error}") from error
-
-
-def _load_for_mmengine(filename: str, *_: Any, **__: Any) -> dict[str, Any]:
-    return read_checkpoint(filename)  # on the CPU; mmengine copies it to the model's device
-
-
-def _refuse_for_mmengine(filename: str, *_: Any, **__: Any) -> dict[str, Any]:
-    raise UserError(f"{filename}: download the checkpoint and give its path instead")
-
-
-for _prefix in tuple(CheckpointLoader._schemes):
-    _is_file_or_url = _prefix in ("", "http://", "https://")
-    CheckpointLoader.register_scheme(
-        _prefix, _load_for_mmengine if _is_file_or_url else _refuse_for_mmengine, force=True
-    )

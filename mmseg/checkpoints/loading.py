@@ -1,4 +1,4 @@
-"""Load weights so that nothing is missing without a word."""
+"""Load weights completely, or refuse them with an error that names what is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from mmseg.checkpoints.dialects import model_facts, rank_of, state_dict_of
 from mmseg.checkpoints.files import read_checkpoint
 from mmseg.errors import UserError
-from mmseg.registry import WEIGHT_INITIALIZERS
 
 CLASSIFIER = "decode_head.conv_seg."
 
@@ -30,14 +29,26 @@ def load_model_weights(
     new_classes: bool = False,
     nmf_rank: int | None = None,
 ) -> dict[str, Any]:
-    """Load a full model of any source and return the checkpoint.
+    """Load a full model of any source and return the checkpoint; see `load_weights`."""
+    checkpoint = read_checkpoint(path)
+    load_weights(model, checkpoint, path, new_classes, nmf_rank)
+    return checkpoint
+
+
+def load_weights(
+    model: nn.Module,
+    checkpoint: Mapping[str, Any],
+    path: str | Path,
+    new_classes: bool = False,
+    nmf_rank: int | None = None,
+) -> None:
+    """Load the weights of a checkpoint of any source, which was read from `path`.
 
     With `new_classes` the classifier keeps its fresh values. `nmf_rank` says which rank the
     checkpoint was trained with. Raises `UserError` when a tensor is missing or has another shape,
     and when the rank of the checkpoint is not the model's.
     """
     network = unwrap(model)
-    checkpoint = read_checkpoint(path)
     state = state_dict_of(checkpoint)
     if new_classes:
         names = [key for key in network.state_dict() if key.startswith(CLASSIFIER)]
@@ -45,10 +56,9 @@ def load_model_weights(
         MMLogger.get_current_instance().warning(
             f"{path}: conv_seg is not loaded but starts fresh, for the classes of the config"
         )
-    needed = _check_fit(network, state, str(path))  # first: of another size, no rank helps
+    needed = check_fit(network, state, str(path))  # first: of another size, no rank helps
     _check_rank(network, nmf_rank or rank_of(checkpoint), path)
-    _load(network, state, needed, str(path), "model")
-    return checkpoint
+    load_state(network, state, needed, str(path), "model")
 
 
 def check_number_of_classes(network: Any, classes: Sequence[str]) -> None:
@@ -93,8 +103,8 @@ def _check_rank(network: nn.Module, rank: int | None, path: str | Path) -> None:
     )
 
 
-def _check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
-    """Return the names of the tensors that a state must have; `UserError` if it has not."""
+def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+    """Return the names of the tensors that a state needs; `UserError` if one lacks or differs."""
     expected = module.state_dict()
     # Old files lack the counters, which nothing reads.
     needed = [key for key in expected if not key.endswith("num_batches_tracked")]
@@ -105,9 +115,10 @@ def _check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> l
     return needed
 
 
-def _load(
+def load_state(
     module: nn.Module, state: Mapping[str, Tensor], needed: list[str], source: str, part: str
 ) -> None:
+    """Load a state that fits, and log how many of the `needed` tensors of `part` it had."""
     expected = module.state_dict()
     module.load_state_dict({key: state[key] for key in expected if key in state}, strict=False)
     unused = len(state.keys() - expected.keys())
@@ -147,39 +158,3 @@ def _parts(keys: Iterable[str]) -> set[str]:
 def _first(names: Iterable[str], limit: int = 5) -> str:
     names = list(names)
     return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
-
-
-@WEIGHT_INITIALIZERS.register_module(name=["PretrainedBackbone", "Pretrained"])
-class PretrainedBackbone:
-    """Initialise a backbone from `checkpoint`, or else from `url`, or else stop.
-
-    A training run that asked for ImageNet weights never goes on without them. Either may be a full
-    model, whose backbone is taken, or a classifier, whose `head.*` is left out.
-    """
-
-    def __init__(self, checkpoint: str, url: str | None = None) -> None:
-        self.checkpoint = checkpoint
-        self.url = url
-
-    def __call__(self, module: nn.Module) -> None:
-        source = self.checkpoint
-        if self.url and not Path(source).is_file():
-            source = self.url
-        try:
-            content = read_checkpoint(source)
-        except UserError as error:
-            if Path(source).is_file():
-                raise
-            raise self._absent(error) from error
-        state = state_dict_of(content)
-        prefix = "backbone."
-        if any(key.startswith(prefix) for key in state):
-            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        _load(module, state, _check_fit(module, state, source), source, "backbone")
-
-    def _absent(self, error: UserError) -> UserError:
-        return UserError(
-            f"no ImageNet weights: {error}; put that file at {Path(self.checkpoint).absolute()}, "
-            "or train without it (model.backbone.init_cfg=None): the configs whose names end in "
-            "_nopre need none"
-        )

@@ -1,11 +1,11 @@
-"""What trains and tests: the runner, its hooks, and checkpoints."""
+"""What trains and tests: the runner, its loop, hooks, optimiser and the state it resumes from."""
 
-from mmseg.checkpoints.loading import PretrainedBackbone, load_model_weights
 from mmseg.engine.amp import BFloat16OptimWrapper
 from mmseg.engine.checkpoint_hook import LatestCheckpointHook
-from mmseg.engine.hooks import RunSummaryHook
 from mmseg.engine.loop import SegTrainLoop
 from mmseg.engine.optimiser import SegOptimWrapperConstructor
+from mmseg.engine.pretrained import PretrainedBackbone
+from mmseg.engine.run_summary import RunSummaryHook
 from mmseg.engine.runner import SegRunner
 from mmseg.engine.sampler import StatelessSampler
 from mmseg.engine.visualization import SegVisualizationHook
@@ -20,5 +20,4 @@ __all__ = [
     "SegTrainLoop",
     "SegVisualizationHook",
     "StatelessSampler",
-    "load_model_weights",
 ]

@@ -33,7 +33,7 @@ def use_amp(config: Config) -> None:
         config.optim_wrapper.loss_scale = "dynamic"
     else:
         config.optim_wrapper.type = "BFloat16OptimWrapper"
-        for key in ("loss_scale", "dtype"):  # of float16
+        for key in ("loss_scale", "dtype"):  # they belong to float16
             config.optim_wrapper.pop(key, None)
 
 

@@ -1,32 +1,38 @@
-"""When checkpoints are saved, what points to them, and which old ones go."""
+"""When checkpoints are saved, which of them `latest.pth` is, and which old ones go."""
 
 import os
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import master_only
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmseg.compat.names import registered_names
 from mmseg.engine.resume import LATEST, numbered
 from mmseg.errors import UserError
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import HOOKS
 
+# Parts of the names of scores, by how two of them compare.
+GREATER = ("acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc", "aAcc")
+LESS = ("loss",)
 
-@HOOKS.register_module(name=["LatestCheckpointHook", "CheckpointHook"])
-class LatestCheckpointHook(CheckpointHook):
-    """mmengine's checkpoints, and `latest.pth` in the work directory as a link to the newest.
 
-    Without an `interval` a checkpoint is saved as often as the run validates. What is old goes only
-    after what replaces it is whole. A file that cannot be written (a full disk) does not end the
-    run: the older files stay, and the next interval is the next attempt. A run whose last file
-    could not be written ends with a `UserError`.
+@HOOKS.register_module(name=registered_names("LatestCheckpointHook"))
+class LatestCheckpointHook(Hook):
+    """Save `iter_<n>.pth` and `best_<score>_iter_<n>.pth`, and link `latest.pth` to the newest.
+
+    The arguments are those of mmengine's `CheckpointHook`, without those that name files and
+    places. Without an `interval` a checkpoint is saved as often as the run validates. An old file
+    goes only after the one that replaces it is whole. A file that cannot be written (a full disk)
+    does not end the run: the older files stay, and the next interval is the next attempt. A run
+    whose last file could not be written ends with a `UserError`.
     """
 
-    interval: int
-    saved_step: int | None = None
-    failed_step: int | None = None
+    priority = "VERY_LOW"
 
     def __init__(
         self,
@@ -37,121 +43,124 @@ class LatestCheckpointHook(CheckpointHook):
         save_last: bool = True,
         save_best: str | list[str] | None = None,
         rule: str | list[str] | None = None,
-        greater_keys: Sequence[str] | None = None,
-        less_keys: Sequence[str] | None = None,
+        greater_keys: Sequence[str] = GREATER,
+        less_keys: Sequence[str] = LESS,
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
     ) -> None:
-        # Resuming looks for iter_<n>.pth in the work directory: names and places have no option.
         if by_epoch:
             raise UserError("default_hooks.checkpoint.by_epoch=True: a run counts in iterations")
-        super().__init__(
-            interval=interval,
-            by_epoch=False,
-            max_keep_ckpts=max_keep_ckpts,
-            save_begin=save_begin,
-            save_last=save_last,
-            save_best=save_best,
-            rule=rule,
-            greater_keys=greater_keys,
-            less_keys=less_keys,
-            save_optimizer=save_optimizer,
-            save_param_scheduler=save_param_scheduler,
-        )
+        self.interval, self.save_begin, self.save_last = interval, save_begin, save_last
+        self.max_keep_ckpts = max_keep_ckpts
+        self.scores = [save_best] if isinstance(save_best, str) else list(save_best or ())
+        self.rules = list(rule) if isinstance(rule, list | tuple) else [rule] * len(self.scores)
+        self.keys_of_rule = {"greater": greater_keys, "less": less_keys}
+        self.saved_parts = {
+            "save_optimizer": save_optimizer,
+            "save_param_scheduler": save_param_scheduler,
+        }
+        for name, given in zip(self.scores, self.rules, strict=True):
+            if name != "auto":
+                self._rule(name, given)
+        self.trains = False
+        self.saved_step: int | None = None
+        self.failed_step: int | None = None
+        self.told_of_link = False
 
     def before_train(self, runner: Runner) -> None:
-        super().before_train(runner)
-        if self.interval == -1:
-            self.interval = runner.train_loop.val_interval
-        self._check_best(runner)
-        # A run that was stopped between a checkpoint and its validation makes up for it.
+        self.trains = True
         loop = runner.train_loop
-        done = runner.message_hub.get_info("last_validation")
-        if getattr(loop, "validates_now", False) and done != loop.iter:
+        if self.interval == -1:
+            self.interval = loop.val_interval
+        self._check_scores(runner)
+        # A run that was stopped between a checkpoint and its validation makes up for it.
+        if loop.validates_now and runner.message_hub.get_info("last_validation") != loop.iter:
             self.saved_step = loop.iter
             runner.val_loop.run()
 
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        due = self.every_n_train_iters(runner, self.interval, self.save_begin)
+        if due or (self.save_last and self.is_last_train_iter(runner)):
+            self.save(runner, runner.iter + 1)
+
     def after_train(self, runner: Runner) -> None:
-        super().after_train(runner)
-        if self.failed_step == runner.iter:
+        if self.failed_step is not None and self.failed_step == runner.iter:
             raise UserError(
-                f"{self.out_dir}: the state after the last iteration, {runner.iter}, could not be "
-                "saved; make room and start again with --resume"
+                f"{runner.work_dir}: the state after the last iteration, {runner.iter}, could not "
+                "be saved; make room and start again with --resume"
             )
 
     def before_val(self, runner: Runner) -> None:
-        # A validation takes long: a run that is stopped in it goes on from here. One without a
-        # training, by `runner.val()`, has nowhere to save.
-        if self.out_dir is not None and self.saved_step != runner.iter:
+        # A validation takes long: a run that is stopped in it goes on from here.
+        if self.trains and self.saved_step != runner.iter:
             self.save(runner, runner.iter)
 
-    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
-        if self.out_dir is None:
-            return
-        runner.message_hub.update_info("last_validation", runner.iter)
-        super().after_val_epoch(runner, metrics)
-        self.save(runner, runner.iter)
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        if self.trains:
+            runner.message_hub.update_info("last_validation", runner.iter)
+            self._save_best(runner, metrics or {})
+            self.save(runner, runner.iter)
 
     def save(self, runner: Runner, step: int) -> bool:
-        """Save the state after `step` iterations; tell whether the file is there."""
-        self._save_checkpoint_with_step(runner, step, {"epoch": runner.epoch, "iter": step})
-        return self.saved_step == step
-
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        path = Path(self.out_dir, self.filename_tmpl.format(step))
-        if self._write(runner, path, meta, whole_state=True):
-            self.saved_step, self.failed_step = step, None
-            self._tidy(runner, path, step)
-        else:
+        """Save the state after `step` iterations; return whether the file is there."""
+        path = Path(runner.work_dir, f"iter_{step}.pth")
+        if not self._write(runner, path, step, **self.saved_parts):
             self.failed_step = step
+            return False
+        self.saved_step, self.failed_step = step, None
+        self._link(runner, path)
+        self._prune(path, step)
+        return True
 
-    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        if not self.save_best:
-            return
-        if "auto" in self.key_indicators:
-            self._init_rule(self.rules, [next(iter(metrics))])
+    def _save_best(self, runner: Runner, metrics: dict) -> None:
+        if self.scores == ["auto"]:
+            self.scores = [*metrics][:1]
         info = runner.message_hub
-        for key, rule in zip(self.key_indicators, self.rules, strict=True):
-            suffix = "" if len(self.key_indicators) == 1 else f"_{key}"
-            score_name, path_name = f"best_score{suffix}", f"best_ckpt{suffix}"
-            if key not in metrics:
-                raise _unknown_best(key, metrics)
-            score = metrics[key]
-            best = info.get_info(score_name, self.init_value_map[rule])
-            if score is None or not self.is_better_than[key](score, best):
+        for name, given in zip(self.scores, self.rules, strict=False):
+            if name not in metrics:
+                raise _unknown_score(name, metrics)
+            suffix = "" if len(self.scores) == 1 else f"_{name}"
+            sign = 1 if self._rule(name, given) == "greater" else -1
+            score, best = metrics[name], info.get_info(f"best_score{suffix}", -inf * sign)
+            if score is None or not score * sign > best * sign:
                 continue
-            name = f"best_{key}_{self.filename_tmpl.format(runner.iter)}".replace("/", "_")
-            path = Path(self.out_dir, name)
-            meta = {"epoch": runner.epoch, "iter": runner.iter}
-            if not self._write(runner, path, meta, whole_state=False):
-                continue
-            runner.logger.info(f"best {key} so far, {score:.4f}: {name}")
-            self._remove_old_best(info.get_info(path_name), path)
-            info.update_info(score_name, score)
-            info.update_info(path_name, str(path))
+            path = Path(runner.work_dir, f"best_{name}_iter_{runner.iter}.pth".replace("/", "_"))
+            weights_only = {"save_optimizer": False, "save_param_scheduler": False}
+            if self._write(runner, path, runner.iter, **weights_only):
+                runner.logger.info(f"best {name} so far, {score:.4f}: {path.name}")
+                _remove_old_best(info.get_info(f"best_ckpt{suffix}"), path)
+                info.update_info(f"best_score{suffix}", score)
+                info.update_info(f"best_ckpt{suffix}", str(path))
 
-    def _check_best(self, runner: Runner) -> None:
+    def _rule(self, name: str, given: str | None) -> str:
+        """Return 'greater' or 'less', as mmengine finds it: by whole names, then by parts."""
+        if given in self.keys_of_rule:
+            return given
+        for fits in (str.__eq__, str.__contains__):
+            for rule, keys in self.keys_of_rule.items():
+                if given is None and any(fits(name.lower(), key.lower()) for key in keys):
+                    return rule
+        raise UserError(
+            f"default_hooks.checkpoint: save_best={name!r} with rule={given!r}; set rule='greater' "
+            "or rule='less'"
+        )
+
+    def _check_scores(self, runner: Runner) -> None:
         """Refuse, before hours of training, a score that the validation will not give."""
-        metrics = runner.val_loop.evaluator.metrics if self.save_best and runner.val_loop else []
+        metrics = runner.val_loop.evaluator.metrics if self.scores and runner.val_loop else []
         if metrics and all(isinstance(metric, IoUMetric) for metric in metrics):
             names = [
                 f"{metric.prefix}/{name}" if metric.prefix else name
                 for metric in metrics
                 for name in metric.summary_names()
             ]
-            for key in {*self.key_indicators} - {"auto", *names}:
-                raise _unknown_best(key, names)
+            for name in {*self.scores} - {"auto", *names}:
+                raise _unknown_score(name, names)
 
-    def _write(self, runner: Runner, path: Path, meta: dict, whole_state: bool) -> bool:
+    def _write(self, runner: Runner, path: Path, step: int, **parts: bool) -> bool:
+        meta = {"epoch": 0, "iter": step}
         try:
-            runner.save_checkpoint(
-                str(path.parent),
-                path.name,
-                save_optimizer=whole_state and self.save_optimizer,
-                save_param_scheduler=whole_state and self.save_param_scheduler,
-                meta=meta,
-                by_epoch=self.by_epoch,
-            )
+            runner.save_checkpoint(str(path.parent), path.name, meta=meta, by_epoch=False, **parts)
         except UserError as error:
             runner.logger.error(
                 f"{error}; older checkpoints are kept, and the next save is the next attempt"
@@ -160,30 +169,42 @@ class LatestCheckpointHook(CheckpointHook):
         return True
 
     @master_only
-    def _tidy(self, runner: Runner, newest: Path, step: int) -> None:
-        # Replaced in one step: the link never points nowhere.
-        temporary = newest.with_name(f".{LATEST}")
+    def _link(self, runner: Runner, newest: Path) -> None:
+        latest, temporary = newest.with_name(LATEST), newest.with_name(f".{LATEST}")
         try:
             temporary.unlink(missing_ok=True)
-            temporary.symlink_to(newest.name)
-            os.replace(temporary, newest.with_name(LATEST))
+            try:
+                temporary.symlink_to(newest.name)
+            except OSError:  # Windows allows it only to some users
+                os.link(newest, temporary)
+            os.replace(temporary, latest)  # in one step: the link never points nowhere
         except OSError as error:
-            runner.logger.error(f"{newest.with_name(LATEST)}: cannot be written ({error.strerror})")
-            return  # what it points to stays
+            if not self.told_of_link:
+                runner.logger.warning(
+                    f"{latest}: cannot be written ({error.strerror}); the newest checkpoint is the "
+                    "iter_<n>.pth with the highest number"
+                )
+            self.told_of_link = True
+
+    @master_only
+    def _prune(self, newest: Path, step: int) -> None:
         if self.max_keep_ckpts > 0:
             # Later ones belong to a run that went further, before this one started again.
             old = [path for number, path in numbered(newest.parent) if number <= step]
+            latest = newest.with_name(LATEST)
             for path in old[self.max_keep_ckpts :]:
-                path.unlink(missing_ok=True)
-
-    @master_only
-    def _remove_old_best(self, old: str | None, new: Path) -> None:
-        # By its name: the folder may have moved since.
-        if old and Path(old).name != new.name:
-            new.with_name(Path(old).name).unlink(missing_ok=True)
+                if not (latest.exists() and latest.samefile(path)):
+                    path.unlink(missing_ok=True)
 
 
-def _unknown_best(key: str, names: Iterable[str]) -> UserError:
+@master_only
+def _remove_old_best(old: str | None, new: Path) -> None:
+    # By its name: the folder may have moved since.
+    if old and Path(old).name != new.name:
+        new.with_name(Path(old).name).unlink(missing_ok=True)
+
+
+def _unknown_score(name: str, names: Iterable[str]) -> UserError:
     return UserError(
-        f"default_hooks.checkpoint.save_best={key!r}: the validation gives {', '.join(names)}"
+        f"default_hooks.checkpoint.save_best={name!r}: the validation gives {', '.join(names)}"
     )

@@ -41,11 +41,11 @@ def compile_network(model: nn.Module) -> None:
 
 
 def compile_training(model: nn.Module, accumulates: bool = False) -> None:
-    """Compile what a segmentor's `training_logits` does, forward and backward.
+    """Compile the `training_logits` of a segmentor, forward and backward.
 
-    Random numbers are drawn by the compiled code, other ones than without. A run that accumulates
-    gradients does so without CUDA graphs, whose next run writes over gradients that wait. Raises
-    UserError as `compile_network` does, and for a backbone with `with_cp`.
+    The compiled code draws other random numbers than the eager code. A run that accumulates
+    gradients has no CUDA graphs: the next run of a graph would write over gradients that wait for
+    the step. Raises UserError as `compile_network` does, and for a backbone with `with_cp`.
     """
     segmentor: Any = unwrap(model)
     if getattr(segmentor.backbone, "with_cp", False):
@@ -78,10 +78,10 @@ def _compiled(function: Network, graphs: bool) -> Network:
 
 
 def _backward_without_autocast() -> contextlib.AbstractContextManager:
-    """Run a compiled backward pass as an eager one, in the precision of what it derives from.
+    """Run a compiled backward pass in the precisions of its forward pass, as an eager one runs.
 
-    By default it would be traced under the forward pass's autocast, the factorisation's float32
-    included.
+    By default torch traces it under autocast. Then the factorisation, which is float32 in the
+    forward pass, has a backward pass in half precision.
     """
     config: Any = torch._functorch.config
     if not hasattr(config, "backward_pass_autocast"):  # before torch 2.8

@@ -1,87 +1,184 @@
-"""mmengine's training loop, with randomness that depends on the iteration alone."""
+"""The training loop: an iteration is one step of the optimiser, and depends on its number alone.
 
-from collections.abc import Mapping
+It calls mmengine's hooks in mmengine's order, but does not derive from `IterBasedTrainLoop`. That
+class keeps its counters in private attributes, which resuming has to set. It also has no place for
+gradient accumulation within an iteration, nor for a step that is skipped.
+"""
+
+from bisect import bisect
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, Runner
+from mmengine.runner.utils import calc_dynamic_intervals
+from torch import Tensor, nn
 
 from mmseg.checkpoints.files import write_pickle
 from mmseg.checkpoints.loading import unwrap
-from mmseg.engine.accumulation import accumulated_parts
+from mmseg.compat.names import registered_names
+from mmseg.engine.loaders import build_loader
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.randomness import seed_all, seed_of
 from mmseg.registry import LOOPS
-from mmseg.structures import stack_batch
 
 
-@LOOPS.register_module(name=["SegTrainLoop", "IterBasedTrainLoop"])
-class SegTrainLoop(IterBasedTrainLoop):
-    """Start each iteration's own draws (drop path, dropout, NMF bases) from a seed of its own.
+@LOOPS.register_module(name=registered_names("SegTrainLoop"))
+class SegTrainLoop(BaseLoop):
+    """Train for `max_iters` iterations and validate every `val_interval`, from `val_begin` on.
 
-    Batches are stacked by the loader's workers (`stack_batch`) if its config says nothing else. A
-    loss that is NaN or infinite ends the run before the step, after `max_skipped_steps` of them
-    that are left out.
+    `dynamic_intervals` are pairs (iteration, validation interval from there on). Each iteration's
+    own draws (drop path, dropout, NMF bases) start from a seed of its own. `accumulate` splits each
+    batch into that many parts: they run one after the other, and their mean gradient makes one
+    step. Batch norm sees one part at a time. A loss that is NaN or infinite ends the run before the
+    step, after `max_skipped_steps` steps that were left out.
     """
 
     def __init__(
-        self, runner: Runner, dataloader: Any, *args: Any, max_skipped_steps: int = 0, **kwargs: Any
+        self,
+        runner: Runner,
+        dataloader: Any,
+        max_iters: int,
+        val_begin: int = 1,
+        val_interval: int = 1000,
+        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
+        accumulate: int = 1,
+        max_skipped_steps: int = 0,
     ) -> None:
-        if isinstance(dataloader, dict):
-            dataloader = {"collate_fn": stack_batch, **dataloader}
-            sampler = dataloader.get("sampler") or {}
-            if sampler.get("type") == "DefaultSampler":  # whose samples have no seed of their own
-                dataloader["sampler"] = {
-                    "type": "StatelessSampler",
-                    **{key: sampler[key] for key in ("shuffle", "seed") if key in sampler},
-                }
-        super().__init__(runner, dataloader, *args, **kwargs)
+        randomness = runner.cfg.get("randomness") or {}
+        diff_rank_seed = randomness.get("diff_rank_seed", False)
+        super().__init__(runner, build_loader(dataloader, runner.seed, diff_rank_seed, trains=True))
+        if (self.dataloader.batch_size or 0) % accumulate:
+            raise UserError(
+                f"train_cfg.accumulate={accumulate} does not divide "
+                f"train_dataloader.batch_size={self.dataloader.batch_size}"
+            )
+        if max_skipped_steps and _counts_of_mmengine(runner) > 1:
+            raise UserError(
+                "train_cfg.max_skipped_steps does not go with optim_wrapper.accumulative_counts: "
+                "use train_cfg.accumulate, which splits the batch of one iteration"
+            )
+        self.iter = self.epoch = 0
+        self.max_iters, self.max_epochs = int(max_iters), 1
+        self.val_begin = val_begin
+        self.milestones, self.intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
+        self.accumulate = accumulate
         self.max_skipped_steps = max_skipped_steps
+        self.stop_training = False  # mmengine's EarlyStoppingHook sets it
+        runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
 
-    def run(self) -> Any:
-        if self.max_skipped_steps and accumulated_parts(self.runner) > 1:
-            raise UserError("train_cfg.max_skipped_steps does not go with --accumulate")
-        was_finished = self._iter >= self._max_iters
-        model = super().run()
-        if was_finished:
-            self.runner.logger.info(f"all {self._max_iters} iterations were done already")
-        return model
+    @property
+    def val_interval(self) -> int:
+        """The number of iterations from one validation to the next, at this iteration."""
+        return self.intervals[bisect(self.milestones, self.iter + 1) - 1]
 
-    def run_iter(self, data_batch: Any) -> None:
-        seed_all(seed_of(self.runner.seed, "model", self.runner.rank, self._iter))
-        network = unwrap(self.runner.model)
-        # The forward pass that is skipped has changed the statistics of batch norm.
+    @property
+    def validates_now(self) -> bool:
+        """Whether a validation belongs to the iterations done so far."""
+        return (
+            self.runner.val_loop is not None
+            and self.iter >= max(self.val_begin, 1)
+            and (self.iter % self.val_interval == 0 or self.iter == self.max_iters)
+        )
+
+    def run(self) -> nn.Module:
+        """Train from the present iteration to the last, and return the model."""
+        runner = self.runner
+        self._count_from(self.iter)
+        runner.call_hook("before_train")
+        runner.call_hook("before_train_epoch")
+        if lost := self.iter % _counts_of_mmengine(runner):
+            runner.logger.warning(
+                f"the gradients of {lost} iterations are lost: iteration {self.iter}, from which "
+                "the run goes on, is between two steps of optim_wrapper.accumulative_counts"
+            )
+        if self.iter >= self.max_iters:
+            runner.logger.info(f"all {self.max_iters} iterations were done already")
+        batches = self._batches()
+        while self.iter < self.max_iters and not self.stop_training:
+            runner.model.train()
+            self.run_iter(next(batches))
+            if self.validates_now:
+                runner.val_loop.run()
+        runner.call_hook("after_train_epoch")
+        runner.call_hook("after_train")
+        return runner.model
+
+    def run_iter(self, batch: Mapping[str, Any]) -> None:
+        """Make one step with a batch, or skip it if its loss is not finite."""
+        runner, network = self.runner, unwrap(self.runner.model)
+        seed_all(seed_of(runner.seed, "model", runner.rank, self.iter))
+        runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=batch)
+        # A forward pass changes the statistics of batch norm, even if its step is then skipped.
         buffers = [b.clone() for b in network.buffers()] if self.max_skipped_steps else []
+        outputs = None
         try:
-            super().run_iter(data_batch)
+            outputs = self._step(batch)
         except NonFiniteLoss as error:
-            info = self.runner.message_hub
-            skipped = info.get_info("skipped_steps", 0) + 1
-            if skipped > self.max_skipped_steps:
-                self._stop(error.losses, data_batch)
-            info.update_info("skipped_steps", skipped)
+            self._skip(error.losses, batch)
             for buffer, before in zip(network.buffers(), buffers, strict=True):
                 buffer.copy_(before)
-            self._skip(error.losses, data_batch, skipped)
+        runner.call_hook("after_train_iter", batch_idx=self.iter, data_batch=batch, outputs=outputs)
+        self.iter += 1
 
-    def _skip(self, losses: Mapping[str, float], data_batch: Any, skipped: int) -> None:
-        self.runner.logger.warning(
-            f"iteration {self._iter + 1}: {_text(losses)}; this step is left out, {skipped} of at "
-            f"most {self.max_skipped_steps}; images {', '.join(_files(data_batch))}"
+    def _batches(self) -> Iterator[Any]:
+        """Yield batches without an end, from the present iteration on."""
+        sampler, size = self.dataloader.sampler, self.dataloader.batch_size
+        if size and hasattr(sampler, "skip"):
+            sampler.skip(self.iter * size)
+            return self._endless()
+        return islice(self._endless(), self.iter, None)
+
+    def _endless(self) -> Iterator[Any]:
+        for epoch in count():  # one is all, with a sampler that has no end
+            if hasattr(self.dataloader.sampler, "set_epoch"):
+                self.dataloader.sampler.set_epoch(epoch)
+            yield from self.dataloader
+
+    def _step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return the losses by name, each the mean over the parts of the batch."""
+        runner = self.runner
+        outputs = [
+            runner.model.train_step(part, optim_wrapper=runner.optim_wrapper)
+            for part in split_batch(batch, self.accumulate)
+        ]
+        if len(outputs) == 1:
+            return outputs[0]
+        return {name: sum(each[name] for each in outputs) / len(outputs) for name in outputs[0]}
+
+    def _count_from(self, iteration: int) -> None:
+        # mmengine's wrapper counts backward passes. It divides the loss by `accumulative_counts`,
+        # and steps and lets DDP synchronise gradients once in as many passes.
+        self.runner.optim_wrapper.initialize_count_status(
+            self.runner.model, iteration * self.accumulate, self.max_iters * self.accumulate
         )
-        self.runner.call_hook("after_train_iter", batch_idx=self._iter, data_batch=data_batch)
-        self._iter += 1
 
-    def _stop(self, losses: Mapping[str, float], data_batch: Any) -> NoReturn:
-        name = f"nonfinite_iter_{self._iter + 1}_process_{self.runner.rank}.pth"
+    def _skip(self, losses: Mapping[str, float], batch: Mapping[str, Any]) -> None:
+        info = self.runner.message_hub
+        skipped = info.get_info("skipped_steps", 0) + 1
+        if skipped > self.max_skipped_steps:
+            self._stop(losses, batch)
+        info.update_info("skipped_steps", skipped)
+        self.runner.optim_wrapper.zero_grad()  # of the parts before this one
+        self._count_from(self.iter + 1)
+        self.runner.logger.warning(
+            f"iteration {self.iter + 1}: {_text(losses)}; this step is left out, {skipped} of at "
+            f"most {self.max_skipped_steps}; images {', '.join(_files(batch))}"
+        )
+
+    def _stop(self, losses: Mapping[str, float], batch: Mapping[str, Any]) -> NoReturn:
+        name = f"nonfinite_iter_{self.iter + 1}_process_{self.runner.rank}.pth"
         path = Path(self.runner.work_dir, name)
+        samples = batch["data_samples"]
+        labels = batch["labels"] if "labels" in batch else [s.gt_sem_seg.data for s in samples]
         content = {
-            "iteration": self._iter + 1,
+            "iteration": self.iter + 1,
             "losses": losses,
-            "files": _files(data_batch),
-            "inputs": data_batch["inputs"],
-            "distortions": [s.metainfo.get("distortion") for s in data_batch["data_samples"]],
-            "labels": [sample.gt_sem_seg.data.cpu() for sample in data_batch["data_samples"]],
+            "files": _files(batch),
+            "inputs": batch["inputs"],
+            "distortions": [sample.metainfo.get("distortion") for sample in samples],
+            "labels": [label.cpu() for label in labels],
             "state_dict": unwrap(self.runner.model).state_dict(),
         }
         kept = f"{path} holds this batch and the parameters before the step"
@@ -90,23 +187,40 @@ class SegTrainLoop(IterBasedTrainLoop):
         except UserError as error:
             kept = str(error)
         raise UserError(
-            f"iteration {self._iter + 1}: {_text(losses)}; {kept}; images "
+            f"iteration {self.iter + 1}: {_text(losses)}; {kept}; images "
             f"{', '.join(content['files'])}"
         )
 
-    @property
-    def validates_now(self) -> bool:
-        """Whether a validation belongs to the iterations done so far."""
-        self._decide_current_val_interval()
-        return (
-            self.runner.val_loop is not None
-            and self._iter >= max(self.val_begin, 1)
-            and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
-        )
+
+def split_batch(batch: Mapping[str, Any], parts: int) -> list[Mapping[str, Any]]:
+    """Split a batch of tensors and lists into `parts` of the same size, in order."""
+    if parts == 1:
+        return [batch]
+    size = len(batch["inputs"])
+    if size % parts:
+        raise UserError(f"train_cfg.accumulate={parts} does not divide a batch of {size} images")
+    step = size // parts
+    return [
+        {key: value[start : start + step] for key, value in batch.items()}
+        for start in range(0, size, step)
+    ]
 
 
-def _files(data_batch: Mapping[str, Any]) -> list[str]:
-    return [sample.metainfo["img_path"] for sample in data_batch["data_samples"]]
+def accumulated(optim_wrapper: Mapping[str, Any], accumulate: int) -> dict[str, Any]:
+    """Return the config of an optimiser wrapper that steps once for `accumulate` parts of a batch.
+
+    `accumulative_counts` of the config keeps mmengine's meaning: a step every so many iterations.
+    """
+    counts = accumulate * optim_wrapper.get("accumulative_counts", 1)
+    return {**optim_wrapper, "accumulative_counts": counts}
+
+
+def _counts_of_mmengine(runner: Runner) -> int:
+    return (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
+
+
+def _files(batch: Mapping[str, Any]) -> list[str]:
+    return [sample.metainfo["img_path"] for sample in batch["data_samples"]]
 
 
 def _text(losses: Mapping[str, float]) -> str:

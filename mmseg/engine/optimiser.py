@@ -1,8 +1,7 @@
 """mmengine's parameter-wise options with as few groups as there are options.
 
-mmengine makes a group of every parameter, 1,258 for SegNeXt-L, and each is a step of the optimiser
-and of every scheduler of its own: together longer than a GPU needs for the network
-(docs/benchmarks.md, "Beside the network").
+mmengine makes a group of every parameter, 1,258 for SegNeXt-L. Each group costs a step of the
+optimiser and of every scheduler. Together they take longer than a GPU needs for the network.
 """
 
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 from torch.optim import Optimizer
 
+from mmseg.compat.names import registered_names
 from mmseg.errors import UserError, did_you_mean
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -27,17 +27,19 @@ DECAYS = {option for option in OPTIONS | OPTIONS_OF_KEY if option.endswith("deca
 Groups = list[dict[str, Any]]
 
 
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module(name="DefaultOptimWrapperConstructor")
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module(name=registered_names("SegOptimWrapperConstructor"))
 class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Put parameters with the same options into one group."""
 
+    # mmengine ignores keys that it does not know, and leaves groups that are slow to read.
     def __call__(self, model: nn.Module) -> OptimWrapper:
         _check_options(self.paramwise_cfg or {}, model)
         wrapper = super().__call__(model)
-        # As mmengine leaves them, groups are `ConfigDict`s, of which a step reads a thousand keys.
+        # They are `ConfigDict`s, and a step reads a thousand keys of them.
         wrapper.optimizer.param_groups[:] = [{**group} for group in wrapper.optimizer.param_groups]
         return wrapper
 
+    # mmengine's error does not name the key to set.
     def _validate_cfg(self) -> None:
         options = self.paramwise_cfg or {}
         given = {
@@ -51,6 +53,7 @@ class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         super()._validate_cfg()
 
+    # mmengine makes a group for each parameter.
     def add_params(
         self, params: Groups, module: nn.Module, prefix: str = "", *args: Any, **kwargs: Any
     ) -> None:
@@ -62,7 +65,7 @@ class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 def _check_options(options: Mapping[str, Any], model: nn.Module) -> None:
     """Refuse keys that mmengine ignores; warn of parts of names that no parameter has.
 
-    The official configs have one, `pos_block`.
+    The official configs have such a part, `pos_block`.
     """
     where = "optim_wrapper.paramwise_cfg"
     if unknown := sorted(set(options) - OPTIONS):
@@ -95,9 +98,9 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def merge_stored_groups(stored: dict[str, Any], optimiser: Optimizer, model: nn.Module) -> None:
-    """Give an optimiser's stored state the groups of `optimiser`, if it has one per parameter.
+    """Give a stored state the groups of `optimiser`, if it has one group for each parameter.
 
-    So it is in checkpoints from before groups were merged.
+    Checkpoints from before 2026-11-26 have such states.
     """
     groups = stored["param_groups"]
     trained = [p for p in model.parameters() if p.requires_grad]

@@ -1,4 +1,4 @@
-"""Leave in good order when the machine is wanted for something else."""
+"""Save and leave when a signal asks for it: the machine is needed for something else."""
 
 import os
 import signal
@@ -12,11 +12,12 @@ from mmengine.dist import all_reduce, barrier, is_distributed
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmseg.engine.accumulation import accumulated_parts
 from mmseg.engine.checkpoint_hook import LatestCheckpointHook
 
-# Of a scheduler (Slurm: SIGTERM, or SIGUSR1 with --signal=USR1@120) and of Ctrl-C.
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# A scheduler sends SIGTERM or SIGUSR1 (Slurm: --signal=USR1@120), Ctrl-C sends SIGINT. Windows has
+# no SIGUSR1.
+NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
+SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 # EX_TEMPFAIL of sysexits.h: not done, and trying again will help.
 EXIT_CODE = 75
 
@@ -44,7 +45,7 @@ class PreemptionHook(Hook):
         if is_distributed():
             # Through NCCL, the question after each iteration would wait for the GPU.
             self.group = torch.distributed.new_group(backend="gloo")
-        if threading.current_thread() is threading.main_thread():  # signals come to no other
+        if threading.current_thread() is threading.main_thread():  # no other thread gets signals
             self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
     def restore(self) -> None:
@@ -59,10 +60,9 @@ class PreemptionHook(Hook):
         self.received = number
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        step = runner.iter + 1
-        # Gradients that wait for the rest of their batch are not in a checkpoint.
-        if step % accumulated_parts(runner) == 0:
-            self._leave_if_asked(runner, step, saves=True)
+        # Gradients that wait for a step, by `accumulative_counts`, are not in a checkpoint.
+        if runner.optim_wrapper.should_update():
+            self._leave_if_asked(runner, runner.iter + 1, saves=True)
 
     def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         # The state was saved before the validation, in which averaged weights take their place.
@@ -78,8 +78,8 @@ class PreemptionHook(Hook):
         saved = hook is not None and (
             hook.saved_step == step or (saves and hook.save(runner, step))
         )
-        what = f"saved iteration {step}" if saved else f"could not save iteration {step}"
+        result = f"saved iteration {step}" if saved else f"could not save iteration {step}"
         name = signal.Signals(int(received)).name
-        runner.logger.warning(f"{name}: {what}; --resume goes on from the newest checkpoint")
+        runner.logger.warning(f"{name}: {result}; --resume goes on from the newest checkpoint")
         barrier()  # nobody leaves, and makes a launcher end the others, before the file is whole
         raise SystemExit(EXIT_CODE)

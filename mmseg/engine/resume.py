@@ -1,32 +1,56 @@
-"""From which checkpoint a run may go on: the newest whole one, of the same training."""
+"""From which checkpoint a run starts, and how a run goes on from one."""
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
-from mmengine.logging import MMLogger
+from mmengine.runner import Runner
 
+from mmseg.checkpoints.dialects import metadata
 from mmseg.checkpoints.files import read_checkpoint
-from mmseg.config.parts import leaves
+from mmseg.checkpoints.loading import load_weights, unwrap
+from mmseg.engine.optimiser import merge_stored_groups
+from mmseg.engine.sampler import StatelessSampler
 from mmseg.errors import UserError
 
 LATEST = "latest.pth"
-# `resume` of a config that goes on if the run has begun, and else starts as without it. True means
-# the same, but with a `load_from` to go on from that one, as in mmengine.
-FROM_WORK_DIR = "work_dir"
-FACTS = "training"
 NUMBERED = re.compile(r"iter_(\d+)\.pth")
-# What decides the values of a training step, and below it what does not: where files are and how
-# they are loaded, and weights that the checkpoint replaces.
-DECIDING = ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "custom_hooks")
-FREE = {
-    *("data_root", "init_cfg", "backend_args", "num_workers", "persistent_workers", "pin_memory"),
-    *("prefetch_factor", "timeout", "on_bad_sample", "max_bad_share", "cache_in_memory"),
-    "test_cfg",
-}
+# The seed of the order of the samples, in a checkpoint's metadata: that of the run or, with
+# `diff_rank_seed`, another that all processes share, or the sampler's own.
+SAMPLER_SEED = "sampler_seed"
+
+
+class Start(NamedTuple):
+    """The final `resume` and `load_from` of a run, and warnings about how they were found."""
+
+    resume: bool
+    load_from: str | None
+    warnings: list[str]
+
+
+def where_to_start(config: Config) -> Start:
+    """Decide from which checkpoint the run of a config starts.
+
+    `resume_from_work_dir=True` goes on from the newest whole checkpoint of the work directory. If
+    there is none, the run starts as without this key. `resume=True` goes on from `load_from`; if
+    that is not given, it is the same as `resume_from_work_dir=True`. Without both keys, the run
+    starts from the weights of `load_from`, if any. A run that does not train goes on from nothing.
+    """
+    given, load_from = config.get("resume", False), config.get("load_from")
+    if config.get("train_cfg") is None:
+        return Start(False, load_from, [])
+    # "work_dir": configs that earlier versions left in a work directory
+    from_work_dir = config.get("resume_from_work_dir") or given == "work_dir"
+    if not from_work_dir and (load_from or not given):
+        return Start(bool(given), load_from, [])
+    newest, warnings = newest_whole(config.work_dir)
+    if newest:
+        return Start(True, str(newest), warnings)
+    start = f"from {load_from}" if load_from else "fresh"
+    warnings.append(f"no checkpoint in {config.work_dir}: training starts {start}")
+    return Start(False, load_from, warnings)
 
 
 def numbered(folder: str | Path) -> list[tuple[int, Path]]:
@@ -35,51 +59,75 @@ def numbered(folder: str | Path) -> list[tuple[int, Path]]:
     return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
 
 
-def newest_whole(folder: str | Path) -> Path | None:
-    """Return the checkpoint to go on from: the one `latest.pth` names, or the whole one before.
+def newest_whole(folder: str | Path) -> tuple[Path | None, list[str]]:
+    """Return the checkpoint to go on from, and a warning for each damaged one.
 
-    Each damaged one is a warning. Files of a higher number than the link's belong to another run.
+    It is the one that `latest.pth` links to, or the whole one before it. Files of a higher number
+    belong to another run.
     """
-    files = numbered(folder)
-    latest = Path(folder, LATEST).resolve().name
-    newest = next((number for number, path in files if path.name == latest), None)
-    logger = MMLogger.get_current_instance()
+    files, latest = numbered(folder), Path(folder, LATEST)
+    linked = [n for n, path in files if latest.exists() and path.samefile(latest)]
+    warnings: list[str] = []
     for number, path in files:
-        if newest is not None and number > newest:
+        if linked and number > linked[0]:
             continue
         try:
             read_checkpoint(path)
         except UserError as error:
-            logger.warning(f"{error}; the checkpoint before it is tried")
+            warnings.append(f"{error}; the checkpoint before it is tried")
         else:
-            return path
-    return None
+            return path, warnings
+    return None, warnings
 
 
-def training_facts(config: Config, processes: int) -> dict[str, Any]:
-    """Return what a checkpoint stores of the training it belongs to: plain nested values."""
-    facts = {key: config.get(key) for key in DECIDING if config.get(key)}
-    randomness = config.get("randomness") or {}
-    facts["seed"] = randomness.get("seed")
-    if randomness.get("diff_rank_seed"):
-        facts["diff_rank_seed"] = True
-    facts["processes"] = processes
-    return json.loads(json.dumps(facts, default=str))
+def restore(runner: Runner, checkpoint: dict[str, Any], path: str, **options: Any) -> None:
+    """Put a run into the state of a checkpoint of the same training.
 
-
-def check_same_training(stored: Mapping, current: Mapping, path: str | Path) -> None:
-    """Raise `UserError` with what differs between two `training_facts`."""
-    before, now = (dict(leaves(facts, skipped=FREE)) for facts in (stored, current))
-    if now.get("seed") is None:
-        now["seed"] = before.get("seed")  # the checkpoint's goes on
-    differences = [
-        f"{key}: {before.get(key, 'not set')} there, {now.get(key, 'not set')} here"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
-    ]
-    if differences:
-        more = f"; and {len(differences) - 8} more" if len(differences) > 8 else ""
+    `options` are those of `load_weights`. Raises `UserError` if the checkpoint lacks a part.
+    """
+    meta = metadata(checkpoint)
+    schedulers = runner.param_schedulers or []
+    parts = ("optimizer", *(["param_schedulers"] if schedulers else ()), "message_hub")
+    lacking = [part for part in parts if part not in checkpoint]
+    if lacking or "iter" not in meta:
         raise UserError(
-            f"{path}: belongs to another training ({'; '.join(differences[:8])}{more}); pass it "
-            "as --load-from to start from its weights, or use another --work-dir"
+            f"{path}: cannot be resumed, it holds no {(lacking or ['iter'])[0]!r}; pass it as "
+            "--load-from to start from its weights"
         )
+    load_weights(runner.model, checkpoint, path, **options)
+    network, optimiser = unwrap(runner.model), runner.optim_wrapper.optimizer
+    # With averaged weights, those are the `state_dict`; mmengine's hook exchanges the two.
+    runner.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+    network.load_state_dict(checkpoint["state_dict"], strict=False)
+    merge_stored_groups(checkpoint["optimizer"], optimiser, network)
+    runner.optim_wrapper.load_state_dict(checkpoint["optimizer"])
+    for scheduler, stored in zip(schedulers, checkpoint.get("param_schedulers", ()), strict=False):
+        scheduler.load_state_dict(stored)
+    runner.message_hub.load_state_dict(checkpoint["message_hub"])
+    if meta.get("seed") is not None:  # the checkpoint's, when the config has none
+        runner.set_randomness(**{**(runner.cfg.get("randomness") or {}), "seed": meta["seed"]})
+    sampler = runner.train_dataloader.sampler
+    if isinstance(sampler, StatelessSampler):
+        sampler.seed = meta.get(SAMPLER_SEED, runner.seed)
+    runner.train_loop.iter = meta["iter"]
+    runner.logger.info(f"resumed epoch: 0, iter: {meta['iter']}, from {path}")
+
+
+def check_schedule_goes_on(
+    given: Mapping | Sequence[Mapping] | None,
+    schedulers: Sequence[Any] | None,
+    max_iters: int,
+    path: str,
+) -> None:
+    """Refuse a longer run whose schedule ends, by default, where the shorter one ended.
+
+    `given` is the config's `param_scheduler`, `schedulers` are the built ones.
+    """
+    configs = [given] if isinstance(given, Mapping) else given or ()
+    for i, (config, scheduler) in enumerate(zip(configs, schedulers or (), strict=False)):
+        if "end" not in config and scheduler.end < max_iters:
+            raise UserError(
+                f"{path}: its learning rate ends at iteration {scheduler.end}, since "
+                f"param_scheduler[{i}] has no `end`: to train on, pass it as --load-from, and "
+                "give the schedule an `end`"
+            )

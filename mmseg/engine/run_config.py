@@ -1,6 +1,5 @@
-"""The config of a run: complete, and its text formatted once."""
+"""The config of a run: the sections that belong together, and the keys they need."""
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,35 +7,17 @@ from mmengine.config import Config
 
 from mmseg.errors import UserError
 
-# Sections of which each needs the others, and what they need to have.
+# Each section of a group needs the others.
 TOGETHER = (
     ("train_dataloader", "train_cfg", "optim_wrapper"),
     ("val_dataloader", "val_cfg", "val_evaluator"),
     ("test_dataloader", "test_cfg", "test_evaluator"),
 )
+# The keys that a section needs.
 NEEDED = {
     "model": ("type", "backbone", "decode_head", "data_preprocessor"),
     **{f"{split}_dataloader": ("dataset", "sampler") for split in ("train", "val", "test")},
 }
-
-
-class RunConfig(Config):
-    """A copy of a `Config` that formats its text again only when its content has changed.
-
-    mmengine's runner stores the text in every checkpoint, and formatting takes half a second.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self.__dict__.update(vars(copy.deepcopy(config)))
-
-    @property
-    def pretty_text(self) -> str:
-        content = repr(self._cfg_dict)
-        known, text = self.__dict__.get("_formatted", (None, ""))
-        if content != known:
-            text = super().pretty_text
-            self.__dict__["_formatted"] = content, text
-        return text
 
 
 def default_work_dir(config: str) -> str:
@@ -45,7 +26,7 @@ def default_work_dir(config: str) -> str:
 
 
 def check_complete(config: Config) -> None:
-    """Raise `UserError` for a section, or a key of one, that a run cannot do without."""
+    """Raise `UserError` for a section that lacks, or a key that a section lacks."""
     for names in TOGETHER:
         lacking = [name for name in names if config.get(name) is None]
         if lacking and len(lacking) < len(names):

@@ -8,16 +8,17 @@ import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from mmseg.compat.names import registered_names
 from mmseg.randomness import Draw, seed_of
 from mmseg.registry import DATA_SAMPLERS
 
 
-@DATA_SAMPLERS.register_module(name=["StatelessSampler", "InfiniteSampler"])
+@DATA_SAMPLERS.register_module(name=registered_names("StatelessSampler"))
 class StatelessSampler(Sampler):
     """Pass over a data set again and again, each time in another order.
 
     The processes share one stream of draws. Draw number p is sample `order(p // size)[p % size]`
-    with a seed of its own, so that a stream can begin anywhere at no cost.
+    with a seed of its own. A stream can therefore begin anywhere, and no past data is read.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
@@ -28,7 +29,7 @@ class StatelessSampler(Sampler):
         self.start = 0
 
     def skip(self, num_samples: int) -> None:
-        """Begin after `num_samples` of this process; mmengine calls it to resume."""
+        """Begin after `num_samples` of this process; the training loop calls it to resume."""
         self.start = num_samples
 
     def __iter__(self) -> Iterator[Draw]:

@@ -24,7 +24,7 @@ class Saving:
         self.epoch = 0
         self.logger = logging.getLogger()
         self.iter = 0
-        self.train_loop = SimpleNamespace(val_interval=8000)
+        self.train_loop = SimpleNamespace(val_interval=8000, validates_now=False)
         self.val_loop = None
 
     def save_checkpoint(self, out_dir, filename, **_):
@@ -102,16 +102,41 @@ def test_a_best_score_that_a_foreign_metric_does_not_give_is_named(tmp_path):
         hook.after_val_epoch(runner, {"F1": 1.0, "aAcc": 2.0})
 
 
-def test_a_link_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypatch, caplog):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(("hard", "linked"), [(True, True), (False, False)])
+def test_where_no_symbolic_link_can_be_made_there_is_a_hard_link_or_one_note(
+    tmp_path, monkeypatch, caplog, hard, linked
+):
+    def refuse(*_):
+        raise OSError(1314, "A required privilege is not held by the client")
 
     runner = Saving(tmp_path)
-    hook = saving_hook(runner, interval=10)
-    monkeypatch.setattr(os, "replace", full)
-    hook.save(runner, 10)
-    assert "latest.pth: cannot be written" in caplog.text
-    assert (tmp_path / "iter_10.pth").is_file()
+    hook = saving_hook(runner, interval=10, max_keep_ckpts=1)
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    if not hard:
+        monkeypatch.setattr(os, "link", refuse)
+    for step in (10, 20, 30):
+        assert hook.save(runner, step)
+    assert {path.name for path in tmp_path.glob("iter_*")} == {"iter_30.pth"}
+    assert (tmp_path / "latest.pth").exists() == linked
+    assert not linked or (tmp_path / "latest.pth").read_text() == "iter_30.pth"
+    assert caplog.text.count("latest.pth: cannot be written (A required") == (not linked)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rule"),
+    [
+        *(("mIoU", {}, "greater"), ("val/mIoU", {}, "greater"), ("val_loss", {}, "less")),
+        *(("RMSE", {"rule": "less"}, "less"), ("F1", {"greater_keys": ["f1"]}, "greater")),
+        ("RMSE", {}, None),
+    ],
+)
+def test_a_score_is_better_as_its_rule_or_its_name_says(name, options, rule):
+    if rule is None:
+        with pytest.raises(UserError, match=r"save_best='RMSE' .* set rule='greater'"):
+            LatestCheckpointHook(save_best=name, **options)
+    else:
+        hook = LatestCheckpointHook(save_best=name, **options)
+        assert hook._rule(name, options.get("rule")) == rule
 
 
 def test_a_full_disk_keeps_the_older_files_and_the_next_interval_tries_again(tmp_path, caplog):

@@ -1,145 +1,118 @@
-"""The training loop where a loss is not finite."""
+"""The training loop: its steps, its draws, and losses that are not finite."""
 
-import logging
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
-from mmengine.runner import IterBasedTrainLoop
-from torch import nn
+from tiny_runner import build_runner
 
-from mmseg.engine.loop import SegTrainLoop
-from mmseg.engine.runner import SegRunner
 from mmseg.engine.sampler import StatelessSampler
-from mmseg.errors import NonFiniteLoss, UserError
+from mmseg.errors import UserError
 
-BATCH = {
-    "inputs": [torch.zeros(3, 2, 2)],
-    "data_samples": [
-        SimpleNamespace(
-            metainfo={"img_path": "a.jpg"}, gt_sem_seg=SimpleNamespace(data=torch.ones(1, 2, 2))
+NORM = {"norm": True}
+
+
+def train(folder, **options):
+    runner = build_runner(folder, **options)
+    runner.train()
+    return runner
+
+
+def skipping(steps):
+    return {"train_cfg.max_skipped_steps": steps}
+
+
+def test_a_step_that_is_left_out_changes_neither_weights_nor_statistics(tmp_path):
+    runner = train(tmp_path, network={**NORM, "bad": (2,)}, **skipping(1))
+    assert runner.iter == 4
+    assert runner.model.norm.num_batches_tracked == 3
+    states = [
+        train(tmp_path, work_dir=str(tmp_path / "short"), network=network, **options).model
+        for network, options in (
+            ({**NORM, "bad": (2,)}, {**skipping(1), "train_cfg.max_iters": 2}),
+            (NORM, {"train_cfg.max_iters": 1}),
         )
-    ],
-}
-
-
-class Model(nn.Module):
-    """Batch norm whose loss is NaN in the iterations of `bad`; a step adds one to the weight."""
-
-    def __init__(self, bad):
-        super().__init__()
-        self.norm = nn.BatchNorm1d(1)
-        self.bad, self.calls, self.draws = bad, 0, []
-
-    def train_step(self, data, optim_wrapper):
-        self.calls += 1
-        self.draws.append(float(torch.rand(())))
-        self.norm(torch.full((2, 1), float("nan") if self.calls in self.bad else 1.0))
-        if self.calls in self.bad:
-            raise NonFiniteLoss({"loss": float("nan")})
-        with torch.no_grad():
-            self.norm.weight += 1
-
-
-def make_loop(tmp_path, bad=(), limit=0, iteration=0):
-    loop = SegTrainLoop.__new__(SegTrainLoop)
-    loop.max_skipped_steps, loop._iter = limit, iteration
-    loop._runner = SimpleNamespace(
-        model=Model(bad),
-        seed=0,
-        rank=0,
-        work_dir=str(tmp_path),
-        optim_wrapper=None,
-        logger=logging.getLogger(),
-        message_hub=MessageHub.get_instance(str(tmp_path)),
-        call_hook=lambda *_, **__: None,
-    )
-    return loop
-
-
-def test_a_step_that_is_left_out_changes_neither_weights_nor_statistics(tmp_path, caplog):
-    loop = make_loop(tmp_path, bad=(2,), limit=1)
-    for _ in range(3):
-        loop.run_iter(BATCH)
-    norm = loop.runner.model.norm
-    assert loop.iter == 3
-    assert norm.weight.item() == 3.0  # 1 and two steps
-    assert norm.num_batches_tracked == 2 and norm.running_mean.isfinite()
-    assert "iteration 2" in caplog.text and "a.jpg" in caplog.text
+    ]
+    for name, value in states[0].state_dict().items():
+        assert torch.equal(states[1].state_dict()[name], value), name
+    (log,) = (tmp_path / "work").glob("*/*.log")
+    assert "iteration 2: the loss is not finite" in log.read_text() and ".png" in log.read_text()
 
 
 def test_one_more_than_allowed_ends_the_run(tmp_path):
-    loop = make_loop(tmp_path, bad=(1, 2), limit=1)
-    loop.run_iter(BATCH)
-    with pytest.raises(UserError, match=r"iteration 2: the loss is not finite .*loss nan.*a\.jpg"):
-        loop.run_iter(BATCH)
-    kept = torch.load(tmp_path / "nonfinite_iter_2_process_0.pth")
-    assert kept["state_dict"]["norm.weight"].item() == 1.0
+    runner = build_runner(tmp_path, {"bad": (1, 2)}, **skipping(1))
+    before = runner.model.conv.weight.clone()
+    runner.model.init_weights()
+    with pytest.raises(UserError, match=r"iteration 2: the loss is not finite .*loss nan.*\.png"):
+        runner.train()
+    kept = torch.load(tmp_path / "work/nonfinite_iter_2_process_0.pth")
+    assert kept["state_dict"]["conv.weight"].shape == before.shape
+    assert torch.equal(kept["state_dict"]["conv.weight"], runner.model.conv.weight)
+    assert len(kept["labels"]) == len(kept["files"]) == 4
 
 
 def test_the_draws_of_an_iteration_do_not_depend_on_those_before(tmp_path):
-    loop = make_loop(tmp_path)
-    for _ in range(4):
-        loop.run_iter(BATCH)
-    later = make_loop(tmp_path, iteration=3)
-    torch.rand(7)
-    later.run_iter(BATCH)
-    assert later.runner.model.draws == loop.runner.model.draws[3:]
-    assert len(set(loop.runner.model.draws)) == 4
+    runner = train(tmp_path)
+    assert len(set(runner.model.draws)) == 4
+    later = build_runner(
+        tmp_path, **{"resume": True, "load_from": str(tmp_path / "work/iter_2.pth")}
+    )
+    later.train()
+    assert later.model.draws == runner.model.draws[2:]
 
 
-def test_steps_left_out_and_accumulation_are_refused_before_the_first_iteration(tmp_path):
-    loop = make_loop(tmp_path, limit=1)
-    loop.runner.optim_wrapper = SimpleNamespace(_accumulative_counts=2)
-    with pytest.raises(UserError, match="max_skipped_steps does not go with --accumulate"):
-        loop.run()
-    assert loop.runner.model.calls == 0
+def test_each_process_has_draws_of_its_own(tmp_path, monkeypatch):
+    draws = []
+    for rank in (0, 1):
+        monkeypatch.setattr("mmseg.engine.runner.SegRunner.rank", rank)
+        draws += train(tmp_path).model.draws
+    assert len(set(draws)) == 8
 
 
-def test_a_finished_run_that_is_resumed_says_so(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(IterBasedTrainLoop, "run", lambda self: "the model")
-    caplog.set_level(logging.INFO)
-    for iteration in (3, 4):
-        loop = make_loop(tmp_path, iteration=iteration)
-        loop._max_iters = 4
-        assert loop.run() == "the model"
-        assert ("all 4 iterations were done already" in caplog.text) == (iteration == 4)
+def test_a_finished_run_that_is_resumed_says_so(tmp_path):
+    train(tmp_path, log_level="INFO")
+    runner = train(tmp_path, log_level="INFO", resume_from_work_dir=True)
+    assert runner.model.passes == 0
+    texts = [path.read_text() for path in sorted(Path(runner.work_dir).glob("*/*.log"))]
+    assert sum("all 4 iterations were done already" in text for text in texts) == 1
 
 
-def test_a_full_disk_does_not_hide_what_is_wrong_with_the_loss(tmp_path, monkeypatch):
+def test_a_full_disk_does_not_hide_the_loss_that_is_not_finite(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
+    runner = build_runner(tmp_path, {"bad": (1,)})
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match=r"iteration 1: the loss is not finite .*loss nan.*a\.jpg"):
-        make_loop(tmp_path, bad=(1,)).run_iter(BATCH)
+    with pytest.raises(UserError, match=r"iteration 1: the loss is not finite .*loss nan.*\.png"):
+        runner.train()
 
 
-def test_a_sampler_whose_samples_have_no_seed_is_replaced(folder_config):
-    pipeline = [
-        {"type": name} for name in ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs")
-    ]
-    loader = {
-        "dataset": {**folder_config, "pipeline": pipeline},
-        "sampler": {"type": "DefaultSampler", "shuffle": False},
-        "batch_size": 1,
-    }
-    runner = SimpleNamespace(
-        seed=3,
-        build_dataloader=SegRunner.build_dataloader,
-        _randomness_cfg={},
-        visualizer=SimpleNamespace(),
-    )
-    sampler = SegTrainLoop(runner, loader, max_iters=2).dataloader.sampler
+def test_a_sampler_whose_samples_have_no_seed_is_replaced(tmp_path):
+    sampler = {"type": "DefaultSampler", "shuffle": False}
+    runner = build_runner(tmp_path, **{"train_dataloader.sampler": sampler})
+    sampler = runner.train_dataloader.sampler
     assert isinstance(sampler, StatelessSampler)
     assert not sampler.shuffle
 
 
-def test_each_process_has_draws_of_its_own(tmp_path):
-    loops = [make_loop(tmp_path) for _ in range(2)]
-    for rank, loop in enumerate(loops):
-        loop.runner.rank = rank
-        loop.run_iter(BATCH)
-    assert loops[0].runner.model.draws != loops[1].runner.model.draws
+def test_a_sampler_with_an_end_is_passed_over_again_from_where_the_run_is(tmp_path):
+    def finite(size):
+        loader = torch.utils.data.DataLoader(range(size), batch_size=2)
+        loop = runner.build_train_loop(runner._train_loop)
+        loop.dataloader = loader
+        return loop
+
+    runner = build_runner(tmp_path)
+    loop = finite(4)
+    loop.iter = 3
+    batches = loop._batches()
+    assert [next(batches).tolist() for _ in range(3)] == [[2, 3], [0, 1], [2, 3]]
+
+
+def test_validation_intervals_may_change_on_the_way(tmp_path):
+    intervals = {"train_cfg.val_interval": 5, "train_cfg.dynamic_intervals": [(10, 2)]}
+    loop = build_runner(tmp_path, **intervals, **{"train_cfg.max_iters": 20}).train_loop
+    found = []
+    for loop.iter in (0, 8, 9, 19):
+        found.append(loop.val_interval)
+    assert found == [5, 5, 2, 2]

@@ -2,7 +2,6 @@
 
 import copy
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,11 +12,10 @@ from torch import nn
 
 from mmseg.config import load_config
 from mmseg.engine import amp
-from mmseg.engine.accumulation import accumulate_gradients
 from mmseg.engine.amp import use_amp, use_inference_amp
 from mmseg.engine.optimiser import merge_stored_groups
 from mmseg.errors import UserError
-from mmseg.registry import HOOKS, MODELS
+from mmseg.registry import MODELS
 
 TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny"
 LR, DECAY = 6e-5, 0.01
@@ -166,110 +164,6 @@ def test_learning_rate_is_the_official_one_at_every_iteration(name, total):
     steps = {0, 1, 2, 750, 1499, 1500, 1501, 20_000, total // 2, total - 1}
     for iteration, rate in learning_rates(config, steps).items():
         assert rate == pytest.approx(official(iteration, total), rel=1e-6), iteration
-
-
-@pytest.fixture
-def accumulated(config):
-    accumulate_gradients(config, 4)
-    return config
-
-
-def test_accumulation_keeps_the_total_batch(accumulated):
-    assert accumulated.train_dataloader.batch_size == 4
-    assert accumulated.optim_wrapper.accumulative_counts == 4
-
-
-def test_accumulation_keeps_the_number_of_steps_and_of_validations(accumulated):
-    assert accumulated.train_cfg.max_iters == 4 * 160_000
-    assert accumulated.train_cfg.val_interval == 4 * 8_000
-
-
-def test_accumulation_keeps_the_learning_rate_of_each_step(accumulated):
-    # The optimiser steps at the end of the four parts of a batch.
-    steps = {4 * i + 3 for i in (0, 1, 750, 1500, 20_000)}
-    for iteration, rate in learning_rates(accumulated, steps).items():
-        step = iteration / 4  # in batches; within one the rate moves by quarters
-        assert rate == pytest.approx(official(step, 160_000), rel=1e-6), iteration
-
-
-def test_a_batch_in_parts_is_split_further(config):
-    config.optim_wrapper.accumulative_counts = 2
-    config.train_cfg.dynamic_intervals = [(1000, 50), (2000, 10)]
-    accumulate_gradients(config, 4)
-    assert config.train_dataloader.batch_size * config.optim_wrapper.accumulative_counts == 32
-    assert [tuple(pair) for pair in config.train_cfg.dynamic_intervals] == [(4000, 200), (8000, 40)]
-
-
-def test_accumulation_that_does_not_divide_the_batch_is_refused(config):
-    with pytest.raises(UserError, match=r"--accumulate 3 does not divide .*batch_size=16"):
-        accumulate_gradients(config, 3)
-
-
-def test_accumulation_keeps_the_milestones_and_the_end_of_other_schedules(config):
-    config.param_scheduler = [
-        {"type": "MultiStepLR", "by_epoch": False, "milestones": [10, 20], "end": 31},
-        {"type": "CosineAnnealingLR", "by_epoch": False, "T_max": 30, "begin": 5},
-    ]
-    config.train_cfg.pop("val_interval")
-    config.train_cfg.val_begin = 3
-    accumulate_gradients(config, 4)
-    steps, cosine = config.param_scheduler
-    assert (steps["milestones"], steps["end"]) == ([40, 80], 121)
-    assert (cosine["T_max"], cosine["begin"]) == (120, 20)
-    assert (config.train_cfg.val_begin, config.train_cfg.val_interval) == (12, 4000)
-
-
-def test_accumulation_with_a_schedule_that_is_not_known_is_refused(config):
-    config.param_scheduler = {"type": "OneCycleLR", "total_steps": 30}
-    with pytest.raises(UserError, match="param_scheduler of type OneCycleLR; there are LinearLR,"):
-        accumulate_gradients(config, 4)
-
-
-@pytest.mark.parametrize("begin", [0, 3])
-def test_accumulation_keeps_averaged_weights(config, begin):
-    """The average follows the steps of the optimiser, whatever the parts of a batch."""
-    averages = []
-    for parts in (1, 4):
-        config.custom_hooks = [{"type": "EMAHook", "momentum": 0.3, "begin_iter": begin}]
-        if parts > 1:
-            accumulate_gradients(config, parts)
-        hook = HOOKS.build(config.custom_hooks[0])
-        runner = SimpleNamespace(model=nn.Linear(1, 1, bias=False), iter=0)
-        hook.before_run(runner)
-        for runner.iter in range(6 * parts):
-            if (runner.iter + 1) % parts == 0:
-                nn.init.constant_(runner.model.weight, (runner.iter + 1) // parts)
-            hook.after_train_iter(runner, runner.iter)
-        averages.append(hook.ema_model.module.weight.item())
-    assert averages[0] == averages[1]
-    assert 1 < averages[0] < 6
-
-
-def test_checkpoints_of_accumulated_steps_are_as_often(config):
-    config.default_hooks.checkpoint.update(interval=-1, save_begin=2)
-    accumulate_gradients(config, 4)
-    assert config.default_hooks.checkpoint.interval == -1
-    assert config.default_hooks.checkpoint.save_begin == 8
-
-
-def test_parts_of_a_batch_add_up_to_the_gradient_of_the_batch(config):
-    torch.manual_seed(0)
-    x = torch.randn(16, 3)
-    weights = []
-    for batch_size in (16, 4):
-        wrapper_config = {
-            "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 0.0},
-            "accumulative_counts": 16 // batch_size,
-        }
-        torch.manual_seed(1)
-        model = nn.Linear(3, 1)
-        wrapper = build_optim_wrapper(model, wrapper_config)
-        for part in x.split(batch_size):
-            with wrapper.optim_context(model):
-                loss = model(part).square().mean()
-            wrapper.update_params(loss)
-        weights.append(model.weight.detach().clone())
-    torch.testing.assert_close(*weights)
 
 
 def test_mixed_precision_without_a_gpu_is_bfloat16(config, monkeypatch):

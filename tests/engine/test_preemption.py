@@ -62,9 +62,9 @@ def test_a_second_signal_while_the_tool_leaves_has_its_exit_code(tmp_path):
     assert process.exitcode == EXIT_CODE
 
 
-def make_runner(parts: int) -> SimpleNamespace:
+def make_runner(gradients_wait: bool = False) -> SimpleNamespace:
     return SimpleNamespace(
-        optim_wrapper=SimpleNamespace(_accumulative_counts=parts),
+        optim_wrapper=SimpleNamespace(should_update=lambda: not gradients_wait),
         hooks=[],
         logger=logging.getLogger(),
         iter=0,
@@ -72,7 +72,7 @@ def make_runner(parts: int) -> SimpleNamespace:
 
 
 def leave_if_the_second_is_asked(rank: int) -> int:
-    hook, runner = PreemptionHook(), make_runner(1)
+    hook, runner = PreemptionHook(), make_runner()
     hook.before_run(runner)
     hook.after_train_iter(runner)
     hook.received = rank and signal.SIGTERM
@@ -85,19 +85,18 @@ def test_all_processes_leave_when_one_is_asked_to(in_two_processes):
     assert in_two_processes(leave_if_the_second_is_asked) == [EXIT_CODE, EXIT_CODE]
 
 
-def test_a_signal_waits_for_the_rest_of_a_batch_that_is_accumulated():
-    runner, hook = make_runner(2), PreemptionHook()
+def test_a_signal_waits_for_the_step_that_gradients_wait_for():
+    hook = PreemptionHook()
     hook.received = signal.SIGTERM
-    hook.after_train_iter(runner)
-    runner.iter = 1
+    hook.after_train_iter(make_runner(gradients_wait=True))
     with pytest.raises(SystemExit) as left:
-        hook.after_train_iter(runner)
+        hook.after_train_iter(make_runner())
     assert left.value.code == EXIT_CODE
 
 
 def test_a_signal_in_a_validation_saves_nothing_while_averages_stand_for_the_weights(monkeypatch):
     """The state was saved before, or could not be: then the run goes on from an older one."""
-    hook, runner = PreemptionHook(), make_runner(1)
+    hook, runner = PreemptionHook(), make_runner()
     saver = LatestCheckpointHook()
     monkeypatch.setattr(saver, "save", lambda *_: pytest.fail("saved in a validation"))
     runner.hooks, runner.iter, runner.logger = [saver], 4, Mock()

@@ -1,106 +1,62 @@
-"""What our runner does otherwise than mmengine's: loaders and compilation."""
+"""What our runner does otherwise than mmengine's, around any network."""
 
 import os
 import signal
-from contextlib import suppress
-from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
-from mmengine.structures import PixelData
-from torch import nn
-from torch.utils.data._utils.pin_memory import pin_memory
+from mmengine.hooks import Hook
+from tiny_project import write_project
+from tiny_runner import build_runner
 
-from mmseg import ops
-from mmseg.engine import SegRunner, runner
+from mmseg.checkpoints.files import read_checkpoint
+from mmseg.config import load_config
+from mmseg.engine import SegRunner, resume, runner
 from mmseg.engine.preemption import SIGNALS
+from mmseg.engine.process import prepare_process
 from mmseg.errors import UserError
-from mmseg.structures import SegDataSample
+from mmseg.inference import fuse
 
-BY_HAND = "lr = 1  # half of it diverges\n"
-
-
-@pytest.mark.parametrize("there_is_a_gpu", [False, True])
-def test_loaders_pin_batches_where_there_is_a_gpu(monkeypatch, there_is_a_gpu):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there_is_a_gpu)
-    monkeypatch.setattr(Runner, "build_dataloader", lambda config, seed: (config, seed))
-    config, seed = SegRunner.build_dataloader({"num_workers": 2}, seed=3)
-    assert config == {"num_workers": 2, "pin_memory": there_is_a_gpu}
-    assert seed == 3
-    config, _ = SegRunner.build_dataloader({"num_workers": 2, "pin_memory": False}, seed=3)
-    assert config == {"num_workers": 2, "pin_memory": False}
+SECTIONS = ("dataloader", "cfg", "evaluator")
 
 
-def test_a_loader_without_workers_does_without_their_options(folder_config):
-    options = {"persistent_workers": True, "prefetch_factor": 4, "timeout": 9}
-    loader = SegRunner.build_dataloader(
-        {
-            "dataset": folder_config,
-            "sampler": {"type": "DefaultSampler", "shuffle": False},
-            "batch_size": 2,
-            "num_workers": 0,
-            **options,
-        },
-        seed=0,
-    )
-    assert len(loader) == 2
-
-
-@pytest.mark.parametrize(("trains", "expected"), [({"batch_size": 1}, ["mine.py"]), (None, [])])
+@pytest.mark.parametrize(("trains", "expected"), [(True, ["tiny.py"]), (False, [])])
 def test_a_training_writes_its_merged_config_and_a_test_none(tmp_path, trains, expected):
-    dump_config(tmp_path / "mine.py", tmp_path / "work", trains)
-    assert [path.name for path in (tmp_path / "work").iterdir()] == expected
-    assert all((tmp_path / "work" / name).read_text() == "lr = 1\n" for name in expected)
+    write_project(tmp_path)
+    config = load_config(tmp_path / "tiny.py")
+    config.work_dir = str(tmp_path / "work")
+    if not trains:
+        for key in (*(f"train_{name}" for name in SECTIONS), "optim_wrapper", "param_scheduler"):
+            config.pop(key, None)
+    SegRunner.from_cfg(config)
+    found = [*(tmp_path / "work").glob("*.py")]
+    assert [path.name for path in found] == expected
+    assert all(Config.fromfile(path).model == config.model for path in found)
 
 
 def test_a_config_beside_its_checkpoints_stays_as_it_was_written(tmp_path):
-    dump_config(tmp_path / "mine.py", tmp_path, {"batch_size": 1})
-    assert (tmp_path / "mine.py").read_text() == BY_HAND
+    write_project(tmp_path)
+    written = (tmp_path / "tiny.py").read_text()
+    build_runner(tmp_path, work_dir=str(tmp_path))
+    assert (tmp_path / "tiny.py").read_text() == written
 
 
-def dump_config(file, work_dir, train_dataloader):
-    file.write_text(BY_HAND)
-    work_dir.mkdir(exist_ok=True)
-    own = SegRunner.__new__(SegRunner)
-    own.cfg, own._work_dir = Config.fromfile(file), str(work_dir)
-    own._train_dataloader = train_dataloader
-    own.dump_config()
+def test_where_a_run_goes_on_from_is_not_in_its_config(tmp_path):
+    build_runner(tmp_path).train()
+    build_runner(tmp_path, resume_from_work_dir=True)
+    written = Config.fromfile(tmp_path / "work/tiny.py")
+    assert "load_from" not in written and "resume" not in written
 
 
-def test_images_and_labels_of_a_batch_are_pinned(monkeypatch):
-    pinned = []
-
-    def pin(tensor, *_):
-        pinned.append(tensor)
-        return tensor + 1
-
-    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
-    sample = SegDataSample(metainfo={"img_path": "a.jpg"})
-    sample.gt_sem_seg = PixelData(data=torch.zeros(1, 2, 2))
-    unlabelled = SegDataSample(metainfo={"img_path": "b.jpg"})
-    batch = {"inputs": [torch.zeros(3, 2, 2)], "data_samples": [sample, unlabelled]}
-    result = pin_memory(batch)
-    assert len(pinned) == 2
-    assert result["inputs"][0].eq(1).all()
-    assert result["data_samples"][0].gt_sem_seg.data.eq(1).all()
-    assert [s.img_path for s in result["data_samples"]] == ["a.jpg", "b.jpg"]
-    assert "gt_sem_seg" not in result["data_samples"][1]
-
-
-def test_a_training_that_fails_leaves_the_handlers_of_signals_as_they_were(monkeypatch, tmp_path):
-    def fail(self):
-        self.hook.before_run(self)
+class Fail(Hook):
+    def before_train(self, runner):
         raise UserError("an image is missing")
 
-    def register(self, hook):
-        self.hook = hook
 
-    monkeypatch.setattr(Runner, "train", fail)
-    monkeypatch.setattr(SegRunner, "register_hook", register)
-    own = SegRunner.__new__(SegRunner)
-    own._work_dir = str(tmp_path)
+def test_a_training_that_fails_leaves_the_handlers_of_signals_as_they_were(tmp_path):
+    own = build_runner(tmp_path)
+    own.register_hook(Fail())
     before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(UserError, match="missing"):
         own.train()
@@ -109,56 +65,113 @@ def test_a_training_that_fails_leaves_the_handlers_of_signals_as_they_were(monke
 
 @pytest.mark.parametrize("choice", [{}, {"compile": False}, {"compile": True}])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_the_network_is_compiled_for_training_if_the_config_says_so(choice, parts, monkeypatch):
+def test_the_network_is_compiled_for_training_if_the_config_says_so(
+    choice, parts, monkeypatch, tmp_path
+):
     compiled = []
     monkeypatch.setattr(
         runner, "compile_training", lambda model, accumulates: compiled.append((model, accumulates))
     )
-    own = SimpleNamespace(
-        cfg=choice,
-        model="network",
-        logger=SimpleNamespace(info=compiled.append),
-        optim_wrapper=SimpleNamespace(_accumulative_counts=parts),
-    )
-    SegRunner._maybe_compile(own, "train_step")
-    told = "the first iteration compiles the network: this takes minutes"
-    assert compiled == ([("network", parts > 1), told] if choice.get("compile") else [])
+    own = build_runner(tmp_path, **choice, **{"train_cfg.accumulate": parts})
+    own.train()
+    assert compiled == ([(own.model, parts > 1)] if choice.get("compile") else [])
 
 
-def test_choices_that_do_not_exist_are_refused():
+def test_a_choice_of_compilation_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"compile=.*mode.*: True or False"):
-        SegRunner._maybe_compile(SimpleNamespace(cfg={"compile": {"mode": "x"}}), "train_step")
-    with pytest.raises(UserError, match="fast_ops='cuda': True, False or 'triton'"):
-        ops.enable("cuda")
-    assert ops.enabled()
+        build_runner(tmp_path, compile={"mode": "x"})
 
 
 @pytest.mark.parametrize("resumes", [False, True])
-def test_a_resumed_run_has_its_own_classes_whatever_it_began_with(monkeypatch, resumes):
+def test_a_resumed_run_has_its_own_classes_whatever_it_began_with(monkeypatch, resumes, tmp_path):
+    build_runner(tmp_path).train()
     asked = []
-    monkeypatch.setattr(
-        runner, "load_model_weights", lambda model, path, **options: asked.append(options) or {}
-    )
-    own = SegRunner.__new__(SegRunner)
-    own.cfg, own.model, own._resume = {"load_cfg": {"new_classes": True}}, nn.Module(), resumes
-    own._hooks = []
-    with suppress(KeyError):  # the checkpoint is empty
-        own.load_checkpoint("x.pth")
-    assert asked == [{} if resumes else {"new_classes": True}]
+    monkeypatch.setattr(resume, "load_weights", lambda *_, **options: asked.append(options))
+    monkeypatch.setattr(runner, "load_model_weights", lambda *_, **options: asked.append(options))
+    start = {"load_from": str(tmp_path / "work/latest.pth"), "load_cfg.new_classes": True}
+    build_runner(tmp_path, resume=resumes, **start).train()
+    assert asked == [{"nmf_rank": None} if resumes else {"new_classes": True}]
+
+
+def test_a_run_without_a_seed_goes_on_with_that_of_its_checkpoint(tmp_path):
+    first = build_runner(tmp_path, **{"randomness.seed": None})
+    first.train()
+    second = build_runner(tmp_path, **{"randomness.seed": None, "resume_from_work_dir": True})
+    assert first.seed != second.seed
+    second.train()
+    assert first.seed == second.seed == second.train_dataloader.sampler.seed
+
+
+def test_the_text_of_a_config_in_a_checkpoint_is_never_run(tmp_path):
+    build_runner(tmp_path).train()
+    checkpoint = read_checkpoint(tmp_path / "work/latest.pth")
+    checkpoint["meta"]["config"] = f"import os\nos.mkdir({str(tmp_path / 'ran')!r})\n"
+    torch.save(checkpoint, tmp_path / "x.pth")
+    own = build_runner(tmp_path, resume=True, load_from=str(tmp_path / "x.pth"))
+    own.train()
+    assert own.iter == 4
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("part", ["optimizer", "param_schedulers", "message_hub"])
+def test_a_checkpoint_without_a_part_of_the_run_is_not_gone_on_from(tmp_path, part):
+    build_runner(tmp_path).train()
+    checkpoint = read_checkpoint(tmp_path / "work/latest.pth")
+    del checkpoint[part]
+    torch.save(checkpoint, tmp_path / "x.pth")
+    own = build_runner(tmp_path, resume=True, load_from=str(tmp_path / "x.pth"))
+    with pytest.raises(UserError, match=f"cannot be resumed, it holds no '{part}'; pass it as"):
+        own.train()
 
 
 @pytest.mark.parametrize("launcher", ["slurm", "mpi"])
 def test_launchers_that_need_gpus_say_so(launcher, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    own = SegRunner.__new__(SegRunner)
-    own._launcher, own._distributed = launcher, True
     with pytest.raises(UserError, match=f"--launcher {launcher}: needs GPUs"):
-        own.setup_env({})
+        prepare_process(Config({"launcher": launcher}))
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_products_of_matrices_are_deterministic_where_that_is_asked_for(monkeypatch, deterministic):
-    monkeypatch.setattr(Runner, "set_randomness", lambda *_, **__: None)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    SegRunner.__new__(SegRunner).set_randomness(0, deterministic=deterministic)
+    prepare_process(Config({"randomness": {"deterministic": deterministic}}))
     assert os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None) == (":4096:8" if deterministic else None)
+
+
+class Seen(Hook):
+    """Keeps the models that computed images, and those that other hooks see at the end."""
+
+    priority = "LOWEST"
+
+    def __init__(self):
+        self.computed, self.ended, self.fails = [], [], False
+
+    def after_val_iter(self, runner, *args, **kwargs):
+        self.computed.append(runner.model)
+        if self.fails:
+            raise KeyboardInterrupt
+
+    def after_val_epoch(self, runner, metrics=None):
+        self.ended.append(runner.model)
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+def test_a_validation_runs_one_fused_copy_and_gives_the_model_back(tmp_path, monkeypatch, compiles):
+    monkeypatch.setattr(runner, "compile_training", lambda *_, **__: None)
+    write_project(tmp_path)
+    config = load_config(tmp_path / "tiny.py")
+    config.work_dir, config.train_cfg.max_iters = str(tmp_path / "work"), 1
+    config.compile = compiles
+    own, seen = SegRunner.from_cfg(config), Seen()
+    own.register_hook(seen)
+    model = own.model
+    own.train()
+    assert len(seen.computed) == 5 and len({id(each) for each in seen.computed}) == 1
+    assert (type(seen.computed[0].backbone) is type(fuse(model).backbone)) != compiles
+    assert seen.ended == [model] and own.model is model
+    seen.fails = True
+    with pytest.raises(KeyboardInterrupt):
+        own.val()
+    seen.fails = False
+    own.val()
+    assert own.model is model

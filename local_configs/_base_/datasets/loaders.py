@@ -19,7 +19,7 @@ test_pipeline = [
 train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
+    sampler=dict(type="StatelessSampler", shuffle=True),
 )
 val_dataloader = dict(
     batch_size=1,

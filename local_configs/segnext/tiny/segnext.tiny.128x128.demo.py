@@ -32,5 +32,5 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, by_epoch=False, begin=0, end=51),
     dict(type="PolyLR", power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=max_iters + 1),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters // 2)
+train_cfg = dict(type="SegTrainLoop", max_iters=max_iters, val_interval=max_iters // 2)
 default_hooks = dict(summary=dict(base_batch_size=8), logger=dict(interval=25))

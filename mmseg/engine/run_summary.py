@@ -1,4 +1,4 @@
-"""What a training run says of itself before it starts."""
+"""The summary and the checks at the start of a run, before hours of training."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmseg.checkpoints.loading import check_number_of_classes, unwrap, warn_of_other_classes
-from mmseg.engine.accumulation import accumulated_parts
 from mmseg.evaluation import IoUMetric
 from mmseg.evaluation.report import render_table
 from mmseg.files import write_whole
@@ -54,7 +53,7 @@ class RunSummaryHook(Hook):
         dataset = runner.test_dataloader.dataset
         check_number_of_classes(self.network, dataset.metainfo["classes"])
         for metric in runner.test_evaluator.metrics:
-            if isinstance(metric, IoUMetric):  # which asks for the paths if it writes predictions
+            if isinstance(metric, IoUMetric):  # it asks for the paths if it writes predictions
                 metric.check_names(
                     dataset.get_data_info(i)["img_path"] for i in range(len(dataset))
                 )
@@ -98,25 +97,27 @@ class RunSummaryHook(Hook):
 
     def _log_batch(self, runner: Runner) -> None:
         per_process = runner.train_dataloader.batch_size
-        accumulated = accumulated_parts(runner)
-        total = per_process * runner.world_size * accumulated
+        counts = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
+        total = per_process * runner.world_size * counts
         text = (
             f"effective batch {total} = {per_process} images x {runner.world_size} processes x "
-            f"{accumulated} accumulated steps"
+            f"{counts} accumulated steps"
         )
+        if runner.train_loop.accumulate > 1:
+            text += f"; each process computes its images in {runner.train_loop.accumulate} parts"
         if self.base_batch_size in (total, None):
             runner.logger.info(text)
         else:
             runner.logger.warning(
                 f"{text}; the recipe's is {self.base_batch_size}: expect other results, or change "
-                "train_dataloader.batch_size or --accumulate"
+                "train_dataloader.batch_size"
             )
 
     def _check_schedule(self, runner: Runner) -> None:
         falling = [s for s in runner.param_schedulers or () if hasattr(s, "eta_min")]
         end = max((scheduler.end for scheduler in falling), default=runner.max_iters)
         # Ours end one step after the last.
-        if runner.max_iters <= end <= runner.max_iters + accumulated_parts(runner):
+        if runner.max_iters <= end <= runner.max_iters + 1:
             return
         cure = f"set the `end` of param_scheduler to {runner.max_iters}"
         if runner._resume:  # and the schedule is that of the checkpoint

@@ -1,4 +1,4 @@
-"""The hooks of a run, in a runner that is a stand-in."""
+"""The summary and the checks at the start of a run, in a stand-in for the runner."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg.engine.hooks import RunSummaryHook
+from mmseg.engine.run_summary import RunSummaryHook
 from mmseg.errors import UserError
 from mmseg.evaluation import IoUMetric
 from mmseg.models import SegTTAModel
@@ -43,13 +43,15 @@ class Runner:
         loader = SimpleNamespace(dataset=dataset, batch_size=16)
         self.train_dataloader = self.val_dataloader = self.test_dataloader = loader
         self.val_loop = None
+        self.train_loop = SimpleNamespace(accumulate=1)
+        self.cfg = {}
         self._resume = False
         self.world_size = 1
         groups = [
             {"initial_lr": 6e-5, "weight_decay": 0.01, "params": [1, 2]},
             {"initial_lr": 6e-4, "weight_decay": 0.0, "params": [3]},
         ]
-        self.optim_wrapper = SimpleNamespace(param_groups=groups, _accumulative_counts=1)
+        self.optim_wrapper = SimpleNamespace(param_groups=groups)
         self.param_schedulers = [
             SimpleNamespace(end=1500),  # a warm-up
             SimpleNamespace(end=schedule_end, eta_min=0.0),
@@ -112,7 +114,7 @@ def test_batch_of_the_recipe_is_logged_with_its_factors(per_process, processes, 
     runner = Runner()
     runner.train_dataloader.batch_size = per_process
     runner.world_size = processes
-    runner.optim_wrapper._accumulative_counts = accumulated
+    runner.cfg = {"optim_wrapper": {"accumulative_counts": accumulated}}
     assert batch_line(runner) == (
         "info",
         f"effective batch 16 = {per_process} images x {processes} processes x {accumulated} "
@@ -200,10 +202,12 @@ def test_a_learning_rate_that_ends_at_another_time_than_the_training_is_a_warnin
     assert lines == ([("warning", f"the learning rate {fault}: {cure}")] if fault else [])
 
 
-def test_a_schedule_of_accumulated_steps_ends_one_step_after_the_last():
-    runner = Runner(schedule_end=40_004)
-    runner.optim_wrapper._accumulative_counts = 4
-    assert not [text for _, text in summary(runner) if "learning rate" in text]
+def test_parts_of_a_batch_are_told():
+    runner = Runner()
+    runner.train_loop.accumulate = 4
+    level, text = batch_line(runner)
+    assert level == "info" and text.startswith("effective batch 16 = 16 images x 1 processes")
+    assert text.endswith("; each process computes its images in 4 parts")
 
 
 def test_a_run_that_goes_on_is_not_told_to_change_its_schedule():

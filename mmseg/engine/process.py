@@ -1,0 +1,46 @@
+"""The set-up of a process before mmengine's runner is built in it."""
+
+import os
+import warnings
+
+import torch
+import torch.distributed
+from mmengine.config import Config
+from torch.distributed import PrefixStore
+
+from mmseg.environment import hide_broken_torchvision
+from mmseg.errors import UserError
+from mmseg.ops import triton
+
+# Warnings that no user can act on: mmengine's of a name that not every torch has anew, and torch's
+# of gradients that lie otherwise than their parameter in dimensions of size 1.
+FOREIGN_WARNINGS = (
+    *("Setting MKL_NUM_THREADS environment variable", "`broadcast_buffers` is deprecated"),
+    "Grad strides do not match bucket view strides",
+)
+
+
+def prepare_process(config: Config) -> None:
+    """Set up warnings, determinism, Triton and, without a GPU, the process group of a run."""
+    for start in FOREIGN_WARNINGS:
+        warnings.filterwarnings("ignore", message=start)
+    hide_broken_torchvision()
+    triton.enable(config.get("triton_kernels", False))
+    if (config.get("randomness") or {}).get("deterministic"):
+        # cuBLAS too; without it torch may refuse to multiply matrices.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    launcher = config.get("launcher", "none")
+    grouped = launcher != "none" and not torch.distributed.is_initialized()
+    if grouped and not torch.cuda.is_available():
+        _join_on_cpu(launcher)
+
+
+def _join_on_cpu(launcher: str) -> None:
+    # mmengine's own set-up selects a CUDA device, even where there is none.
+    if launcher != "pytorch":
+        raise UserError(f"--launcher {launcher}: needs GPUs; without, start the run by torchrun")
+    store, rank, processes = next(torch.distributed.rendezvous("env://"))
+    # A launcher that starts a run again may keep its store. It still holds the addresses of the
+    # processes that have ended.
+    store = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=processes)
