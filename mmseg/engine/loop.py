@@ -66,8 +66,6 @@ class SegTrainLoop(BaseLoop):
         self.accumulate = accumulate
         self.max_skipped_steps = max_skipped_steps
         self.stop_training = False  # mmengine's EarlyStoppingHook sets it
-        # Runs that start within one second share mmengine's hub of messages.
-        runner.message_hub.update_info("skipped_steps", 0)
         runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
 
     @property
@@ -158,7 +156,7 @@ class SegTrainLoop(BaseLoop):
 
     def _skip(self, losses: Mapping[str, float], batch: Mapping[str, Any]) -> None:
         info = self.runner.message_hub
-        skipped = info.get_info("skipped_steps") + 1
+        skipped = info.get_info("skipped_steps", 0) + 1
         if skipped > self.max_skipped_steps:
             self._stop(losses, batch)
         info.update_info("skipped_steps", skipped)

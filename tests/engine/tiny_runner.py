@@ -1,5 +1,6 @@
 """A real runner of a small network, for tests of what is around the network."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,9 @@ def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits, labels[:, 0].long() % 3)
 
 
+NUMBERS = itertools.count()
+
+
 def build_runner(folder: Path, network: dict | None = None, **changes: Any) -> SegRunner:
     """Build the runner of a training of four iterations in `folder`, without validation."""
     if not (folder / "tiny.py").exists():
@@ -70,6 +74,8 @@ def build_runner(folder: Path, network: dict | None = None, **changes: Any) -> S
     config.optim_wrapper = {"type": "OptimWrapper", "optimizer": {"type": "SGD", "lr": 0.5}}
     config.randomness = {"seed": 0}
     config.log_level = "WARNING"
+    # By its name mmengine finds logger and messages of a run, which two in one second would share.
+    config.experiment_name = f"run {next(NUMBERS)}"
     config.merge_from_dict(changes)
     parts = {"backbone": None, "decode_head": None, "data_preprocessor": None}
     config.model = {"type": "PixelNetwork", **parts, **(network or {})}
