@@ -41,18 +41,19 @@ def upsampled_cross_entropy(
     if torch.is_inference_mode_enabled():  # no gradient can be made, and none is needed
         size = labels.shape[1:]
         logits = F.interpolate(logits, size, mode="bilinear", align_corners=align_corners)
-        return _compare(logits, labels, class_weight, ignore_index)
+        total = cross_entropy(logits, labels, class_weight, ignore_index)
+        return total, right_pixels(logits, labels, ignore_index)
     return _Upsampled.apply(logits, labels, class_weight, ignore_index, align_corners)
 
 
-def _compare(
+def cross_entropy(
     logits: Tensor, labels: Tensor, class_weight: Tensor | None, ignore_index: int
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
+    """Sum the cross entropy of logits (B, K, H, W) over the pixels that are not ignored."""
     # Summed outside the kernel, which has no deterministic sum on CUDA.
-    total = F.cross_entropy(
+    return F.cross_entropy(
         logits, labels, class_weight, ignore_index=ignore_index, reduction="none"
     ).sum()
-    return total, right_pixels(logits, labels, ignore_index)
 
 
 @torch.no_grad()
@@ -71,12 +72,8 @@ class _Upsampled(torch.autograd.Function):
         x = logits if logits.dtype == torch.float64 else logits.float()
         weight = x.new_ones(x.shape[1]) if class_weight is None else class_weight.to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            if triton.suits(x):
-                total, right, grad = gpu.compare(x, labels, weight, *options)
-            elif _suits_kernel(x):
-                total, right, grad = _by_kernel(x, labels, weight, *options)
-            else:
-                total, right, grad = _by_torch(x, labels, weight, *options)
+            compare = gpu.compare if triton.suits(x) else _by_kernel if _suits(x) else _by_torch
+            total, right, grad = compare(x, labels, weight, *options)
         ctx.save_for_backward(grad.to(logits.dtype))
         ctx.mark_non_differentiable(right)
         return total, right
@@ -87,7 +84,7 @@ class _Upsampled(torch.autograd.Function):
         return grad * grad_total, None, None, None, None
 
 
-def _suits_kernel(x: Tensor) -> bool:
+def _suits(x: Tensor) -> bool:
     on_cpu = kernel is not None and x.device.type == "cpu" and x.dtype == torch.float32
     return on_cpu and bool(x.isfinite().all())
 
@@ -109,12 +106,10 @@ def _by_torch(
         with torch.enable_grad():
             part = x[:, :, reach].detach().requires_grad_()
             upsampled = down[band, reach] @ (part @ across.T)
-            band_total, band_right = _compare(
-                upsampled, labels[:, band], class_weight, ignore_index
-            )
+            band_total = cross_entropy(upsampled, labels[:, band], class_weight, ignore_index)
         grad[:, :, reach] += torch.autograd.grad(band_total, part)[0]
         total += band_total.detach()
-        right += band_right
+        right += right_pixels(upsampled, labels[:, band], ignore_index)
     return total, right, grad
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.ops import compiled, triton
-from mmseg.ops.precision import compute_dtype
+from mmseg.ops.formats import compute_dtype
 
 kernel = compiled.load("depthwise")
 gpu = triton.load("depthwise")

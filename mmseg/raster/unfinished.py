@@ -1,7 +1,6 @@
 """The unfinished map: strips on disk, from which an interrupted run goes on."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,10 +72,6 @@ class UnfinishedMap:
                 with memory.open(driver="GTiff", **size, **BLOCK) as strip:
                     strip.write(array)
                 write_whole(self.strip(layer, index), memory.getbuffer())
-
-    def publish(self, product: Path) -> None:
-        """Move a finished product from here to its final place."""
-        os.replace(self.folder / product.name, product)
 
     def clear(self) -> None:
         """Remove the folder. No process may hold it: on NFS an open file would stay."""

@@ -24,7 +24,7 @@ LEAST_RUNS = 2
 
 
 def _run(taps: int) -> int:
-    """Return how many neighbours to compute at once: as many as fit the registers."""
+    """Return how many neighbours fit the registers."""
     return 8 if taps > 5 else 4
 
 
