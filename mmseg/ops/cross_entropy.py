@@ -72,7 +72,11 @@ class _Upsampled(torch.autograd.Function):
         x = logits if logits.dtype == torch.float64 else logits.float()
         weight = x.new_ones(x.shape[1]) if class_weight is None else class_weight.to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            compare = gpu.compare if triton.suits(x) else _by_kernel if _suits(x) else _by_torch
+            compare = _by_torch
+            if triton.suits(x):
+                compare = gpu.compare
+            elif kernel is not None and x.device.type == "cpu" and x.dtype == torch.float32:
+                compare = _by_kernel if x.isfinite().all() else _by_torch
             total, right, grad = compare(x, labels, weight, *options)
         ctx.save_for_backward(grad.to(logits.dtype))
         ctx.mark_non_differentiable(right)
@@ -82,11 +86,6 @@ class _Upsampled(torch.autograd.Function):
     def backward(ctx: Any, grad_total: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
         return grad * grad_total, None, None, None, None
-
-
-def _suits(x: Tensor) -> bool:
-    on_cpu = kernel is not None and x.device.type == "cpu" and x.dtype == torch.float32
-    return on_cpu and bool(x.isfinite().all())
 
 
 def _by_torch(

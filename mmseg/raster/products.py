@@ -57,13 +57,15 @@ class Products:
         self.out = out
         self.classes, self.palette = list(meta["classes"]), list(meta["palette"])
         self.min_area = options.min_area
-        # Name and number of bands of the layers that the strips hold.
-        self.layers = {"landcover": 1}
         self.row_areas: np.ndarray | None = None
         if scene.is_measurable:
             self.row_areas = row_areas(scene.transform, scene.crs, scene.height, scene.width)
-            self.layers |= {"confidence": 1} if options.polygons else {}
-        self.layers |= {"probabilities": len(self.classes)} if options.probabilities else {}
+        wanted = {
+            "landcover": True,
+            "confidence": options.polygons and scene.is_measurable,
+            "probabilities": options.probabilities,
+        }
+        self.layers = [layer for layer in wanted if wanted[layer]]
         self.kinds = [kind for kind, layer in LAYER_OF.items() if layer in self.layers]
         self.map_path = self._path("landcover.tif")
         self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", self.layers)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ class UnfinishedMap:
     products are made in the folder too, and moved out when they are whole.
     """
 
-    def __init__(self, folder: Path, layers: Mapping[str, int]) -> None:
+    def __init__(self, folder: Path, layers: Sequence[str]) -> None:
         self.folder = folder
-        self.layers = dict(layers)
+        self.layers = layers
         self._note = folder / "job.json"
 
     @property

@@ -151,14 +151,6 @@ def test_all_kernel_sizes_of_the_encoder_give_the_gradients_of_float64():
         assert (parameter.grad - wanted).norm() < 1e-5 * wanted.norm() + 1e-7 * largest, name
 
 
-@pytest.mark.parametrize("window", [(7, 1), (1, 7), (3, 3)])
-def test_the_gradient_of_a_weight_lies_in_memory_as_the_weight(window):
-    weight, bias = random(4, 1, *window).requires_grad_(), random(4)
-    result = depthwise_conv2d(random(1, 4, 8, 8), weight, bias)
-    (gradient,) = torch.autograd.grad(result.sum(), weight)
-    assert gradient.stride() == weight.stride()
-
-
 @pytest.mark.parametrize("name", ["depthwise_conv2d", "depthwise_weight_gradient"])
 def test_compilers_are_told_what_the_kernels_return(name):
     x = random(2, 3, 4, 5, dtype=torch.bfloat16)
