@@ -16,10 +16,8 @@ from mmseg.ops.formats import arranged, half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-WHOLE = {"mode": "whole"}
-# The keys of `test_cfg` in each mode, and the keys that it may have in both.
+# The keys of `test_cfg` in each mode; in both, it may also have `amp`.
 KEYS_OF_MODE = {"whole": {"mode"}, "slide": {"mode", "crop_size", "stride"}}
-FREE_KEYS = {"amp"}
 
 
 @MODELS.register_module()
@@ -42,7 +40,7 @@ class EncoderDecoder(BaseModel):
         super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
-        self.test_cfg = dict(test_cfg or WHOLE)
+        self.test_cfg = dict(test_cfg or {"mode": "whole"})
         _check_test_cfg(self.test_cfg)
 
     def forward(
@@ -164,10 +162,10 @@ def _check_test_cfg(test_cfg: Mapping) -> None:
     mode = test_cfg.get("mode")
     if mode not in KEYS_OF_MODE:
         raise UserError(f"model.test_cfg.mode={mode!r}: use {' or '.join(map(repr, KEYS_OF_MODE))}")
-    if set(test_cfg) - FREE_KEYS != KEYS_OF_MODE[mode]:
+    if set(test_cfg) - {"amp"} != KEYS_OF_MODE[mode]:
         raise UserError(
             f"model.test_cfg has {', '.join(sorted(test_cfg))}; mode={mode!r} takes "
-            f"{', '.join(sorted(KEYS_OF_MODE[mode]))} and, if wanted, {', '.join(FREE_KEYS)}"
+            f"{', '.join(sorted(KEYS_OF_MODE[mode]))} and, if wanted, amp"
         )
     if mode == "slide":
         sizes = [test_cfg[key] for key in ("stride", "crop_size")]
