@@ -16,6 +16,7 @@ from mmseg.ops.formats import arranged, half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+WHOLE = {"mode": "whole"}
 # The keys of `test_cfg` in each mode; in both, it may also have `amp`.
 KEYS_OF_MODE = {"whole": {"mode"}, "slide": {"mode", "crop_size", "stride"}}
 
@@ -40,7 +41,7 @@ class EncoderDecoder(BaseModel):
         super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
-        self.test_cfg = dict(test_cfg or {"mode": "whole"})
+        self.test_cfg = dict(test_cfg or WHOLE)
         _check_test_cfg(self.test_cfg)
 
     def forward(
