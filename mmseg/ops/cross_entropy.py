@@ -20,9 +20,6 @@ gpu = triton.load("cross_entropy")
 # Rows of labels that one thread takes at a time; fixed, so that sums do not depend on the threads.
 ROWS = 64
 
-Result = tuple[Tensor, Tensor, Tensor]
-"""The sum, the number of right pixels, and the gradient of the sum."""
-
 
 def upsampled_cross_entropy(
     logits: Tensor,
@@ -63,7 +60,10 @@ def right_pixels(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
 
 
 class _Upsampled(torch.autograd.Function):
-    """The sum, with its gradient made in the forward pass."""
+    """The sum, with its gradient made in the forward pass.
+
+    Each way to compute it returns the sum, the number of right pixels, and the gradient of the sum.
+    """
 
     @staticmethod
     def forward(
@@ -90,7 +90,7 @@ class _Upsampled(torch.autograd.Function):
 
 def _by_torch(
     x: Tensor, labels: Tensor, class_weight: Tensor, ignore_index: int, align_corners: bool
-) -> Result:
+) -> tuple[Tensor, Tensor, Tensor]:
     batch, classes, height, width = x.shape
     rows, columns = labels.shape[1:]
     down = bilinear.matrix(height, rows, align_corners, x.device).to(x.dtype)
@@ -114,7 +114,7 @@ def _by_torch(
 
 def _by_kernel(
     x: Tensor, labels: Tensor, class_weight: Tensor, ignore_index: int, align_corners: bool
-) -> Result:
+) -> tuple[Tensor, Tensor, Tensor]:
     batch, classes, height, width = x.shape
     rows, columns = labels.shape[1:]
     # Classes last, as the kernel walks, and padded to whole vectors.
