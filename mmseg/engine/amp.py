@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmseg.models.segmentor import WHOLE
-from mmseg.ops.precision import cpu_computes_in, half_dtype
+from mmseg.ops.formats import cpu_computes_in, half_dtype
 from mmseg.registry import OPTIM_WRAPPERS
 
 

@@ -1,13 +1,13 @@
 """IoUMetric: mIoU, mDice and mFscore of a data set from one exact confusion matrix."""
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
+from numpy.typing import ArrayLike
 
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import METRIC_SCORES, Scores, confusion_matrix, scores
@@ -130,16 +130,12 @@ def _compare(sample: dict, num_classes: int, ignore_index: int) -> np.ndarray:
 
 
 def _json(facts: dict[str, Any], result: Scores, matrix: np.ndarray) -> bytes:
+    def or_null(scores: ArrayLike) -> Any:
+        return np.where(np.isnan(scores), np.array(None), scores).tolist()
+
     content = facts | {
-        "summary": {name: _or_null(value) for name, value in result.summary.items()},
-        "per_class": {
-            name: [_or_null(value) for value in values.tolist()]
-            for name, values in result.per_class.items()
-        },
+        "summary": {name: or_null(score) for name, score in result.summary.items()},
+        "per_class": {name: or_null(each) for name, each in result.per_class.items()},
         "confusion_matrix": matrix.tolist(),  # rows: ground truth, columns: prediction
     }
     return json.dumps(content, allow_nan=False).encode()
-
-
-def _or_null(score: float) -> float | None:
-    return None if math.isnan(score) else score

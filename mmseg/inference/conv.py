@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.ops.depthwise import depthwise_conv2d
-from mmseg.ops.layout import fast_format
+from mmseg.ops.formats import fast_format
 
 
 class FusedConv(nn.Module):

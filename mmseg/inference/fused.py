@@ -25,8 +25,7 @@ from mmseg.environment import keep_memory_of_images
 from mmseg.errors import UserError
 from mmseg.inference.conv import FusedConv, onednn_computes
 from mmseg.models.backbones.mscan import MSCAN
-from mmseg.ops.layout import arranged
-from mmseg.ops.precision import half_dtype
+from mmseg.ops.formats import arranged, half_dtype
 
 # On a CPU, the hidden map of an MLP is computed in bands of rows of about this size: it is up to
 # eight times as wide as the input of the MLP, and a band stays in the cache. A band computes the

@@ -52,8 +52,13 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         if training:
             return self._training_batch(data)
         data = self.cast_data(data)
-        padded = [self._pad_to_divisor(self._normalise(image)) for image in data["inputs"]]
-        return {"inputs": padded, "data_samples": data["data_samples"]}
+        inputs, divisor = [], self.test_divisor
+        for image in data["inputs"]:
+            image = image.flip(0) if self.bgr_to_rgb else image
+            image = (image.float() - self.mean) / self.std
+            height, width = (math.ceil(side / divisor) * divisor for side in image.shape[1:])
+            inputs.append(pad_to(image, height, width, 0))
+        return {"inputs": inputs, "data_samples": data["data_samples"]}
 
     def _training_batch(self, data: dict) -> dict:
         if "labels" not in data:  # as mmengine's collation and MMSegmentation leave it
@@ -66,31 +71,17 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         samples, sizes = data["data_samples"], data["sizes"]
         height, width = size = self.size or tuple(images.shape[2:])
         labels = pad_to(labels, height, width, self.seg_pad_val)
-        for sample, label, (h, w) in zip(samples, labels, sizes, strict=True):
-            label[:, h:] = self.seg_pad_val
-            label[:, :, w:] = self.seg_pad_val
-            sample.gt_sem_seg = PixelData(data=label)
         batch = self.mean.new_zeros(len(images), 3, *size)
         inside = batch[..., : images.shape[2], : images.shape[3]]
         inside.copy_(images.flip(1) if self.bgr_to_rgb else images)
         draws = [sample.get("distortion", {}) for sample in samples]
         distort(batch, draws, rgb=(0, 1, 2) if self.bgr_to_rgb else (2, 1, 0))
         batch.sub_(self.mean).div_(self.std)
-        for image, (h, w) in zip(batch, sizes, strict=True):
-            image[:, h:] = 0
-            image[:, :, w:] = 0
+        for sample, image, label, (h, w) in zip(samples, batch, labels, sizes, strict=True):
+            image[:, h:] = image[:, :, w:] = 0
+            label[:, h:] = label[:, :, w:] = self.seg_pad_val
+            sample.gt_sem_seg = PixelData(data=label)
         return {"inputs": batch, "data_samples": samples}
-
-    def _normalise(self, image: Tensor) -> Tensor:
-        if self.bgr_to_rgb:
-            image = image.flip(0)
-        return (image.float() - self.mean) / self.std
-
-    def _pad_to_divisor(self, image: Tensor) -> Tensor:
-        height, width = (
-            math.ceil(n / self.test_divisor) * self.test_divisor for n in image.shape[1:]
-        )
-        return pad_to(image, height, width, 0)
 
 
 def pad_to(x: Tensor, height: int, width: int, value: float) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg.ops.cross_entropy import upsampled_cross_entropy
+from mmseg.ops.cross_entropy import cross_entropy, upsampled_cross_entropy
 from mmseg.registry import MODELS
 
 
@@ -18,7 +18,7 @@ class _Loss(nn.Module):
     class_weight: Tensor | None
 
     def __init__(
-        self, loss_weight: float, loss_name: str, class_weight: Sequence[float] | None
+        self, class_weight: Sequence[float] | None, loss_weight: float, loss_name: str
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
@@ -42,14 +42,11 @@ class CrossEntropyLoss(_Loss):
         avg_non_ignore: bool = False,
         loss_name: str = "loss_ce",
     ) -> None:
-        super().__init__(loss_weight, loss_name, class_weight)
+        super().__init__(class_weight, loss_weight, loss_name)
         self.avg_non_ignore = avg_non_ignore
 
     def forward(self, logits: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
-        # Summed outside the kernel, which has no deterministic sum on CUDA.
-        total = F.cross_entropy(
-            logits, labels, self.class_weight, ignore_index=ignore_index, reduction="none"
-        ).sum()
+        total = cross_entropy(logits, labels, self.class_weight, ignore_index)
         return self._mean(total, labels, ignore_index)
 
     def upsampled(
@@ -91,7 +88,7 @@ class DiceLoss(_Loss):
         smooth: float = 1.0,
         loss_name: str = "loss_dice",
     ) -> None:
-        super().__init__(loss_weight, loss_name, class_weight)
+        super().__init__(class_weight, loss_weight, loss_name)
         self.smooth = smooth
 
     def forward(self, logits: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
@@ -121,7 +118,7 @@ class LovaszLoss(_Loss):
         loss_weight: float = 1.0,
         loss_name: str = "loss_lovasz",
     ) -> None:
-        super().__init__(loss_weight, loss_name, class_weight)
+        super().__init__(class_weight, loss_weight, loss_name)
 
     def forward(self, logits: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
         valid = labels != ignore_index

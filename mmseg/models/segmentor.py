@@ -1,6 +1,6 @@
 """EncoderDecoder: backbone and decode head as one model that mmengine's runner trains and tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,17 +11,14 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmseg.errors import NonFiniteLoss, UserError
-from mmseg.models.inference import slide_inference
 from mmseg.ops.class_map import Frame, class_map, to_original
-from mmseg.ops.layout import arranged
-from mmseg.ops.precision import half_dtype
+from mmseg.ops.formats import arranged, half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 WHOLE = {"mode": "whole"}
-# The keys of `test_cfg` in each mode, and the keys that it may have in both.
+# The keys of `test_cfg` in each mode; in both, it may also have `amp`.
 KEYS_OF_MODE = {"whole": {"mode"}, "slide": {"mode", "crop_size", "stride"}}
-FREE_KEYS = {"amp"}
 
 
 @MODELS.register_module()
@@ -99,11 +96,9 @@ class EncoderDecoder(BaseModel):
         self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
     ) -> Sequence[SegDataSample]:
         """Add `pred_sem_seg`, (1, H, W) uint8 at the original size, to each sample."""
-        frames = self._frames(inputs, data_samples)
-        for sample, logits, frame in zip(
-            data_samples, self._logits_of_each(inputs), frames, strict=True
-        ):
-            set_prediction(sample, class_map(logits, frame))
+        frames, logits = self._frames(inputs, data_samples), self._logits_of_each(inputs)
+        for sample, own, frame in zip(data_samples, logits, frames, strict=True):
+            sample.pred_sem_seg = PixelData(data=class_map(own, frame)[None])
         return data_samples
 
     def predict_logits(
@@ -168,10 +163,10 @@ def _check_test_cfg(test_cfg: Mapping) -> None:
     mode = test_cfg.get("mode")
     if mode not in KEYS_OF_MODE:
         raise UserError(f"model.test_cfg.mode={mode!r}: use {' or '.join(map(repr, KEYS_OF_MODE))}")
-    if set(test_cfg) - FREE_KEYS != KEYS_OF_MODE[mode]:
+    if set(test_cfg) - {"amp"} != KEYS_OF_MODE[mode]:
         raise UserError(
             f"model.test_cfg has {', '.join(sorted(test_cfg))}; mode={mode!r} takes "
-            f"{', '.join(sorted(KEYS_OF_MODE[mode]))} and, if wanted, {', '.join(FREE_KEYS)}"
+            f"{', '.join(sorted(KEYS_OF_MODE[mode]))} and, if wanted, amp"
         )
     if mode == "slide":
         sizes = [test_cfg[key] for key in ("stride", "crop_size")]
@@ -184,6 +179,35 @@ def _check_test_cfg(test_cfg: Mapping) -> None:
             )
 
 
-def set_prediction(sample: SegDataSample, ids: Tensor) -> None:
-    """Write class ids (H, W) uint8 into the sample as `pred_sem_seg`."""
-    sample.pred_sem_seg = PixelData(data=ids[None])
+def window_starts(length: int, window: int, stride: int) -> Iterator[int]:
+    """Yield where windows begin so that they cover `length`; the last one ends at the border."""
+    last = max(length - window, 0)
+    yield from range(0, last, stride)
+    yield last
+
+
+def slide_inference(
+    network: Callable[[Tensor], Tensor],
+    x: Tensor,
+    crop_size: tuple[int, int],
+    stride: tuple[int, int],
+) -> Tensor:
+    """Average the logits of overlapping windows: (B, 3, H, W) -> (B, K, H, W).
+
+    `network` gives logits at the size of its input. One window that covers the image gives the same
+    as the network on the whole image.
+    """
+    height, width = x.shape[2:]
+    total: Tensor | None = None
+    count = x.new_zeros(1, 1, height, width)
+    for top in window_starts(height, crop_size[0], stride[0]):
+        for left in window_starts(width, crop_size[1], stride[1]):
+            rows = slice(top, min(top + crop_size[0], height))
+            columns = slice(left, min(left + crop_size[1], width))
+            logits = network(x[:, :, rows, columns])
+            if total is None:
+                total = logits.new_zeros(x.shape[0], logits.shape[1], height, width)
+            total[:, :, rows, columns] += logits
+            count[:, :, rows, columns] += 1
+    assert total is not None
+    return total / count

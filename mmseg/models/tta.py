@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseTTAModel
+from mmengine.structures import PixelData
 
-from mmseg.models.segmentor import set_prediction
 from mmseg.ops.class_map import best_class
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -24,15 +24,11 @@ class SegTTAModel(BaseTTAModel):
         totals: list = []
         for inputs, samples in zip(data["inputs"], data["data_samples"], strict=True):
             batch = self.module.data_preprocessor({"inputs": inputs, "data_samples": samples})
-            logits = self.module.predict_logits(**batch)
-            probabilities = [x.softmax(0) for x in logits]
-            totals = (
-                [t.add_(p) for t, p in zip(totals, probabilities, strict=True)]
-                if totals
-                else probabilities
-            )
+            probabilities = [x.softmax(0) for x in self.module.predict_logits(**batch)]
+            pairs = zip(totals or [0] * len(probabilities), probabilities, strict=True)
+            totals = [p.add_(total) for total, p in pairs]
         for sample, total in zip(batch["data_samples"], totals, strict=True):
-            set_prediction(sample, best_class(total))
+            sample.pred_sem_seg = PixelData(data=best_class(total)[None])
         return batch["data_samples"]
 
     def merge_preds(self, data_samples_list: Sequence) -> Sequence:

@@ -151,10 +151,11 @@ def _on_gpu(taps: Taps, device: torch.device) -> tuple[Tensor, Tensor]:
 def _by_kernel(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor:
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
     result = np.empty(frame.original, np.uint8)
+    largest_cell = np.diff(rows.bounds).max() * np.diff(columns.bounds).max()
 
     def write_rows(begin: int) -> None:
         end = min(begin + SEGMENTS, len(rows.starts))
-        kernel.class_rows(pixels, *rows, *columns, begin, end, result)
+        kernel.class_rows(pixels, *rows, *columns, largest_cell, begin, end, result)
 
     compiled.run(write_rows, range(0, len(rows.starts), SEGMENTS))
     return torch.from_numpy(result)

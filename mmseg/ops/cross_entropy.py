@@ -20,9 +20,6 @@ gpu = triton.load("cross_entropy")
 # Rows of labels that one thread takes at a time; fixed, so that sums do not depend on the threads.
 ROWS = 64
 
-Result = tuple[Tensor, Tensor, Tensor]
-"""The sum, the number of right pixels, and the gradient of the sum."""
-
 
 def upsampled_cross_entropy(
     logits: Tensor,
@@ -41,18 +38,19 @@ def upsampled_cross_entropy(
     if torch.is_inference_mode_enabled():  # no gradient can be made, and none is needed
         size = labels.shape[1:]
         logits = F.interpolate(logits, size, mode="bilinear", align_corners=align_corners)
-        return _compare(logits, labels, class_weight, ignore_index)
+        total = cross_entropy(logits, labels, class_weight, ignore_index)
+        return total, right_pixels(logits, labels, ignore_index)
     return _Upsampled.apply(logits, labels, class_weight, ignore_index, align_corners)
 
 
-def _compare(
+def cross_entropy(
     logits: Tensor, labels: Tensor, class_weight: Tensor | None, ignore_index: int
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
+    """Sum the cross entropy of logits (B, K, H, W) over the pixels that are not ignored."""
     # Summed outside the kernel, which has no deterministic sum on CUDA.
-    total = F.cross_entropy(
+    return F.cross_entropy(
         logits, labels, class_weight, ignore_index=ignore_index, reduction="none"
     ).sum()
-    return total, right_pixels(logits, labels, ignore_index)
 
 
 @torch.no_grad()
@@ -62,7 +60,10 @@ def right_pixels(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
 
 
 class _Upsampled(torch.autograd.Function):
-    """The sum, with its gradient made in the forward pass."""
+    """The sum, with its gradient made in the forward pass.
+
+    Each way to compute it returns the sum, the number of right pixels, and the gradient of the sum.
+    """
 
     @staticmethod
     def forward(
@@ -71,12 +72,12 @@ class _Upsampled(torch.autograd.Function):
         x = logits if logits.dtype == torch.float64 else logits.float()
         weight = x.new_ones(x.shape[1]) if class_weight is None else class_weight.to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
+            compare = _by_torch
             if triton.suits(x):
-                total, right, grad = gpu.compare(x, labels, weight, *options)
-            elif _suits_kernel(x):
-                total, right, grad = _by_kernel(x, labels, weight, *options)
-            else:
-                total, right, grad = _by_torch(x, labels, weight, *options)
+                compare = gpu.compare
+            elif kernel is not None and x.device.type == "cpu" and x.dtype == torch.float32:
+                compare = _by_kernel if x.isfinite().all() else _by_torch
+            total, right, grad = compare(x, labels, weight, *options)
         ctx.save_for_backward(grad.to(logits.dtype))
         ctx.mark_non_differentiable(right)
         return total, right
@@ -87,14 +88,9 @@ class _Upsampled(torch.autograd.Function):
         return grad * grad_total, None, None, None, None
 
 
-def _suits_kernel(x: Tensor) -> bool:
-    on_cpu = kernel is not None and x.device.type == "cpu" and x.dtype == torch.float32
-    return on_cpu and bool(x.isfinite().all())
-
-
 def _by_torch(
     x: Tensor, labels: Tensor, class_weight: Tensor, ignore_index: int, align_corners: bool
-) -> Result:
+) -> tuple[Tensor, Tensor, Tensor]:
     batch, classes, height, width = x.shape
     rows, columns = labels.shape[1:]
     down = bilinear.matrix(height, rows, align_corners, x.device).to(x.dtype)
@@ -109,18 +105,16 @@ def _by_torch(
         with torch.enable_grad():
             part = x[:, :, reach].detach().requires_grad_()
             upsampled = down[band, reach] @ (part @ across.T)
-            band_total, band_right = _compare(
-                upsampled, labels[:, band], class_weight, ignore_index
-            )
+            band_total = cross_entropy(upsampled, labels[:, band], class_weight, ignore_index)
         grad[:, :, reach] += torch.autograd.grad(band_total, part)[0]
         total += band_total.detach()
-        right += band_right
+        right += right_pixels(upsampled, labels[:, band], ignore_index)
     return total, right, grad
 
 
 def _by_kernel(
     x: Tensor, labels: Tensor, class_weight: Tensor, ignore_index: int, align_corners: bool
-) -> Result:
+) -> tuple[Tensor, Tensor, Tensor]:
     batch, classes, height, width = x.shape
     rows, columns = labels.shape[1:]
     # Classes last, as the kernel walks, and padded to whole vectors.

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.ops import compiled, triton
-from mmseg.ops.precision import compute_dtype
+from mmseg.ops.formats import compute_dtype
 
 kernel = compiled.load("depthwise")
 gpu = triton.load("depthwise")
@@ -30,14 +30,10 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if bias is not None and triton.suits(x) and x[0].numel() < 2**31:  # it counts in 32 bits
         return gpu.depthwise_conv2d(x.to(compute_dtype(x)), weight, bias)
     trains = torch.is_grad_enabled() and weight.requires_grad
-    if trains and weight.shape[3] > 3 and _suits_kernel(x):
+    on_cpu = kernel is not None and x.device.type == "cpu" and x.dtype != torch.float64
+    if trains and on_cpu and weight.shape[3] > 3 and not torch.compiler.is_compiling():
         return _DepthwiseConv2d.apply(x, weight, bias)
     return F.conv2d(x, weight, bias, padding=_padding(weight), groups=len(weight))
-
-
-def _suits_kernel(x: Tensor) -> bool:
-    on_cpu = kernel is not None and x.device.type == "cpu" and x.dtype != torch.float64
-    return on_cpu and not torch.compiler.is_compiling()
 
 
 def _padding(weight: Tensor) -> tuple[int, int]:
@@ -69,7 +65,8 @@ def weight_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
 
     x and grad are the convolution's input and the gradient of its output, (B, C, H, W).
     """
-    images, grads = (_channels_last(each).numpy() for each in (x, grad))
+    channels_last = (each.permute(0, 2, 3, 1).float().contiguous() for each in (x, grad))
+    images, grads = (each.numpy() for each in channels_last)
     shape = (*weight.shape[2:], weight.shape[0])
 
     def part(task: tuple[int, int]) -> np.ndarray:
@@ -82,8 +79,3 @@ def weight_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
     tasks = [(image, start) for image in range(len(x)) for start in range(0, x.shape[2], ROWS)]
     total = sum(compiled.run(part, tasks), np.zeros(shape))
     return torch.from_numpy(total).to(weight.dtype).permute(2, 0, 1)[:, None]
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H, W, C), contiguous float32."""
-    return x.permute(0, 2, 3, 1).float().contiguous()

@@ -12,17 +12,16 @@ TAPS = 3
 
 @njit(nogil=True, cache=True)
 def class_rows(
-    logits, row_bounds, row_starts, row_weights, bounds, starts, weights, begin, end, result
+    logits, row_bounds, row_starts, row_weights, bounds, starts, weights, area, begin, end, result
 ):
     """Write the classes of the row segments `begin` to `end` into `result` (H, W) uint8.
 
-    `logits` is (h, w, K) float32; the others are the `Taps` of both axes. A cell is where a row
-    segment and a column segment cross; its pixels are means of the same few logits, the corners.
+    `logits` is (h, w, K) float32; then come the `Taps` of both axes. A cell is where a row segment
+    and a column segment cross, at most `area` pixels, means of the same few logits, the corners.
     A class all of whose corners are below all corners of another class cannot win in the cell.
     """
     num_classes = logits.shape[2]
     height, width = row_weights.shape[0], weights.shape[0]
-    area = _longest(row_bounds) * _longest(bounds)
     products = np.zeros((TAPS * TAPS, area), np.float32)
     low, high = np.empty(num_classes, np.float32), np.empty(num_classes, np.float32)
     best, ids = np.empty(area, np.float32), np.empty(area, np.uint8)
@@ -46,14 +45,6 @@ def class_rows(
                 for x in range(left, right):
                     result[y, x] = ids[n]
                     n += 1
-
-
-@njit(nogil=True)
-def _longest(bounds):
-    longest = 0
-    for i in range(bounds.size - 1):
-        longest = max(longest, bounds[i + 1] - bounds[i])
-    return longest
 
 
 @njit(nogil=True)

@@ -95,17 +95,12 @@ def _exponentials(values, top, reduced, bits, power, lanes, result):
 @njit(nogil=True)
 def _is_largest(values, label):
     """Whether `label` is the first index of the largest value in row 0."""
-    value = values[0, label]
-    larger, equal = np.int32(0), np.int32(0)
-    for k in range(values.shape[1]):
-        larger += np.int32(values[0, k] > value)
-        equal += np.int32(values[0, k] == value)
-    if larger > 0 or equal == 1:
-        return larger == 0
-    earlier = np.int32(0)
+    ahead = np.int32(0)
     for k in range(label):
-        earlier += np.int32(values[0, k] == value)
-    return earlier == 0
+        ahead += np.int32(values[0, k] >= values[0, label])
+    for k in range(label + 1, values.shape[1]):
+        ahead += np.int32(values[0, k] > values[0, label])
+    return ahead == 0
 
 
 @njit(nogil=True, cache=True)

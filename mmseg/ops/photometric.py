@@ -33,10 +33,9 @@ def distort(images: Tensor, draws: Sequence[Draws], rgb: tuple[int, int, int]) -
         images.add_(drawn["brightness"]).clamp_(0, 255)
     if "contrast_first" in drawn:
         images.mul_(drawn["contrast_first"]).clamp_(max=255)
-    if "hue" in drawn:
-        _turn_hue(images, drawn["hue"] / HUES_PER_SIXTH, drawn.get("saturation"), rgb)
-    elif "saturation" in drawn:
-        _saturate(images, drawn["saturation"])
+    if "hue" in drawn or "saturation" in drawn:
+        turn = drawn.get("hue", images.new_zeros(())) / HUES_PER_SIXTH
+        _turn_hue(images, turn, drawn.get("saturation", images.new_ones(())), rgb)
     if "contrast_last" in drawn:
         images.mul_(drawn["contrast_last"]).clamp_(max=255)
 
@@ -58,36 +57,19 @@ def _columns(draws: Sequence[Draws], images: Tensor) -> dict[str, Tensor]:
     return {name: column[:, None, None, None] for name, column in zip(used, table, strict=True)}
 
 
-def _saturate(images: Tensor, saturation: Tensor) -> None:
-    value, chroma = _value_and_chroma(images)
-    # The distance to the brightest channel grows, at most until the darkest is black.
-    factor = torch.minimum(saturation, value / chroma.clamp_(min=1e-3))
-    images.sub_(value).mul_(factor).add_(value)
-
-
-def _turn_hue(
-    images: Tensor, turn: Tensor, saturation: Tensor | None, rgb: tuple[int, int, int]
-) -> None:
-    value, chroma = _value_and_chroma(images)
+def _turn_hue(images: Tensor, turn: Tensor, saturation: Tensor, rgb: tuple[int, int, int]) -> None:
+    """Turn hue by sixths of the circle, and multiply the saturation, at most until it is full."""
+    value = images.amax(1, keepdim=True)
+    chroma = value - images.amin(1, keepdim=True)
     red, green, blue = (images[:, i : i + 1] for i in rgb)
     # Hue in sixths of the circle: red 0, green 2, blue 4; grey has any.
-    hue = torch.where(
-        value == red,
-        green - blue,
-        torch.where(value == green, blue - red, red - green),
-    )
+    hue = torch.where(value == green, blue - red, red - green)
+    hue = torch.where(value == red, green - blue, hue)
     hue.div_(chroma.clamp(min=1e-3))
     hue.add_(2 * ((value != red) & (value == green))).add_(4 * ((value != red) & (value != green)))
     hue.add_(turn).remainder_(6)
-    if saturation is not None:
-        chroma = torch.minimum(chroma * saturation, value)
+    chroma = torch.minimum(chroma * saturation, value)
     value.sub_(chroma)
     red.copy_(value + chroma * ((hue - 3).abs_() - 1).clamp_(0, 1))
     green.copy_(value + chroma * (2 - (hue - 2).abs_()).clamp_(0, 1))
     blue.copy_(value + chroma * (2 - (hue - 4).abs_()).clamp_(0, 1))
-
-
-def _value_and_chroma(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the brightest channel and its distance to the darkest, each (B, 1, H, W)."""
-    value = images.amax(1, keepdim=True)
-    return value, value - images.amin(1, keepdim=True)

@@ -20,18 +20,10 @@ def is_measurable(crs: CRS | None, transform: Affine, height: int, width: int) -
     if crs is None or not (crs.is_projected or crs.is_geographic) or transform.is_identity:
         return False
     try:  # with the pixel in the middle: corners may lie beside the globe
-        _project(transform, crs, DEGREES, np.array([width / 2]), np.array([height / 2]))
+        project(transform, crs, DEGREES, np.array([width / 2]), np.array([height / 2]))
     except Exception:  # GDAL's own errors have no public base class
         return False
     return True
-
-
-def places_in(
-    pixels: np.ndarray, transform: Affine, crs: CRS, other_transform: Affine, other_crs: CRS
-) -> np.ndarray:
-    """Return the places of pixels of a raster in another one; both are (N, 2), column and row."""
-    x, y = _project(transform, crs, other_crs, *pixels.T)
-    return np.stack(~other_transform * (x, y), axis=1)
 
 
 def row_areas(transform: Affine, crs: CRS, height: int, width: int) -> np.ndarray:
@@ -63,9 +55,9 @@ def ground_resolution(transform: Affine, crs: CRS, height: int, width: int) -> t
         down, across = np.hypot([transform.b, transform.a], [transform.e, transform.d]) * metres
         return float(down), float(across)
     columns, rows = width / 2 + np.array([0, 1, 0]), height / 2 + np.array([0, 0, 1])
-    longitudes, latitudes = _project(transform, crs, DEGREES, columns, rows)
+    longitudes, latitudes = project(transform, crs, DEGREES, columns, rows)
     plane = CRS.from_string(f"+proj=laea +lat_0={latitudes[0]} +lon_0={longitudes[0]}")
-    x, y = _project(transform, crs, plane, columns, rows)
+    x, y = project(transform, crs, plane, columns, rows)
     across, down = np.hypot(x[1:] - x[0], y[1:] - y[0])
     return float(down), float(across)
 
@@ -78,15 +70,15 @@ def _to_equal_area(
     transform: Affine, crs: CRS, columns: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the coordinates of pixels on the plane of `EQUAL_AREA`, in metres."""
-    longitudes, latitudes = _project(transform, crs, DEGREES, columns, rows)
+    longitudes, latitudes = project(transform, crs, DEGREES, columns, rows)
     # A raster of the whole globe may reach over the poles by half a pixel.
     x, y = transform_points(DEGREES, EQUAL_AREA, longitudes, np.clip(latitudes, -90, 90))
     return np.array(x), np.array(y)
 
 
-def _project(
+def project(
     transform: Affine, crs: CRS, other: CRS, columns: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the coordinates of pixels in another CRS."""
+    """Return the coordinates (N,) in another CRS of pixels of a raster."""
     x, y = transform_points(crs, other, *(transform * (columns, rows)))
     return np.array(x), np.array(y)

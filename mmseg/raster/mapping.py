@@ -25,14 +25,12 @@ import mmseg
 from mmseg.errors import UserError
 from mmseg.files import cannot_be_written
 from mmseg.lock import sole_process
-from mmseg.raster.areas import ClassAreas
 from mmseg.raster.georeference import ground_resolution
+from mmseg.raster.measure import ClassAreas, check_truth, compare
 from mmseg.raster.options import MapOptions
-from mmseg.raster.predict import SceneModel, WindowPredictor
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
-from mmseg.raster.strip_mapper import Grid, Progress, StripMapper
-from mmseg.raster.truth import check_truth, compare
+from mmseg.raster.strip_mapper import Grid, Progress, SceneModel, StripMapper, WindowPredictor
 from mmseg.raster.unfinished import START_AGAIN
 from mmseg.raster.windows import window_axis
 
@@ -132,7 +130,9 @@ def _map(
                 unfinished.prepare(job)
                 logger.info(_introduction(scene, grid, options))
         with fail_together(out):
-            strips = _share(grid.rows.count)
+            # Each process has about as many strips as every other.
+            ends = [grid.rows.count * (get_rank() + i) // get_world_size() for i in (0, 1)]
+            strips = range(*ends)
             missing = [index for index in strips if not unfinished.has(index)]
             if done := len(strips) - len(missing):
                 logger.info(f"going on: {done} of {len(strips)} strips are done")
@@ -170,12 +170,6 @@ def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid
     )
 
 
-def _share(count: int) -> range:
-    """Return the strips of this process, about as many as those of every other."""
-    rank, processes = get_rank(), get_world_size()
-    return range(count * rank // processes, count * (rank + 1) // processes)
-
-
 def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptions) -> dict:
     """Return the facts that strips depend on, as JSON gives them. Strips of equal jobs fit."""
     weights = hashlib.sha256()
@@ -204,7 +198,7 @@ def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
             "its place is unknown (no CRS, a local one, or no transform): areas are in pixels, and "
             "there are no polygons"
         )
-    if scene.aoi and not scene.aoi.touches(scene.transform, scene.height, scene.width):
+    if scene.aoi and not scene.aoi.touches(scene.raster.bounds):
         lines.append("the area of interest lies elsewhere: nothing is mapped")
     if scene.ranges is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)

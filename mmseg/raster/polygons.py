@@ -14,8 +14,8 @@ from rasterio.features import shapes
 
 from mmseg.files import cannot_be_written
 from mmseg.raster.cog import FULL
+from mmseg.raster.measure import row_windows
 from mmseg.raster.regions import Regions, RegionTable
-from mmseg.raster.rows import row_windows
 from mmseg.raster.unfinished import START_AGAIN
 
 LAYER = "landcover"

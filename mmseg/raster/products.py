@@ -1,7 +1,9 @@
 """The files written for a scene. Each appears under its final name only when it is whole."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import rasterio
@@ -9,14 +11,19 @@ from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 
 from mmseg.errors import UserError
-from mmseg.imagery.pictures import write_image
-from mmseg.raster.areas import ClassAreas, class_areas
-from mmseg.raster.cog import write_cog, write_vrt
+from mmseg.imagery.pictures import (
+    Palette,
+    colorize,
+    legend,
+    side_by_side,
+    write_image,
+)
+from mmseg.raster.cog import NODATA, write_cog, write_vrt
 from mmseg.raster.georeference import row_areas
+from mmseg.raster.measure import ClassAreas, class_areas
 from mmseg.raster.options import MapOptions
 from mmseg.raster.polygons import write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES, Scene
-from mmseg.raster.style import preview, qgis_style
 from mmseg.raster.unfinished import UnfinishedMap
 from mmseg.raster.windows import WindowAxis
 
@@ -31,6 +38,12 @@ LAYER_OF = {
     "probabilities.tif": "probabilities",
     "landcover.tif": "landcover",
 }
+PREVIEW = 1024  # the longest side of each picture, in pixels
+LEGEND = 120  # the least width of the legend
+QML = """<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
+<qgis version="3.0" styleCategories="Symbology"><pipe>\
+<rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">\
+<colorPalette>{}</colorPalette></rasterrenderer></pipe></qgis>"""
 
 
 class Products:
@@ -44,17 +57,18 @@ class Products:
         self.out = out
         self.classes, self.palette = list(meta["classes"]), list(meta["palette"])
         self.min_area = options.min_area
-        # Name and number of bands of the layers that the strips hold.
-        self.layers = {"landcover": 1}
         self.row_areas: np.ndarray | None = None
         if scene.is_measurable:
             self.row_areas = row_areas(scene.transform, scene.crs, scene.height, scene.width)
-            self.layers |= {"confidence": 1} if options.polygons else {}
-        self.layers |= {"probabilities": len(self.classes)} if options.probabilities else {}
+        wanted = {
+            "landcover": True,
+            "confidence": options.polygons and scene.is_measurable,
+            "probabilities": options.probabilities,
+        }
+        self.layers = [layer for layer in wanted if wanted[layer]]
         self.kinds = [kind for kind, layer in LAYER_OF.items() if layer in self.layers]
         self.map_path = self._path("landcover.tif")
         self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", self.layers)
-        self._areas: ClassAreas | None = None
 
     def are_finished(self, job: str) -> bool:
         """Tell whether all outputs are there, and whether the map has this hash of its job."""
@@ -76,8 +90,8 @@ class Products:
         self._write_cogs(rows, job)
         made = {kind: self.unfinished.folder / self._path(kind).name for kind in self.kinds}
         map_path = made["landcover.tif"]
-        self._areas = class_areas(str(map_path), len(self.classes), self.row_areas)
-        made["areas.csv"].write_text(self._areas.to_csv(self.classes), encoding="utf-8")
+        areas = class_areas(str(map_path), len(self.classes), self.row_areas)
+        made["areas.csv"].write_text(areas.to_csv(self.classes), encoding="utf-8")
         style = qgis_style(self.classes, self.palette)
         made["landcover.qml"].write_text(style, encoding="utf-8")
         picture = preview(self.scene, str(map_path), self.classes, self.palette)
@@ -89,11 +103,11 @@ class Products:
         for kind in LAYER_OF:
             self._forget(kind)
         for kind in self.kinds:
-            self.unfinished.publish(self._path(kind))
+            os.replace(made[kind], self._path(kind))
 
     def areas(self) -> ClassAreas:
-        """Measure the finished map, unless `write` just did."""
-        return self._areas or class_areas(str(self.map_path), len(self.classes), self.row_areas)
+        """Measure the finished map."""
+        return class_areas(str(self.map_path), len(self.classes), self.row_areas)
 
     def _forget(self, kind: str) -> None:
         """Remove files of an earlier map that would look like a part of the new one."""
@@ -127,3 +141,24 @@ class Products:
                 return raster.tags().get(name)
         except RasterioError:
             return None
+
+
+def qgis_style(classes: Sequence[str], palette: Palette) -> str:
+    """Return a QML document that paints class ids in the palette and names the classes."""
+    entries = [
+        f'<paletteEntry value="{index}" color="#{red:02x}{green:02x}{blue:02x}" alpha="255" '
+        f"label={quoteattr(name)} />"
+        for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
+    ]
+    return QML.format("".join(entries))
+
+
+def preview(scene: Scene, map_path: str, classes: Sequence[str], palette: Palette) -> np.ndarray:
+    """Return the scene, its map and the legend side by side, uint8 RGB (h, w, 3)."""
+    image = scene.overview(PREVIEW)
+    with rasterio.open(map_path) as raster:
+        ids = raster.read(1, out_shape=image.shape[:2])  # from the overviews
+    found = [index for index in np.unique(ids) if index < len(classes)]
+    key = legend([classes[i] for i in found], [palette[i] for i in found], LEGEND)
+    picture = np.where((ids == NODATA)[..., None], np.uint8(255), colorize(ids, palette))
+    return side_by_side([image, picture, key])

@@ -1,12 +1,10 @@
 """Regions: the connected pieces of a class on a map, found a few rows at a time.
 
-Pixels are connected by their sides. Pieces of the map are labelled, some rows at a time. Tables
-over the labels then say which labels are one region, how large it is and which others it touches.
-Memory grows with the number of regions, not with the number of pixels.
+Pixels are connected by their sides. Tables over the labels of the pieces say which labels are one
+region, how large it is and which others it touches. Memory grows with the number of regions.
 
 `rasterio.features.sieve` cannot do this. It counts pixels, but the area of a pixel in degrees
-depends on its row. It keeps small regions whose neighbours are all small. Its result is the whole
-map in memory.
+depends on its row. It keeps small regions among small ones, and holds the whole map in memory.
 """
 
 from dataclasses import dataclass

@@ -7,18 +7,24 @@ from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
-import cv2
 import numpy as np
+import pyogrio
 import rasterio
-from rasterio.enums import MaskFlags
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio import Affine
+from rasterio.coords import BoundingBox, disjoint_bounds
+from rasterio.crs import CRS
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioIOError
+from rasterio.features import bounds, geometry_mask
+from rasterio.warp import transform_geom
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
 from mmseg.imagery.colours import colour_bands
 from mmseg.imagery.listing import list_images
-from mmseg.raster.area_of_interest import AreaOfInterest
 from mmseg.raster.georeference import is_measurable
 from mmseg.raster.options import MapOptions
 
@@ -27,8 +33,6 @@ SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
 OUTPUTS = (".landcover.tif", ".probabilities.tif")
 # Statistics and overviews: GDAL and viewers write them beside a raster without changing it.
 SIDECAR_SUFFIXES = (".aux.xml", ".ovr")
-# For an overview, so many times more pixels are read, on each side, than it shows.
-OVERSAMPLING = 4
 # 16-bit scenes are stretched between these percentiles of 8 x 8 pieces of 128 x 128 pixels.
 PERCENTILES, PIECES, PIECE_SIZE = (2, 98), 8, 128
 
@@ -45,6 +49,38 @@ def find_scenes(inputs: Sequence[str]) -> list[str]:
         if other != scene:
             raise UserError(f"{other} and {scene} have the same name: map them into two folders")
     return scenes
+
+
+class AreaOfInterest:
+    """The polygons of a vector file, in the coordinates of a scene."""
+
+    def __init__(self, path: str, crs: CRS | None) -> None:
+        if crs is None:
+            raise UserError(f"{path}: the place of the scene is unknown; leave the area out")
+        try:
+            meta, _, geometries, _ = pyogrio.raw.read(path, columns=[])
+        except (DataSourceError, DataLayerError) as error:
+            raise UserError(f"{path}: not a readable file of polygons ({reason(error)})") from error
+        # A table has rows but no geometries.
+        known = shapely.from_wkb([] if geometries is None else geometries)
+        shapes = [shape for shape in known if shape is not None and shape.area > 0]
+        if not shapes:
+            raise UserError(f"{path}: there are no polygons in it")
+        if meta["crs"] is None:
+            raise UserError(f"{path}: it has no CRS; write the polygons with one")
+        source = CRS.from_user_input(meta["crs"])
+        try:
+            self.shapes = [transform_geom(source, crs, shapely.geometry.mapping(s)) for s in shapes]
+        except Exception as error:  # GDAL's own errors have no public base class
+            raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
+
+    def touches(self, box: BoundingBox) -> bool:
+        """Tell whether the box around a polygon reaches into the one around a scene."""
+        return not all(disjoint_bounds(bounds(shape), box) for shape in self.shapes)
+
+    def mask(self, transform: Affine, height: int, width: int) -> np.ndarray:
+        """Tell which pixels of a piece of the scene have their centre inside, bool (H, W)."""
+        return geometry_mask(self.shapes, (height, width), transform, invert=True)
 
 
 class Scene:
@@ -119,14 +155,10 @@ class Scene:
     def overview(self, limit: int) -> np.ndarray:
         """Read the whole scene smaller, no side longer than `limit`: uint8 RGB (h, w, 3)."""
         shrink = max(1, max(self.height, self.width) / limit)
-        # Every n-th pixel is read, which GDAL does fast. Then a few of them are averaged.
-        step = shrink / min(shrink, OVERSAMPLING)
-        shape = (3, max(1, round(self.height / step)), max(1, round(self.width / step)))
+        shape = (3, max(1, int(self.height / shrink)), max(1, int(self.width / shrink)))
         with _readable(self.path):
-            image = self.raster.read(self.bands, out_shape=shape)
-        size = (max(1, int(self.width / shrink)), max(1, int(self.height / shrink)))
-        picture = np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
-        return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            image = self.raster.read(self.bands, out_shape=shape, resampling=Resampling.average)
+        return np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
         if self.ranges is None:

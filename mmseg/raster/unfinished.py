@@ -1,9 +1,8 @@
 """The unfinished map: strips on disk, from which an interrupted run goes on."""
 
 import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,9 @@ class UnfinishedMap:
     products are made in the folder too, and moved out when they are whole.
     """
 
-    def __init__(self, folder: Path, layers: Mapping[str, int]) -> None:
+    def __init__(self, folder: Path, layers: Sequence[str]) -> None:
         self.folder = folder
-        self.layers = dict(layers)
+        self.layers = layers
         self._note = folder / "job.json"
 
     @property
@@ -73,10 +72,6 @@ class UnfinishedMap:
                 with memory.open(driver="GTiff", **size, **BLOCK) as strip:
                     strip.write(array)
                 write_whole(self.strip(layer, index), memory.getbuffer())
-
-    def publish(self, product: Path) -> None:
-        """Move a finished product from here to its final place."""
-        os.replace(self.folder / product.name, product)
 
     def clear(self) -> None:
         """Remove the folder. No process may hold it: on NFS an open file would stay."""

@@ -1,8 +1,12 @@
-"""The places of a scene's windows, and the rows of the map that each row of windows finishes."""
+"""Overlapping windows of a scene: their places, and how they are blended into one map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from mmseg.errors import UserError
 
@@ -31,25 +35,21 @@ class WindowAxis:
         return self.size - self.stride
 
     @property
-    def starts(self) -> list[int]:
+    def starts(self) -> range:
         """The first pixel of each window."""
-        return [self.start(index) for index in range(self.count)]
+        return range(0, self.count * self.stride, self.stride)
 
     @property
     def covered(self) -> int:
         """The end of the last window: the end of the axis or beyond."""
-        return self.start(self.count - 1) + self.size
-
-    def start(self, index: int) -> int:
-        """Return the first pixel of window `index`."""
-        return index * self.stride
+        return self.starts[-1] + self.size
 
     def strip(self, index: int) -> tuple[int, int]:
         """Return first pixel and end of strip `index`: no window after `index` touches it.
 
         There is one strip per window. It depends on windows `index - 1` and `index`.
         """
-        start = self.start(index)
+        start = self.starts[index]
         return start, self.length if index == self.count - 1 else start + self.stride
 
 
@@ -68,3 +68,53 @@ def rows_for_strips(strips: Sequence[int]) -> list[tuple[int, bool]]:
     """
     rows = set(strips) | {strip - 1 for strip in strips if strip > 0}
     return [(row, row in set(strips)) for row in sorted(rows)]
+
+
+def blend_weights(axis: WindowAxis, index: int) -> np.ndarray:
+    """Return the weights of window `index` along an axis, float32 (size,).
+
+    They rise as sin^2 over the pixels shared with the window before, and fall as cos^2 over those
+    shared with the next one. At every pixel the weights of all windows sum to one.
+    """
+    weights = np.ones(axis.size)
+    rising = np.sin(np.pi / 2 * (np.arange(axis.overlap) + 0.5) / max(axis.overlap, 1)) ** 2
+    if index > 0:
+        weights[: axis.overlap] = rising
+    if index < axis.count - 1:
+        weights[axis.stride :] = 1 - rising
+    return weights.astype(np.float32)
+
+
+class RowBlender:
+    """The weighted sum of one row of windows and of the lower part of the row before.
+
+    Memory is classes x window height x scene width x 4 bytes, whatever the height of the scene.
+    Rows of windows come in order: `add` each window of a row, take `strip`, then `next_row`.
+    """
+
+    def __init__(
+        self, num_classes: int, rows: WindowAxis, columns: WindowAxis, device: torch.device | str
+    ) -> None:
+        self.rows = rows
+        self.columns = columns
+        self.sum = torch.zeros(num_classes, rows.size, columns.length, device=device)
+
+    def add(self, row: int, column: int, probabilities: Tensor) -> None:
+        """Add the probabilities (K, window height, window width) of one window."""
+        start = self.columns.starts[column]
+        end = min(start + self.columns.size, self.columns.length)
+        down = torch.from_numpy(blend_weights(self.rows, row)).to(self.sum.device)
+        across = torch.from_numpy(blend_weights(self.columns, column)).to(self.sum.device)
+        weights = down[:, None] * across[: end - start]
+        self.sum[:, :, start:end].addcmul_(probabilities[:, :, : end - start], weights)
+
+    def strip(self, row: int) -> Tensor:
+        """Return the finished probabilities of strip `row`, (K, rows, width): a view."""
+        start, end = self.rows.strip(row)
+        return self.sum[:, : end - start]
+
+    def next_row(self) -> None:
+        """Keep the pixels that the next row of windows shares with this one."""
+        shared = self.rows.overlap
+        self.sum[:, :shared] = self.sum[:, self.rows.stride :]
+        self.sum[:, shared:] = 0

@@ -101,13 +101,6 @@ def test_scores_equal_numbers_worked_out_by_hand():
     assert result.summary["mPrecision"] == pytest.approx(180 / 3)
 
 
-def test_fscore_is_the_harmonic_mean_of_precision_and_recall():
-    result = scores(np.random.default_rng(1).integers(1, 100, (4, 4)))
-    precision, recall = result.per_class["Precision"], result.per_class["Recall"]
-    expected = 2 * precision * recall / (precision + recall)
-    np.testing.assert_allclose(result.per_class["Fscore"], expected)
-
-
 def test_scores_of_no_pixels_are_undefined_without_a_warning(recwarn):
     result = scores(np.zeros((3, 3), np.int64))
     assert all(np.isnan(value) for value in result.summary.values())

@@ -44,8 +44,3 @@ def test_score_table_shows_each_class_and_the_summary():
         ["aAcc", "mIoU", "mAcc"],
         ["87.50", "77.50", "87.50"],
     ]
-
-
-def test_score_that_two_metrics_share_is_shown_once():
-    table = score_table(scores(np.eye(2, dtype=np.int64)), ["a", "b"], ["mIoU", "mDice"])
-    assert cells(table.splitlines()[1]) == ["class", "IoU", "Acc", "Dice"]

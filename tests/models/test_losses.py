@@ -94,28 +94,6 @@ def test_lovasz_is_the_lovasz_extension_of_the_jaccard_distance(logits, labels, 
     assert loss.item() == pytest.approx(np.mean(terms), rel=1e-5)
 
 
-def test_lovasz_of_a_hard_prediction_is_one_minus_the_mean_iou(labels):
-    predicted = torch.randint(3, labels.shape, generator=torch.Generator().manual_seed(2))
-    valid = labels != 255
-    ious = [
-        ((predicted == k) & (labels == k)).sum()
-        / (((predicted == k) & valid) | (labels == k)).sum()
-        for k in range(3)
-    ]
-    logits = 1000.0 * F.one_hot(predicted, 3).permute(0, 3, 1, 2)
-    loss = LovaszLoss()(logits, labels)
-    torch.testing.assert_close(loss, 1 - torch.stack(ious).mean())
-
-
-@pytest.mark.parametrize("loss", [DiceLoss, LovaszLoss])
-def test_loss_falls_as_the_prediction_nears_the_labels(loss, labels):
-    truth = F.one_hot(labels.where(labels != 255, 0), 3).permute(0, 3, 1, 2).float()
-    values = [loss()(sharpness * truth, labels).item() for sharpness in (-2, -1, 0, 1, 2, 20)]
-    assert values == sorted(values, reverse=True)
-    assert len(set(values)) == len(values)
-    assert values[-1] < 1e-3
-
-
 @every_loss
 def test_ignored_pixels_have_no_gradient(loss, logits, labels):
     logits.requires_grad_()

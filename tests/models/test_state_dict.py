@@ -111,9 +111,3 @@ def test_model_adds_nothing_to_backbone_and_head(model):
 
 def test_rank_is_the_official_one_of_the_size(size, model):
     assert model.decode_head.hamburger.ham.rank == SIZES[size][3]
-
-
-def test_tiny_has_the_counted_entries():
-    dims, depths, width, *_ = SIZES["tiny"]
-    assert len(backbone(dims, depths)) == 537
-    assert len(head(dims, width, 150)) == 13

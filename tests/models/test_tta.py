@@ -42,18 +42,6 @@ def image(height, width, seed=0):
     return torch.randint(256, (3, height, width), generator=generator, dtype=torch.uint8)
 
 
-def test_one_copy_gives_the_plain_prediction(model):
-    (sample,) = model.test_step(augmented(image(64, 96)))
-    (plain,) = model.module.test_step(
-        {
-            "inputs": [image(64, 96)],
-            "data_samples": [SegDataSample(metainfo={"ori_shape": (48, 64)})],
-        }
-    )
-    assert torch.equal(sample.pred_sem_seg.data, plain.pred_sem_seg.data)
-    assert sample.pred_sem_seg.data.dtype == torch.uint8
-
-
 def test_prediction_is_the_class_of_the_highest_mean_probability(model):
     small, large = image(64, 96), image(96, 128, seed=1)
     data = augmented(small, large, flip=[False, True], flip_direction=[None, "horizontal"])
@@ -67,6 +55,7 @@ def test_prediction_is_the_class_of_the_highest_mean_probability(model):
             logits = F.interpolate(model.module(x[None]), x.shape[1:], mode="bilinear")
         logits = logits.flip(-1) if flipped else logits
         total += F.interpolate(logits, (48, 64), mode="bilinear")[0].softmax(0)
+    assert sample.pred_sem_seg.data.dtype == torch.uint8
     assert torch.equal(sample.pred_sem_seg.data[0].long(), total.argmax(0))
     assert len(total.argmax(0).unique()) > 1
 
@@ -89,13 +78,9 @@ def copies(config):
     return build_dataset(config.test_dataloader.dataset)[0]
 
 
-def test_model_is_wrapped(config):
-    use_tta(config)
-    assert config.model == {"type": "SegTTAModel", "module": {"type": "EncoderDecoder"}}
-
-
 def test_copies_are_six_scales_with_and_without_a_flip(config):
     result = copies(config)
+    assert config.model == {"type": "SegTTAModel", "module": {"type": "EncoderDecoder"}}
     drawn = [
         (tuple(x.shape[1:]), bool(sample.flip))
         for x, sample in zip(result["inputs"], result["data_samples"], strict=True)
@@ -132,15 +117,8 @@ def test_labels_are_neither_flipped_nor_resized(config):
         assert sample.ori_shape == (48, 64)
 
 
-def test_pipeline_without_a_resize_is_refused(config):
-    pipeline = config.test_dataloader.dataset.pipeline
-    config.test_dataloader.dataset.pipeline = [s for s in pipeline if s["type"] != "Resize"]
-    with pytest.raises(UserError, match="Resize"):
-        use_tta(config)
-
-
-def test_pipeline_without_a_scale_is_refused():
-    steps = [{"type": "LoadImageFromFile"}, {"type": "Resize", "scale_factor": 0.5}]
-    config = Config({"model": {}, "test_dataloader": {"dataset": {"pipeline": steps}}})
+@pytest.mark.parametrize("resize", [[], [{"type": "Resize", "scale_factor": 0.5}]])
+def test_pipeline_without_a_resize_to_a_scale_is_refused(config, resize):
+    config.test_dataloader.dataset.pipeline = [{"type": "LoadImageFromFile"}, *resize]
     with pytest.raises(UserError, match="needs Resize with scale"):
         use_tta(config)

@@ -1,13 +1,12 @@
 """The classes of an image without its logits, against all of them, in every geometry."""
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from mmseg.ops import bilinear
 from mmseg.ops import class_map as class_map_module
-from mmseg.ops.class_map import Frame, axis_weights, class_map, to_original
+from mmseg.ops.class_map import Frame, class_map, to_original
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -83,17 +82,15 @@ def test_classes_are_those_of_the_largest_logits(name, num_classes, path):
 
 def test_all_logits_are_never_held(path, monkeypatch):
     monkeypatch.setattr(class_map_module, "best_class", lambda scores: scores[0].byte())
-    monkeypatch.setattr(class_map_module, "rescale", checked(class_map_module.rescale))
-    size, frame = FRAMES["smaller than the input"]
-    assert class_map(logits_of(size), frame).shape == frame.original
+    rescale = class_map_module.rescale
 
-
-def checked(rescale):
     def rescale_vectors(x, *args):
         assert x.shape[2] == 1 or x.shape[3] == 1
         return rescale(x, *args)
 
-    return rescale_vectors
+    monkeypatch.setattr(class_map_module, "rescale", rescale_vectors)
+    size, frame = FRAMES["smaller than the input"]
+    assert class_map(logits_of(size), frame).shape == frame.original
 
 
 def test_the_first_of_equal_classes_wins(path):
@@ -112,16 +109,6 @@ def test_logits_that_are_not_finite_still_give_classes(value, path):
     logits[0, 3, 0, 0] = value
     assert class_map(logits, frame).max() < 5
     assert class_map(torch.full_like(logits, value), frame).max() < 5
-
-
-@pytest.mark.parametrize("name", FRAMES)
-def test_every_pixel_is_a_mean_of_logits(name):
-    size, frame = FRAMES[name]
-    for axis in (0, 1):
-        weights = axis_weights(size[axis], frame, axis)
-        assert weights.shape == (frame.original[axis], size[axis])
-        assert (weights >= 0).all()
-        np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-6)
 
 
 def test_bfloat16_logits_are_compared_in_float32(path):

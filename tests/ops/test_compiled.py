@@ -26,14 +26,3 @@ def test_results_come_in_the_order_of_the_tasks(number):
     assert [task for task, _ in results] == list(range(20))
     assert (len({thread for _, thread in results}) > 1) == (number > 1)
     assert compiled.run(late_if_early, []) == []
-
-
-def test_an_error_of_a_task_is_raised(number):
-    def fail(task):
-        if task == 3:
-            raise ValueError("three")
-        return task
-
-    with pytest.raises(ValueError, match="three"):
-        compiled.run(fail, range(6))
-    assert compiled.run(fail, range(3)) == [0, 1, 2]

@@ -62,22 +62,9 @@ def test_colours_are_those_of_opencv_but_for_its_rounding(image):
             assert difference.max() < 2.6, drawn
 
 
-def test_an_image_is_distorted_alike_alone_and_in_a_batch(image):
-    draws = draws_of(1, 12)
-    together = in_torch(image, draws)
-    for found, drawn in zip(together, draws, strict=True):
-        np.testing.assert_allclose(found, in_torch(image, [drawn])[0], atol=1e-3)
-
-
 @pytest.mark.parametrize("drawn", [{}, dict.fromkeys(("brightness", "contrast", "hue"))])
 def test_nothing_drawn_changes_nothing(image, drawn):
     np.testing.assert_array_equal(in_torch(image, [drawn])[0], image)
-
-
-@pytest.mark.parametrize("name", ["saturation", "hue"])
-def test_a_neutral_neighbour_in_the_batch_changes_nothing(image, name):
-    found = in_torch(image, [{name: 1.5}, {}])[1]
-    np.testing.assert_allclose(found, image, atol=1e-3)
 
 
 def test_red_is_where_the_caller_says():

@@ -76,12 +76,3 @@ def test_starting_bases_need_no_gradient():
         leaf = x.double().requires_grad_()
         results.append(torch.autograd.grad(function(leaf, bases.double()).sum(), leaf)[0])
     assert close(*results, 1e-12)
-
-
-def test_maps_in_bfloat16_are_factorised_in_float32():
-    x, bases = inputs(SHAPES[1], True)
-    x = x.bfloat16().requires_grad_()
-    result = product(x, bases)
-    (grad,) = torch.autograd.grad(result.sum(), x)
-    assert (result.dtype, grad.dtype) == (torch.float32, torch.bfloat16)
-    assert close(result, reference(x.double(), bases.double()), 2e-6)

@@ -55,11 +55,7 @@ def poison(monkeypatch):
 
         return allocate
 
-    for owner, name in (
-        (torch, "empty"),
-        (torch, "empty_like"),
-        (torch.Tensor, "new_empty"),
-    ):
+    for owner, name in ((torch, "empty"), (torch, "empty_like"), (torch.Tensor, "new_empty")):
         monkeypatch.setattr(owner, name, poisoned(getattr(owner, name)))
 
 
@@ -71,48 +67,43 @@ def relative(value, wanted):
     return ((value - wanted).norm() / wanted.norm()).item()
 
 
-def values_and_gradients(inputs, seed=1):
+def values_and_gradients(inputs):
     output = depthwise_conv2d(*inputs)
-    toward = torch.randn(output.shape, generator=torch.Generator().manual_seed(seed))
+    toward = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
     toward = toward.to(output.device, output.dtype)
     return output, *torch.autograd.grad(output, inputs, toward)
+
+
+def check_convolution(x_shape, kernel_size, dtype=torch.float32, tolerance=1e-6):
+    """Compare a convolution, under autocast to `dtype`, with that of float64; return its output."""
+    channels = x_shape[1]
+    inputs = [random(*x_shape), random(channels, 1, *kernel_size), random(channels)]
+    inputs = [x.requires_grad_() for x in inputs]
+    with torch.autocast(DEVICE, dtype, enabled=dtype != torch.float32):
+        result = values_and_gradients(inputs)
+    wanted = values_and_gradients([x.detach().double().requires_grad_() for x in inputs])
+    assert [each.dtype for each in result] == [dtype] + 3 * [torch.float32]
+    for value, expected in zip(result, wanted, strict=True):
+        assert relative(value, expected) < tolerance
+    return result[0]
 
 
 @pytest.mark.parametrize("kernel_size", [(5, 3), (1, 21)])
 def test_convolutions_and_their_gradients_equal_those_of_float64(kernel_size):
     # More channels than a program takes where they cost little; sizes that no block divides.
-    channels, size = (35, (3, 5)) if kernel_size == (5, 3) else (3, (6, 9))
-    inputs = [random(2, channels, *size), random(channels, 1, *kernel_size), random(channels)]
-    inputs = [x.requires_grad_() for x in inputs]
-    result = values_and_gradients(inputs)
-    assert "mmseg" in result[0].grad_fn.name()
-    wanted = values_and_gradients([x.detach().double().requires_grad_() for x in inputs])
-    for value, expected in zip(result, wanted, strict=True):
-        assert value.dtype == torch.float32
-        assert relative(value, expected) < 1e-6
+    shape = (2, 35, 3, 5) if kernel_size == (5, 3) else (2, 3, 6, 9)
+    assert "mmseg" in check_convolution(shape, kernel_size).grad_fn.name()
 
 
 @pytest.mark.parametrize("programs", [1, 1000])
 def test_weight_gradients_of_many_lines_are_summed_over_all_parts(programs, monkeypatch):
     monkeypatch.setattr(depthwise.gpu, "PROGRAMS", programs)
-    inputs = [random(2, 2, 33, 18), random(2, 1, 1, 3), random(2)]
-    inputs = [x.requires_grad_() for x in inputs]
-    result = values_and_gradients(inputs)
-    wanted = values_and_gradients([x.detach().double().requires_grad_() for x in inputs])
-    for value, expected in zip(result, wanted, strict=True):
-        assert relative(value, expected) < 1e-6
+    check_convolution((2, 2, 33, 18), (1, 3))
 
 
 def test_autocast_gives_its_dtype_channels_last():
-    x, weight, bias = random(1, 4, 5, 6), random(4, 1, 3, 3), random(4)
-    inputs = [each.requires_grad_() for each in (x, weight, bias)]
-    with torch.autocast(DEVICE, torch.bfloat16):
-        result = values_and_gradients(inputs)
-    wanted = values_and_gradients([x.detach().double().requires_grad_() for x in inputs])
-    assert [each.dtype for each in result] == [torch.bfloat16] + 3 * [torch.float32]
-    assert result[0].is_contiguous(memory_format=torch.channels_last)
-    for value, expected in zip(result, wanted, strict=True):
-        assert relative(value, expected) < 0.01
+    output = check_convolution((1, 4, 5, 6), (3, 3), torch.bfloat16, tolerance=0.01)
+    assert output.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(
@@ -160,14 +151,6 @@ def test_all_kernel_sizes_of_the_encoder_give_the_gradients_of_float64():
         assert (parameter.grad - wanted).norm() < 1e-5 * wanted.norm() + 1e-7 * largest, name
 
 
-@pytest.mark.parametrize("window", [(7, 1), (1, 7), (3, 3)])
-def test_the_gradient_of_a_weight_lies_in_memory_as_the_weight(window):
-    weight, bias = random(4, 1, *window).requires_grad_(), random(4)
-    result = depthwise_conv2d(random(1, 4, 8, 8), weight, bias)
-    (gradient,) = torch.autograd.grad(result.sum(), weight)
-    assert gradient.stride() == weight.stride()
-
-
 @pytest.mark.parametrize("name", ["depthwise_conv2d", "depthwise_weight_gradient"])
 def test_compilers_are_told_what_the_kernels_return(name):
     x = random(2, 3, 4, 5, dtype=torch.bfloat16)
@@ -175,11 +158,8 @@ def test_compilers_are_told_what_the_kernels_return(name):
         "depthwise_conv2d": (x, random(3, 3), random(3), 1, 3),
         "depthwise_weight_gradient": (x, x, 3, 1),
     }
-    torch.library.opcheck(
-        getattr(torch.ops.mmseg, name).default,
-        arguments[name],
-        test_utils=("test_schema", "test_faketensor"),
-    )
+    operation = getattr(torch.ops.mmseg, name).default
+    torch.library.opcheck(operation, arguments[name], test_utils=("test_schema", "test_faketensor"))
 
 
 def compared(logits, labels, weight, align_corners=False, ignore_index=255):

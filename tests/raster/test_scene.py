@@ -1,14 +1,19 @@
-"""Scenes of every kind: bands, bits, nodata, places, damaged files."""
+"""Scenes of every kind: bands, bits, nodata, places, areas of interest, damaged files."""
+
+import json
 
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from PIL import Image
 from rasterio import Affine
 from scenes import DEGREES, TRANSFORM, ColourModel, make_ids, map_pixels, paint, read, write_scene
 
 from mmseg.errors import UserError
 from mmseg.raster import MapOptions, find_scenes, map_scene
+
+PLACE = {"crs": "EPSG:4326", "transform": DEGREES}
 
 
 @pytest.fixture
@@ -109,16 +114,6 @@ def test_a_scene_whose_place_is_unknown_is_mapped_without_areas_and_polygons(
         map_scene(colour_model, tmp_path / "scene.tif", tmp_path, MapOptions(gsd=1.0))
 
 
-def test_areas_of_a_scene_in_degrees_are_those_of_the_ground(colour_model, tmp_path):
-    ids = np.zeros((100, 50), np.uint8)
-    ids[60:] = 1
-    place = {"crs": "EPSG:4326", "transform": Affine(0.01, 0, 20, 0, -0.01, 60)}
-    hectares = map_pixels(colour_model, tmp_path, paint(ids), profile=place).areas.hectares
-    # At 59.7 degrees north a degree is 111.41 km by 56.32 km, at 59.2 degrees 57.15 km.
-    expected = np.array([111.41 * 56.32 * 0.6, 111.41 * 57.15 * 0.4, 0]) * 0.5 * 100
-    assert hectares == pytest.approx(expected, rel=1e-3)
-
-
 def test_a_virtual_raster_is_a_scene_like_any_other(colour_model, tmp_path):
     ids = make_ids(64, 80)
     scene = write_scene(tmp_path, paint(ids))
@@ -179,3 +174,38 @@ def test_a_mistake_is_one_line_for_the_user(colour_model, tmp_path, count, dtype
     with pytest.raises(UserError, match=message) as caught:
         map_pixels(colour_model, tmp_path, np.zeros((count, 9, 9), dtype), **options)
     assert "\n" not in str(caught.value)
+
+
+def write_geojson(path, kind, coordinates) -> str:
+    path.write_text(json.dumps({"type": kind, "coordinates": coordinates}))
+    return str(path)
+
+
+def test_only_the_area_of_interest_is_mapped(colour_model, tmp_path):
+    ids = make_ids(96, 120)
+    west, south, east, north = 20.0, 51.9995, 20.0005, 51.9998
+    box = shapely.geometry.mapping(shapely.box(west, south, east, north))
+    aoi = write_geojson(tmp_path / "area.geojson", "Polygon", box["coordinates"])
+    result = map_pixels(colour_model, tmp_path, paint(ids), profile=PLACE, aoi=aoi)
+    expected = np.full_like(ids, 255)
+    expected[20:50, :50] = ids[20:50, :50]
+    assert (read(result.path) == expected).all()
+    # Of 4 x 5 windows, every 24 pixels, 3 x 3 touch it.
+    assert colour_model.windows == 3 * 3
+
+
+def test_an_area_of_interest_beside_the_scene_is_told(colour_model, tmp_path, log):
+    ring = [[21, 52], [21.1, 52], [21.1, 52.1], [21, 52]]
+    aoi = write_geojson(tmp_path / "area.geojson", "Polygon", [ring])
+    result = map_pixels(colour_model, tmp_path, paint(make_ids(40, 40)), profile=PLACE, aoi=aoi)
+    assert "the area of interest lies elsewhere: nothing is mapped" in log.read()
+    assert (read(result.path) == 255).all()
+
+
+def test_lines_and_tables_are_no_area_of_interest(colour_model, tmp_path):
+    write_geojson(tmp_path / "line.geojson", "LineString", [[20, 52], [20.1, 51.9]])
+    (tmp_path / "table.csv").write_text("name,number\na,1\n")
+    for name in ("line.geojson", "table.csv"):
+        with pytest.raises(UserError, match=rf"{name}: there are no polygons in it"):
+            pixels = paint(make_ids(40, 40))
+            map_pixels(colour_model, tmp_path, pixels, profile=PLACE, aoi=str(tmp_path / name))

@@ -113,6 +113,8 @@ def test_an_unfinished_map_of_another_job_is_thrown_away_and_the_log_says_why(
 def test_a_finished_map_is_kept_and_a_changed_job_maps_anew(colour_model, scene, tmp_path):
     result = map_scene(colour_model, scene, tmp_path)
     before = os.stat(result.path).st_mtime_ns
+    for name in ("scene.tif.aux.xml", "scene.tif.ovr"):  # which viewers leave beside a scene
+        (tmp_path / name).write_text("<PAMDataset></PAMDataset>" if "xml" in name else "")
     assert not is_mapped_anew(colour_model, scene, tmp_path)
     assert os.stat(result.path).st_mtime_ns == before
     options = MapOptions(overlap=0.5)
@@ -155,14 +157,6 @@ def test_a_changed_sheet_of_a_virtual_raster_is_mapped_anew(colour_model, scene,
     write_scene(tmp_path, paint(changed))
     result = map_scene(colour_model, tmp_path / "virtual.vrt", tmp_path / "out")
     assert (read(result.path) == changed).all()
-
-
-def test_files_that_a_viewer_leaves_beside_a_scene_do_not_change_it(colour_model, scene, tmp_path):
-    map_scene(colour_model, scene, tmp_path / "out")
-    scene.with_name("scene.tif.aux.xml").write_text("<PAMDataset></PAMDataset>")
-    scene.with_name("scene.tif.ovr").write_bytes(b"")
-    assert len(list(tmp_path.glob("scene.tif.*"))) == 2
-    assert not is_mapped_anew(colour_model, scene, tmp_path / "out")
 
 
 @pytest.mark.parametrize("room", [0.3, 0.97])

@@ -51,8 +51,7 @@ class BaseDecodeHead(BaseModule):
         if not losses:
             raise UserError("decode_head.loss_decode is empty: name a loss")
         for loss in self.loss_decode:
-            check_class_weight(loss, num_classes)
-            check_loss(loss)
+            _check_loss(loss, num_classes)
         self.conv_seg = nn.Conv2d(channels, num_classes, 1)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
@@ -120,8 +119,14 @@ def _each(value: int | Sequence[int]) -> tuple[int, ...]:
     return (value,) if isinstance(value, int) else tuple(value)
 
 
-def check_loss(loss: nn.Module) -> None:
+def _check_loss(loss: nn.Module, num_classes: int) -> None:
     """Refuse a loss that cannot be called as one, or would be logged, but not trained."""
+    weight = getattr(loss, "class_weight", None)
+    if weight is not None and len(weight) != num_classes:
+        raise UserError(
+            f"loss_decode.class_weight has {len(weight)} values for num_classes={num_classes}: "
+            "give one weight per class (tools/class_weights.py computes them)"
+        )
     parameters = inspect.signature(loss.forward).parameters.values()
     if not any(p.name == "ignore_index" or p.kind is p.VAR_KEYWORD for p in parameters):
         raise UserError(
@@ -134,14 +139,4 @@ def check_loss(loss: nn.Module) -> None:
         raise UserError(
             f"loss_decode: {type(loss).__name__} has the loss_name {name!r}; it needs one with "
             "'loss' in it, by which it is added up and logged"
-        )
-
-
-def check_class_weight(loss: nn.Module, num_classes: int) -> None:
-    """Refuse a list of class weights that does not fit the number of classes."""
-    weight = getattr(loss, "class_weight", None)
-    if weight is not None and len(weight) != num_classes:
-        raise UserError(
-            f"loss_decode.class_weight has {len(weight)} values for num_classes={num_classes}: "
-            "give one weight per class (tools/class_weights.py computes them)"
         )

@@ -13,35 +13,29 @@ import triton.language as tl
 from torch import Tensor
 
 from mmseg.ops import bilinear
-from mmseg.ops.triton.cells import SIDE, cell_of_axis, cells_of, classes_at_once
+from mmseg.ops.triton.class_map import SIDE, cell_of_axis, cells_of, classes_at_once
 
 
 @triton.jit
-def _interpolate(logits_ptr, k, down, across, right, below, to_right, to_below, classes):
-    """Logits (SIDE, SIDE, classes k) of a cell whose first corner is at logits_ptr; -inf for k that
-    are no classes.
+def _interpolate(logits_ptr, k, place, classes):
+    """Logits (SIDE, SIDE, classes k) of a cell whose first corner is at logits_ptr.
+
+    They are -inf for k that are no classes. `place` holds the shares of the second row and column,
+    whether there is a column to the right and a row below, and the distance of the latter.
     """
+    down, across, right, below, to_below = place
     known = k < classes
     first = tl.load(logits_ptr + k, known, 0.0).to(tl.float32)
-    second = tl.load(logits_ptr + to_right + k, known & right, 0.0).to(tl.float32)
+    second = tl.load(logits_ptr + classes + k, known & right, 0.0).to(tl.float32)
     third = tl.load(logits_ptr + to_below + k, known & below, 0.0).to(tl.float32)
-    last = tl.load(logits_ptr + to_below + to_right + k, known & right & below, 0.0).to(tl.float32)
+    last = tl.load(logits_ptr + to_below + classes + k, known & right & below, 0.0).to(tl.float32)
     upper, lower = first + across * (second - first), third + across * (last - third)
     return tl.where(known, upper + down * (lower - upper), float("-inf"))
 
 
 @triton.jit
 def _softmax(
-    logits_ptr,
-    down,
-    across,
-    right,
-    below,
-    to_below,
-    classes,
-    SIDE: tl.constexpr,
-    AT_ONCE: tl.constexpr,
-    TIMES: tl.constexpr,
+    logits_ptr, place, classes, SIDE: tl.constexpr, AT_ONCE: tl.constexpr, TIMES: tl.constexpr
 ):
     """Powers e^(z - best), their sum, the largest logit best, and its first class, of a cell.
 
@@ -53,7 +47,7 @@ def _softmax(
     found = tl.zeros(shape, tl.int32)
     for i in tl.static_range(TIMES):
         k = (i * AT_ONCE + tl.arange(0, AT_ONCE))[None, None, :]
-        z = _interpolate(logits_ptr, k, down, across, right, below, classes, to_below, classes)
+        z = _interpolate(logits_ptr, k, place, classes)
         logits = logits + (z,)  # type: ignore[assignment] # noqa: RUF005
         found = tl.where(z > largest, k, found)
         largest = tl.maximum(largest, z)
@@ -119,15 +113,12 @@ def _compare(
     counts = inside & (label != ignore_index)
     logits_ptr += ((image * height + top) * width + left) * classes
     # Corners outside the map have no share; they are not read.
-    right, below, to_below = left + 1 < width, top + 1 < height, width * classes
-    powers, total, best, found = _softmax(
-        logits_ptr, down, across, right, below, to_below, classes, SIDE, CLASSES_AT_ONCE, TIMES
-    )
+    place = down, across, left + 1 < width, top + 1 < height, width * classes
+    powers, total, best, found = _softmax(logits_ptr, place, classes, SIDE, CLASSES_AT_ONCE, TIMES)
     known = (label >= 0) & (label < classes)
     weight = tl.load(class_weight_ptr + label, counts & known, 0.0)
     weight = tl.where(counts & (known == 0), float("nan"), weight)
-    own = tl.where(known, label, 0)
-    at_label = _interpolate(logits_ptr, own, down, across, right, below, classes, to_below, classes)
+    at_label = _interpolate(logits_ptr, tl.where(known, label, 0), place, classes)
     tl.store(totals_ptr + cell, tl.sum(weight * (tl.log(total) + best - at_label)))
     tl.store(rights_ptr + cell, tl.sum((counts & (found == label)).to(tl.int32)))
     for i in tl.static_range(TIMES):
@@ -185,11 +176,7 @@ def _axis(
 
 @torch.library.custom_op("mmseg::upsampled_cross_entropy", mutates_args=())
 def compare(
-    logits: Tensor,
-    labels: Tensor,
-    class_weight: Tensor,
-    ignore_index: int,
-    align_corners: bool,
+    logits: Tensor, labels: Tensor, class_weight: Tensor, ignore_index: int, align_corners: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return sum, right pixels and the gradient of the sum; see `mmseg.ops.cross_entropy`.
 
@@ -210,11 +197,8 @@ def compare(
     grad = torch.empty_like(logits)
     inputs = logits, labels, class_weight.float(), (rows, columns, down, across)
     sizes = height, width, out_height, out_width, classes
-    constants = {
-        "SIDE": SIDE,
-        "CLASSES_AT_ONCE": at_once,
-        "TIMES": triton.cdiv(classes, at_once),
-    }
+    times = triton.cdiv(classes, at_once)
+    constants = {"SIDE": SIDE, "CLASSES_AT_ONCE": at_once, "TIMES": times}
     with torch.cuda.device_of(logits):
         _compare[cells[::-1]](*inputs, corners, totals, rights, sizes, ignore_index, **constants)
         bounds, sizes = (row_bounds, column_bounds), (*cells[1:], height, width, classes)

@@ -6,8 +6,6 @@ window reaches. Sums are float32. The order of summation is fixed, so that a res
 bits every time.
 """
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -24,7 +22,7 @@ LEAST_RUNS = 2
 
 
 def _run(taps: int) -> int:
-    """Return how many neighbours to compute at once: as many as fit the registers."""
+    """Return how many neighbours fit the registers."""
     return 8 if taps > 5 else 4
 
 
@@ -190,34 +188,16 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     The result is channels_last. Differentiable in all three.
     """
+    height, width = weight.shape[2:]
     # Not in the operation, where no compiler could join such steps or take them ahead.
-    return _depthwise_conv2d(x, _Taps.apply(weight), bias.float(), *weight.shape[2:])
-
-
-class _Taps(torch.autograd.Function):
-    """weight (C, 1, kh, kw) -> (kh * kw, C) float32, the longer side of the window last.
-
-    Its gradient lies in memory as the weight does, or autograd would copy it once more.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor) -> Tensor:
-        ctx.window, ctx.dtype = weight.shape[2:], weight.dtype
-        upright = weight.shape[2] > weight.shape[3]
-        ordered = weight.transpose(2, 3) if upright else weight
-        return ordered.flatten(1).T.float().contiguous()
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        height, width = ctx.window
-        if height > width:
-            grad = grad.reshape(width, height, -1).transpose(0, 1).flatten(0, 1)
-        return grad.T.reshape(-1, 1, height, width).to(ctx.dtype).contiguous()
+    ordered = weight.transpose(2, 3) if height > width else weight
+    taps = ordered.flatten(1).T.float().contiguous()
+    return _depthwise_conv2d(x, taps, bias.float(), height, width)
 
 
 @torch.library.custom_op("mmseg::depthwise_conv2d", mutates_args=())
 def _depthwise_conv2d(x: Tensor, taps: Tensor, bias: Tensor, height: int, width: int) -> Tensor:
-    """Convolve with `_Taps` of a weight (C, 1, height, width) and bias (C,), float32."""
+    """Convolve with float32 taps (height * width, C), longer side last, and bias (C,)."""
     x = x.contiguous(memory_format=torch.channels_last)
     y = torch.empty_like(x)
     geometry = _geometry(x, height > width)
