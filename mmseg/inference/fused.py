@@ -17,6 +17,7 @@ import copy
 from typing import Any
 
 import torch
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
@@ -32,6 +33,9 @@ from mmseg.ops.formats import arranged, half_dtype
 # row above and the row below it too, and would waste time with few rows.
 BAND_BYTES = 2**22
 MIN_ROWS = 4
+# The random image that shows whether a fused backbone computes the same, and the share of a map's
+# norm by which it may differ. TF32 on a GPU differs by 0.001.
+PROBE, TOLERANCE = (64, 64), 0.02
 
 
 @torch.no_grad()
@@ -42,7 +46,9 @@ def fuse(model: nn.Module) -> nn.Module:
     wrapper, which the copy does not have. The copy has the same interface and is in evaluation
     mode. It has no gradients, and its `train()` raises `UserError`. Its backbone computes in half
     precision if `test_cfg.amp` says so, else in the dtype of the weights. Later changes of `model`
-    do not reach the copy. A model whose backbone is not exactly `MSCAN` is returned as it is.
+    do not reach the copy. A model whose backbone is not exactly `MSCAN` is returned as it is. So is
+    one whose copy computes something else, because a part of its encoder was changed, with a line
+    in the log.
     """
     segmentor: Any = unwrap(model)
     backbone = getattr(segmentor, "backbone", None)
@@ -51,23 +57,48 @@ def fuse(model: nn.Module) -> nn.Module:
     inner: Any = model
     while is_model_wrapper(inner):
         inner = inner.module
+    fused = _fused_if_equal(backbone)
+    if fused is None:
+        MMLogger.get_current_instance().warning(
+            "the model is not fused: a part of its encoder was changed, and a fused copy would "
+            "compute something else"
+        )
+        return model
     keep_memory_of_images()
-    weight = backbone.norm1.weight
-    amp = (getattr(segmentor, "test_cfg", None) or {}).get("amp", False)
-    fused = FusedMSCAN(backbone, half_dtype(weight.device.type) if amp else weight.dtype)
+    if (getattr(segmentor, "test_cfg", None) or {}).get("amp", False):
+        fused.compute_in(half_dtype(backbone.norm1.weight.device.type))
     # The copy has the fused backbone in place of the plain one.
     return copy.deepcopy(inner, {id(backbone): fused}).eval().requires_grad_(False)
 
 
+def _fused_if_equal(backbone: MSCAN) -> "FusedMSCAN | None":
+    """Return the fused backbone if it gives the same maps of a random image, up to rounding."""
+    weight = backbone.norm1.weight
+    image = torch.randn(1, 3, *PROBE, generator=torch.Generator().manual_seed(0)).to(weight)
+    try:
+        fused = FusedMSCAN(backbone)
+        pairs = zip(fused(image), copy.deepcopy(backbone).eval()(image), strict=True)
+        equal = all(bool((a - b).norm() <= TOLERANCE * b.norm()) for a, b in pairs)
+    except (AttributeError, TypeError, RuntimeError):  # a part is of another kind
+        equal = False
+    return fused if equal else None
+
+
 class FusedMSCAN(nn.Module):
-    """An `MSCAN` in evaluation with its present weights; its convolutions compute in `dtype`."""
+    """An `MSCAN` in evaluation with its present weights, in their dtype."""
 
     stages: Any
 
-    def __init__(self, backbone: MSCAN, dtype: torch.dtype) -> None:
+    def __init__(self, backbone: MSCAN) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(FusedStage(*stage, dtype) for stage in backbone.stages())
+        self.stages = nn.ModuleList(FusedStage(*stage) for stage in backbone.stages())
         self.eval()
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Let the convolutions compute in `dtype`."""
+        for stage in self.stages:
+            stage.embed.to(dtype)
+            stage.blocks.to(dtype)
 
     def train(self, mode: bool = True) -> "FusedMSCAN":
         if mode:
@@ -95,15 +126,15 @@ class FusedStage(nn.Module):
     embed: Any
     norm: Any
 
-    def __init__(self, patch_embed: Any, blocks: Any, norm: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, patch_embed: Any, blocks: Any, norm: nn.Module) -> None:
         super().__init__()
         if isinstance(patch_embed.proj, nn.Sequential):  # the stem
             first, first_norm, _, second, second_norm = patch_embed.proj
             embed = [_with_norm_after(first, first_norm), _with_norm_after(second, second_norm)]
         else:
             embed = [_with_norm_after(patch_embed.proj, patch_embed.norm)]
-        self.embed = nn.ModuleList(embed).to(dtype)
-        self.blocks = nn.ModuleList(FusedBlock(block) for block in blocks).to(dtype)
+        self.embed = nn.ModuleList(embed)
+        self.blocks = nn.ModuleList(FusedBlock(block) for block in blocks)
         # Layer norm keeps the precision of its weights: its sums would lose too much in half.
         self.norm = copy.deepcopy(norm)
 

@@ -250,3 +250,34 @@ def test_fused_weights_lie_as_maps_do_on_their_device(model, device, expected):
     # On a GPU, for which "meta" stands, cuDNN would make maps channels_last if the weights were.
     weight = fuse(model.to(device)).backbone.stages[0].embed[0].weight
     assert weight.is_contiguous(memory_format=expected)
+
+
+def reverse(module, inputs, result):
+    return -result
+
+
+def without_attention(backbone):
+    backbone.block1[0].attn = nn.Identity()
+
+
+def patched(backbone):
+    backbone.block3[1].mlp.forward = lambda x: torch.zeros_like(x)
+
+
+def hooked(backbone):
+    backbone.block2[0].attn.proj_1.register_forward_hook(reverse)
+
+
+@pytest.mark.parametrize("change", [without_attention, patched, hooked])
+def test_a_model_whose_encoder_was_changed_is_not_fused_and_the_log_says_so(model, change, log):
+    change(model.backbone)
+    assert fuse(model) is model
+    assert "the model is not fused: a part of its encoder was changed" in log.read()
+
+
+def test_fusing_draws_no_random_number_and_leaves_the_statistics_of_a_training(model):
+    model.train()
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    fuse(model)
+    assert model.training and torch.equal(torch.get_rng_state(), state)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
