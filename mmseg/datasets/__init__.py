@@ -3,9 +3,8 @@
 from mmseg.datasets.ade import ADE20KDataset
 from mmseg.datasets.aerial import LandCoverAIDataset, LoveDADataset, iSAIDDataset
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.builder import PIPELINES, TRANSFORMS, build_dataset
+from mmseg.datasets.builder import PIPELINES, TRANSFORMS, CustomDataset, build_dataset
 from mmseg.datasets.coco_stuff import COCOStuffDataset
-from mmseg.datasets.custom import CustomDataset
 from mmseg.datasets.pascal import PascalContextDataset, PascalContextDataset59, PascalVOCDataset
 from mmseg.datasets.streets import CamVidDataset, CityscapesDataset
 from mmseg.datasets.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset

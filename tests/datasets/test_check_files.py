@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 from run_tool import run_tool
 
-from mmseg.datasets.check import build_parts, check_sample, find_leaks
-from mmseg.datasets.check_report import mean_and_std
+from mmseg.datasets.check import build_parts, check_sample, find_leaks, mean_and_std
 
 
 @pytest.fixture

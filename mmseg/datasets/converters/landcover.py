@@ -9,6 +9,7 @@ is never run; a folder `output/` that it has written is accepted.
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -44,28 +45,22 @@ def convert_landcover(
     Returns the pixels per class of every official split and of all tiles, as written to
     `class_pixels.json`. The lists are written last: where they are, the tiles are whole.
     """
-    if source.is_dir():
-        return _convert_folder(source, out, image_format, workers, tile_size)
-    with unpacked(source, out, {".tif", ".txt", ".jpg", ".png"}) as folder:
-        return _convert_folder(folder, out, image_format, workers, tile_size)
-
-
-def _convert_folder(
-    root: Path, out: Path, image_format: str, workers: int, tile_size: int
-) -> dict[str, list[int]]:
-    wrapped = sorted(root.glob("*/train.txt"))  # the archive packed as one folder
-    if wrapped and not (root / "train.txt").is_file():
-        root = wrapped[0].parent
-    lists = {split: common.read_ids(root / f"{split}.txt") for split in SPLITS}
-    pairs = find_pairs(root, lists, tile_size)
-    # A restart writes every tile again: that is quicker than checking the old files.
-    convert = partial(_convert_pair, out=out, suffix=f".{image_format}", tile_size=tile_size)
-    pixels: dict[str, np.ndarray] = {}
-    for counts in common.map_with_progress(convert, pairs, workers):
-        pixels.update(counts)
-
-    totals = {split: _sum_pixels(pixels, ids) for split, ids in lists.items()}
-    totals["total"] = _sum_pixels(pixels, list(pixels))
+    is_folder, suffixes = source.is_dir(), {".tif", ".txt", ".jpg", ".png"}
+    with nullcontext(source) if is_folder else unpacked(source, out, suffixes) as root:
+        wrapped = sorted(root.glob("*/train.txt"))  # the archive packed as one folder
+        if wrapped and not (root / "train.txt").is_file():
+            root = wrapped[0].parent
+        lists = {split: common.read_ids(root / f"{split}.txt") for split in SPLITS}
+        pairs = find_pairs(root, lists, tile_size)
+        # A restart writes every tile again: that is quicker than checking the old files.
+        convert = partial(_convert_pair, out=out, suffix=f".{image_format}", tile_size=tile_size)
+        counts = common.map_with_progress(convert, pairs, workers)
+    pixels = {tile_id: count for part in counts for tile_id, count in part.items()}
+    none = np.zeros(len(CLASSES), np.int64)
+    totals = {
+        split: sum((pixels[i] for i in ids), none).tolist()
+        for split, ids in {**lists, "total": list(pixels)}.items()
+    }
     if not totals["total"][CLASSES.index("road")]:
         MMLogger.get_current_instance().warning(
             "no mask has a road: this is version 0 of LandCover.ai, or a part of it; "
@@ -84,7 +79,9 @@ def find_pairs(root: Path, lists: Mapping[str, Sequence[str]], tile_size: int) -
 
     Orthophotos come first because they are lossless. Raises `UserError` if neither has all tiles.
     """
-    sources = {"images": _raster_pairs(root, tile_size), "output": _tile_pairs(root)}
+    tiles = _match(root / "output", ".jpg", root / "output", "_m.png")
+    cut = [Pair(image, mask, [name]) for name, image, mask in tiles]
+    sources = {"images": _raster_pairs(root, tile_size), "output": cut}
     problems: list[str] = []
     for folder, pairs in sources.items():
         ids = {tile_id for pair in pairs for tile_id in pair.ids}
@@ -116,13 +113,6 @@ def _raster_pairs(root: Path, tile_size: int) -> list[Pair]:
         ids = [f"{name}_{k}" for k in full_tiles(height, width, tile_size)]
         pairs.append(Pair(image, mask, ids))
     return pairs
-
-
-def _tile_pairs(root: Path) -> list[Pair]:
-    tiles = root / "output"
-    return [
-        Pair(image, mask, [name]) for name, image, mask in _match(tiles, ".jpg", tiles, "_m.png")
-    ]
 
 
 def _match(
@@ -172,10 +162,6 @@ def _check_sizes(
             f"{mask}: {mask_size[1]}x{mask_size[0]} pixels, but {image.name} has "
             f"{size[1]}x{size[0]}; get the pair again"
         )
-
-
-def _sum_pixels(pixels: Mapping[str, np.ndarray], ids: Sequence[str]) -> list[int]:
-    return sum((pixels[i] for i in ids), np.zeros(len(CLASSES), np.int64)).tolist()
 
 
 def split_by_sheet(ids: Sequence[str]) -> dict[str, list[str]]:

@@ -91,11 +91,15 @@ class RandomScaleCropFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         image: np.ndarray = results["img"]
         labels: Any = results.get("gt_seg_map")
-        size = self._draw_size(image.shape[:2])
+        scale = self.resize._random_scale()
+        if self.keep_ratio:
+            scale = mmcv.rescale_size(image.shape[1::-1], scale)
+        size = scale[::-1]
         rows, columns = map(nearest_pixels, image.shape[:2], size)
 
         def labels_in(window: Window) -> np.ndarray:
-            return _sample(labels, rows[window[0]], columns[window[1]])
+            inside = rows[window[0]], columns[window[1]]
+            return _take(labels, *(axis[:: max(1, len(axis) // COUNTED)] for axis in inside))
 
         window = self.crop.draw(size, None if labels is None else labels_in)
         direction = self.flip._choose_direction()
@@ -106,18 +110,6 @@ class RandomScaleCropFlip(BaseTransform):
             labels = _take(labels, rows[window[0]], columns[window[1]])
             results["gt_seg_map"] = cv2.flip(labels, 1) if results["flip"] else labels
         return results
-
-    def _draw_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Draw the height and width of the resized image."""
-        scale = self.resize._random_scale()
-        if self.keep_ratio:
-            scale = mmcv.rescale_size(size[::-1], scale)
-        return scale[::-1]
-
-
-def _sample(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return every k-th pixel of the labels at `rows` and `columns`."""
-    return _take(labels, *(axis[:: max(1, len(axis) // COUNTED)] for axis in (rows, columns)))
 
 
 def _take(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

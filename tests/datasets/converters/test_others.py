@@ -14,7 +14,7 @@ from mmseg.datasets.aerial import iSAIDDataset
 from mmseg.datasets.converters import loveda
 from mmseg.datasets.converters.isaid import colours_to_ids, convert_isaid, starts
 from mmseg.datasets.converters.loveda import convert_loveda
-from mmseg.datasets.converters.pascal_context import LABELS, convert_pascal_context
+from mmseg.datasets.converters.pascal import LABELS, convert_pascal_context
 from mmseg.datasets.converters.relabel import (
     COCO_STUFF_CLASSES,
     convert_cityscapes,

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from mmseg.datasets.converters import voc_aug
-from mmseg.datasets.converters.voc_aug import convert_voc_aug
+from mmseg.datasets.converters import pascal
+from mmseg.datasets.converters.pascal import convert_voc_aug
 from mmseg.errors import UserError
 
 LISTS = {
@@ -90,7 +90,7 @@ def test_an_interrupted_conversion_ends_with_the_same_files(archives, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(voc_aug, "_read_mat", stop)
+        patch.setattr(pascal, "read_mat", stop)
         with pytest.raises(KeyboardInterrupt):
             convert_voc_aug(*archives, allow_partial=True)
     assert len(list((voc / "SegmentationClassAug").iterdir())) == 2
@@ -150,7 +150,7 @@ def test_the_full_lists_of_voc_and_sbd_give_10582_ids_in_order(real_data, archiv
         }
         (archives[1] / f"dataset/{name}.txt").write_text("\n".join(sorted(ids)))
     monkeypatch.setattr(Path, "is_file", lambda path: True)
-    monkeypatch.setattr(voc_aug.common, "map_with_progress", lambda *args: [])
+    monkeypatch.setattr(pascal.common, "map_with_progress", lambda *args: [])
     assert convert_voc_aug(*archives) == sorted((full / "train_aug.txt").read_text().split())
 
 
