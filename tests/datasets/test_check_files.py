@@ -72,12 +72,6 @@ def test_a_bad_file_is_reported_once_by_name(check, image_folder, message):
         raise ValueError(problems[0])
 
 
-def test_both_files_of_a_sample_are_reported(check, image_folder):
-    cut(image_folder / "img_dir/a.jpg")
-    save_mask(image_folder, np.full((48, 64), 3))
-    assert len(check("a").problems) == 2
-
-
 def test_grey_and_palette_images_are_right(check, image_folder):
     grey = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
     Image.fromarray(grey).save(image_folder / "img_dir/a.jpg")
@@ -161,8 +155,10 @@ def test_a_training_set_of_one_class_is_a_problem(run, image_folder):
     assert "1 problems in 6 samples" in result.stdout
 
 
-def test_one_split_is_checked_alone_and_its_list_has_the_name_given(run, image_folder):
+def test_one_split_is_checked_alone_and_its_list_has_the_name_given(run, image_folder, check):
     cut(image_folder / "img_dir/a.jpg")
+    save_mask(image_folder, np.full((48, 64), 3))
+    assert len(check("a").problems) == 2  # both files of a sample are reported
     assert run("--split", "val").returncode == 0
     assert run("--split", "train", "--fix-list", "good.txt").returncode == 1
     assert (image_folder / "good.txt").read_text() == "b\nc\nd\n"

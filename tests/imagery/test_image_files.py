@@ -68,3 +68,11 @@ def test_png_whose_chunk_declares_gigabytes_is_refused(tmp_path):
     path.write_bytes(data[: at - 4] + b"\xfa" + data[at - 3 :])
     with pytest.raises(UserError, match=r"damaged\.png: the image is truncated"):
         read_file(str(path), "image")
+
+
+def test_an_empty_or_absent_file_is_refused_by_name(tmp_path):
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(UserError, match=r"empty\.png: cannot decode the mask, the file is empty"):
+        read_file(tmp_path / "empty.png", "mask")
+    with pytest.raises(UserError, match=r"absent\.png: cannot read the mask \(No such file"):
+        read_file(tmp_path / "absent.png", "mask")

@@ -27,8 +27,6 @@ def test_file_values_become_train_ids(reduce_zero_label, expected):
 
 def test_last_class_of_ade_has_file_value_150():
     assert to_train_ids(np.array([[150]], np.uint8), 150, True, "a.png") == 149
-    with pytest.raises(UserError, match="ids 151 outside"):
-        to_train_ids(np.array([[151]], np.uint8), 150, True, "a.png")
 
 
 def test_values_of_the_file_are_not_changed_in_place():
@@ -81,11 +79,6 @@ def test_16_bit_file_of_small_ids_is_read(tmp_path):
     np.testing.assert_array_equal(to_train_ids(read_mask(path), 3, False, path), IDS)
 
 
-def test_negative_ids_are_refused():
-    with pytest.raises(UserError, match="ids -1 outside"):
-        to_train_ids(np.array([[0, -1]], np.int32), 3, False, "a.tif")
-
-
 def test_floating_point_mask_is_refused(tmp_path):
     path = saved(tmp_path / "a.tif", np.array([[0.5, 1.0]], np.float32))
     with pytest.raises(UserError, match=r"a\.tif: the mask holds float32 values"):
@@ -103,19 +96,14 @@ def test_ids_outside_the_classes_name_everything_needed_to_mend_them():
         assert part in str(error.value)
 
 
-def test_many_ids_outside_the_classes_are_abridged():
-    with pytest.raises(UserError, match=r"ids 10, 11, 12, 13, 14, \.\.\. outside"):
-        to_train_ids(np.arange(10, 100)[None], 3, False, "a.png")
-
-
-@pytest.mark.parametrize("content", [b"", b"this is a text\n" * 20])
-def test_file_that_is_no_image_is_refused_as_a_mask_by_name(tmp_path, content):
-    path = tmp_path / "bad.png"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"bad\.png: cannot decode the mask"):
-        read_mask(str(path))
-
-
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"absent\.png: cannot read the mask \(No such file"):
-        read_mask(str(tmp_path / "absent.png"))
+@pytest.mark.parametrize(
+    ("values", "reduces", "message"),
+    [
+        (np.array([[0, -1]], np.int32), False, "ids -1 outside"),
+        (np.array([[151]], np.uint8), True, "ids 151 outside"),
+        (np.arange(160, 250)[None], False, r"ids 160, 161, 162, 163, 164, \.\.\. outside"),
+    ],
+)
+def test_ids_outside_the_classes_are_named(values, reduces, message):
+    with pytest.raises(UserError, match=message):
+        to_train_ids(values, 150, reduces, "a.png")
