@@ -14,6 +14,7 @@ import numpy as np
 from mmseg.datasets.aerial import iSAIDDataset
 from mmseg.datasets.converters import common
 from mmseg.errors import UserError
+from mmseg.imagery import read_image
 from mmseg.imagery.mask import IGNORE_INDEX
 
 MASK_SUFFIX = iSAIDDataset.seg_map_suffix
@@ -50,8 +51,8 @@ def convert_isaid(
 
 def _cut(pair: tuple[Path, Path], out: Path, split: str, tile: int, overlap: int) -> int:
     path, mask_path = pair
-    image = common.read_image(path)
-    ids = colours_to_ids(common.read_image(mask_path), mask_path)
+    image = read_image(path)
+    ids = colours_to_ids(read_image(mask_path), mask_path)
     if image.shape[:2] != ids.shape:
         raise UserError(f"{mask_path}: another size than {path}")
     image = _pad(image, tile, 0)
@@ -73,15 +74,15 @@ def starts(length: int, tile: int, overlap: int) -> Iterator[int]:
 
 
 def colours_to_ids(colours: np.ndarray, path: Path) -> np.ndarray:
-    """Turn a colour mask (H, W, 3) into class ids, uint8 (H, W)."""
-    codes = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
-    palette = np.array(iSAIDDataset.METAINFO["palette"], np.uint32)
-    palette_codes = palette @ np.array([65536, 256, 1], np.uint32)
+    """Turn a BGR mask (H, W, 3) into class ids, uint8 (H, W)."""
+    bgr = np.array([1, 256, 65536], np.uint32)
+    codes = colours.astype(np.uint32) @ bgr
+    palette_codes = np.array(iSAIDDataset.METAINFO["palette"], np.uint32) @ bgr[::-1]
     order = palette_codes.argsort()
-    found = np.searchsorted(palette_codes[order], codes).clip(max=len(palette) - 1)
+    found = np.searchsorted(palette_codes[order], codes).clip(max=len(order) - 1)
     ids = order[found]
     if (wrong := palette_codes[ids] != codes).any():
-        shown = bytes(colours[wrong][0]).hex()
+        shown = bytes(colours[wrong][0, ::-1]).hex()
         raise UserError(f"{path}: the colour #{shown} is no class of iSAID; is this its mask?")
     return ids.astype(np.uint8)
 

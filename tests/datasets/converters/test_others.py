@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from run_tool import run_tool
 from scipy.io import savemat
 
 from mmseg.datasets import build_dataset
@@ -84,7 +85,7 @@ def test_isaid_tiles_cover_the_image_and_overlap(isaid, tmp_path):
     assert len(dataset) == 15
     image = read(isaid / "train/images/P1.png")
     mask = isaid / "train/Semantic_masks/images/P1_instance_color_RGB.png"
-    ids = colours_to_ids(read(mask), mask)
+    ids = colours_to_ids(read(mask)[..., ::-1], mask)
     for index in range(len(dataset)):
         path = dataset.get_data_info(index)["img_path"]
         top, bottom, left, right = map(int, path.removesuffix(".png").split("_")[-4:])
@@ -163,3 +164,10 @@ def test_pascal_context_keeps_59_classes_and_the_lists(tmp_path):
     assert only_59.get_seg_map(0).tolist() == [[0, 58, 255, 36]]
     assert all_60.metainfo["classes"][37] == only_59.metainfo["classes"][36] == "person"
     assert len(LABELS) == 59
+
+
+def test_the_command_line_ends_with_one_line_on_a_mistake(tmp_path):
+    result = run_tool("convert_datasets/landcover.py", tmp_path / "no.zip")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert "no.zip: no such archive" in result.stderr

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmseg.datasets.transforms import RandomScaleCropFlip
-from mmseg.datasets.transforms.window import nearest_pixels, resize_window
+from mmseg.datasets.transforms.geometric import nearest_pixels, resize_window
 from mmseg.registry import TRANSFORMS
 
 SCALE, CROP, RATIOS = (200, 60), (48, 64), (0.5, 2.0)
