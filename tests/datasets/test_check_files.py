@@ -93,12 +93,6 @@ def test_a_picture_of_two_splits_is_a_leak_that_the_earlier_one_is_to_lose(check
     assert not any(s.problems for s in (splits["train"][1], *splits["val"]))
 
 
-def test_parts_of_wrapped_and_joined_data_sets_are_found(folder_config):
-    joined = {"type": "ConcatDataset", "datasets": [folder_config, folder_config]}
-    parts = build_parts({"type": "RepeatDataset", "times": 2, "dataset": joined})
-    assert [part.list_names() for part in parts] == [["a", "b", "c", "d"]] * 2
-
-
 @pytest.fixture
 def run(folder_config, image_folder):
     """Run the tool with `folder_config` as train, and e and f, without problems, as val."""

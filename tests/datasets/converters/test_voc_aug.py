@@ -142,20 +142,3 @@ def test_the_full_lists_of_voc_and_sbd_give_10582_ids_in_order(real_data, archiv
     monkeypatch.setattr(Path, "is_file", lambda path: True)
     monkeypatch.setattr(pascal.common, "map_with_progress", lambda *args: [])
     assert convert_voc_aug(*archives) == sorted((full / "train_aug.txt").read_text().split())
-
-
-def test_real_palette_masks_keep_their_ids_and_their_border(real_data, archives):
-    sample = real_data / "voc2012_sample/VOCdevkit/VOC2012"
-    voc = archives[0] / "VOC2012"
-    ids = (sample / "ImageSets/Segmentation/train.txt").read_text().split()
-    for name in ids:
-        shutil.copyfile(
-            sample / f"SegmentationClass/{name}.png", voc / f"SegmentationClass/{name}.png"
-        )
-    (voc / "ImageSets/Segmentation/train.txt").write_text("\n".join(ids))
-    convert_voc_aug(*archives, allow_partial=True)
-    for name in ids:
-        written = np.asarray(Image.open(voc / f"SegmentationClassAug/{name}.png"))
-        expected = np.asarray(Image.open(sample / f"SegmentationClass/{name}.png"))
-        assert 255 in written
-        np.testing.assert_array_equal(written, expected)

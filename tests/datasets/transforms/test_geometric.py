@@ -70,16 +70,6 @@ def test_crop_avoids_windows_that_one_class_dominates():
     assert 0.05 < bad / 200 < 0.27
 
 
-def test_crop_without_a_limit_takes_the_first_window():
-    labels = np.zeros((40, 40), np.uint8)
-    crop = RandomCrop((10, 10))
-    state = np.random.get_state()
-    out = crop(located(40, 40, labels))
-    np.random.set_state(state)
-    corner = [np.random.randint(31), np.random.randint(31)]
-    assert out["img"][0, 0, :2].tolist() == corner
-
-
 def test_ignored_pixels_do_not_count_as_a_class():
     # Class 0 and the ignored value share every window: one class only.
     labels = np.zeros((20, 20), np.uint8)
