@@ -51,7 +51,14 @@ class ImageCache:
             return arrays
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            size = _checked(sum(pool.map(_decoded_size, samples)))
+            size = sum(pool.map(_decoded_size, samples))
+            needed = size * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+            if needed > MAX_SHARE * (available := available_memory()):
+                raise UserError(
+                    f"cache_in_memory=True: the decoded images need {needed / GIGABYTE:.1f} GB and "
+                    f"{available / GIGABYTE:.1f} GB are available, of which the training needs a "
+                    "part: leave it out, or use fewer images (subset)"
+                )
             decoded = _reported(pool.map(decode, samples), len(samples), size)
             self.arrays = {s["img_path"]: a for s, a in zip(samples, decoded, strict=True)}
         if missing := sum(not arrays for arrays in self.arrays.values()):
@@ -74,18 +81,6 @@ def _decoded_size(sample: Mapping) -> int:
             return image.width * image.height * (4 if "seg_map_path" in sample else 3)
     except Exception:
         return 0  # The decoder will say what is wrong.
-
-
-def _checked(size: int) -> int:
-    needed = size * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    available = available_memory()
-    if needed > MAX_SHARE * available:
-        raise UserError(
-            f"cache_in_memory=True: the decoded images need {needed / GIGABYTE:.1f} GB and "
-            f"{available / GIGABYTE:.1f} GB are available, of which the training needs a part: "
-            "leave it out, or use fewer images (subset)"
-        )
-    return size
 
 
 def available_memory() -> int:

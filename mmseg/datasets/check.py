@@ -89,8 +89,7 @@ def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
 
 def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
     """Name the single class of all masks if there should be more: a model would learn nothing."""
-    counts = [s.class_pixels for s in samples if s.class_pixels is not None]
-    found = np.flatnonzero(np.sum(counts, axis=0)).tolist() if counts else []
+    found = np.flatnonzero(_class_pixels(samples, len(classes))).tolist()
     if len(found) != 1 or len(classes) == 1:
         return []
     return [f"train: all masks {single_class_advice(classes[found[0]])}"]
@@ -115,8 +114,7 @@ def class_table(splits: Mapping[str, Sequence[Sample]], classes: Sequence[str]) 
     table = Table("class")
     columns = []
     for split, samples in splits.items():
-        counts = [s.class_pixels for s in samples if s.class_pixels is not None]
-        pixels = np.sum(counts, axis=0) if counts else np.zeros(len(classes), int)
+        pixels = _class_pixels(samples, len(classes))
         shares = pixels / max(pixels.sum(), 1)
         columns.append([f"{n:,} ({p:.2%})" for n, p in zip(pixels, shares, strict=True)])
         table.add_column(f"pixels in {split}", justify="right")
@@ -132,6 +130,11 @@ def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
     mean = np.average(np.array([s.channel_mean for s in read]), axis=0, weights=pixels)
     square = np.average(np.array([s.channel_square for s in read]), axis=0, weights=pixels)
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+
+def _class_pixels(samples: Sequence[Sample], num_classes: int) -> np.ndarray:
+    counts = [s.class_pixels for s in samples if s.class_pixels is not None]
+    return np.sum([np.zeros(num_classes, int), *counts], axis=0)
 
 
 @contextmanager

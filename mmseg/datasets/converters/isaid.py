@@ -55,8 +55,9 @@ def _cut(pair: tuple[Path, Path], out: Path, split: str, tile: int, overlap: int
     ids = colours_to_ids(read_image(mask_path), mask_path)
     if image.shape[:2] != ids.shape:
         raise UserError(f"{mask_path}: another size than {path}")
-    image = _pad(image, tile, 0)
-    ids = _pad(ids, tile, IGNORE_INDEX)
+    missing = [(0, max(tile - side, 0)) for side in ids.shape]
+    image = np.pad(image, [*missing, (0, 0)])
+    ids = np.pad(ids, missing, constant_values=IGNORE_INDEX)
     count = 0
     for top in starts(image.shape[0], tile, overlap):
         for left in starts(image.shape[1], tile, overlap):
@@ -77,16 +78,10 @@ def colours_to_ids(colours: np.ndarray, path: Path) -> np.ndarray:
     """Turn a BGR mask (H, W, 3) into class ids, uint8 (H, W)."""
     bgr = np.array([1, 256, 65536], np.uint32)
     codes = colours.astype(np.uint32) @ bgr
-    palette_codes = np.array(iSAIDDataset.METAINFO["palette"], np.uint32) @ bgr[::-1]
-    order = palette_codes.argsort()
-    found = np.searchsorted(palette_codes[order], codes).clip(max=len(order) - 1)
-    ids = order[found]
-    if (wrong := palette_codes[ids] != codes).any():
+    palette = np.array(iSAIDDataset.METAINFO["palette"], np.uint32) @ bgr[::-1]
+    order = palette.argsort()
+    ids = order[np.searchsorted(palette[order], codes).clip(max=len(order) - 1)]
+    if (wrong := palette[ids] != codes).any():
         shown = bytes(colours[wrong][0, ::-1]).hex()
         raise UserError(f"{path}: the colour #{shown} is no class of iSAID; is this its mask?")
     return ids.astype(np.uint8)
-
-
-def _pad(array: np.ndarray, tile: int, value: int) -> np.ndarray:
-    missing = [(0, max(tile - side, 0)) for side in array.shape[:2]]
-    return np.pad(array, [*missing, *[(0, 0)] * (array.ndim - 2)], constant_values=value)

@@ -84,7 +84,7 @@ def find_pairs(root: Path, lists: Mapping[str, Sequence[str]], tile_size: int) -
     tiles = _match(root / "output", ".jpg", root / "output", "_m.png")
     cut = [Pair(image, mask, [name]) for name, image, mask in tiles]
     sources = {"images": _raster_pairs(root, tile_size), "output": cut}
-    problems: list[str] = []
+    problem = ""
     for folder, pairs in sources.items():
         ids = {tile_id for pair in pairs for tile_id in pair.ids}
         missing = {split: set(listed) - ids for split, listed in lists.items()}
@@ -94,14 +94,13 @@ def find_pairs(root: Path, lists: Mapping[str, Sequence[str]], tile_size: int) -
             if absent
         )
         if pairs and not lacks:
-            for problem in problems:
-                MMLogger.get_current_instance().warning(
-                    f"{problem}; output/ has them all and is taken"
-                )
+            if problem:
+                logger = MMLogger.get_current_instance()
+                logger.warning(f"{problem}; output/ has them all and is taken")
             return pairs
         if pairs:
-            problems.append(f"{root / folder}: no tile for listed ids: {lacks}")
-    problem = problems[0] if problems else f"{root}: neither images/*.tif nor output/*.jpg in it"
+            problem = problem or f"{root / folder}: no tile for listed ids: {lacks}"
+    problem = problem or f"{root}: neither images/*.tif nor output/*.jpg in it"
     raise UserError(f"{problem}; complete the archive or mend its lists")
 
 
