@@ -272,22 +272,3 @@ def test_the_real_layout_gives_all_listed_tiles_and_its_own_masks(real_data, tmp
     for path in (source / "output").glob("*_m.png"):
         written = np.asarray(Image.open(tmp_path / "ann_dir" / path.name.replace("_m", "")))
         np.testing.assert_array_equal(written, np.asarray(Image.open(path)))
-
-
-def test_real_orthophotos_are_cut_like_the_shipped_tiles(real_data, tmp_path):
-    source, root = real_data / "naip_landcover_layout", tmp_path / "archive"
-    for folder in ("images", "masks"):
-        (root / folder).mkdir(parents=True)
-        shutil.copyfile(source / folder / "NAIP-17N-01.tif", root / folder / "NAIP-17N-01.tif")
-    # 1024 x 1280 pixels: two rows of three numbers, the third without a full tile.
-    ids = [f"NAIP-17N-01_{k}" for k in (0, 1, 3, 4)]
-    for split in LISTS:
-        (root / f"{split}.txt").write_text("\n".join(ids))
-    landcover.convert_landcover(root, tmp_path / "out")
-    # The sample numbers its four tiles without the gap.
-    for k, tile_id in enumerate(ids):
-        shipped = source / "output" / f"NAIP-17N-01_{k}"
-        mask = np.asarray(Image.open(tmp_path / f"out/ann_dir/{tile_id}.png"))
-        np.testing.assert_array_equal(mask, np.asarray(Image.open(f"{shipped}_m.png")))
-        image = cv2.imread(str(tmp_path / f"out/img_dir/{tile_id}.jpg")).astype(int)
-        assert np.abs(image - cv2.imread(f"{shipped}.jpg")).mean() < 3  # two rounds of JPEG
