@@ -24,7 +24,7 @@ from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
 from mmseg.imagery.files import read_file
 from mmseg.imagery.listing import names_in
-from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
+from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
 
 
 @dataclass
@@ -181,12 +181,9 @@ def _check_mask(sample: Sample, info: Mapping) -> None:
     if not Path(path).is_file():
         raise UserError(f"{path}: the mask of {sample.image} is not there")
     values = read_mask(path)
-    if sample.size and values.shape != sample.size:
-        height, width = sample.size
-        sample.problems.append(
-            f"{path}: the mask is {values.shape[1]}x{values.shape[0]} pixels, its image "
-            f"{sample.image} {width}x{height}"
-        )
+    if sample.size:
+        with _noted(sample.problems):
+            check_size(path, values.shape, sample.image, sample.size)
     ids = to_train_ids(values, info["num_classes"], info["reduce_zero_label"], path)
     counts = np.bincount(ids.ravel(), minlength=256)
     sample.class_pixels = counts[: info["num_classes"]]

@@ -41,6 +41,17 @@ def single_channel(values: np.ndarray, path: str | Path) -> np.ndarray:
     return np.ascontiguousarray(values[..., 0])
 
 
+def check_size(
+    mask: str | Path, shape: tuple[int, ...], image: str | Path, image_shape: tuple[int, ...]
+) -> None:
+    """Raise `UserError` if the (height, width) of a mask is not that of its image."""
+    if tuple(shape) != tuple(image_shape):
+        raise UserError(
+            f"{mask}: the mask is {shape[1]}x{shape[0]} pixels, its image {image} "
+            f"{image_shape[1]}x{image_shape[0]}"
+        )
+
+
 def to_train_ids(
     values: np.ndarray, num_classes: int, reduce_zero_label: bool, path: str
 ) -> np.ndarray:

@@ -15,7 +15,7 @@ from mmseg.datasets.aerial import iSAIDDataset
 from mmseg.datasets.converters import common
 from mmseg.errors import UserError
 from mmseg.imagery import read_image
-from mmseg.imagery.mask import IGNORE_INDEX
+from mmseg.imagery.mask import IGNORE_INDEX, check_size
 
 MASK_SUFFIX = iSAIDDataset.seg_map_suffix
 TILE, OVERLAP = 896, 384
@@ -53,8 +53,7 @@ def _cut(pair: tuple[Path, Path], out: Path, split: str, tile: int, overlap: int
     path, mask_path = pair
     image = read_image(path)
     ids = colours_to_ids(read_image(mask_path), mask_path)
-    if image.shape[:2] != ids.shape:
-        raise UserError(f"{mask_path}: another size than {path}")
+    check_size(mask_path, ids.shape, path, image.shape[:2])
     missing = [(0, max(tile - side, 0)) for side in ids.shape]
     image = np.pad(image, [*missing, (0, 0)])
     ids = np.pad(ids, missing, constant_values=IGNORE_INDEX)

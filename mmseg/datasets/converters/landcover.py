@@ -24,7 +24,7 @@ from mmseg.datasets.converters.untrusted import unpacked
 from mmseg.errors import UserError
 from mmseg.files import write_whole
 from mmseg.imagery import read_image
-from mmseg.imagery.mask import read_mask, single_channel
+from mmseg.imagery.mask import check_size, read_mask, single_channel
 from mmseg.imagery.tiles import full_tiles, iter_full_tiles, raster_shape
 
 CLASSES = LandCoverAIDataset.METAINFO["classes"]
@@ -110,7 +110,7 @@ def _raster_pairs(root: Path, tile_size: int) -> list[Pair]:
         height, width, bands = raster_shape(image)
         if bands != 3:
             raise UserError(f"{image}: has {bands} bands, an orthophoto has 3; keep red-green-blue")
-        _check_sizes(image, (height, width), mask, raster_shape(mask)[:2])
+        check_size(mask, raster_shape(mask)[:2], image, (height, width))
         ids = [f"{name}_{k}" for k in full_tiles(height, width, tile_size)]
         pairs.append(Pair(image, mask, ids))
     return pairs
@@ -148,22 +148,12 @@ def _convert_pair(pair: Pair, out: Path, suffix: str, tile_size: int) -> dict[st
 def _read_tiles(pair: Pair, tile_size: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     if pair.image.suffix != ".tif":
         image, mask = read_image(pair.image), read_mask(pair.mask)
-        _check_sizes(pair.image, image.shape[:2], pair.mask, mask.shape)
+        check_size(pair.mask, mask.shape, pair.image, image.shape[:2])
         yield pair.ids[0], image, mask
         return
     images, masks = iter_full_tiles(pair.image, tile_size), iter_full_tiles(pair.mask, tile_size)
     for tile_id, (_, image), (_, mask) in zip(pair.ids, images, masks, strict=True):
         yield tile_id, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), single_channel(mask, pair.mask)
-
-
-def _check_sizes(
-    image: Path, size: tuple[int, ...], mask: Path, mask_size: tuple[int, ...]
-) -> None:
-    if size != mask_size:
-        raise UserError(
-            f"{mask}: {mask_size[1]}x{mask_size[0]} pixels, but {image.name} has "
-            f"{size[1]}x{size[0]}; get the pair again"
-        )
 
 
 def split_by_sheet(ids: Sequence[str]) -> dict[str, list[str]]:

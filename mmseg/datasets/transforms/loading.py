@@ -7,7 +7,7 @@ from mmengine.structures import PixelData
 
 from mmseg.errors import UserError
 from mmseg.imagery.image import read_image
-from mmseg.imagery.mask import read_mask, to_train_ids
+from mmseg.imagery.mask import check_size, read_mask, to_train_ids
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
@@ -58,11 +58,7 @@ class LoadAnnotations(BaseTransform):
                 "or leave LoadAnnotations out of the pipeline"
             )
         values = read_mask(path, self.backend_args)
-        if values.shape != tuple(results["ori_shape"]):
-            raise UserError(
-                f"{path}: the mask is {values.shape[1]}x{values.shape[0]} pixels, its image "
-                f"{results['img_path']} {results['ori_shape'][1]}x{results['ori_shape'][0]}"
-            )
+        check_size(path, values.shape, results["img_path"], results["ori_shape"])
         results["gt_seg_map"] = to_train_ids(
             values, results["num_classes"], results["reduce_zero_label"], path
         )

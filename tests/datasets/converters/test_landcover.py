@@ -238,7 +238,7 @@ def test_ids_outside_the_classes_are_named(archive, tmp_path):
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        ("masks/N-2.tif", (128, 65, 1), "65x128 pixels, but N-2.tif has 64x128"),
+        ("masks/N-2.tif", (128, 65, 1), r"the mask is 65x128 pixels, its image \S*N-2.tif 64x128"),
         ("images/N-2.tif", (128, 64, 4), "has 4 bands, an orthophoto has 3"),
     ],
 )
