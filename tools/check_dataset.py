@@ -20,11 +20,12 @@ from mmseg.datasets.check import (
     Sample,
     build_parts,
     check_sample,
+    class_table,
     find_leaks,
     lonely_class,
     masks_without_image,
+    overview,
 )
-from mmseg.datasets.check_report import class_table, overview
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import write_whole
 

@@ -10,9 +10,8 @@ from mmengine.logging import MMLogger
 from mmseg.datasets.converters.isaid import OVERLAP, TILE, convert_isaid
 from mmseg.datasets.converters.landcover import convert_landcover
 from mmseg.datasets.converters.loveda import convert_loveda
-from mmseg.datasets.converters.pascal_context import convert_pascal_context
+from mmseg.datasets.converters.pascal import convert_pascal_context, convert_voc_aug
 from mmseg.datasets.converters.relabel import convert_cityscapes, convert_coco_stuff
-from mmseg.datasets.converters.voc_aug import convert_voc_aug
 from mmseg.errors import one_line_errors
 
 

@@ -18,7 +18,7 @@ from mmseg.engine.amp import use_inference_amp
 from mmseg.engine.visualization import draw_sample
 from mmseg.errors import one_line_errors
 from mmseg.imagery import list_images, read_image
-from mmseg.imagery.output import OutputNames
+from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import write_id_png, write_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")

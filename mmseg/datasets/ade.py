@@ -1,7 +1,7 @@
 """ADE20K SceneParsing, 150 classes (https://groups.csail.mit.edu/vision/datasets/ADE20K/)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.classes import colours, names
+from mmseg.datasets.classes import metainfo
 from mmseg.registry import DATASETS
 
 CLASSES = """
@@ -41,8 +41,6 @@ ff007a fff500 0abed4 d6ff00 00ccff 1400ff ffff00 0099ff 0029ff 00ffcc 2900ff 29f
 class ADE20KDataset(BaseSegDataset):
     """Masks hold 0 = other, which is ignored, and 1..150."""
 
-    METAINFO = {"classes": names(CLASSES), "palette": colours(PALETTE)}
+    METAINFO = metainfo(CLASSES, PALETTE)
     reduce_zero_label = True
-    source = (
-        "ADEChallengeData2016.zip from data.csail.mit.edu/places/ADEchallenge, unpacked as it is"
-    )
+    source = "ADEChallengeData2016.zip of data.csail.mit.edu/places/ADEchallenge, unpacked as it is"

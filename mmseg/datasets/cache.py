@@ -1,16 +1,19 @@
 """Decoded images and labels in memory, for all the workers of a loader."""
 
 import os
+import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from mmseg.datasets.memory import available_memory
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
 
@@ -48,11 +51,17 @@ class ImageCache:
             return arrays
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            size = _checked(sum(pool.map(_decoded_size, samples)))
+            size = sum(pool.map(_decoded_size, samples))
+            needed = size * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+            if needed > MAX_SHARE * (available := available_memory()):
+                raise UserError(
+                    f"cache_in_memory=True: the decoded images need {needed / GIGABYTE:.1f} GB and "
+                    f"{available / GIGABYTE:.1f} GB are available, of which the training needs a "
+                    "part: leave it out, or use fewer images (subset)"
+                )
             decoded = _reported(pool.map(decode, samples), len(samples), size)
             self.arrays = {s["img_path"]: a for s, a in zip(samples, decoded, strict=True)}
-        missing = sum(not arrays for arrays in self.arrays.values())
-        if missing:
+        if missing := sum(not arrays for arrays in self.arrays.values()):
             MMLogger.get_current_instance().warning(f"{missing} images are not kept in memory")
 
     def get(self, sample: Mapping) -> Arrays:
@@ -74,16 +83,21 @@ def _decoded_size(sample: Mapping) -> int:
         return 0  # The decoder will say what is wrong.
 
 
-def _checked(size: int) -> int:
-    needed = size * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    available = available_memory()
-    if needed > MAX_SHARE * available:
-        raise UserError(
-            f"cache_in_memory=True: the decoded images need {needed / GIGABYTE:.1f} GB and "
-            f"{available / GIGABYTE:.1f} GB are available, of which the training needs a part: "
-            "leave it out, or use fewer images (subset)"
-        )
-    return size
+def available_memory() -> int:
+    """Return the bytes that are free or can be freed; a huge number if the system does not tell.
+
+    Linux tells it. The limit of a container counts if it has one (control groups, version 2).
+    """
+    available, container = sys.maxsize, Path("/sys/fs/cgroup")
+    with suppress(OSError):
+        found = re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())
+        available = int(found[1]) * 1024 if found else available
+    with suppress(OSError, ValueError):  # ValueError: the limit is "max"
+        limit = int((container / "memory.max").read_text())
+        cached = re.search(r"inactive_file (\d+)", (container / "memory.stat").read_text())
+        used = int((container / "memory.current").read_text())
+        available = min(available, limit - used + int(cached[1] if cached else 0))
+    return available
 
 
 def _reported(decoded: Iterable[Arrays], count: int, size: int) -> Iterator[Arrays]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from rich.table import Table
 
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
@@ -23,7 +24,7 @@ from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
 from mmseg.imagery.files import read_file
 from mmseg.imagery.listing import names_in
-from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
+from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
 
 
 @dataclass
@@ -59,8 +60,9 @@ def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
     """Read an image and its mask; `problems` names each wrong file."""
     info = dataset.sample(name)
     sample = Sample(name, info["img_path"])
+    loaders = [s for s in dataset.pipeline.transforms if isinstance(s, LoadImageFromFile)]
     with _noted(sample.problems):
-        _check_image(sample, _loader_of(dataset))
+        _check_image(sample, loaders[0] if loaders else LoadImageFromFile())
     if "seg_map_path" in info:
         with _noted(sample.problems):
             _check_mask(sample, info)
@@ -87,11 +89,52 @@ def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
 
 def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
     """Name the single class of all masks if there should be more: a model would learn nothing."""
-    counts = [s.class_pixels for s in samples if s.class_pixels is not None]
-    found = np.flatnonzero(np.sum(counts, axis=0)).tolist() if counts else []
+    found = np.flatnonzero(_class_pixels(samples, len(classes))).tolist()
     if len(found) != 1 or len(classes) == 1:
         return []
     return [f"train: all masks {single_class_advice(classes[found[0]])}"]
+
+
+def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
+    """Tabulate sizes and colours of the images of each split."""
+    table = Table("split", "images", "height", "width", "mean (RGB)", "std (RGB)")
+    for split, samples in splits.items():
+        sizes = np.array([s.size for s in samples if s.size])
+        if not len(sizes):
+            table.add_row(split, "0 readable")
+            continue
+        ranges = [f"{low} to {high}" for low, high in zip(sizes.min(0), sizes.max(0), strict=True)]
+        colours = [", ".join(f"{v:.2f}" for v in values) for values in mean_and_std(samples)]
+        table.add_row(split, str(len(samples)), *ranges, *colours)
+    return table
+
+
+def class_table(splits: Mapping[str, Sequence[Sample]], classes: Sequence[str]) -> Table:
+    """Tabulate the pixels of each class in each split."""
+    table = Table("class")
+    columns = []
+    for split, samples in splits.items():
+        pixels = _class_pixels(samples, len(classes))
+        shares = pixels / max(pixels.sum(), 1)
+        columns.append([f"{n:,} ({p:.2%})" for n, p in zip(pixels, shares, strict=True)])
+        table.add_column(f"pixels in {split}", justify="right")
+    for row in zip(classes, *columns, strict=True):
+        table.add_row(*row)
+    return table
+
+
+def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (3,) mean and standard deviation, in RGB order, of all pixels of all images."""
+    read = [s for s in samples if s.size and s.channel_mean is not None]
+    pixels = [height * width for height, width in (s.size for s in read if s.size)]
+    mean = np.average(np.array([s.channel_mean for s in read]), axis=0, weights=pixels)
+    square = np.average(np.array([s.channel_square for s in read]), axis=0, weights=pixels)
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+
+def _class_pixels(samples: Sequence[Sample], num_classes: int) -> np.ndarray:
+    counts = [s.class_pixels for s in samples if s.class_pixels is not None]
+    return np.sum([np.zeros(num_classes, int), *counts], axis=0)
 
 
 @contextmanager
@@ -100,11 +143,6 @@ def _noted(problems: list[str]) -> Iterator[None]:
         yield
     except UserError as error:
         problems.append(str(error))
-
-
-def _loader_of(dataset: BaseSegDataset) -> LoadImageFromFile:
-    steps = dataset.pipeline.transforms
-    return next((s for s in steps if isinstance(s, LoadImageFromFile)), LoadImageFromFile())
 
 
 def _check_image(sample: Sample, load: LoadImageFromFile) -> None:
@@ -143,12 +181,9 @@ def _check_mask(sample: Sample, info: Mapping) -> None:
     if not Path(path).is_file():
         raise UserError(f"{path}: the mask of {sample.image} is not there")
     values = read_mask(path)
-    if sample.size and values.shape != sample.size:
-        height, width = sample.size
-        sample.problems.append(
-            f"{path}: the mask is {values.shape[1]}x{values.shape[0]} pixels, its image "
-            f"{sample.image} {width}x{height}"
-        )
+    if sample.size:
+        with _noted(sample.problems):
+            check_size(path, values.shape, sample.image, sample.size)
     ids = to_train_ids(values, info["num_classes"], info["reduce_zero_label"], path)
     counts = np.bincount(ids.ravel(), minlength=256)
     sample.class_pixels = counts[: info["num_classes"]]

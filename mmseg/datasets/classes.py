@@ -6,14 +6,12 @@ from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Split "wall, traffic light" at the commas."""
-    return tuple(name.strip() for name in text.replace("\n", " ").split(","))
-
-
-def colours(text: str) -> list[tuple[int, ...]]:
-    """Read hexadecimal RRGGBB separated by spaces."""
-    return [tuple(bytes.fromhex(colour)) for colour in text.split()]
+def metainfo(classes: str, palette: str) -> dict:
+    """Read "wall, traffic light" and a hexadecimal RRGGBB per class, separated by spaces."""
+    return {
+        "classes": tuple(name.strip() for name in classes.split(",")),
+        "palette": [tuple(bytes.fromhex(colour)) for colour in palette.split()],
+    }
 
 
 def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> None:

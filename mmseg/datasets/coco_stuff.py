@@ -1,7 +1,7 @@
 """COCO-Stuff 164k, 171 classes of things and stuff (https://arxiv.org/abs/1612.03716)."""
 
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.classes import colours, names
+from mmseg.datasets.classes import metainfo
 from mmseg.registry import DATASETS
 
 CLASSES = """
@@ -44,7 +44,7 @@ c020c0 4040c0 004020 40a0c0 c04040 8040a0 4020c0 c0c0c0 0040a0 c0a0c0 c0c000 804
 class COCOStuffDataset(BaseSegDataset):
     """Masks hold the train ids 0..170 and 255."""
 
-    METAINFO = {"classes": names(CLASSES), "palette": colours(PALETTE)}
+    METAINFO = metainfo(CLASSES, PALETTE)
     seg_map_suffix = "_labelTrainIds.png"
     source = (
         "train2017.zip, val2017.zip and stuffthingmaps_trainval2017.zip, unpacked; then "

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from mmseg.imagery.image import read_image
-from mmseg.imagery.output import OutputNames
+from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import (
     Palette,
     check_opacity,

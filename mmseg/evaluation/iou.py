@@ -13,7 +13,7 @@ from mmseg.errors import UserError
 from mmseg.evaluation.confusion import METRIC_SCORES, Scores, confusion_matrix, scores
 from mmseg.evaluation.report import score_names, score_table
 from mmseg.files import write_whole
-from mmseg.imagery.output import OutputNames
+from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import write_id_png
 from mmseg.registry import METRICS
 

@@ -1,4 +1,4 @@
-"""Open and write georeferenced rasters."""
+"""Open and write georeferenced rasters, and read their colours."""
 
 import warnings
 from pathlib import Path
@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio import Affine
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 
+from mmseg.errors import UserError, reason
 from mmseg.files import whole_file
+
+RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+# A damaged header may declare gigabytes, and an honest file of this size must be cut into tiles.
+MOST_PIXELS = 2**28
 
 
 def open_geotiff(path: str | Path) -> rasterio.DatasetReader:
@@ -19,6 +26,38 @@ def open_geotiff(path: str | Path) -> rasterio.DatasetReader:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return rasterio.open(path, driver="GTiff")
+
+
+def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
+    """Return the numbers (from 1) of the bands named red, green, blue, or else [1, 2, 3]."""
+    colours = list(raster.colorinterp)
+    named = all(colour in colours for colour in RGB)
+    return [colours.index(colour) + 1 for colour in RGB] if named else [1, 2, 3]
+
+
+def read_colours(data: bytes, path: str | Path) -> np.ndarray:
+    """Decode `data`, the bytes of the TIFF at `path`, to (H, W, 3) uint8 RGB.
+
+    A raster of one band, or of one and an alpha band, is grey or has a palette. Raises `UserError`
+    for samples of more than 8 bits, too many pixels, and a file that cannot be decoded.
+    """
+    try:
+        with MemoryFile(data) as file, open_geotiff(file.name) as raster:
+            if raster.dtypes[0] != "uint8":
+                raise UserError(
+                    f"{path}: the samples of the image are {raster.dtypes[0]}; scale them to 8 "
+                    "bits, as in gdal_translate -ot Byte -scale LOW HIGH 0 255"
+                )
+            if raster.width * raster.height > MOST_PIXELS:
+                raise UserError(f"{path}: the image is too large; cut it into tiles")
+            if raster.colorinterp[0] == ColorInterp.palette:
+                table = raster.colormap(1)
+                colours = np.array([table.get(i, (0, 0, 0))[:3] for i in range(256)], np.uint8)
+                return colours[raster.read(1)]
+            bands = colour_bands(raster) if raster.count > 2 else [1, 1, 1]
+            return raster.read(bands).transpose(1, 2, 0)
+    except RasterioError as error:
+        raise UserError(f"{path}: cannot decode the image ({reason(error)})") from error
 
 
 def write_geotiff(path: Path, array: np.ndarray, transform: Affine, crs: str) -> None:

@@ -34,7 +34,7 @@ def read_image(
         if data.startswith(PNG_START) and data[PNG_BITS : PNG_BITS + 1] == b"\x10":
             raise UserError(f"{path}: the samples of the image have 16 bits; scale them to 8")
         if data.startswith(TIFF_STARTS) and not _is_plain(data):
-            from mmseg.imagery.colours import read_colours  # Most images need no GDAL.
+            from mmseg.imagery.geotiff import read_colours  # Most images need no GDAL.
 
             return np.ascontiguousarray(read_colours(data, path)[..., ::-1])
     try:

@@ -41,6 +41,17 @@ def single_channel(values: np.ndarray, path: str | Path) -> np.ndarray:
     return np.ascontiguousarray(values[..., 0])
 
 
+def check_size(
+    mask: str | Path, shape: tuple[int, ...], image: str | Path, image_shape: tuple[int, ...]
+) -> None:
+    """Raise `UserError` if the (height, width) of a mask is not that of its image."""
+    if tuple(shape) != tuple(image_shape):
+        raise UserError(
+            f"{mask}: the mask is {shape[1]}x{shape[0]} pixels, its image {image} "
+            f"{image_shape[1]}x{image_shape[0]}"
+        )
+
+
 def to_train_ids(
     values: np.ndarray, num_classes: int, reduce_zero_label: bool, path: str
 ) -> np.ndarray:
@@ -49,31 +60,22 @@ def to_train_ids(
     With `reduce_zero_label` the value 0 is ignored and k becomes k - 1. Raises `UserError` naming
     the ids that are no class.
     """
-    beyond = num_classes + (1 if reduce_zero_label else 0)
+    beyond = num_classes + reduce_zero_label
     # One pass of OpenCV finds nothing wrong in nearly every mask.
-    if values.dtype != np.uint8 or _any_between(values, beyond, IGNORE_INDEX - 1):
-        _check_ids(values, beyond, num_classes, reduce_zero_label, path)
+    if values.dtype != np.uint8 or (
+        beyond < IGNORE_INDEX and cv2.countNonZero(cv2.inRange(values, beyond, IGNORE_INDEX - 1))
+    ):
+        wrong = (values < 0) | (values >= beyond) & (values != IGNORE_INDEX)
+        if (found := np.unique(values[wrong])).size:
+            shown = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
+            raise UserError(
+                f"{path}: the mask has ids {shown} outside the classes (num_classes={num_classes}, "
+                f"ignore_index={IGNORE_INDEX}, reduce_zero_label={reduce_zero_label}): mend the "
+                "mask or the data set's classes"
+            )
     ids = values.astype(np.uint8)
     if reduce_zero_label:
         is_ignored = ids == IGNORE_INDEX
         ids -= 1  # 0 wraps to 255
         ids |= is_ignored  # 255 has become 254, and 254 | 1 is 255 again
     return ids
-
-
-def _any_between(values: np.ndarray, low: int, high: int) -> bool:
-    return low <= high and cv2.countNonZero(cv2.inRange(values, low, high)) > 0
-
-
-def _check_ids(
-    values: np.ndarray, beyond: int, num_classes: int, reduce_zero_label: bool, path: str
-) -> None:
-    valid = (values >= 0) & (values < beyond) | (values == IGNORE_INDEX)
-    if not valid.all():
-        ids = np.unique(values[~valid])
-        shown = ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
-        raise UserError(
-            f"{path}: the mask has ids {shown} outside the classes (num_classes={num_classes}, "
-            f"ignore_index={IGNORE_INDEX}, reduce_zero_label={reduce_zero_label}): mend the mask "
-            "or the data set's classes"
-        )

@@ -58,19 +58,14 @@ def _open_uint8(path: Path) -> Iterator[rasterio.DatasetReader]:
                 raise UserError(
                     f"{path}: samples are {raster.dtypes[0]}, not uint8; convert it to 8 bits first"
                 )
-            _check_declared_size(raster, path)
+            declared, size = raster.height * raster.width * raster.count, path.stat().st_size
+            if declared > ALWAYS_ACCEPTED + MAX_COMPRESSION * size:
+                raise UserError(
+                    f"{path}: declares {raster.width}x{raster.height} pixels, but has {size:,} "
+                    "bytes; it is damaged or made to harm: get the file again"
+                )
             yield raster
     except RasterioIOError as error:
         raise UserError(
             f"{path}: not a readable raster, or cut short; get the file again"
         ) from error
-
-
-def _check_declared_size(raster: rasterio.DatasetReader, path: Path) -> None:
-    """Raise `UserError` if the header declares more pixels than the file can hold."""
-    declared, size = raster.height * raster.width * raster.count, path.stat().st_size
-    if declared > ALWAYS_ACCEPTED + MAX_COMPRESSION * size:
-        raise UserError(
-            f"{path}: declares {raster.width}x{raster.height} pixels, but has {size:,} bytes; "
-            "it is damaged or made to harm: get the file again"
-        )

@@ -23,7 +23,7 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
-from mmseg.imagery.colours import colour_bands
+from mmseg.imagery.geotiff import colour_bands
 from mmseg.imagery.listing import list_images
 from mmseg.raster.georeference import is_measurable
 from mmseg.raster.options import MapOptions

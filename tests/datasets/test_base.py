@@ -64,11 +64,6 @@ def test_a_config_that_cannot_be_right_is_refused(folder_config, key, value, mes
         build_dataset({**folder_config, key: value})
 
 
-def test_masks_of_8_bits_hold_255_classes(folder_config):
-    most = {key: values[:255] for key, values in MANY.items()}
-    assert len(build_dataset({**folder_config, "metainfo": most}).metainfo["classes"]) == 255
-
-
 def test_folder_becomes_a_data_set_in_a_config_alone(folder_config):
     dataset = build_dataset(folder_config)
     assert stems(dataset) == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
@@ -77,29 +72,41 @@ def test_folder_becomes_a_data_set_in_a_config_alone(folder_config):
     assert dataset.metainfo["palette"][1] == (0, 100, 0)
 
 
-def test_sample_carries_what_its_mask_needs(folder_config):
-    info = build_dataset({**folder_config, "reduce_zero_label": True}).get_data_info(0)
-    assert info["num_classes"] == 3
-    assert info["reduce_zero_label"] is True
-
-
-def test_argument_decides_on_reduce_zero_label(folder_config):
-    for given in (True, False):
-        dataset = build_dataset({**folder_config, "reduce_zero_label": given})
-        assert dataset.metainfo["reduce_zero_label"] is given
-
-
 def test_masks_are_read_with_the_zero_label_reduced(folder_config):
-    plain = build_dataset(folder_config).get_seg_map(1)
-    reduced = build_dataset({**folder_config, "reduce_zero_label": True}).get_seg_map(1)
-    assert sorted(np.unique(plain)) == [0, 1, 2]
-    np.testing.assert_array_equal(reduced, np.array([255, 0, 1], np.uint8)[plain])
+    plain = build_dataset({**folder_config, "reduce_zero_label": False})
+    reduced = build_dataset({**folder_config, "reduce_zero_label": True})
+    assert sorted(np.unique(plain.get_seg_map(1))) == [0, 1, 2]
+    expected = np.array([255, 0, 1], np.uint8)[plain.get_seg_map(1)]
+    np.testing.assert_array_equal(reduced.get_seg_map(1), expected)
+    for dataset, reduces in ((plain, False), (reduced, True)):
+        assert dataset.metainfo["reduce_zero_label"] is reduces
+        assert dataset.get_data_info(0)["reduce_zero_label"] is reduces
 
 
-def test_list_chooses_the_images_and_their_order(folder_config, image_folder):
-    (image_folder / "train.txt").write_text("c\na\n\n")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_list_chooses_the_images_and_their_order(folder_config, image_folder, encoding):
+    (image_folder / "train.txt").write_text("c\na\n\n", encoding=encoding)
     dataset = build_dataset({**folder_config, "ann_file": "train.txt"})
     assert stems(dataset) == ["c.jpg", "a.jpg"]
+
+
+def test_masks_that_are_missing_are_counted_or_their_folder_is_named(folder_config, image_folder):
+    (image_folder / "ann_dir/c.png").unlink()
+    with pytest.raises(UserError, match=r"ann_dir: 1 of 4 masks are not there: c\.png;"):
+        build_dataset(folder_config)
+    shutil.rmtree(image_folder / "ann_dir")
+    with pytest.raises(UserError, match=r"ann_dir \(seg_map_path\) is not there"):
+        build_dataset(folder_config)
+
+
+def test_a_data_set_without_masks_lists_images_and_refuses_to_read_masks(folder_config):
+    folder_config["data_prefix"].pop("seg_map_path")
+    steps = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
+    dataset = DATASETS.build({**folder_config, "pipeline": steps})
+    assert len(dataset) == 4
+    assert "seg_map_path" not in dataset.get_data_info(0)
+    with pytest.raises(UserError, match=r"a\.jpg: the data set has no masks; .*seg_map_path"):
+        dataset[0]
 
 
 def test_images_in_folders_of_folders_find_their_masks(folder_config, image_folder):
@@ -122,18 +129,6 @@ def test_own_suffixes_are_taken(folder_config, image_folder):
     assert stems(dataset, "seg_map_path") == ["a_ids.png", "b_ids.png"]
 
 
-def test_data_set_without_masks_lists_images_only(folder_config):
-    dataset = build_dataset({**folder_config, "data_prefix": {"img_path": "img_dir"}})
-    assert len(dataset) == 4
-    assert "seg_map_path" not in dataset.get_data_info(0)
-
-
-def test_missing_mask_folder_is_named(folder_config, image_folder):
-    shutil.rmtree(image_folder / "ann_dir")
-    with pytest.raises(UserError, match=r"ann_dir \(seg_map_path\) is not there"):
-        build_dataset(folder_config)
-
-
 @pytest.mark.parametrize(
     ("text", "encoding", "message"),
     [
@@ -148,17 +143,6 @@ def test_a_wrong_list_is_named(folder_config, image_folder, text, encoding, mess
         build_dataset({**folder_config, "ann_file": "train.txt"})
 
 
-def test_list_with_a_byte_order_mark_is_read(folder_config, image_folder):
-    (image_folder / "train.txt").write_text("b\na\n", encoding="utf-8-sig")
-    assert stems(build_dataset({**folder_config, "ann_file": "train.txt"})) == ["b.jpg", "a.jpg"]
-
-
-def test_images_without_a_mask_are_counted_and_named(folder_config, image_folder):
-    (image_folder / "ann_dir/c.png").unlink()
-    with pytest.raises(UserError, match=r"ann_dir: 1 of 4 masks are not there: c\.png;"):
-        build_dataset(folder_config)
-
-
 def test_pipeline_uses_our_transforms_outside_of_a_runner(folder_config, image_folder, monkeypatch):
     monkeypatch.setattr(DefaultScope, "_instance_dict", OrderedDict())
     # mmcv has a LoadAnnotations too, which takes 3 as it is.
@@ -166,14 +150,6 @@ def test_pipeline_uses_our_transforms_outside_of_a_runner(folder_config, image_f
     steps = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
     dataset = build_dataset({**folder_config, "pipeline": steps})
     with pytest.raises(UserError, match="ids 3 outside"):
-        dataset[0]
-
-
-def test_a_pipeline_that_reads_masks_of_a_data_set_without_is_refused(folder_config):
-    folder_config["data_prefix"].pop("seg_map_path")
-    steps = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
-    dataset = DATASETS.build({**folder_config, "pipeline": steps})
-    with pytest.raises(UserError, match=r"a\.jpg: the data set has no masks; .*seg_map_path"):
         dataset[0]
 
 

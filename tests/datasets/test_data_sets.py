@@ -54,35 +54,24 @@ def test_voc_palette_is_that_of_the_development_kit():
     assert PascalVOCDataset.METAINFO["palette"] == [colour(i) for i in range(21)]
 
 
-def test_ade_classes_are_in_the_official_order():
+def test_classes_are_in_the_official_order():
     classes = ADE20KDataset.METAINFO["classes"]
     assert [classes[i] for i in (0, 12, 20, 149)] == ["wall", "person", "car", "flag"]
-
-
-def test_landcover_classes_are_in_the_official_order():
     classes = ("background", "building", "woodland", "water", "road")
     assert LandCoverAIDataset.METAINFO["classes"] == classes
 
 
-def test_missing_data_root_names_what_was_looked_for_and_the_converter(tmp_path):
-    config = {
-        "type": "LandCoverAIDataset",
-        "data_root": str(tmp_path / "nowhere"),
-        "data_prefix": {"img_path": "img_dir", "seg_map_path": "ann_dir"},
-    }
-    with pytest.raises(UserError, match=r"nowhere/img_dir.*tools/convert_datasets/landcover\.py"):
-        build_dataset(config)
-
-
-def test_missing_voc_list_names_its_converter(image_folder):
-    config = {
-        "type": "PascalVOCDataset",
-        "data_root": str(image_folder),
-        "ann_file": "trainaug.txt",
-        "data_prefix": {"img_path": "img_dir", "seg_map_path": "ann_dir"},
-    }
-    with pytest.raises(UserError, match=r"tools/convert_datasets/voc_aug\.py"):
-        build_dataset(config)
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({"type": "LandCoverAIDataset", "data_root": "no"}, r"no/img_dir.*datasets/landcover\.py"),
+        ({"type": "PascalVOCDataset", "ann_file": "trainaug.txt"}, r"convert_datasets/voc_aug\.py"),
+    ],
+)
+def test_a_missing_folder_or_list_names_its_converter(image_folder, known, message):
+    folders = {"img_path": "img_dir", "seg_map_path": "ann_dir"}
+    with pytest.raises(UserError, match=message):
+        build_dataset({"data_root": str(image_folder), "data_prefix": folders, **known})
 
 
 def test_other_classes_for_a_known_data_set_are_refused():

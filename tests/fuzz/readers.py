@@ -12,7 +12,7 @@ from mmseg.checkpoints.loading import load_model_weights
 from mmseg.config import load_config
 from mmseg.datasets import build_dataset
 from mmseg.datasets.converters.landcover import convert_landcover
-from mmseg.datasets.converters.voc_aug import convert_voc_aug
+from mmseg.datasets.converters.pascal import convert_voc_aug
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
 from mmseg.imagery.tiles import full_tiles, iter_full_tiles, raster_shape

@@ -23,15 +23,6 @@ def test_pixels_and_georeference_survive_a_round_trip(tmp_path, shape):
         assert raster.profile["tiled"] and raster.profile["compress"] == "deflate"
 
 
-def test_writing_leaves_one_file_and_replaces_an_older_one(tmp_path):
-    for value in (1, 2):
-        array = np.full((20, 20), value, np.uint8)
-        write_geotiff(tmp_path / "a.tif", array, TRANSFORM, "EPSG:2180")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
-    with rasterio.open(tmp_path / "a.tif") as raster:
-        assert (raster.read() == 2).all()
-
-
 def test_a_place_that_cannot_be_written_is_one_line_for_the_user(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UserError, match=r"file/a\.tif: cannot be written") as caught:

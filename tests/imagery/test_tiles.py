@@ -68,24 +68,15 @@ def test_a_raster_without_georeference_gives_no_warning(tmp_path, pixels):
         assert len(list(iter_full_tiles(path, 64))) == 6
 
 
-def test_a_file_that_is_no_raster_is_named(tmp_path):
-    path = tmp_path / "page.tif"
-    path.write_text("<html>not found</html>")
-    with pytest.raises(UserError, match=r"page\.tif: not a readable raster"):
-        raster_shape(path)
-
-
-def test_a_raster_cut_short_is_named(tmp_path, pixels):
-    path = write_raster(tmp_path / "short.tif", pixels, compress="deflate")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"short\.tif.*cut short"):
-        list(iter_full_tiles(path, 64))
-
-
-def test_samples_of_16_bits_are_refused(tmp_path, pixels):
-    path = write_raster(tmp_path / "deep.tif", pixels.astype(np.uint16))
-    with pytest.raises(UserError, match=r"deep\.tif: samples are uint16"):
-        list(iter_full_tiles(path, 64))
+def test_a_file_that_is_no_whole_raster_of_8_bits_is_named(tmp_path, pixels):
+    page, short = tmp_path / "page.tif", write_raster(tmp_path / "short.tif", pixels)
+    page.write_text("<html>not found</html>")
+    short.write_bytes(short.read_bytes()[: short.stat().st_size // 2])
+    deep = write_raster(tmp_path / "deep.tif", pixels.astype(np.uint16))
+    messages = {page: "not a readable raster", short: "cut short", deep: "samples are uint16"}
+    for path, message in messages.items():
+        with pytest.raises(UserError, match=f"{path.name}: .*{message}"):
+            list(iter_full_tiles(path, 64))
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,17 @@
 """What the converters share: lists of ids, masks, and the processes that convert."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import cv2
-import mmcv
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmseg import imagery
 from mmseg.errors import UserError
 from mmseg.files import read_text, write_whole
 from mmseg.imagery.mask import IGNORE_INDEX
@@ -38,24 +37,9 @@ def name_some(ids: Collection[str], total: int) -> str:
     return f"{len(ids)} of {total} ({names}{', ...' if len(ids) > 5 else ''})"
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read an image as training does, but as uint8 (H, W, 3) in RGB order."""
-    return mmcv.bgr2rgb(imagery.read_image(path))
-
-
-def encode_image(image: np.ndarray, suffix: str) -> bytes:
-    """Encode a uint8 (H, W) or RGB (H, W, 3) image as ".png", or as ".jpg" of quality 95.
-
-    OpenCV's default quality is 95, and the official tiles of LandCover.ai were made with it.
-    """
-    if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(suffix, image)[1].tobytes()
-
-
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write a uint8 (H, W) or RGB (H, W, 3) image."""
-    write_whole(path, encode_image(image, ".png"))
+    """Write a uint8 (H, W) or BGR (H, W, 3) image."""
+    write_whole(path, cv2.imencode(".png", image)[1].tobytes())
 
 
 def count_ids(
@@ -110,12 +94,7 @@ def map_with_progress(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
 ) -> list[Result]:
     """Return [function(task) for task in tasks] from `workers` processes, under a progress bar."""
-
-    def with_bar(results: Iterable[Result]) -> list[Result]:
-        bar = track(results, "Converting", total=len(tasks), console=Console(stderr=True))
-        return list(bar)
-
-    if workers <= 1:
-        return with_bar(map(function, tasks))
-    with ProcessPoolExecutor(workers) as pool:
-        return with_bar(pool.map(function, tasks))
+    console = Console(stderr=True)
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        results = (pool.map if pool else map)(function, tasks)
+        return list(track(results, "Converting", total=len(tasks), console=console))

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmseg.datasets.aerial import iSAIDDataset
 from mmseg.datasets.converters import common
-from mmseg.datasets.isaid import iSAIDDataset
 from mmseg.errors import UserError
-from mmseg.imagery.mask import IGNORE_INDEX
+from mmseg.imagery import read_image
+from mmseg.imagery.mask import IGNORE_INDEX, check_size
 
 MASK_SUFFIX = iSAIDDataset.seg_map_suffix
 TILE, OVERLAP = 896, 384
@@ -50,12 +51,12 @@ def convert_isaid(
 
 def _cut(pair: tuple[Path, Path], out: Path, split: str, tile: int, overlap: int) -> int:
     path, mask_path = pair
-    image = common.read_image(path)
-    ids = colours_to_ids(common.read_image(mask_path), mask_path)
-    if image.shape[:2] != ids.shape:
-        raise UserError(f"{mask_path}: another size than {path}")
-    image = _pad(image, tile, 0)
-    ids = _pad(ids, tile, IGNORE_INDEX)
+    image = read_image(path)
+    ids = colours_to_ids(read_image(mask_path), mask_path)
+    check_size(mask_path, ids.shape, path, image.shape[:2])
+    missing = [(0, max(tile - side, 0)) for side in ids.shape]
+    image = np.pad(image, [*missing, (0, 0)])
+    ids = np.pad(ids, missing, constant_values=IGNORE_INDEX)
     count = 0
     for top in starts(image.shape[0], tile, overlap):
         for left in starts(image.shape[1], tile, overlap):
@@ -73,19 +74,13 @@ def starts(length: int, tile: int, overlap: int) -> Iterator[int]:
 
 
 def colours_to_ids(colours: np.ndarray, path: Path) -> np.ndarray:
-    """Turn a colour mask (H, W, 3) into class ids, uint8 (H, W)."""
-    codes = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
-    palette = np.array(iSAIDDataset.METAINFO["palette"], np.uint32)
-    palette_codes = palette @ np.array([65536, 256, 1], np.uint32)
-    order = palette_codes.argsort()
-    found = np.searchsorted(palette_codes[order], codes).clip(max=len(palette) - 1)
-    ids = order[found]
-    if (wrong := palette_codes[ids] != codes).any():
-        shown = bytes(colours[wrong][0]).hex()
+    """Turn a BGR mask (H, W, 3) into class ids, uint8 (H, W)."""
+    bgr = np.array([1, 256, 65536], np.uint32)
+    codes = colours.astype(np.uint32) @ bgr
+    palette = np.array(iSAIDDataset.METAINFO["palette"], np.uint32) @ bgr[::-1]
+    order = palette.argsort()
+    ids = order[np.searchsorted(palette[order], codes).clip(max=len(order) - 1)]
+    if (wrong := palette[ids] != codes).any():
+        shown = bytes(colours[wrong][0, ::-1]).hex()
         raise UserError(f"{path}: the colour #{shown} is no class of iSAID; is this its mask?")
     return ids.astype(np.uint8)
-
-
-def _pad(array: np.ndarray, tile: int, value: int) -> np.ndarray:
-    missing = [(0, max(tile - side, 0)) for side in array.shape[:2]]
-    return np.pad(array, [*missing, *[(0, 0)] * (array.ndim - 2)], constant_values=value)

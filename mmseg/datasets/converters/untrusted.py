@@ -1,12 +1,12 @@
 """Read archives and MATLAB files, which may be damaged or made to harm."""
 
-import multiprocessing
 import shutil
 import stat
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -87,23 +87,10 @@ def read_mat(path: Path) -> dict[str, Any]:
 
     A child process reads it, because scipy's compiled reader crashes on some damaged files.
     """
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    child = multiprocessing.Process(target=_send_mat, args=(path, sender))
-    child.start()
-    sender.close()  # The child has its own end; when both are closed, `recv` ends.
-    try:
-        variables = receiver.recv()
-    except EOFError as error:
-        raise UserError(f"{path}: is damaged so that reading it crashes; get it again") from error
-    finally:
-        child.join()
-    if isinstance(variables, str):
-        raise UserError(f"{path}: not a MATLAB file ({variables}); get it again")
-    return variables
-
-
-def _send_mat(path: Path, sender: Connection) -> None:
-    try:
-        sender.send(loadmat(path))
-    except Exception as error:  # scipy raises many kinds on broken files
-        sender.send(reason(error))
+    with ProcessPoolExecutor(1) as child:
+        try:
+            return child.submit(loadmat, path).result()
+        except BrokenProcessPool as error:
+            raise UserError(f"{path}: is damaged, reading it crashes; get it again") from error
+        except Exception as error:  # scipy raises many kinds on broken files
+            raise UserError(f"{path}: not a MATLAB file ({reason(error)}); get it again") from error

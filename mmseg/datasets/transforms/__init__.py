@@ -1,12 +1,7 @@
 """Transforms that mmcv lacks; the others of a pipeline are mmcv's own."""
 
-from mmseg.datasets.transforms.formatting import PackSegInputs
-from mmseg.datasets.transforms.geometric import (
-    RandomCrop,
-    RandomScaleCropFlip,
-    ResizeToMultiple,
-)
-from mmseg.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile
+from mmseg.datasets.transforms.geometric import RandomCrop, RandomScaleCropFlip, ResizeToMultiple
+from mmseg.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile, PackSegInputs
 from mmseg.datasets.transforms.photometric import PhotoMetricDistortion
 
 __all__ = [

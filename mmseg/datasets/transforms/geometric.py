@@ -1,5 +1,6 @@
 """Crop, resize and flip."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,14 +10,18 @@ import numpy as np
 from mmcv.transforms import BaseTransform, RandomFlip, RandomResize
 from mmcv.transforms.utils import cache_randomness
 
-from mmseg.datasets.transforms.window import Window, nearest_pixels, resize_window
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.registry import TRANSFORMS
+
+Window = tuple[slice, slice]
+"""Rows and columns."""
 
 CROP_TRIES = 10
 # RandomScaleCropFlip judges the classes of a window by this many of its rows and columns. The share
 # of a class is then known to 1 or 2 %.
 COUNTED = 64
+# The grids of source and target "meet" where they are at most this far apart, in source pixels.
+PHASE = 1 / 128
 
 
 @TRANSFORMS.register_module()
@@ -91,11 +96,15 @@ class RandomScaleCropFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         image: np.ndarray = results["img"]
         labels: Any = results.get("gt_seg_map")
-        size = self._draw_size(image.shape[:2])
+        scale = self.resize._random_scale()
+        if self.keep_ratio:
+            scale = mmcv.rescale_size(image.shape[1::-1], scale)
+        size = scale[::-1]
         rows, columns = map(nearest_pixels, image.shape[:2], size)
 
         def labels_in(window: Window) -> np.ndarray:
-            return _sample(labels, rows[window[0]], columns[window[1]])
+            inside = rows[window[0]], columns[window[1]]
+            return _take(labels, *(axis[:: max(1, len(axis) // COUNTED)] for axis in inside))
 
         window = self.crop.draw(size, None if labels is None else labels_in)
         direction = self.flip._choose_direction()
@@ -107,23 +116,59 @@ class RandomScaleCropFlip(BaseTransform):
             results["gt_seg_map"] = cv2.flip(labels, 1) if results["flip"] else labels
         return results
 
-    def _draw_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Draw the height and width of the resized image."""
-        scale = self.resize._random_scale()
-        if self.keep_ratio:
-            scale = mmcv.rescale_size(size[::-1], scale)
-        return scale[::-1]
-
-
-def _sample(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return every k-th pixel of the labels at `rows` and `columns`."""
-    return _take(labels, *(axis[:: max(1, len(axis) // COUNTED)] for axis in (rows, columns)))
-
 
 def _take(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the labels at `rows` and `columns`, both ascending."""
     first = rows[0]
     return labels[first : rows[-1] + 1].take(columns, axis=1)[rows - first]
+
+
+def resize_window(
+    image: np.ndarray, size: tuple[int, int], window: Window, flip: bool = False
+) -> np.ndarray:
+    """Return a window of an (h, w, C) uint8 image that is resized bilinearly to `size`, (h, w).
+
+    OpenCV starts at the first pixel of an array, but a window starts between two pixels of the
+    source. So a little more than the window is resized, from a place where the two grids meet.
+    Every pixel is sampled within 1/128 source pixel of its right place in each direction. Its error
+    is at most 1/64 of the difference between neighbours, and the rounding. `flip` mirrors the
+    window.
+
+    One `cv2.warpAffine` would do the same in fewer lines, but it took 2.0 ms for a crop of 512 x
+    512 where this takes 0.6 ms.
+    """
+    height, width = image.shape[:2]
+    top, bottom, skip_y = _span(window[0], height, size[0])
+    left, right, skip_x = _span(window[1], width, size[1])
+    part = image[top:bottom, left:right]
+    resized = cv2.resize(part, None, fx=size[1] / width, fy=size[0] / height)
+    if resized.shape == part.shape and size != (height, width):
+        # OpenCV only copies an array whose size stays the same, but this scale is not quite 1.
+        resized, skip_y, skip_x = cv2.resize(image, size[::-1]), window[0].start, window[1].start
+    rows, columns = window[0].stop - window[0].start, window[1].stop - window[1].start
+    resized = resized[skip_y : skip_y + rows, skip_x : skip_x + columns]
+    return cv2.flip(resized, 1) if flip else np.ascontiguousarray(resized)
+
+
+def _span(wanted: slice, source: int, target: int) -> tuple[int, int, int]:
+    """Return (first, last, skip) for the pixels `wanted` of `target` in one direction.
+
+    The pixels first to last - 1 of `source`, resized by target / source, begin `skip` pixels before
+    the first wanted one, within `PHASE`.
+    """
+    scale = source / target
+    skips = np.arange(wanted.start + 1)
+    begins = scale * (wanted.start - skips)
+    meets = np.abs(begins - np.rint(begins)) <= PHASE
+    # The first wanted pixel must not need a source pixel before `first`.
+    skip = int(np.argmax(meets & ((skips + 0.5) * scale >= 0.5) | (skips == wanted.start)))
+    last = min(source, math.ceil(wanted.stop * scale) + 1)
+    return round(begins[skip]), last, skip
+
+
+def nearest_pixels(source: int, target: int) -> np.ndarray:
+    """Return the source pixel of each target pixel in OpenCV's nearest-neighbour resizing."""
+    return np.minimum(np.arange(target) * (1 / (target / source)), source - 1).astype(np.intp)
 
 
 @TRANSFORMS.register_module()

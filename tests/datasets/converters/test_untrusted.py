@@ -51,24 +51,29 @@ def test_wanted_members_are_there_until_the_end(archive, out):
     assert list(out.iterdir()) == []
 
 
-def test_a_missing_archive_is_named(tmp_path, out):
+def test_an_archive_that_is_missing_or_cut_short_is_named(archive, out):
     with pytest.raises(UserError, match=r"b\.zip: no such archive or folder"):
-        unpack(tmp_path / "b.zip", out)
+        unpack(archive.with_name("b.zip"), out)
+    archive.write_bytes(archive.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"a\.zip: not a whole zip archive"):
+        unpack(archive, out)
+
+
+LINK = {"external_attr": (stat.S_IFLNK | 0o777) << 16}
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil.txt", "/evil.txt", "images/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"]
+    ("name", "attributes"),
+    [
+        *((n, {}) for n in ("../evil.txt", "/evil.txt", "a/../../b.txt", "..\\b.txt", "C:\\b.txt")),
+        ("images/link.tif", LINK),
+    ],
 )
-def test_a_member_outside_the_target_is_refused_before_anything_is_written(archive, out, name):
-    add(archive, name)
+def test_a_member_outside_the_target_is_refused_before_anything_is_written(
+    archive, out, name, attributes
+):
+    add(archive, name, "/etc/passwd", **attributes)
     with pytest.raises(UserError, match=r"a\.zip: member .* outside the target"):
-        unpack(archive, out)
-    assert not out.exists()
-
-
-def test_a_member_that_is_a_symbolic_link_is_refused(archive, out):
-    add(archive, "images/link.tif", "/etc/passwd", external_attr=(stat.S_IFLNK | 0o777) << 16)
-    with pytest.raises(UserError, match=r"member 'images/link\.tif'"):
         unpack(archive, out)
     assert not out.exists()
 
@@ -109,12 +114,6 @@ def test_a_member_that_no_folder_can_hold_names_the_archive(archive, out, name):
         unpack(archive, out)
 
 
-def test_an_archive_cut_short_is_named(archive, out):
-    archive.write_bytes(archive.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"a\.zip: not a whole zip archive"):
-        unpack(archive, out)
-
-
 @pytest.fixture
 def mat(tmp_path):
     path = tmp_path / "a.mat"
@@ -122,22 +121,20 @@ def mat(tmp_path):
     return path
 
 
-def test_the_variables_of_a_matlab_file_are_read(mat):
-    assert read_mat(mat)["ids"].tolist() == [list(range(100))]
-
-
 @pytest.mark.parametrize("content", [b"", b"\0" * 300, b"MATLAB 5.0 MAT-file" + b" " * 200, None])
-def test_a_broken_matlab_file_is_named(mat, content):
+def test_a_matlab_file_is_read_or_named(mat, content):
+    assert read_mat(mat)["ids"].tolist() == [list(range(100))]
     mat.write_bytes(mat.read_bytes()[:-40] if content is None else content)
     with pytest.raises(UserError, match=r"a\.mat: not a MATLAB file"):
         read_mat(mat)
 
 
-def test_a_matlab_file_that_crashes_its_reader_is_named(mat, monkeypatch):
-    def crash(path):
-        faulthandler.disable()  # pytest's would fill the log
-        os.kill(os.getpid(), signal.SIGSEGV)
+def crash(path):
+    faulthandler.disable()  # pytest's would fill the log
+    os.kill(os.getpid(), signal.SIGSEGV)
 
+
+def test_a_matlab_file_that_crashes_its_reader_is_named(mat, monkeypatch):
     monkeypatch.setattr(untrusted, "loadmat", crash)
-    with pytest.raises(UserError, match=r"a\.mat: is damaged so that reading it crashes"):
+    with pytest.raises(UserError, match=r"a\.mat: is damaged, reading it crashes"):
         read_mat(mat)

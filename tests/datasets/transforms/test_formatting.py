@@ -25,24 +25,14 @@ def results():
     }
 
 
-def test_image_has_its_channels_first(results):
-    inputs = PackSegInputs()(results)["inputs"]
-    assert inputs.dtype == torch.uint8
-    assert inputs.shape == (3, 4, 5)
+def test_image_has_its_channels_first_and_a_sample_with_labels_and_metadata(results):
+    packed = PackSegInputs()(results)
+    inputs, labels = packed["inputs"], packed["data_samples"].gt_sem_seg.data
+    assert inputs.dtype == labels.dtype == torch.uint8
     np.testing.assert_array_equal(inputs.numpy(), results["img"].transpose(2, 0, 1))
-
-
-def test_labels_are_uint8_with_a_channel(results):
-    labels = PackSegInputs()(results)["data_samples"].gt_sem_seg.data
-    assert labels.dtype == torch.uint8
-    assert labels.shape == (1, 4, 5)
-    np.testing.assert_array_equal(labels[0].numpy(), results["gt_seg_map"])
-
-
-def test_sample_carries_the_documented_metadata(results):
-    meta = PackSegInputs()(results)["data_samples"].metainfo
+    np.testing.assert_array_equal(labels.numpy(), results["gt_seg_map"][None])
     expected = {k: v for k, v in results.items() if k not in ("img", "gt_seg_map", "scale_factor")}
-    assert meta == expected
+    assert packed["data_samples"].metainfo == expected
 
 
 def test_sample_without_labels_has_none(results):

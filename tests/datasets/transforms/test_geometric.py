@@ -1,4 +1,4 @@
-"""RandomCrop, ResizeToMultiple, and mmcv's resizing and flipping of our labels."""
+"""RandomCrop, ResizeToMultiple, and mmcv's resizing of our labels."""
 
 import numpy as np
 import pytest
@@ -23,21 +23,12 @@ def located(height, width, labels=None):
 
 
 @pytest.mark.parametrize(
-    "step",
-    [
-        {"type": "RandomCrop", "crop_size": (8, 8), "cat_max_ratio": 0.75},
-        {
-            "type": "RandomScaleCropFlip",
-            "scale": (24, 24),
-            "crop_size": (8, 8),
-            "cat_max_ratio": 0.75,
-        },
-    ],
+    "step", [{"type": "RandomCrop"}, {"type": "RandomScaleCropFlip", "scale": (24, 24)}]
 )
 def test_an_image_without_labels_is_cropped_wherever_it_falls(step):
     results = located(24, 24)
     del results["gt_seg_map"]
-    out = TRANSFORMS.build(step)(results)
+    out = TRANSFORMS.build({**step, "crop_size": (8, 8), "cat_max_ratio": 0.75})(results)
     assert out["img"].shape == (8, 8, 3) and "gt_seg_map" not in out
 
 
@@ -79,16 +70,6 @@ def test_crop_avoids_windows_that_one_class_dominates():
     assert 0.05 < bad / 200 < 0.27
 
 
-def test_crop_without_a_limit_takes_the_first_window():
-    labels = np.zeros((40, 40), np.uint8)
-    crop = RandomCrop((10, 10))
-    state = np.random.get_state()
-    out = crop(located(40, 40, labels))
-    np.random.set_state(state)
-    corner = [np.random.randint(31), np.random.randint(31)]
-    assert out["img"][0, 0, :2].tolist() == corner
-
-
 def test_ignored_pixels_do_not_count_as_a_class():
     # Class 0 and the ignored value share every window: one class only.
     labels = np.zeros((20, 20), np.uint8)
@@ -96,13 +77,9 @@ def test_ignored_pixels_do_not_count_as_a_class():
     crop = RandomCrop((10, 10), cat_max_ratio=0.75)
     calls = []
     crop._is_mixed = lambda window: calls.append(RandomCrop._is_mixed(crop, window))
-    crop(located(20, 20, labels))
+    out = crop(located(20, 20, labels))
     assert calls == [False] * 11
-
-
-def test_impossible_limit_still_gives_a_window():
-    out = RandomCrop((10, 10), cat_max_ratio=0.75)(located(20, 20, np.zeros((20, 20), np.uint8)))
-    assert out["img"].shape == (10, 10, 3)
+    assert out["img"].shape == (10, 10, 3)  # the last one is taken
 
 
 @pytest.mark.parametrize(
@@ -110,15 +87,12 @@ def test_impossible_limit_still_gives_a_window():
     [((64, 96), (64, 96)), ((65, 96), (96, 96)), ((31, 33), (32, 64)), ((512, 683), (512, 704))],
 )
 def test_both_sides_grow_to_the_next_multiple(size, expected):
-    out = ResizeToMultiple(32)({"img": np.zeros((*size, 3), np.uint8)})
+    image = np.random.randint(256, size=(*size, 3), dtype=np.uint8)
+    out = ResizeToMultiple(32)({"img": image, "gt_seg_map": image[..., 0]})
     assert out["img"].shape == (*expected, 3)
     assert out["img_shape"] == expected
-
-
-def test_image_of_multiples_is_left_as_it_is():
-    image = np.random.randint(256, size=(32, 64, 3), dtype=np.uint8)
-    out = ResizeToMultiple(32)({"img": image.copy()})
-    np.testing.assert_array_equal(out["img"], image)
+    assert out["gt_seg_map"].shape == size
+    assert size != expected or np.array_equal(out["img"], image)
 
 
 def test_image_is_stretched_and_not_padded():
@@ -128,15 +102,6 @@ def test_image_is_stretched_and_not_padded():
     assert out[0, -1].tolist() == [250] * 3
     assert out[-1, 0].tolist() == [50] * 3
     assert (np.diff(out[5, :, 0].astype(int)) >= 0).all()
-
-
-def test_labels_keep_their_size_when_the_image_is_stretched():
-    out = ResizeToMultiple(32)(located(33, 40))
-    assert out["gt_seg_map"].shape == (33, 40)
-
-
-def built(**config):
-    return TRANSFORMS.build(config)
 
 
 @pytest.mark.parametrize(
@@ -149,26 +114,8 @@ def built(**config):
 )
 def test_resizing_makes_no_new_ids(config):
     labels = np.array([0, 100, 255], np.uint8)[np.random.randint(3, size=(48, 64))]
-    transform = built(**config)
+    transform = TRANSFORMS.build(config)
     for _ in range(5):
         out = transform(located(48, 64, labels))
         assert set(np.unique(out["gt_seg_map"])) <= {0, 100, 255}
         assert out["gt_seg_map"].shape == out["img"].shape[:2] == tuple(out["img_shape"][:2])
-
-
-def test_random_resize_keeps_the_ratio_within_its_range():
-    transform = built(type="RandomResize", scale=(64, 48), ratio_range=(0.5, 2.0), keep_ratio=True)
-    widths = [transform(located(48, 64))["img"].shape[:2] for _ in range(100)]
-    assert all(abs(w * 48 - h * 64) <= 64 for h, w in widths)
-    widths = [w for _, w in widths]
-    assert 32 <= min(widths) < 45
-    assert 115 < max(widths) <= 128
-
-
-def test_flip_mirrors_image_and_labels():
-    results = located(6, 8)
-    image, labels = results["img"].copy(), results["gt_seg_map"].copy()
-    out = built(type="RandomFlip", prob=1.0)(results)
-    np.testing.assert_array_equal(out["img"], image[:, ::-1])
-    np.testing.assert_array_equal(out["gt_seg_map"], labels[:, ::-1])
-    assert (out["flip"], out["flip_direction"]) == (True, "horizontal")
