@@ -1,12 +1,16 @@
 """Data sets and their transforms: every class here is found by its name in a config."""
 
 from mmseg.datasets.ade import ADE20KDataset
-from mmseg.datasets.aerial import LandCoverAIDataset, LoveDADataset, iSAIDDataset
 from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.builder import PIPELINES, TRANSFORMS, CustomDataset, build_dataset
+from mmseg.datasets.camvid import CamVidDataset
+from mmseg.datasets.cityscapes import CityscapesDataset
 from mmseg.datasets.coco_stuff import COCOStuffDataset
-from mmseg.datasets.pascal import PascalContextDataset, PascalContextDataset59, PascalVOCDataset
-from mmseg.datasets.streets import CamVidDataset, CityscapesDataset
+from mmseg.datasets.isaid import iSAIDDataset
+from mmseg.datasets.landcover import LandCoverAIDataset
+from mmseg.datasets.loveda import LoveDADataset
+from mmseg.datasets.pascal_context import PascalContextDataset, PascalContextDataset59
+from mmseg.datasets.voc import PascalVOCDataset
 from mmseg.datasets.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmseg.registry import DATASETS
 

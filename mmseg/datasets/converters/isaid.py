@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg.datasets.aerial import iSAIDDataset
 from mmseg.datasets.converters import common
+from mmseg.datasets.isaid import iSAIDDataset
 from mmseg.errors import UserError
 from mmseg.imagery import read_image
 from mmseg.imagery.mask import IGNORE_INDEX, check_size

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmseg.datasets.aerial import LandCoverAIDataset
 from mmseg.datasets.converters import common
 from mmseg.datasets.converters.untrusted import unpacked
+from mmseg.datasets.landcover import LandCoverAIDataset
 from mmseg.errors import UserError
 from mmseg.files import write_whole
 from mmseg.imagery import read_image

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmseg.datasets.converters import common
 from mmseg.datasets.converters.untrusted import read_mat
-from mmseg.datasets.pascal import PascalVOCDataset
+from mmseg.datasets.voc import PascalVOCDataset
 from mmseg.errors import UserError
 from mmseg.imagery.mask import read_mask
 

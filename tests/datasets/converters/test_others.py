@@ -11,7 +11,6 @@ from run_tool import run_tool
 from scipy.io import savemat
 
 from mmseg.datasets import build_dataset
-from mmseg.datasets.aerial import iSAIDDataset
 from mmseg.datasets.converters import loveda
 from mmseg.datasets.converters.isaid import colours_to_ids, convert_isaid, starts
 from mmseg.datasets.converters.loveda import convert_loveda
@@ -21,6 +20,7 @@ from mmseg.datasets.converters.relabel import (
     convert_cityscapes,
     convert_coco_stuff,
 )
+from mmseg.datasets.isaid import iSAIDDataset
 from mmseg.errors import UserError
 
 

@@ -1,4 +1,4 @@
-"""Data sets of street scenes."""
+"""Cityscapes, 19 classes of street scenes (https://www.cityscapes-dataset.com/)."""
 
 from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.classes import metainfo
@@ -6,25 +6,8 @@ from mmseg.registry import DATASETS
 
 
 @DATASETS.register_module()
-class CamVidDataset(BaseSegDataset):
-    """CamVid, the SegNet split: 11 classes, images of 480x360 (Brostow et al. 2009).
-
-    Masks hold 0..10; 255 is void.
-    """
-
-    METAINFO = metainfo(
-        "sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist",
-        "808080 800000 c0c080 804080 0000c0 808000 c08080 404080 400080 404000 0080c0",
-    )
-    source = "images in img_dir/{train,val,test}, masks of ids 0-10 in ann_dir/{train,val,test}"
-
-
-@DATASETS.register_module()
 class CityscapesDataset(BaseSegDataset):
-    """Cityscapes: 19 classes (https://www.cityscapes-dataset.com/).
-
-    Masks hold the train ids 0..18 and 255; `<city>/<name>_leftImg8bit.png` are the images.
-    """
+    """Masks hold the train ids 0..18 and 255; `<city>/<name>_leftImg8bit.png` are the images."""
 
     METAINFO = metainfo(
         """
