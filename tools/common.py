@@ -22,7 +22,7 @@ import torch
 from mmengine.config import Config, DictAction
 
 from mmseg.config import load_config
-from mmseg.config.rank import use_rank
+from mmseg.config.changes import use_rank
 from mmseg.config.values import SEED
 from mmseg.engine.run_config import default_work_dir
 from mmseg.errors import UserError

@@ -6,8 +6,7 @@ from common import KeyValues, add_amp_flag, leave_group, read_run_config, run_pa
 
 from mmengine.config import Config, ConfigDict
 
-from mmseg.config.parts import drop_masks
-from mmseg.config.tta import use_tta
+from mmseg.config.changes import drop_masks, use_tta
 from mmseg.engine import SegRunner
 from mmseg.engine.amp import use_inference_amp
 from mmseg.engine.compile import compile_network
