@@ -21,7 +21,7 @@ from mmseg.checkpoints.loading import (
 from mmseg.config import load_config
 from mmseg.config.changes import use_rank
 from mmseg.config.parts import parts_of
-from mmseg.datasets import build_dataset
+from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
 from mmseg.imagery.image import read_image
 from mmseg.imagery.pictures import overlay, write_image
@@ -80,8 +80,7 @@ def init_model(
     triton.enable(config.get("triton_kernels", False))
     model = MODELS.build(config.model)
     model.cfg = config
-    dataset = parts_of(config.test_dataloader.dataset)[0]
-    model.dataset_meta = build_dataset({**dataset, "lazy_init": True}).metainfo
+    model.dataset_meta = build_parts(config.test_dataloader.dataset)[0].metainfo
     check_number_of_classes(model, model.dataset_meta["classes"])
     if checkpoint is not None:
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
@@ -102,8 +101,8 @@ def inference_model(
     model in training mode predicts as in evaluation mode and stays in training mode. Several
     threads may share a model in evaluation mode. Raises `UserError` for anything but an image.
     """
-    several, images = _listed(images)
-    samples = list(predict_images(model, images))
+    several, listed = _listed(images)
+    samples = list(predict_images(model, listed))
     return samples if several else samples[0]
 
 

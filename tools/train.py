@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from common import existing_file, leave_group, positive_int, read_run_config, run_parser
+from common import leave_group, positive_int, read_run_config, run_parser
 
 from mmengine.config import Config
 
@@ -58,9 +58,9 @@ def apply_flags(config: Config, args) -> None:
         if args.load_from:
             raise UserError("--resume CKPT and --load-from: a run starts from one of them")
         config.resume = True
-        config.load_from = existing_file(args.resume, "checkpoint")
+        config.load_from = args.resume
     if args.load_from:
-        config.load_from = existing_file(args.load_from, "checkpoint")
+        config.load_from = args.load_from
         config.model.backbone.pop("init_cfg", None)
     if args.new_classes:
         config.load_cfg = {**config.get("load_cfg", {}), "new_classes": True}
