@@ -28,7 +28,7 @@ from rich.progress import track
 from mmseg.apis import check_device
 from mmseg.config import load_config
 from mmseg.config.changes import use_rank
-from mmseg.config.values import COUNT, SEED, Kind
+from mmseg.config.check import COUNT, SEED, Kind
 from mmseg.engine.run_config import default_work_dir
 from mmseg.files import make_writable
 
