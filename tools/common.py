@@ -120,21 +120,14 @@ def run_parser(description: str | None) -> argparse.ArgumentParser:
 
 def add_rank_flag(parser: argparse.ArgumentParser) -> None:
     """Add the flag that tells the NMF rank of a checkpoint."""
-    parser.add_argument(
-        "--nmf-rank",
-        type=positive_int,
-        metavar="R",
-        help="the NMF rank (MD_R) of the checkpoint, if its file tells none or a wrong one",
-    )
+    text = "the NMF rank (MD_R) of the checkpoint, if its file tells none or a wrong one"
+    parser.add_argument("--nmf-rank", type=positive_int, metavar="R", help=text)
 
 
 def add_amp_flag(parser: argparse.ArgumentParser) -> None:
     """Add the flag for mixed precision in inference."""
-    parser.add_argument(
-        "--amp",
-        action="store_true",
-        help="run the network in bfloat16, or float16 on GPUs without it",
-    )
+    text = "run the network in bfloat16, or float16 on GPUs without it"
+    parser.add_argument("--amp", action="store_true", help=text)
 
 
 def read_config(args: argparse.Namespace) -> Config:
