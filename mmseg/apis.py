@@ -19,9 +19,9 @@ from mmseg.checkpoints.loading import (
     warn_of_other_classes,
 )
 from mmseg.config import load_config
+from mmseg.config.changes import use_rank
 from mmseg.config.parts import parts_of
-from mmseg.config.rank import use_rank
-from mmseg.datasets import build_dataset
+from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
 from mmseg.imagery.image import read_image
 from mmseg.imagery.pictures import overlay, write_image
@@ -69,8 +69,7 @@ def init_model(
     Raises `UserError` when the checkpoint does not fit the config, when the number of classes is
     not that of the data set, or when the device does not exist.
     """
-    device = device or default_device()
-    check_device(device)
+    check_device(device := device or default_device())
     if isinstance(config, str | Path):
         config = load_config(config)
     elif not isinstance(config, Config):
@@ -81,8 +80,7 @@ def init_model(
     triton.enable(config.get("triton_kernels", False))
     model = MODELS.build(config.model)
     model.cfg = config
-    dataset = parts_of(config.test_dataloader.dataset)[0]
-    model.dataset_meta = build_dataset({**dataset, "lazy_init": True}).metainfo
+    model.dataset_meta = build_parts(config.test_dataloader.dataset)[0].metainfo
     check_number_of_classes(model, model.dataset_meta["classes"])
     if checkpoint is not None:
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
@@ -103,8 +101,9 @@ def inference_model(
     model in training mode predicts as in evaluation mode and stays in training mode. Several
     threads may share a model in evaluation mode. Raises `UserError` for anything but an image.
     """
-    samples = list(predict_images(model, _listed(images)))
-    return samples[0] if _is_one(images) else samples
+    several, listed = _listed(images)
+    samples = list(predict_images(model, listed))
+    return samples if several else samples[0]
 
 
 def predict_images(
@@ -125,9 +124,9 @@ def predict_images(
 @contextmanager
 def _evaluation(model: EncoderDecoder) -> Iterator[None]:
     """Put a model into evaluation mode for a prediction, and each part back into its own mode."""
-    modes = [(module, module.training) for module in model.modules()] if model.training else []
+    modes = [(module, module.training) for module in model.modules() if model.training]
     for module, _ in modes:
-        module.eval()
+        module.training = False
     try:
         yield
     finally:
@@ -135,12 +134,10 @@ def _evaluation(model: EncoderDecoder) -> Iterator[None]:
             module.training = training
 
 
-def _is_one(images: Any) -> bool:
-    return isinstance(images, str | Path | np.ndarray) or not isinstance(images, Iterable)
-
-
-def _listed(images: Any) -> Iterable[Any]:
-    return [images] if _is_one(images) else images
+def _listed(images: Any) -> tuple[bool, Iterable[Any]]:
+    """Return whether several images are given, and all of them; anything else counts as one."""
+    several = isinstance(images, Iterable) and not isinstance(images, str | Path | np.ndarray)
+    return several, images if several else [images]
 
 
 def _as_input(image: str | Path | np.ndarray) -> dict:
@@ -166,7 +163,7 @@ def inference_segmentor(
     model: EncoderDecoder, imgs: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 ) -> list[np.ndarray]:
     """Predict as in MMSegmentation 0.x: one (H, W) array of class ids per image, in a list."""
-    return [_class_ids(sample) for sample in predict_images(model, _listed(imgs))]
+    return [_class_ids(sample) for sample in predict_images(model, _listed(imgs)[1])]
 
 
 def show_result_pyplot(

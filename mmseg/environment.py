@@ -6,6 +6,7 @@ import gc
 import os
 import platform
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 
 # Each package on the left installs files under the name `mmseg`, `mmcv` or `mmengine`, and so
@@ -40,7 +41,11 @@ def setup_process() -> None:
 
 def check_environment() -> None:
     """Raise ImportError that says what to uninstall if another package overwrites our files."""
-    rivals = [name for name in RIVALS if _installed(name)]
+    rivals = []
+    for name in RIVALS:
+        with suppress(PackageNotFoundError):
+            distribution(name)
+            rivals.append(name)
     if rivals:
         # Removing the rival also removes the files that both packages wrote.
         mend = " ".join(sorted({RIVALS[name] for name in rivals} - {"segnext"}))
@@ -49,14 +54,6 @@ def check_environment() -> None:
             f"{', '.join(rivals)} and SegNeXt use the same import names: run "
             f"`pip uninstall -y {' '.join(rivals)}{again}`, or use an environment of its own"
         )
-
-
-def _installed(name: str) -> bool:
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def hide_broken_torchvision() -> None:
@@ -72,10 +69,6 @@ def hide_broken_torchvision() -> None:
         sys.modules["torchvision"] = None  # type: ignore[assignment]
 
 
-# Parameters of glibc's mallopt, from malloc.h.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
-
-
 def keep_freed_memory() -> None:
     """Let glibc keep the memory of freed tensors for the next ones.
 
@@ -86,10 +79,9 @@ def keep_freed_memory() -> None:
     chosen = "GLIBC_TUNABLES" in os.environ or any(n.startswith("MALLOC_") for n in os.environ)
     if platform.libc_ver()[0] != "glibc" or chosen:
         return
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, -1)
-    mallopt(M_TOP_PAD, 2**28)
+    # M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_MAX of malloc.h
+    for parameter, value in ((-1, -1), (-2, 2**28), (-4, 0)):
+        ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def keep_memory_of_images() -> None:

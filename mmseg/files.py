@@ -8,8 +8,6 @@ from pathlib import Path
 
 from mmseg.errors import UserError, reason
 
-PROBE = 2**12  # bytes
-
 
 def cannot_be_read(path: object, error: OSError) -> UserError:
     """Return the error to raise for a file or folder that the system does not let us read."""
@@ -65,7 +63,7 @@ def make_writable(folder: str | Path) -> None:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(PROBE))  # a full disk still takes an empty file
+            file.write(bytes(4096))  # a full disk still takes an empty file
     except OSError as error:
         raise cannot_be_written(folder, error, "choose another folder") from error
 

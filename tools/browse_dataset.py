@@ -4,30 +4,18 @@ Writes contact sheets <out>/sheet_<n>.png: each augmented image, and below it th
 labels.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from common import config_parser, positive_int, read_config, seed
+from common import config_parser, console, positive_int, progress, read_config, seed
 
 import mmcv
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
+from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.errors import one_line_errors
 from mmseg.imagery.pictures import contact_sheet, legend, overlay, write_image
-
-
-def change_colours_in_the_pipeline(value: Any) -> None:
-    """Set `on_device=False` in a config: no device changes the colours of a drawn sample."""
-    if isinstance(value, Mapping) and "on_device" in value:
-        value["on_device"] = False  # type: ignore[index]
-    children = value.values() if isinstance(value, Mapping) else value
-    if isinstance(value, Mapping | list | tuple):
-        for child in children:
-            change_colours_in_the_pipeline(child)
 
 
 def cells(dataset, indices: np.ndarray) -> Iterator[np.ndarray]:
@@ -57,14 +45,15 @@ def main() -> None:
     args = parse_args()
     config = read_config(args)
     data = config[f"{args.split}_dataloader"].dataset
-    change_colours_in_the_pipeline(data)
+    for step in (step for part in parts_of(data) for step in part.get("pipeline", ())):
+        if "on_device" in step:  # no device changes the colours of a drawn sample
+            step["on_device"] = False
     dataset = build_dataset(data)
     np.random.seed(args.seed)
     indices = np.random.permutation(len(dataset))[: args.count]
     sheets = [indices[i : i + args.per_sheet] for i in range(0, len(indices), args.per_sheet)]
-    console = Console(stderr=True)
     meta = dataset.metainfo
-    for number, chosen in enumerate(track(sheets, "Drawing", console=console)):
+    for number, chosen in enumerate(progress(sheets, "Drawing")):
         sheet = contact_sheet(list(cells(dataset, chosen)), columns=4)
         key = legend(meta["classes"], meta["palette"], sheet.shape[1])
         path = Path(args.out) / f"sheet_{number}.png"

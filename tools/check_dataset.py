@@ -6,18 +6,15 @@ python tools/check_dataset.py CONFIG --split train val --fix-list good.txt
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import config_parser, positive_int, read_config
+from common import config_parser, in_threads, positive_int, read_config
 
 from mmengine.config import Config
 from rich.console import Console
-from rich.progress import track
 
 from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.check import (
-    Sample,
     build_parts,
     check_sample,
     class_table,
@@ -51,15 +48,6 @@ def list_tasks(config: Config, wanted: Sequence[str]) -> dict[str, list[Task]]:
     return splits
 
 
-def read_all(tasks: Sequence[Task], workers: int, split: str) -> list[Sample]:
-    """Check the samples of a split under a progress bar."""
-    # Threads are enough: decoding and counting release the interpreter lock.
-    with ThreadPoolExecutor(workers) as pool:
-        results = pool.map(lambda task: check_sample(*task), tasks)
-        console = Console(stderr=True)
-        return list(track(results, f"Reading {split}", total=len(tasks), console=console))
-
-
 def fix_lists(out: Path, tasks: Mapping[str, Sequence[Task]]) -> dict[str, Path]:
     """Return the file to write for each split: `out`, or <out>_<split> if there are several.
 
@@ -72,12 +60,6 @@ def fix_lists(out: Path, tasks: Mapping[str, Sequence[Task]]) -> dict[str, Path]
         if path.resolve() in read:
             raise UserError(f"--fix-list {path}: is the list that is checked; name a new file")
     return paths
-
-
-def write_names(path: Path, samples: Sequence[Sample]) -> None:
-    """Write the names of the samples without a problem."""
-    names = [sample.name for sample in samples if not sample.problems]
-    write_whole(path, "".join(f"{name}\n" for name in names).encode())
 
 
 def parse_args() -> argparse.Namespace:
@@ -95,7 +77,10 @@ def main() -> None:
     args = parse_args()
     tasks = list_tasks(read_config(args), sorted(args.split, key=SPLITS.index))
     lists = fix_lists(args.fix_list, tasks) if args.fix_list else {}
-    splits = {split: read_all(own, args.workers, split) for split, own in tasks.items()}
+    splits = {
+        split: in_threads(lambda task: check_sample(*task), own, args.workers, f"Reading {split}")
+        for split, own in tasks.items()
+    }
     find_leaks(splits)
 
     parts = {id(part): part for own in tasks.values() for part, _ in own}.values()
@@ -107,7 +92,8 @@ def main() -> None:
     console = Console()
     console.print(overview(splits), class_table(splits, classes))
     for split, path in lists.items():
-        write_names(path, splits[split])
+        names = [sample.name for sample in splits[split] if not sample.problems]
+        write_whole(path, "".join(f"{name}\n" for name in names).encode())
     if lists:
         written = ", ".join(str(path.resolve()) for path in lists.values())
         console.print(f"good files: {written} (set as ann_file in the config)")

@@ -6,14 +6,11 @@ python tools/class_weights.py CONFIG --method median_frequency --out my_config_w
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import config_parser, positive_int, read_config
+from common import config_parser, in_threads, positive_int, read_config
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
@@ -34,11 +31,7 @@ def count_pixels(datasets: Sequence[BaseSegDataset], workers: int) -> np.ndarray
         dataset, index = mask
         return np.bincount(dataset.get_seg_map(index).ravel(), minlength=256)[:num_classes]
 
-    # Threads are enough: decoding and counting release the interpreter lock.
-    with ThreadPoolExecutor(workers) as pool:
-        counts = pool.map(count, masks)
-        console = Console(stderr=True)
-        return np.stack(list(track(counts, "Counting pixels", total=len(masks), console=console)))
+    return np.stack(in_threads(count, masks, workers, "Counting pixels"))
 
 
 def fragment(

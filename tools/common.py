@@ -5,8 +5,10 @@ import gc
 import os
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
@@ -20,24 +22,21 @@ environment["setup_process"]()
 
 import torch
 from mmengine.config import Config, DictAction
+from rich.console import Console
+from rich.progress import track
 
+from mmseg.apis import check_device
 from mmseg.config import load_config
-from mmseg.config.rank import use_rank
-from mmseg.config.values import SEED
+from mmseg.config.changes import use_rank
+from mmseg.config.check import COUNT, SEED, Kind
 from mmseg.engine.run_config import default_work_dir
-from mmseg.errors import UserError
 from mmseg.files import make_writable
 
 # The imports leave half a million objects that stay. A collection that searches them takes a third
 # of a second, and mmengine asks for one per data set.
 gc.freeze()
 
-# The shipped configs: inside an installed package, or beside the tools of a checkout.
-SHIPPED = next(
-    parent / "local_configs"
-    for parent in (HERE, HERE.parent)
-    if (parent / "local_configs").is_dir()
-)
+console = Console(stderr=True)
 
 
 class KeyValues(DictAction):
@@ -52,12 +51,14 @@ class KeyValues(DictAction):
         super().__call__(parser, namespace, values, *rest)
 
 
-def config_parser(
-    description: str | None, parents: Sequence[argparse.ArgumentParser] = ()
-) -> argparse.ArgumentParser:
-    """Make a parser for a tool that reads a config; the arguments of `parents` come first."""
-    text = (description or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(description=text, parents=parents)
+def tool_parser(description: str | None) -> argparse.ArgumentParser:
+    """Make a parser for a tool, described by the first line of its docstring."""
+    return argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+
+
+def config_parser(description: str | None) -> argparse.ArgumentParser:
+    """Make a parser for a tool that reads a config."""
+    parser = tool_parser(description)
     parser.add_argument(
         "config", type=find_config, help="a config file, or the name of a shipped one"
     )
@@ -76,26 +77,26 @@ def find_config(name: str) -> str:
     """Return the path of a config: `name`, or the shipped config that the end of its path names."""
     if not name or Path(name).is_file():
         return name
-    configs = SHIPPED.rglob("*.py")
-    found = [path for path in configs if path.match(name) or path.match(f"{name}.py")]
+    # Inside an installed package, or beside the tools of a checkout.
+    shipped = [
+        path for folder in (HERE, HERE.parent) for path in folder.glob("local_configs/**/*.py")
+    ]
+    found = [path for path in shipped if path.match(name) or path.match(f"{name}.py")]
     return str(found[0]) if len(found) == 1 else name
 
 
-def positive_int(text: str) -> int:
-    """Read an argument that is a whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
+def _integer(kind: Kind) -> Callable[[str], int]:
+    words, test = kind
+
+    def integer(text: str) -> int:
+        if not test(number := int(text)):
+            raise argparse.ArgumentTypeError(f"{number}: give {words}")
+        return number
+
+    return integer
 
 
-def seed(text: str) -> int:
-    """Read an argument that is a seed of numpy and torch."""
-    words, test = SEED
-    number = int(text)
-    if not test(number):
-        raise argparse.ArgumentTypeError(f"{number}: give {words}")
-    return number
+positive_int, seed = _integer(COUNT), _integer(SEED)
 
 
 def run_parser(description: str | None) -> argparse.ArgumentParser:
@@ -119,21 +120,14 @@ def run_parser(description: str | None) -> argparse.ArgumentParser:
 
 def add_rank_flag(parser: argparse.ArgumentParser) -> None:
     """Add the flag that tells the NMF rank of a checkpoint."""
-    parser.add_argument(
-        "--nmf-rank",
-        type=positive_int,
-        metavar="R",
-        help="the NMF rank (MD_R) of the checkpoint, if its file tells none or a wrong one",
-    )
+    text = "the NMF rank (MD_R) of the checkpoint, if its file tells none or a wrong one"
+    parser.add_argument("--nmf-rank", type=positive_int, metavar="R", help=text)
 
 
 def add_amp_flag(parser: argparse.ArgumentParser) -> None:
     """Add the flag for mixed precision in inference."""
-    parser.add_argument(
-        "--amp",
-        action="store_true",
-        help="run the network in bfloat16, or float16 on GPUs without it",
-    )
+    text = "run the network in bfloat16, or float16 on GPUs without it"
+    parser.add_argument("--amp", action="store_true", help=text)
 
 
 def read_config(args: argparse.Namespace) -> Config:
@@ -151,18 +145,22 @@ def read_run_config(args: argparse.Namespace) -> Config:
     make_writable(config.work_dir)
     config.launcher = args.launcher
     use_rank(config, args.nmf_rank)
-    if args.gpu_id is not None:
-        choose_gpu(args.gpu_id)
+    if args.gpu_id is not None and torch.cuda.is_available():
+        check_device(f"cuda:{args.gpu_id}")
+        torch.cuda.set_device(args.gpu_id)
     return config
 
 
-def choose_gpu(index: int) -> None:
-    """Run on this GPU. A machine without GPUs runs on the CPU."""
-    count = torch.cuda.device_count()
-    if count and index >= count:
-        raise UserError(f"--gpu-id {index}: this machine has {count} GPUs, counted from 0")
-    if count:
-        torch.cuda.set_device(index)
+def progress(items: Iterable, title: str, total: int | None = None) -> Iterable:
+    """Yield items under a progress bar on standard error."""
+    return track(items, title, total=total, console=console)
+
+
+def in_threads(function: Callable, items: Sequence, workers: int, title: str) -> list[Any]:
+    """Return what a function gives for each item; threads share the work under a progress bar."""
+    # Threads are enough: decoding and counting release the interpreter lock.
+    with ThreadPoolExecutor(workers) as pool:
+        return list(progress(pool.map(function, items), title, len(items)))
 
 
 def leave_group() -> None:
@@ -174,10 +172,3 @@ def leave_group() -> None:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
         gc.collect()  # the wrapper of the model holds the group too
-
-
-def existing_file(path: str, what: str) -> str:
-    """Return `path` if it is a file, else raise `UserError`."""
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such {what}")
-    return path

@@ -4,11 +4,10 @@ Reads and writes .pth and .safetensors. The weights keep every bit. The optimise
 out, and the NMF rank is stored.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-import common  # noqa: F401  (its import sets the process up)
+from common import tool_parser
 
 import mmseg
 from mmseg.checkpoints.dialects import (
@@ -30,11 +29,8 @@ def converted_meta(checkpoint: dict, dialect: str) -> dict:
     if named := class_names(checkpoint):
         classes, palette = named
         meta |= {"CLASSES": classes, "PALETTE": palette}
-        meta["dataset_meta"] = {
-            **meta.get("dataset_meta", {}),
-            "classes": classes,
-            "palette": palette,
-        }
+        names = {"classes": classes, "palette": palette}
+        meta["dataset_meta"] = {**meta.get("dataset_meta", {}), **names}
     if (rank := rank_of(checkpoint)) is not None:
         meta["nmf_rank"] = rank
     if dialect != OURS:
@@ -46,7 +42,7 @@ def converted_meta(checkpoint: dict, dialect: str) -> dict:
 
 @one_line_errors
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = tool_parser(__doc__)
     parser.add_argument("input", metavar="IN")
     parser.add_argument("output", metavar="OUT")
     parser.add_argument("--to", required=True, choices=DIALECTS, help="whose key names to write")

@@ -25,14 +25,11 @@ class Converter(NamedTuple):
     out: str | None = None
 
 
-def splits(masks: Path) -> dict[str, Path]:
-    return {split: masks / split for split in ("train2017", "val2017")}
-
-
 def shares(pixels: list[int]) -> str:
     return ", ".join(f"{count / sum(pixels):.1%}" for count in pixels)
 
 
+COCO_SPLITS = ("train2017", "val2017")
 OPTIONS: dict[str, dict] = {
     "--workers": {"type": int, "default": 2, "help": "processes"},
     "--tile": {"type": int, "default": TILE, "help": "side of a tile in pixels"},
@@ -50,7 +47,8 @@ CONVERTERS = {
         "write the train ids of COCO-Stuff",
         lambda a: (
             f"{a.out}/annotations: "
-            f"{convert_coco_stuff(splits(a.masks), a.out, a.workers)} masks in train ids"
+            f"{convert_coco_stuff({s: a.masks / s for s in COCO_SPLITS}, a.out, a.workers)} masks "
+            "in train ids"
         ),
         {"masks": "stuffthingmaps: the folder of train2017, val2017"},
         out="data/coco_stuff164k",

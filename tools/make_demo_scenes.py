@@ -8,38 +8,50 @@ is for testing and the one before it for validation. A second run writes the sam
 import argparse
 from pathlib import Path
 
-from demo.archive import TILE, sheet_name, write_lists, write_sheet
+from demo import draw_scene
 from rich.console import Console
 from rich.progress import track
 
 from mmseg.errors import UserError, one_line_errors
+from mmseg.files import make_writable, write_whole
+from mmseg.imagery.geotiff import Affine, write_geotiff
+from mmseg.imagery.tiles import full_tiles
+
+PIXEL_SIZE = 0.5  # metres
+WEST, NORTH = 500_000, 500_000  # corner of the first sheet, in metres
+TILE = 512
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Draw a synthetic LandCover.ai archive.")
-    parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--sheets", type=int, default=8, help="number of map sheets, at least 3")
-    parser.add_argument("--size", type=int, default=1024, help="pixels on a side, at least 512")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another landscape")
-    return parser.parse_args()
+def write_sheet(out: Path, number: int, size: int, seed: int) -> None:
+    """Draw sheet `number`, 1 or more, of size x size pixels. It lies east of the one before."""
+    image, mask = draw_scene(size, size, 1000 * seed + number)
+    west = WEST + (number - 1) * size * PIXEL_SIZE
+    transform = Affine(PIXEL_SIZE, 0, west, 0, -PIXEL_SIZE, NORTH)
+    for folder, array in (("images", image), ("masks", mask)):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+        write_geotiff(out / folder / f"DEMO-{number}.tif", array, transform, "EPSG:2180")
+
+
+def write_lists(out: Path, sheets: int, size: int, tile: int = TILE) -> None:
+    """Write train.txt, val.txt and test.txt. The last sheet is test, the one before it val."""
+    splits = {"train": range(1, sheets - 1), "val": [sheets - 1], "test": [sheets]}
+    for split, numbers in splits.items():
+        names = [f"DEMO-{n}_{k}\n" for n in numbers for k in full_tiles(size, size, tile)]
+        write_whole(out / f"{split}.txt", "".join(names).encode())
 
 
 def check(args: argparse.Namespace) -> None:
     """Refuse arguments for an archive without one of the splits, or with sheets of another one."""
-    if args.sheets < 3:
-        raise UserError(
-            f"--sheets {args.sheets}: train, val and test need one each, give 3 or more"
-        )
-    if args.size < TILE:
-        raise UserError(f"--size {args.size}: no {TILE} pixel tile fits, give {TILE} or more")
-    if args.seed < 0:
-        raise UserError(f"--seed {args.seed}: give 0 or more")
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {args.out}: {error.strerror}") from error
-    wanted = {sheet_name(number) for number in range(1, args.sheets + 1)}
+    limits = (
+        ("sheets", 3, "train, val and test need one each"),
+        ("size", TILE, f"no {TILE} pixel tile fits"),
+        ("seed", 0, "a seed has no sign"),
+    )
+    for name, least, reason in limits:
+        if (value := getattr(args, name)) < least:
+            raise UserError(f"--{name} {value}: {reason}, give {least} or more")
+    make_writable(args.out)
+    wanted = {f"DEMO-{number}" for number in range(1, args.sheets + 1)}
     foreign = sorted({path.stem for path in args.out.glob("images/*.tif")} - wanted)
     if foreign:
         raise UserError(f"{args.out} already holds sheet {foreign[0]}: name a new folder")
@@ -47,7 +59,12 @@ def check(args: argparse.Namespace) -> None:
 
 @one_line_errors
 def main() -> None:
-    args = parse_args()
+    parser = argparse.ArgumentParser(description="Draw a synthetic LandCover.ai archive.")
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--sheets", type=int, default=8, help="number of map sheets, at least 3")
+    parser.add_argument("--size", type=int, default=1024, help="pixels on a side, at least 512")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another landscape")
+    args = parser.parse_args()
     check(args)
     console = Console(stderr=True)
     for number in track(range(1, args.sheets + 1), "Drawing sheets", console=console):

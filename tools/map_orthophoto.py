@@ -68,12 +68,6 @@ def join_group() -> str:
     return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
 
 
-def truth_of(scene: str, truth: str | None) -> str | None:
-    if truth is None or not Path(truth).is_dir():
-        return truth
-    return str(Path(truth) / Path(scene).name)
-
-
 @one_line_errors
 def main() -> None:
     try:
@@ -96,10 +90,12 @@ def map_scenes(args: argparse.Namespace) -> None:
     failed = []
     for scene in scenes:
         try:
+            truth = args.truth
+            if truth is not None and Path(truth).is_dir():
+                truth = str(Path(truth) / Path(scene).name)
             with progress_bar() as bar:
                 task = bar.add_task(Path(scene).stem, speed=0, visible=False)
                 show = partial(show_progress, bar, task)
-                truth = truth_of(scene, args.truth)
                 result = map_scene(model, scene, args.out, options, truth, show)
         except UserError as error:  # in all processes
             if len(scenes) == 1:

@@ -7,11 +7,16 @@ Writes for every image <out>/ids/<name>.png, class ids with the palette, and
 import os
 from pathlib import Path
 
-from common import add_amp_flag, add_rank_flag, config_parser, read_config
+from common import (
+    add_amp_flag,
+    add_rank_flag,
+    config_parser,
+    console,
+    progress,
+    read_config,
+)
 
 import mmcv
-from rich.console import Console
-from rich.progress import track
 
 from mmseg.apis import init_model, predict_images
 from mmseg.engine.amp import use_inference_amp
@@ -50,10 +55,7 @@ def main() -> None:
     id_names, overlay_names = OutputNames(ids_folder, root), OutputNames(overlay_folder, root)
     for image in images:
         id_names(image)  # raises if two images would have the same output, before any work
-    console = Console(stderr=True)
-    for sample in track(
-        predict_images(model, images), "Predicting", total=len(images), console=console
-    ):
+    for sample in progress(predict_images(model, images), "Predicting", len(images)):
         ids = sample.pred_sem_seg.data[0].cpu().numpy()
         image = mmcv.bgr2rgb(read_image(sample.img_path))
         write_id_png(id_names(sample.img_path), ids, palette)

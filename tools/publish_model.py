@@ -5,19 +5,17 @@ of the config and the version. The first eight digits of its sha256 are added to
 If the checkpoint lacks some of these, as those of other projects do, give its config with --config.
 """
 
-import argparse
 import hashlib
 import sys
 from pathlib import Path
 
-import common  # noqa: F401  (its import sets the process up)
+from common import tool_parser
 
 import mmseg
 from mmseg.checkpoints.dialects import class_names, config_text, metadata, rank_of, state_dict_of
 from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.config import load_config
-from mmseg.config.parts import parts_of
-from mmseg.datasets import build_dataset
+from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError, one_line_errors
 
 
@@ -34,8 +32,7 @@ def facts_of_config(path: str) -> dict:
     """Return the facts that a config tells."""
     config = load_config(path)
     preprocessor = config.model.data_preprocessor
-    dataset = parts_of(config.test_dataloader.dataset)[0]
-    meta = build_dataset({**dataset, "lazy_init": True}).metainfo
+    meta = build_parts(config.test_dataloader.dataset)[0].metainfo
     return {
         "mean": list(preprocessor.mean),
         "std": list(preprocessor.std),
@@ -49,7 +46,7 @@ def facts_of_config(path: str) -> dict:
 
 @one_line_errors
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = tool_parser(__doc__)
     parser.add_argument("input", metavar="IN")
     parser.add_argument("output", metavar="OUT", type=Path, help="a .pth or .safetensors file")
     parser.add_argument("--config", help="tells the facts that the checkpoint lacks")

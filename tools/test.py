@@ -6,8 +6,7 @@ from common import KeyValues, add_amp_flag, leave_group, read_run_config, run_pa
 
 from mmengine.config import Config, ConfigDict
 
-from mmseg.config.parts import drop_masks
-from mmseg.config.tta import use_tta
+from mmseg.config.changes import drop_masks, use_tta
 from mmseg.engine import SegRunner
 from mmseg.engine.amp import use_inference_amp
 from mmseg.engine.compile import compile_network
@@ -18,38 +17,19 @@ from mmseg.files import make_writable
 def parse_args():
     parser = run_parser(__doc__)
     parser.add_argument("checkpoint")
-    parser.add_argument(
-        "--eval",
-        nargs="+",
-        choices=("mIoU", "mDice", "mFscore"),
-        metavar="METRIC",
-        help="mIoU, mDice and mFscore; by default those of the config's test_evaluator",
-    )
-    parser.add_argument(
-        "--tta", "--aug-test", action="store_true", help="average over scales and flips"
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        help="also write the predictions: id images, or into FILE.pkl a list of (H, W) arrays",
-    )
-    parser.add_argument(
-        "--format-only",
-        nargs="?",
-        const="",
-        metavar="DIR",
-        help="only write the predictions, without masks; by default to <work dir>/format_results",
-    )
-    parser.add_argument(
-        "--eval-options", nargs="+", action=KeyValues, default={}, help="imgfile_prefix=DIR"
-    )
-    parser.add_argument("--gpu-collect", action="store_true", help="gather results by the GPUs")
-    parser.add_argument("--show-dir", metavar="DIR", help="also write overlays beside the images")
-    parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
+    add = parser.add_argument
+    metrics = ("mIoU", "mDice", "mFscore")
+    add("--eval", nargs="+", choices=metrics, help="by default those of the config")
+    add("--tta", "--aug-test", action="store_true", help="average over scales and flips")
+    add("--out", metavar="DIR", help="also write id images, or FILE.pkl: a list of (H, W) arrays")
+    text = "only write the predictions, without masks; by default to <work dir>/format_results"
+    add("--format-only", nargs="?", const="", metavar="DIR", help=text)
+    add("--eval-options", nargs="+", action=KeyValues, default={}, help="imgfile_prefix=DIR")
+    add("--gpu-collect", action="store_true", help="gather results by the GPUs")
+    add("--show-dir", metavar="DIR", help="also write overlays beside the images")
+    add("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     add_amp_flag(parser)
-    parser.add_argument(
-        "--compile", action="store_true", help="torch.compile the network: worth it for many images"
-    )
+    add("--compile", action="store_true", help="torch.compile the network, for many images")
     return parser.parse_args()
 
 

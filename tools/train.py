@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from common import existing_file, leave_group, positive_int, read_run_config, run_parser
+from common import leave_group, positive_int, read_run_config, run_parser
 
 from mmengine.config import Config
 
@@ -14,39 +14,21 @@ from mmseg.errors import UserError, one_line_errors
 
 def parse_args():
     parser = run_parser(__doc__)
-    parser.add_argument(
-        "--resume",
-        "--resume-from",
-        nargs="?",
-        const="",
-        metavar="CKPT",
-        help="go on from CKPT; without CKPT, from the newest checkpoint of the work directory",
-    )
-    parser.add_argument("--auto-resume", dest="resume", action="store_const", const="")
-    parser.add_argument("--load-from", metavar="CKPT", help="start from the weights of a model")
-    parser.add_argument(
-        "--new-classes",
-        action="store_true",
-        help="leave conv_seg of --load-from out: fine-tune on other classes",
-    )
-    parser.add_argument("--amp", action="store_true", help="mixed precision, bfloat16 if possible")
-    parser.add_argument("--seed", type=int, help="seed of everything random")
-    parser.add_argument(
-        "--diff-seed", "--diff_seed", action="store_true", help="another seed per process"
-    )
-    parser.add_argument("--deterministic", action="store_true", help="the same bits on every run")
-    parser.add_argument(
-        "--accumulate",
-        type=positive_int,
-        default=1,
-        metavar="K",
-        help="compute each batch in K parts: less memory, the same recipe",
-    )
-    parser.add_argument(
-        "--compile", action="store_true", help="torch.compile the network: for long runs on a GPU"
-    )
-    parser.add_argument("--no-validate", action="store_true", help="train without validation")
-    parser.add_argument("--tensorboard", action="store_true", help="log to TensorBoard too")
+    add = parser.add_argument
+    text = "go on from CKPT; without CKPT, from the newest checkpoint of the work directory"
+    add("--resume", "--resume-from", nargs="?", const="", metavar="CKPT", help=text)
+    add("--auto-resume", dest="resume", action="store_const", const="")
+    add("--load-from", metavar="CKPT", help="start from the weights of a model")
+    add("--new-classes", action="store_true", help="fine-tune without conv_seg of --load-from")
+    add("--amp", action="store_true", help="mixed precision, bfloat16 if possible")
+    add("--seed", type=int, help="seed of everything random")
+    add("--diff-seed", "--diff_seed", action="store_true", help="another seed per process")
+    add("--deterministic", action="store_true", help="the same bits on every run")
+    text = "compute each batch in K parts: less memory, the same recipe"
+    add("--accumulate", type=positive_int, default=1, metavar="K", help=text)
+    add("--compile", action="store_true", help="torch.compile the network: for long runs on a GPU")
+    add("--no-validate", action="store_true", help="train without validation")
+    add("--tensorboard", action="store_true", help="log to TensorBoard too")
     return parser.parse_args()
 
 
@@ -58,9 +40,9 @@ def apply_flags(config: Config, args) -> None:
         if args.load_from:
             raise UserError("--resume CKPT and --load-from: a run starts from one of them")
         config.resume = True
-        config.load_from = existing_file(args.resume, "checkpoint")
+        config.load_from = args.resume
     if args.load_from:
-        config.load_from = existing_file(args.load_from, "checkpoint")
+        config.load_from = args.load_from
         config.model.backbone.pop("init_cfg", None)
     if args.new_classes:
         config.load_cfg = {**config.get("load_cfg", {}), "new_classes": True}

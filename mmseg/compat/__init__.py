@@ -1,1 +1,1 @@
-"""Read configs written for MMSegmentation 0.x and 1.x and for earlier versions of this project."""
+"""Read configs written for MMSegmentation 0.x and 1.x."""

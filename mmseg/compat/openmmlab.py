@@ -11,21 +11,61 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg.compat.openmmlab_values import (
-    BATCH_NORM,
-    DATASET,
-    DEFAULT_RANK,
-    FIXED,
-    HAM,
-    HAM_WITHOUT_EFFECT,
-)
 from mmseg.errors import UserError
 
 ADAPTED = (
     *("model", "train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline"),
     *("val_evaluator", "test_evaluator", "default_hooks", "visualizer", "data_preprocessor"),
 )
-SUMMARY = {"type": "RunSummaryHook", "base_batch_size": None}
+DISK = {"backend": "disk"}
+# Arguments that this project does not have, with the values that it works by. The first is named
+# in errors.
+FIXED: dict[str, dict[str, tuple]] = {
+    "EncoderDecoder": {"train_cfg": ({}, None), "auxiliary_head": (None,), "neck": (None,)},
+    "SegDataPreProcessor": {
+        "pad_val": (0,),
+        "rgb_to_bgr": (False,),
+        **dict.fromkeys(("batch_augments", "size_divisor"), (None,)),
+    },
+    "MSCAN": {
+        "num_stages": (4,),
+        "act_cfg": ({"type": "GELU"},),
+        "attention_kernel_sizes": ([5, [1, 7], [1, 11], [1, 21]],),
+        "attention_kernel_paddings": ([2, [0, 3], [0, 5], [0, 10]],),
+    },
+    "LightHamHead": {
+        "input_transform": ("multiple_select",),
+        "act_cfg": ({"type": "ReLU"},),
+        **dict.fromkeys(("conv_cfg", "out_channels", "threshold", "sampler"), (None,)),
+    },
+    "CrossEntropyLoss": {"use_sigmoid": (False,), "use_mask": (False,), "reduction": ("mean",)},
+    "LoadImageFromFile": {
+        "color_type": ("color",),
+        **dict.fromkeys(("to_float32", "ignore_empty"), (False,)),
+        "file_client_args": (None, DISK),
+    },
+    "LoadAnnotations": {"imdecode_backend": ("pillow",), "file_client_args": (None, DISK)},
+    "RandomCrop": {"ignore_index": (255,)},
+    **{kind: {"resize_type": ("Resize",)} for kind in ("RandomResize", "RandomChoiceResize")},
+    "ResizeToMultiple": {"interpolation": (None, "bilinear")},
+    **{kind: {"requires_grad": (True,)} for kind in ("GN", "BN")},
+    "IoUMetric": {"nan_to_num": (None,), "beta": (1,)},
+}
+DATASET = {"ignore_index": (255,), "backend_args": (None,), "file_client_args": (None, DISK)}
+BATCH_NORM = tuple(
+    {"type": kind, **trained}
+    for kind in ("BN", "SyncBN")
+    for trained in ({}, {"requires_grad": True})
+)
+# Hamburger sets `inv_t` to 1 itself, so a config's value has no effect there either. MD_D is the
+# width of the head.
+HAM = {
+    "MD_S": (1,),
+    **dict.fromkeys(("train_steps", "TRAIN_STEPS"), (6,)),
+    **dict.fromkeys(("eval_steps", "EVAL_STEPS"), (7,)),
+    **dict.fromkeys(("rand_init", "RAND_INIT", "SPATIAL"), (True,)),
+}
+HAM_WITHOUT_EFFECT = ("inv_t", "INV_T", "eta", "ETA", "MD_D")
 
 
 def adapt_components(config: Config) -> None:
@@ -36,7 +76,9 @@ def adapt_components(config: Config) -> None:
     if "model" in config:
         _settle_sync_bn(config)
     if "default_hooks" in config:  # the hook compares the classes of model and data set
-        config.default_hooks.setdefault("summary", dict(SUMMARY))
+        config.default_hooks.setdefault(
+            "summary", {"type": "RunSummaryHook", "base_batch_size": None}
+        )
     for key in ADAPTED:
         if key in config:
             config[key] = adapt_component(config[key], key)
@@ -111,7 +153,7 @@ def _head(value: dict, where: str) -> None:
         value["norm_cfg"]["type"] = "BN"  # the run's `sync_bn` synchronises it
     ham = {k: v for k, v in value.get("ham_kwargs", {}).items() if k not in HAM_WITHOUT_EFFECT}
     _leave_out(ham, HAM, f"{where}.ham_kwargs")
-    value["ham_kwargs"] = {"MD_R": DEFAULT_RANK, **ham}
+    value["ham_kwargs"] = {"MD_R": 64, **ham}
 
 
 def _resize(value: dict, where: str) -> None:

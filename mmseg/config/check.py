@@ -1,8 +1,10 @@
-"""Find misspelt and outdated keys before anything is built."""
+"""Find misspelt keys and impossible values, while the key is known, before anything is built."""
 
 import inspect
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from typing import Any
 
 from mmengine.config import Config
@@ -11,7 +13,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg import registry
-from mmseg.config.values import check_values
+from mmseg.config.parts import leaves
 from mmseg.errors import UserError, did_you_mean, shorten
 
 # Keys that the runner reads besides the arguments of mmengine's constructor. `load_cfg`: options of
@@ -35,6 +37,68 @@ PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
 
+Kind = tuple[str, Callable[[Any], bool]]
+"""Which values a key takes, in words and as a test."""
+
+
+def _number(least: float, most: float = math.inf, whole: bool = False) -> Callable[[Any], bool]:
+    def test(value: Any) -> bool:
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not least <= value <= most
+        ):
+            return False
+        return math.isfinite(value) and (not whole or float(value).is_integer())
+
+    return test
+
+
+def _each(count: int, test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda v: isinstance(v, list | tuple) and len(v) == count and all(map(test, v))
+
+
+COUNT: Kind = ("a whole number from 1", _number(1, whole=True))
+COUNT_OR_OFF: Kind = ("a whole number from 1, or -1", lambda v: v == -1 or COUNT[1](v))
+SEED: Kind = ("a whole number from 0 to 2**32 - 1", _number(0, 2**32 - 1, whole=True))
+NUMBER: Kind = ("a number from 0", _number(0))
+SHARE: Kind = ("a number from 0 to below 1", _number(0, math.nextafter(1, 0)))
+FOUR_COUNTS: Kind = ("four whole numbers from 1", _each(4, COUNT[1]))
+WEIGHTS: Kind = (
+    "numbers from 0, not all of them 0",
+    lambda v: isinstance(v, list | tuple) and all(map(NUMBER[1], v)) and sum(v) > 0,
+)
+# By dotted key; a star stands for anything. Whoever reads a key decides what None means.
+VALUES: dict[str, Kind] = {
+    "*_dataloader.batch_size": COUNT,
+    "*_dataloader.num_workers": ("a whole number from 0", _number(0, whole=True)),
+    "train_cfg.max_iters": COUNT,
+    "train_cfg.val_interval": COUNT,
+    "train_cfg.accumulate": COUNT,
+    "optim_wrapper.optimizer.lr": NUMBER,
+    "optim_wrapper.accumulative_counts": COUNT,
+    "randomness.seed": SEED,
+    "triton_kernels": ("True or False", lambda v: isinstance(v, bool)),
+    "default_hooks.checkpoint.interval": COUNT_OR_OFF,
+    "default_hooks.checkpoint.max_keep_ckpts": COUNT_OR_OFF,
+    "default_hooks.logger.interval": COUNT,
+    "model.data_preprocessor.mean": ("three numbers", _each(3, _number(-math.inf))),
+    "model.data_preprocessor.std": ("three numbers above 0", _each(3, _number(math.ulp(0)))),
+    "model.decode_head.num_classes": COUNT,
+    "model.decode_head.channels": COUNT,
+    "model.decode_head.ham_channels": COUNT,
+    "model.decode_head.dropout_ratio": SHARE,
+    "model.decode_head.ham_kwargs.MD_R": COUNT,
+    "model.decode_head.loss_decode*.loss_weight": NUMBER,
+    "model.decode_head.loss_decode*.class_weight": WEIGHTS,
+    # Of MSCAN; another backbone may give these names another meaning.
+    "model.backbone.in_channels": ("3, the channels of the images that are read", lambda v: v == 3),
+    "model.backbone.embed_dims": FOUR_COUNTS,
+    "model.backbone.depths": FOUR_COUNTS,
+    "model.backbone.mlp_ratios": ("four numbers above 0", _each(4, _number(math.ulp(0)))),
+    "model.backbone.drop_path_rate": SHARE,
+}
+
 
 def check_config(config: Config, path: str) -> None:
     """Raise `UserError` for a key or a type that nothing reads, or a value that cannot work.
@@ -47,7 +111,7 @@ def check_config(config: Config, path: str) -> None:
         with DefaultScope.overwrite_default_scope(registry.SCOPE):
             for key in TOP_LEVEL & set(config):
                 _check_component(config[key], key)
-        check_values(config)
+        _check_values(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -136,3 +200,33 @@ def _check_keys(value: Mapping, known: set[str], where: str) -> None:
         if key not in known:
             hint = did_you_mean(str(key), known) or f"; known: {', '.join(sorted(known))}"
             raise UserError(f"unknown key {where}.{shorten(str(key))}{hint}")
+
+
+def _check_values(config: Config) -> None:
+    """Raise `UserError` with the key of a value that is no number or out of its range."""
+    values = dict(leaves(config.to_dict()))
+    is_mscan = values.get("model.backbone.type") == "MSCAN"
+    for key, value in values.items():
+        for pattern, (words, test) in VALUES.items():
+            applies = is_mscan or not pattern.startswith("model.backbone")
+            if applies and value is not None and fnmatchcase(key, pattern) and not test(value):
+                raise UserError(f"{key}={shorten(repr(value))}: give {words}")
+    if is_mscan:
+        _check_widths(values)
+
+
+def _check_widths(values: Mapping[str, Any]) -> None:
+    """Compare the widths that the head expects with those of the encoder."""
+    keys = ("backbone.embed_dims", "decode_head.in_index", "decode_head.in_channels")
+    found: list[Any] = [values.get(f"model.{key}") for key in keys]
+    if not all(isinstance(each, list | tuple) for each in found):
+        return
+    widths, index, channels = found
+    if not all(map(_number(-4, 3, whole=True), index)):
+        raise UserError(f"model.decode_head.in_index={index}: the encoder has the stages 0 to 3")
+    expected = [widths[i] for i in index]
+    if list(channels) != expected:
+        raise UserError(
+            f"model.decode_head.in_channels={list(channels)}: the stages {list(index)} of the "
+            f"encoder have {expected} (model.backbone.embed_dims)"
+        )

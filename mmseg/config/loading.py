@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_legacy
 from mmseg.compat.openmmlab import adapt_components
-from mmseg.compat.retired import FAST_OPS, take_out_fast_ops
 from mmseg.config.check import TOP_LEVEL, check_config
 from mmseg.errors import UserError, reason
 
@@ -42,7 +42,7 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
         if is_legacy(config):
             config = Config(translate_legacy(config.to_dict()), filename=str(path))
         _override(config, overrides, path)
-        take_out_fast_ops(config)
+        _take_out_fast_ops(config)
         check_outdated(config)
         adapt_components(config)
     except UserError as error:
@@ -55,7 +55,7 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
 
 
 def _override(config: Config, overrides: Mapping, path: Path) -> None:
-    known = {FAST_OPS, *(KNOWN if is_legacy(config) else TOP_LEVEL)}
+    known = {"fast_ops", *(KNOWN if is_legacy(config) else TOP_LEVEL)}
     for key in overrides:
         first = key.split(".")[0]
         if first in config and first not in known:
@@ -72,6 +72,19 @@ def _override(config: Config, overrides: Mapping, path: Path) -> None:
         config.merge_from_dict(dict(overrides))
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f"--cfg-options: {_one_line(error)}") from error
+
+
+def _take_out_fast_ops(config: Config) -> None:
+    """Remove the key that chose between implementations in earlier versions of this project."""
+    if "fast_ops" not in config:
+        return
+    value = config.pop("fast_ops")
+    if value == "triton":
+        config.triton_kernels = True
+    now = "triton_kernels=True is set" if value == "triton" else "the key is ignored"
+    MMLogger.get_current_instance().info(
+        f"fast_ops={value!r} is a key of an earlier version: {now}; remove it from the config"
+    )
 
 
 def _places_of(value: Any, section: Any, key: str) -> Iterator[str]:

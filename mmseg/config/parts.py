@@ -1,6 +1,6 @@
 """Parts of a config: its single data sets, and its values with their dotted keys."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 
@@ -24,20 +24,3 @@ def leaves(value: Any, where: str = "", skipped: Collection[str] = ()) -> Iterat
             yield from leaves(item, f"{where}[{i}]", skipped)
     else:
         yield where, value
-
-
-def drop_masks(cfg: Mapping) -> None:
-    """Change the config of data sets so that they read no masks."""
-    for part in parts_of(cfg):
-        part["data_prefix"].pop("seg_map_path", None)
-        part["pipeline"] = _without_annotations(part["pipeline"])
-
-
-def _without_annotations(steps: Sequence) -> list:
-    """Return a pipeline without LoadAnnotations; TestTimeAug holds lists of alternative steps."""
-    kept = [step for step in steps if step["type"] != "LoadAnnotations"]
-    for step in kept:
-        if step["type"] == "TestTimeAug":
-            inner = map(_without_annotations, step["transforms"])
-            step["transforms"] = [alternatives for alternatives in inner if alternatives]
-    return kept

@@ -7,7 +7,7 @@ from mmengine.dataset import pseudo_collate
 
 from mmseg.apis import init_model
 from mmseg.config import load_config
-from mmseg.config.tta import use_tta
+from mmseg.config.changes import use_tta
 from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
 from mmseg.registry import MODELS

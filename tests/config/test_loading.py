@@ -145,3 +145,23 @@ def test_a_broken_module_of_custom_imports_says_what_it_lacks(tmp_path, monkeypa
     (tmp_path / "mine.py").write_text(f"custom_imports = {imports}\n")
     with pytest.raises(UserError, match=r"\(ModuleNotFoundError: No module named 'nothing_there'"):
         load_config(tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize(
+    ("value", "triton", "told"),
+    [
+        (True, False, "fast_ops=True is a key of an earlier version: the key is ignored"),
+        (False, False, "fast_ops=False is a key of an earlier version: the key is ignored"),
+        ("triton", True, "fast_ops='triton' .*: triton_kernels=True is set; remove it from"),
+    ],
+)
+@pytest.mark.parametrize("in_file", [True, False])
+def test_fast_ops_is_taken_out_with_one_line(tmp_path, log, value, triton, told, in_file):
+    path = tmp_path / "old.py"
+    added = f"fast_ops = {value!r}\n" if in_file else ""
+    path.write_text(f"_base_ = {str(ADE)!r}\n{added}")
+    config = load_config(path, None if in_file else {"fast_ops": value})
+    assert "fast_ops" not in config
+    assert config.get("triton_kernels", False) is triton
+    (line,) = [line for line in log.read().splitlines() if "fast_ops" in line]
+    assert re.search(told, line)

@@ -20,6 +20,7 @@ TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x
         ("train_cfg.val_interval", 0, "=0: give a whole number from 1"),
         ("optim_wrapper.optimizer.lr", "6e-5", "='6e-5': give a number from 0"),
         ("optim_wrapper.optimizer.lr", float("nan"), "=nan: give a number from 0"),
+        ("triton_kernels", "cuda", "='cuda': give True or False"),
         ("randomness.seed", -1, "=-1: give a whole number from 0 to 2**32 - 1"),
         ("default_hooks.checkpoint.interval", 0, "=0: give a whole number from 1, or -1"),
         ("default_hooks.logger.interval", True, "=True: give a whole number from 1"),

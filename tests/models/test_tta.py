@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from torch.nn import functional as F
 
-from mmseg.config.tta import use_tta
+from mmseg.config.changes import use_tta
 from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
 from mmseg.registry import MODELS

@@ -16,7 +16,7 @@ LATEST = "work_dirs/tiny/latest.pth"
 
 def test_a_batch_is_split_into_one_part_or_more(call, capsys):
     assert call("train.py", "tiny.py", "--accumulate", "0") == 2
-    assert "0 is less than 1" in capsys.readouterr().err
+    assert "0: give a whole number from 1" in capsys.readouterr().err
 
 
 def test_an_override_without_a_value_is_a_mistake_of_the_command_line(call, capsys):

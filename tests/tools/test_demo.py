@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import rasterio
 from demo import draw_scene
-from demo.archive import write_lists, write_sheet
 from demo.canvas import BACKGROUND, BUILDING, ROAD, WATER, WOODLAND, Canvas
 from demo.nature import plant
+from make_demo_scenes import write_lists, write_sheet
 from run_tool import run_tool
 from scipy import ndimage
 

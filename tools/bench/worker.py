@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,6 @@ import mmseg
 from mmseg import structures
 from mmseg.registry import DATASETS, METRICS, MODELS
 
-try:
-    from mmseg.inference import fuse
-except ImportError:  # older code fuses by itself, and the peer not at all
-    fuse = nn.Module.eval
 TOLERANCE = 1e-4  # of the largest logit
 PEER_CONFIGS = Path(mmseg.__file__).parent / ".mim/configs/segnext"
 
@@ -78,8 +75,9 @@ def build_model(config: Config, job: dict) -> Any:
     elif job["compile"]:
         own = importlib.import_module("mmseg.engine.compile")
         (own.compile_training if job["part"] == "train" else own.compile_network)(model)
-    elif job["part"] != "train":
-        model = fuse(model)
+    elif job["part"] != "train" and find_spec("mmseg.inference"):
+        # Older code fuses by itself, and the peer not at all.
+        model = importlib.import_module("mmseg.inference").fuse(model)
     if job["amp"]:
         model.forward = torch.autocast(job["device"].split(":")[0], torch.bfloat16)(model.forward)
     return model

@@ -10,8 +10,12 @@ from copy import deepcopy
 from typing import Any
 
 from mmseg.compat.legacy.data import Preprocessing, translate_dataset
-from mmseg.compat.legacy.rest import refuse_rest
-from mmseg.compat.legacy.schedule import translate_loops, translate_optimizer, translate_rates
+from mmseg.compat.legacy.schedule import (
+    refuse_rest,
+    translate_loops,
+    translate_optimizer,
+    translate_rates,
+)
 from mmseg.errors import UserError, did_you_mean
 
 MODERN = (
@@ -134,7 +138,6 @@ def _translate_hooks(old: dict, new: dict) -> None:
         "param_scheduler": {"type": "ParamSchedulerHook"},
         "checkpoint": {"type": "LatestCheckpointHook", **checkpoint},
         "sampler_seed": {"type": "DistSamplerSeedHook"},
-        "summary": {"type": "RunSummaryHook", "base_batch_size": None},
     }
     refuse_rest(log, "log_config")
     new["visualizer"] = {"type": "Visualizer", "vis_backends": backends}

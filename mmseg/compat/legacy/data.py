@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmseg.compat.legacy.rest import refuse_rest
+from mmseg.compat.legacy.schedule import refuse_rest
 from mmseg.errors import UserError
 
 # The step PackSegInputs and the data preprocessor do the work of these steps.

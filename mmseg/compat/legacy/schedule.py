@@ -1,6 +1,7 @@
 """Translate iterations, optimiser and learning rate of MMSegmentation 0.x to mmengine's."""
 
-from mmseg.compat.legacy.rest import refuse_rest
+from collections.abc import Mapping
+
 from mmseg.errors import UserError
 
 
@@ -98,3 +99,12 @@ def _policy(old: dict, max_iters: int) -> list[dict]:
             "translated; write another policy as param_scheduler in mmengine's dialect"
         )
     return [{**scheduler, "by_epoch": False, "begin": 0, "end": max_iters + 1}]
+
+
+def refuse_rest(section: Mapping, where: str) -> None:
+    """Raise `UserError` if a key is left in a section; the translation removes what it reads."""
+    for key, value in section.items():
+        raise UserError(
+            f"{where}.{key}={value!r} of MMSegmentation 0.x has no counterpart here; leave it out "
+            "if you can do without it"
+        )
