@@ -24,7 +24,7 @@ from mmengine.config import Config, DictAction
 from mmseg.config import load_config
 from mmseg.config.rank import use_rank
 from mmseg.config.values import SEED
-from mmseg.engine.run_config import default_work_dir
+from mmseg.engine.prepare import default_work_dir
 from mmseg.errors import UserError
 from mmseg.files import make_writable
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmseg.checkpoints.dialects import model_facts, rank_of, state_dict_of
 from mmseg.checkpoints.files import read_checkpoint
 from mmseg.errors import UserError
+from mmseg.registry import WEIGHT_INITIALIZERS
 
 CLASSIFIER = "decode_head.conv_seg."
 
@@ -56,9 +57,48 @@ def load_weights(
         MMLogger.get_current_instance().warning(
             f"{path}: conv_seg is not loaded but starts fresh, for the classes of the config"
         )
-    needed = check_fit(network, state, str(path))  # first: of another size, no rank helps
+    needed = _check_fit(network, state, str(path))  # first: of another size, no rank helps
     _check_rank(network, nmf_rank or rank_of(checkpoint), path)
-    load_state(network, state, needed, str(path), "model")
+    _load_state(network, state, needed, str(path), "model")
+
+
+# The second name is mmengine's, as in `compat.names`, which this room cannot import.
+@WEIGHT_INITIALIZERS.register_module(name=["PretrainedBackbone", "Pretrained"])
+class PretrainedBackbone:
+    """Initialise a backbone from the file `checkpoint` or, if it is absent, from `url`.
+
+    The file may also hold a full model, whose backbone is taken, or a classifier, whose `head.*` is
+    left out. `UserError` if there are no weights or if they do not fit: a run that asked for
+    ImageNet weights never trains without them. As `Pretrained` it also stands for mmengine's class,
+    so that no file which `init_cfg` names is unpickled without limits.
+    """
+
+    def __init__(self, checkpoint: str, url: str | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.url = url
+
+    def __call__(self, module: nn.Module) -> None:
+        source = self.checkpoint
+        if self.url and not Path(source).is_file():
+            source = self.url
+        try:
+            content = read_checkpoint(source)
+        except UserError as error:
+            if Path(source).is_file():
+                raise
+            raise self._absent(error) from error
+        state = state_dict_of(content)
+        prefix = "backbone."
+        if any(key.startswith(prefix) for key in state):
+            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        _load_state(module, state, _check_fit(module, state, source), source, "backbone")
+
+    def _absent(self, error: UserError) -> UserError:
+        return UserError(
+            f"no ImageNet weights: {error}; put that file at {Path(self.checkpoint).absolute()}, "
+            "or train without it (model.backbone.init_cfg=None): the configs whose names end in "
+            "_nopre need none"
+        )
 
 
 def check_number_of_classes(network: Any, classes: Sequence[str]) -> None:
@@ -103,7 +143,7 @@ def _check_rank(network: nn.Module, rank: int | None, path: str | Path) -> None:
     )
 
 
-def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+def _check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
     """Return the names of the tensors that a state needs; `UserError` if one lacks or differs."""
     expected = module.state_dict()
     # Old files lack the counters, which nothing reads.
@@ -115,7 +155,7 @@ def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> li
     return needed
 
 
-def load_state(
+def _load_state(
     module: nn.Module, state: Mapping[str, Tensor], needed: list[str], source: str, part: str
 ) -> None:
     """Load a state that fits, and log how many of the `needed` tensors of `part` it had."""

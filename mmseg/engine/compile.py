@@ -1,4 +1,4 @@
-"""torch.compile of a model's network, for inference or for training.
+"""A faster network in a model's place: compiled by torch, or a fused copy for validations.
 
 On a GPU the compiled kernels are recorded in CUDA graphs, because they are too short to be launched
 one by one. Compiled code is made when the first image or batch comes, and again for other sizes.
@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 import torch._functorch.config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmseg.checkpoints.loading import unwrap
 from mmseg.errors import UserError
+from mmseg.inference import fuse
 
 Network = Callable[[Tensor], Tensor]
 
@@ -87,3 +90,35 @@ def _backward_without_autocast() -> contextlib.AbstractContextManager:
     if not hasattr(config, "backward_pass_autocast"):  # before torch 2.8
         return contextlib.nullcontext()
     return config.patch(backward_pass_autocast="off")
+
+
+class FuseHook(Hook):
+    """Put `fuse(model)` in the model's place for the images of a validation or a test.
+
+    The copy is made at the first image, when averaged weights (EMAHook) are in their place. The
+    model comes back before other hooks see the end, and at the start of the next run if this one
+    was interrupted.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self.model: nn.Module | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        self._give_back(runner)
+
+    def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if batch_idx == 0:
+            self.model = runner.model
+            runner.model = fuse(self.model)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        self._give_back(runner)
+
+    before_test_iter = before_val_iter
+    after_test_epoch = after_val_epoch
+
+    def _give_back(self, runner: Runner) -> None:
+        if self.model is not None:
+            runner.model, self.model = self.model, None

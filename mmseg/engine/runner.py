@@ -19,15 +19,20 @@ from mmseg.checkpoints.dialects import class_names, metadata, model_facts
 from mmseg.checkpoints.files import check_written, read_checkpoint
 from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.config.check import check_config
-from mmseg.engine.compile import compile_training
-from mmseg.engine.facts import FACTS, check_same_training, training_facts
-from mmseg.engine.fuse_hook import FuseHook
+from mmseg.engine.compile import FuseHook, compile_training
 from mmseg.engine.loaders import build_loader
 from mmseg.engine.loop import accumulated
 from mmseg.engine.preemption import PreemptionHook
-from mmseg.engine.process import prepare_process
-from mmseg.engine.resume import SAMPLER_SEED, check_schedule_goes_on, restore, where_to_start
-from mmseg.engine.run_config import check_complete, default_work_dir
+from mmseg.engine.prepare import check_complete, default_work_dir, prepare_process
+from mmseg.engine.resume import (
+    FACTS,
+    SAMPLER_SEED,
+    check_same_training,
+    check_schedule_goes_on,
+    restore,
+    training_facts,
+    where_to_start,
+)
 from mmseg.errors import UserError
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process

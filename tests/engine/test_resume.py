@@ -9,8 +9,13 @@ import torch
 from mmengine.config import Config
 
 from mmseg.checkpoints.files import write_pickle
-from mmseg.engine.facts import check_same_training, training_facts
-from mmseg.engine.resume import check_schedule_goes_on, newest_whole, where_to_start
+from mmseg.engine.resume import (
+    check_same_training,
+    check_schedule_goes_on,
+    newest_whole,
+    training_facts,
+    where_to_start,
+)
 from mmseg.errors import UserError
 
 

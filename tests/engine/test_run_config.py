@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmseg.config import load_config
-from mmseg.engine.run_config import check_complete
+from mmseg.engine.prepare import check_complete
 from mmseg.errors import UserError
 
 ADE = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x512.ade.160k.py"

@@ -14,7 +14,7 @@ from mmseg.checkpoints.files import read_checkpoint
 from mmseg.config import load_config
 from mmseg.engine import SegRunner, resume, runner
 from mmseg.engine.preemption import SIGNALS
-from mmseg.engine.process import prepare_process
+from mmseg.engine.prepare import prepare_process
 from mmseg.errors import UserError
 from mmseg.inference import fuse
 

@@ -30,7 +30,7 @@ def test_a_stream_that_begins_anywhere_goes_on_as_one_that_ran_through():
 def test_the_draws_of_two_processes_together_are_those_of_one(monkeypatch):
     streams = []
     for rank in (0, 1):
-        monkeypatch.setattr("mmseg.engine.sampler.get_dist_info", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr("mmseg.engine.loaders.get_dist_info", lambda rank=rank: (rank, 2))
         streams.append(draws(6))
     monkeypatch.undo()
     assert [draw for pair in zip(*streams, strict=True) for draw in pair] == draws(12)

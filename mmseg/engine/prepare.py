@@ -1,7 +1,9 @@
-"""The set-up of a process before mmengine's runner is built in it."""
+"""What comes before mmengine's runner is built: a config that is complete, and its process."""
 
 import os
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.distributed
@@ -12,12 +14,46 @@ from mmseg.environment import hide_broken_torchvision
 from mmseg.errors import UserError
 from mmseg.ops import triton
 
+# Each section of a group needs the others.
+TOGETHER = (
+    ("train_dataloader", "train_cfg", "optim_wrapper"),
+    ("val_dataloader", "val_cfg", "val_evaluator"),
+    ("test_dataloader", "test_cfg", "test_evaluator"),
+)
+# The keys that a section needs.
+NEEDED = {
+    "model": ("type", "backbone", "decode_head", "data_preprocessor"),
+    **{f"{split}_dataloader": ("dataset", "sampler") for split in ("train", "val", "test")},
+}
 # Warnings that no user can act on: mmengine's of a name that not every torch has anew, and torch's
 # of gradients that lie otherwise than their parameter in dimensions of size 1.
 FOREIGN_WARNINGS = (
     *("Setting MKL_NUM_THREADS environment variable", "`broadcast_buffers` is deprecated"),
     "Grad strides do not match bucket view strides",
 )
+
+
+def default_work_dir(config: str) -> str:
+    """Return work_dirs/<name of the config>."""
+    return str(Path("work_dirs") / Path(config).stem)
+
+
+def check_complete(config: Config) -> None:
+    """Raise `UserError` for a section that lacks, or a key that a section lacks."""
+    for names in TOGETHER:
+        lacking = [name for name in names if config.get(name) is None]
+        if lacking and len(lacking) < len(names):
+            there = next(name for name in names if name not in lacking)
+            raise UserError(f"{config.filename}: has {there}, but no {' and no '.join(lacking)}")
+    for section, keys in NEEDED.items():
+        content = config.get(section)
+        if isinstance(content, Mapping) and content.get("type") == "SegTTAModel":
+            content = content.get("module")
+        for key in keys if isinstance(content, Mapping) else ():
+            if key not in content:
+                raise UserError(f"{config.filename}: {section} has no {key!r}")
+    if config.get("model") is None:
+        raise UserError(f"{config.filename}: has no model")
 
 
 def prepare_process(config: Config) -> None:
