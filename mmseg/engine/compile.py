@@ -5,7 +5,6 @@ one by one. Compiled code is made when the first image or batch comes, and again
 """
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,8 +17,6 @@ from mmseg.checkpoints.loading import unwrap
 from mmseg.errors import UserError
 from mmseg.inference import fuse
 
-Network = Callable[[Tensor], Tensor]
-
 
 def compile_network(model: nn.Module) -> None:
     """Compile what a segmentor's `logits` does; weights become constants.
@@ -29,9 +26,8 @@ def compile_network(model: nn.Module) -> None:
     from torch._inductor import config  # takes two seconds
 
     segmentor: Any = unwrap(model)
-    _check_compiler(segmentor)
     graphs = _on_gpu(segmentor)
-    compiled = _compiled(segmentor.logits, graphs)
+    compiled = _compiled(segmentor, segmentor.logits, graphs)
 
     def network(x: Tensor) -> Tensor:
         # Read when the network is traced, and so no option of torch.compile.
@@ -53,8 +49,8 @@ def compile_training(model: nn.Module, accumulates: bool = False) -> None:
     segmentor: Any = unwrap(model)
     if getattr(segmentor.backbone, "with_cp", False):
         raise UserError("--compile does not go with model.backbone.with_cp=True: leave one out")
-    _check_compiler(segmentor)
-    compiled = _compiled(segmentor.training_logits, _on_gpu(segmentor) and not accumulates)
+    graphs = _on_gpu(segmentor) and not accumulates
+    compiled = _compiled(segmentor, segmentor.training_logits, graphs)
 
     def training_logits(x: Tensor) -> Tensor:
         with _backward_without_autocast():
@@ -67,16 +63,13 @@ def _on_gpu(segmentor: nn.Module) -> bool:
     return next(segmentor.parameters()).is_cuda
 
 
-def _check_compiler(segmentor: nn.Module) -> None:
+def _compiled(segmentor: nn.Module, function: Any, graphs: bool) -> Any:
     device = next(segmentor.parameters()).device
     try:
         torch.compile(torch.neg)(torch.zeros(8, device=device))
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--compile: torch.compile does not work here: {reason}") from error
-
-
-def _compiled(function: Network, graphs: bool) -> Network:
     return torch.compile(function, options={"triton.cudagraphs": graphs})
 
 

@@ -76,8 +76,8 @@ def build_loader(
             kept = {key: sampler[key] for key in ("shuffle", "seed") if key in sampler}
             options["sampler"] = {"type": "StatelessSampler", **kept}
     loader = Runner.build_dataloader(options, seed, diff_rank_seed)
-    if trains and isinstance(loader.sampler, StatelessSampler):
-        if not isinstance(loader.dataset, Seeded):
-            kind = type(loader.dataset).__name__
-            raise UserError(f"train_dataloader.dataset: derive {kind} from BaseSegDataset")
+    seeds = trains and isinstance(loader.sampler, StatelessSampler)
+    if seeds and not isinstance(loader.dataset, Seeded):
+        kind = type(loader.dataset).__name__
+        raise UserError(f"train_dataloader.dataset: derive {kind} from BaseSegDataset")
     return loader

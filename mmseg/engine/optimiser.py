@@ -22,7 +22,6 @@ OPTIONS = {
     *("dwconv_decay_mult", "dcn_offset_lr_mult", "bypass_duplicate"),
 }
 OPTIONS_OF_KEY = {"lr_mult", "decay_mult"}
-DECAYS = {option for option in OPTIONS | OPTIONS_OF_KEY if option.endswith("decay_mult")}
 
 Groups = list[dict[str, Any]]
 
@@ -42,11 +41,10 @@ class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     # mmengine's error does not name the key to set.
     def _validate_cfg(self) -> None:
         options = self.paramwise_cfg or {}
-        given = {
-            *options,
-            *(key for each in options.get("custom_keys", {}).values() for key in each),
-        }
-        if given & DECAYS and self.optimizer_cfg.get("weight_decay") is None:
+        given = {*options}.union(*options.get("custom_keys", {}).values())
+        known = given & (OPTIONS | OPTIONS_OF_KEY)
+        decays = any(option.endswith("decay_mult") for option in known)
+        if decays and self.optimizer_cfg.get("weight_decay") is None:
             raise UserError(
                 "optim_wrapper.paramwise_cfg multiplies the weight decay: give "
                 "optim_wrapper.optimizer a weight_decay"
@@ -58,8 +56,13 @@ class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self, params: Groups, module: nn.Module, prefix: str = "", *args: Any, **kwargs: Any
     ) -> None:
         super().add_params(params, module, prefix, *args, **kwargs)
-        if not prefix:  # the whole model; mmengine calls this for each of its modules
-            params[:] = _merged(params)
+        if prefix:  # mmengine calls this for the whole model, and then for each of its modules
+            return
+        merged: dict[Any, dict[str, Any]] = {}
+        for group in params:
+            members = group.pop("params")
+            merged.setdefault(tuple(group.items()), {"params": [], **group})["params"] += members
+        params[:] = merged.values()
 
 
 def _check_options(options: Mapping[str, Any], model: nn.Module) -> None:
@@ -68,33 +71,18 @@ def _check_options(options: Mapping[str, Any], model: nn.Module) -> None:
     The official configs have such a part, `pos_block`.
     """
     where = "optim_wrapper.paramwise_cfg"
-    if unknown := sorted(set(options) - OPTIONS):
-        raise UserError(f"unknown key {where}.{unknown[0]}{did_you_mean(unknown[0], OPTIONS)}")
-    names = [name for name, _ in model.named_parameters()]
-    for key, values in options.get("custom_keys", {}).items():
-        if unknown := sorted(set(values) - OPTIONS_OF_KEY):
-            hint = did_you_mean(unknown[0], OPTIONS_OF_KEY)
-            raise UserError(f"unknown key {where}.custom_keys.{key}.{unknown[0]}{hint}")
-        if not any(key in name for name in names):
+    custom = options.get("custom_keys", {})
+    given = {where: (options, OPTIONS)}
+    given |= {f"{where}.custom_keys.{key}": (each, OPTIONS_OF_KEY) for key, each in custom.items()}
+    for place, (found, known) in given.items():
+        if unknown := sorted({*found} - known):
+            hint = did_you_mean(unknown[0], known)
+            raise UserError(f"unknown key {place}.{unknown[0]}{hint}")
+    for key in custom:
+        if not any(key in name for name, _ in model.named_parameters()):
             MMLogger.get_current_instance().warning(
                 f"{where}.custom_keys.{key} does nothing: no parameter has {key!r} in its name"
             )
-
-
-def _merged(groups: Groups) -> Groups:
-    merged: Groups = []
-    for group in groups:
-        options = _options(group)
-        same = next((other for other in merged if _options(other) == options), None)
-        if same:
-            same["params"] += group["params"]
-        else:
-            merged.append(group)
-    return merged
-
-
-def _options(group: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in group.items() if key != "params"}
 
 
 def merge_stored_groups(stored: dict[str, Any], optimiser: Optimizer, model: nn.Module) -> None:

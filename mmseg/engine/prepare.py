@@ -17,8 +17,7 @@ from mmseg.ops import triton
 # Each section of a group needs the others.
 TOGETHER = (
     ("train_dataloader", "train_cfg", "optim_wrapper"),
-    ("val_dataloader", "val_cfg", "val_evaluator"),
-    ("test_dataloader", "test_cfg", "test_evaluator"),
+    *((f"{split}_dataloader", f"{split}_cfg", f"{split}_evaluator") for split in ("val", "test")),
 )
 # The keys that a section needs.
 NEEDED = {

@@ -132,11 +132,10 @@ def test_where_no_symbolic_link_can_be_made_there_is_a_hard_link_or_one_note(
 )
 def test_a_score_is_better_as_its_rule_or_its_name_says(name, options, rule):
     if rule is None:
-        with pytest.raises(UserError, match=r"save_best='RMSE' .* set rule='greater'"):
+        with pytest.raises(UserError, match=r"save_best=\['RMSE'\] .* set rule='greater'"):
             LatestCheckpointHook(save_best=name, **options)
     else:
-        hook = LatestCheckpointHook(save_best=name, **options)
-        assert hook._rule(name, options.get("rule")) == rule
+        assert LatestCheckpointHook(save_best=name, **options).rules == [rule]
 
 
 def test_a_full_disk_keeps_the_older_files_and_the_next_interval_tries_again(tmp_path, caplog):

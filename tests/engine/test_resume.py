@@ -43,9 +43,8 @@ def test_two_keys_and_the_work_directory_decide_where_a_run_starts(
 ):
     config = Config({"work_dir": str(tmp_path), "train_cfg": {"max_iters": 1}, **config})
     for expected in (without_one, with_a_file):
-        start = where_to_start(config)
-        name = start.load_from and Path(start.load_from).name
-        assert (start.resume, name) == expected
+        resumes, load_from, _ = where_to_start(config)
+        assert (resumes, load_from and Path(load_from).name) == expected
         write(tmp_path, 2)
 
 
@@ -59,11 +58,14 @@ def test_two_keys_and_the_work_directory_decide_where_a_run_starts(
         (None, False),
     ],
 )
-@pytest.mark.parametrize("max_iters", [1, 2, 3])
+@pytest.mark.parametrize("max_iters", [2, 3])
 def test_a_run_of_the_same_length_or_with_an_end_goes_on(given, refused, max_iters):
-    built = given and [SimpleNamespace(end=2), SimpleNamespace(end=2)]
+    built = given and [SimpleNamespace(end=2)] * 2
+    runner = SimpleNamespace(
+        cfg={"param_scheduler": given}, param_schedulers=built, max_iters=max_iters
+    )
     with pytest.raises(UserError) if refused and max_iters > 2 else nullcontext():
-        check_schedule_goes_on(given, built, max_iters, "latest.pth")
+        check_schedule_goes_on(runner, "latest.pth")
 
 
 def test_the_newest_whole_checkpoint_is_taken_and_a_damaged_one_named(tmp_path):
