@@ -9,8 +9,8 @@ from mmengine.config import Config, ConfigDict
 from mmseg.config.parts import drop_masks
 from mmseg.config.tta import use_tta
 from mmseg.engine import SegRunner
-from mmseg.engine.amp import use_inference_amp
 from mmseg.engine.compile import compile_network
+from mmseg.engine.prepare import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import make_writable
 

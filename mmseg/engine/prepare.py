@@ -1,4 +1,4 @@
-"""What comes before mmengine's runner is built: a config that is complete, and its process."""
+"""The config and the process of a run, before mmengine's runner is built."""
 
 import os
 import warnings
@@ -8,11 +8,14 @@ from pathlib import Path
 import torch
 import torch.distributed
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from torch.distributed import PrefixStore
 
 from mmseg.environment import hide_broken_torchvision
 from mmseg.errors import UserError
+from mmseg.models.segmentor import WHOLE
 from mmseg.ops import triton
+from mmseg.ops.precision import cpu_computes_in, half_dtype
 
 # Each section of a group needs the others.
 TOGETHER = (
@@ -53,6 +56,32 @@ def check_complete(config: Config) -> None:
                 raise UserError(f"{config.filename}: {section} has no {key!r}")
     if config.get("model") is None:
         raise UserError(f"{config.filename}: has no model")
+
+
+def use_amp(config: Config) -> None:
+    """Switch a training config to mixed precision: bfloat16, or float16 on GPUs without it."""
+    _warn_if_emulated()
+    if half_dtype("cuda" if torch.cuda.is_available() else "cpu") == torch.float16:
+        config.optim_wrapper.type = "AmpOptimWrapper"
+        config.optim_wrapper.loss_scale = "dynamic"
+    else:
+        config.optim_wrapper.type = "BFloat16OptimWrapper"
+        for key in ("loss_scale", "dtype"):  # they belong to float16
+            config.optim_wrapper.pop(key, None)
+
+
+def use_inference_amp(config: Config) -> None:
+    """Let the config's model predict in the same mixed precision; maps and scores stay float32."""
+    _warn_if_emulated()
+    config.model.test_cfg = {**(config.model.get("test_cfg") or WHOLE), "amp": True}
+
+
+def _warn_if_emulated() -> None:
+    if not torch.cuda.is_available() and not cpu_computes_in("bf16"):
+        MMLogger.get_current_instance().warning(
+            "mixed precision: this processor has no instructions for bfloat16, which makes it "
+            "several times slower than float32"
+        )
 
 
 def prepare_process(config: Config) -> None:

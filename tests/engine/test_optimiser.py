@@ -11,9 +11,9 @@ from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
 
 from mmseg.config import load_config
-from mmseg.engine import amp
-from mmseg.engine.amp import use_amp, use_inference_amp
+from mmseg.engine import prepare
 from mmseg.engine.optimiser import merge_stored_groups
+from mmseg.engine.prepare import use_amp, use_inference_amp
 from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
@@ -160,7 +160,7 @@ def test_mixed_precision_that_a_processor_emulates_is_a_warning(
     config, monkeypatch, warnings, use, computes
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(amp, "cpu_computes_in", lambda dtype: computes)
+    monkeypatch.setattr(prepare, "cpu_computes_in", lambda dtype: computes)
     use(config)
     assert ["no instructions for bfloat16" in line for line in warnings] == [True] * (not computes)
 
