@@ -69,7 +69,9 @@ def test_a_run_of_the_same_length_or_with_an_end_goes_on(given, refused, max_ite
 
 
 def test_the_newest_whole_checkpoint_is_taken_and_a_damaged_one_named(tmp_path):
-    paths = [write(tmp_path, step) for step in (2, 4, 10)]
+    assert newest_whole(tmp_path) == (None, [])
+    paths = [write(tmp_path, step) for step in (2, 9, 10)]
+    assert newest_whole(tmp_path) == (paths[2], [])
     (tmp_path / "latest.pth").symlink_to("iter_10.pth")
     assert newest_whole(tmp_path) == (paths[2], [])
     paths[2].write_bytes(paths[2].read_bytes()[:-500])
@@ -83,12 +85,6 @@ def test_files_after_the_linked_one_belong_to_an_earlier_run(tmp_path, link):
     paths = [write(tmp_path, step) for step in (4, 90)]
     link(tmp_path / "latest.pth", paths[0])
     assert newest_whole(tmp_path)[0] == paths[0]
-
-
-def test_without_a_link_the_highest_number_counts_and_without_a_file_nothing(tmp_path):
-    assert newest_whole(tmp_path) == (None, [])
-    paths = [write(tmp_path, step) for step in (9, 10)]
-    assert newest_whole(tmp_path)[0] == paths[1]
 
 
 CONFIG = {
