@@ -49,18 +49,21 @@ def registered():
         del registry._module_dict[name]
 
 
-def without_validation(config):
+@pytest.fixture
+def unvalidated(config):
+    """The same without validation, in the work directory `work`."""
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
+    config.work_dir = "work"
     return config
 
 
-def test_a_run_needs_no_work_directory_and_may_be_a_plain_dictionary(config, tmp_path):
-    content = without_validation(config).to_dict()
-    SegRunner.from_cfg(config).train()
+def test_a_run_needs_no_work_directory_and_may_be_a_plain_dictionary(unvalidated, tmp_path):
+    runner = SegRunner.from_cfg(unvalidated.to_dict())
+    assert (runner.work_dir, runner.max_iters) == (str(tmp_path / "work"), 2)
+    unvalidated.pop("work_dir")
+    SegRunner.from_cfg(unvalidated).train()
     assert (tmp_path / "work_dirs/tiny/latest.pth").exists()
-    assert config.get("work_dir") is None
-    runner = SegRunner.from_cfg({**content, "work_dir": "mine"})
-    assert (runner.work_dir, runner.max_iters) == (str(tmp_path / "mine"), 2)
+    assert unvalidated.get("work_dir") is None
 
 
 @pytest.mark.parametrize(
@@ -84,9 +87,8 @@ def test_a_validation_without_a_training_writes_no_checkpoint(config, tmp_path):
     assert not list((tmp_path / "work").glob("*.pth"))
 
 
-def test_a_training_in_a_thread_runs_without_signals(config):
-    config.work_dir = "work"
-    runner = SegRunner.from_cfg(without_validation(config))
+def test_a_training_in_a_thread_runs_without_signals(unvalidated):
+    runner = SegRunner.from_cfg(unvalidated)
     before = [signal.getsignal(number) for number in SIGNALS]
     thread = threading.Thread(target=runner.train)
     thread.start()
@@ -101,25 +103,22 @@ class Interrupt(Hook):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_an_interrupted_training_gives_signals_back_and_goes_on(config):
-    config.work_dir = "work"
-    config = without_validation(config)
+def test_an_interrupted_training_gives_signals_back_and_goes_on(unvalidated):
     before = [signal.getsignal(number) for number in SIGNALS]
-    runner = SegRunner.from_cfg(config)
+    runner = SegRunner.from_cfg(unvalidated)
     runner.register_hook(Interrupt())
     with pytest.raises(SystemExit) as left:
         runner.train()
     assert left.value.code == EXIT_CODE
     assert [signal.getsignal(number) for number in SIGNALS] == before
     assert os.path.realpath("work/latest.pth").endswith("iter_1.pth")
-    config.resume_from_work_dir = True
-    SegRunner.from_cfg(config).train()
+    unvalidated.resume_from_work_dir = True
+    SegRunner.from_cfg(unvalidated).train()
     assert os.path.realpath("work/latest.pth").endswith("iter_2.pth")
 
 
-def test_a_schedule_without_an_end_is_not_stretched(config):
-    config.work_dir = "work"
-    config = without_validation(config)
+def test_a_schedule_without_an_end_is_not_stretched(unvalidated):
+    config = unvalidated
     config.param_scheduler = [{"type": "ExponentialLR", "gamma": 0.9, "by_epoch": False}]
     SegRunner.from_cfg(config).train()
     config.resume_from_work_dir, config.train_cfg.max_iters = True, 4
@@ -133,13 +132,9 @@ class OneX(BaseSegDataset):
     METAINFO = META
 
     def load_data_list(self):
-        folder = self.data_prefix
+        folders = {key: self.data_prefix[key] for key in ("img_path", "seg_map_path")}
         return [
-            {
-                "img_path": f"{folder['img_path']}/{i}.png",
-                "seg_map_path": f"{folder['seg_map_path']}/{i}.png",
-                "seg_fields": [],
-            }
+            {"seg_fields": [], **{key: f"{folder}/{i}.png" for key, folder in folders.items()}}
             for i in range(2)
         ]
 
@@ -183,11 +178,11 @@ class Spoil(Hook):
         torch.nn.init.constant_(runner.model.decode_head.conv_seg.bias, torch.nan)
 
 
-def test_a_loss_that_is_nan_names_a_sample_without_a_file_by_its_number(config, registered):
-    config.work_dir = "work"
+def test_a_loss_that_is_nan_names_a_sample_without_a_file_by_its_number(unvalidated, registered):
+    config = unvalidated
     config.train_dataloader.dataset.type = registered(DATASETS, InMemory)
     config.train_dataloader.dataset.pop("metainfo")
-    runner = SegRunner.from_cfg(without_validation(config))
+    runner = SegRunner.from_cfg(config)
     runner.register_hook(Spoil())
     with pytest.raises(UserError, match=r"not finite .*nonfinite_iter_1_.* images sample [01]"):
         runner.train()
@@ -201,15 +196,13 @@ def test_masks_without_files_are_counted_like_others(config, registered):
     assert built.get_cat_ids(1) == [0, 1, 2]
 
 
-def test_a_data_set_of_another_family_is_refused(config, registered):
-    config.work_dir = "work"
-    config.train_dataloader.dataset = {"type": registered(DATASETS, Foreign), "pipeline": []}
+def test_a_data_set_of_another_family_is_refused(unvalidated, registered):
+    unvalidated.train_dataloader.dataset = {"type": registered(DATASETS, Foreign), "pipeline": []}
     with pytest.raises(UserError, match="derive Foreign from BaseSegDataset"):
-        SegRunner.from_cfg(without_validation(config)).train()
+        SegRunner.from_cfg(unvalidated).train()
 
 
-def test_an_optimiser_without_weight_decay_is_refused_where_it_is_multiplied(config):
-    config.work_dir = "work"
-    config.optim_wrapper = {**config.optim_wrapper, "optimizer": {"type": "Adamax", "lr": 0.1}}
+def test_an_optimiser_without_weight_decay_is_refused_where_it_is_multiplied(unvalidated):
+    unvalidated.optim_wrapper.optimizer = {"type": "Adamax", "lr": 0.1}
     with pytest.raises(UserError, match=r"give optim_wrapper\.optimizer a weight_decay"):
-        SegRunner.from_cfg(without_validation(config)).train()
+        SegRunner.from_cfg(unvalidated).train()

@@ -29,7 +29,7 @@ from mmseg.apis import check_device
 from mmseg.config import load_config
 from mmseg.config.changes import use_rank
 from mmseg.config.check import COUNT, SEED, Kind
-from mmseg.engine.run_config import default_work_dir
+from mmseg.engine.prepare import default_work_dir
 from mmseg.files import make_writable
 
 # The imports leave half a million objects that stay. A collection that searches them takes a third

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 from mmseg.apis import default_device, init_model
-from mmseg.engine.amp import use_inference_amp
+from mmseg.engine.prepare import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table

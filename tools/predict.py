@@ -19,7 +19,7 @@ from common import (
 import mmcv
 
 from mmseg.apis import init_model, predict_images
-from mmseg.engine.amp import use_inference_amp
+from mmseg.engine.prepare import use_inference_amp
 from mmseg.engine.visualization import draw_sample
 from mmseg.errors import one_line_errors
 from mmseg.imagery import list_images, read_image

@@ -8,8 +8,8 @@ from mmengine.config import Config, ConfigDict
 
 from mmseg.config.changes import drop_masks, use_tta
 from mmseg.engine import SegRunner
-from mmseg.engine.amp import use_inference_amp
 from mmseg.engine.compile import compile_network
+from mmseg.engine.prepare import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import make_writable
 

@@ -7,8 +7,8 @@ from common import leave_group, positive_int, read_run_config, run_parser
 from mmengine.config import Config
 
 from mmseg.engine import SegRunner
-from mmseg.engine.amp import use_amp
 from mmseg.engine.preemption import leave_at_once_when_asked
+from mmseg.engine.prepare import use_amp
 from mmseg.errors import UserError, one_line_errors
 
 

@@ -23,19 +23,15 @@ import numpy as np
 import safetensors.torch
 import torch
 from mmengine.logging import HistoryBuffer
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from mmseg.errors import UserError
 from mmseg.files import cannot_be_read, whole_file, write_whole
 
 SAFETENSORS = ".safetensors"
-DIGITS_OF_SHA256 = re.compile(r"-([0-9a-f]{8,})\.")
 # safetensors holds texts beside the tensors; ours is the checkpoint's metadata.
 META_KEY = "meta"
-# The functions that rebuild a pickled array and a pickled scalar.
-NUMPY_FUNCTIONS: tuple[Any, ...] = (np.zeros(0).__reduce__()[0], np.float32(0).__reduce__()[0])
-DTYPES = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 
 
 def _buffer_method(owner: object, name: str) -> Any:
@@ -46,18 +42,16 @@ def _buffer_method(owner: object, name: str) -> Any:
 
 
 def _allowed() -> list:
-    numpy_functions = [
-        (function, f"numpy.{core}.multiarray.{function.__name__}")
-        for core in ("core", "_core")  # numpy 1 and 2
-        for function in NUMPY_FUNCTIONS
+    # The functions that rebuild a pickled array and a pickled scalar, as numpy 1 and 2 name them.
+    functions: list[Any] = [value.__reduce__()[0] for value in (np.zeros(0), np.float32(0))]
+    named = [
+        (f, f"numpy.{core}.multiarray.{f.__name__}")
+        for core in ("core", "_core")
+        for f in functions
     ]
-    dtypes = [type(np.dtype(name)) for name in (*DTYPES, "float16", "float32", "float64", "str")]
-    return [
-        *numpy_functions,
-        *dtypes,
-        *(np.ndarray, np.dtype, slice, HistoryBuffer),
-        (_buffer_method, "builtins.getattr"),
-    ]
+    dtypes = [type(np.dtype(code)) for code in np.typecodes["AllInteger"] + "?efdU"]
+    types = (np.ndarray, np.dtype, slice, HistoryBuffer)
+    return [*named, *dtypes, *types, (_buffer_method, "builtins.getattr")]
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -70,9 +64,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
-        content = (
-            _read_safetensors(path) if Path(path).suffix == SAFETENSORS else _read_pickle(path)
-        )
+        read = _read_safetensors if Path(path).suffix == SAFETENSORS else _read_pickle
+        content = read(path)
     except OSError as error:
         raise cannot_be_read(path, error) from error
     except Exception as error:  # a damaged file raises many kinds
@@ -94,7 +87,7 @@ def download(url: str) -> Path:
     Where the file's name ends in the first digits of its sha256, they are checked.
     """
     name = Path(urlsplit(url).path).name
-    digits = DIGITS_OF_SHA256.search(name)
+    digits = re.search(r"-([0-9a-f]{8,})\.", name)
     if not digits:  # files of one name at two places are two
         name = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
     path = Path(torch.hub.get_dir(), "checkpoints", name)
@@ -118,18 +111,14 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: Mappin
     """Write tensors and metadata as the suffix says: `.safetensors`, or else a `.pth`."""
     if Path(path).suffix == SAFETENSORS:
         tensors = {key: value.contiguous() for key, value in state.items()}
-        write_whole(
-            path, safetensors.torch.save(tensors, {META_KEY: json.dumps(meta, default=str)})
-        )
+        texts = {META_KEY: json.dumps(meta, default=str)}
+        write_whole(path, safetensors.torch.save(tensors, texts))
     else:
         write_pickle(path, {"meta": dict(meta), "state_dict": dict(state)})
 
 
 def write_pickle(path: str | Path, content: Mapping) -> None:
-    """Write tensors and plain values as torch does, and check what was written.
-
-    Raises `UserError` if the file cannot be written as it should be.
-    """
+    """Write tensors and plain values as torch does; `UserError` if the disk has something else."""
     # Through memory: torch does not tell a full disk from other errors.
     data = io.BytesIO()
     torch.save(dict(content), data)
@@ -162,9 +151,6 @@ def _damaged_member(path: str | Path) -> str | None:
 
 
 def _read_safetensors(path: str | Path) -> dict[str, Any]:
-    try:
-        with safe_open(path, "pt") as file:
-            meta = json.loads((file.metadata() or {}).get(META_KEY, "{}"))
-            return {"meta": meta, "state_dict": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118
-    except SafetensorError as error:
-        raise UserError(f"not a safetensors file: {error}") from error
+    with safe_open(path, "pt") as file:
+        meta = json.loads((file.metadata() or {}).get(META_KEY, "{}"))
+        return {"meta": meta, "state_dict": {key: file.get_tensor(key) for key in file.keys()}}  # noqa: SIM118

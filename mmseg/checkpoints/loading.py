@@ -1,6 +1,7 @@
 """Load weights completely, or refuse them with an error that names what is missing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 from mmseg.checkpoints.dialects import model_facts, rank_of, state_dict_of
 from mmseg.checkpoints.files import read_checkpoint
 from mmseg.errors import UserError
+from mmseg.registry import WEIGHT_INITIALIZERS
 
 CLASSIFIER = "decode_head.conv_seg."
+SHOWN = 5
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -28,26 +31,16 @@ def load_model_weights(
     path: str | Path,
     new_classes: bool = False,
     nmf_rank: int | None = None,
+    checkpoint: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Load a full model of any source and return the checkpoint; see `load_weights`."""
-    checkpoint = read_checkpoint(path)
-    load_weights(model, checkpoint, path, new_classes, nmf_rank)
-    return checkpoint
-
-
-def load_weights(
-    model: nn.Module,
-    checkpoint: Mapping[str, Any],
-    path: str | Path,
-    new_classes: bool = False,
-    nmf_rank: int | None = None,
-) -> None:
-    """Load the weights of a checkpoint of any source, which was read from `path`.
+    """Load a full model from a checkpoint of any source, and return the checkpoint.
 
     With `new_classes` the classifier keeps its fresh values. `nmf_rank` says which rank the
-    checkpoint was trained with. Raises `UserError` when a tensor is missing or has another shape,
-    and when the rank of the checkpoint is not the model's.
+    checkpoint was trained with. `checkpoint` is the content of `path`, if it is read already.
+    Raises `UserError` when a tensor is missing or has another shape, and when the rank of the
+    checkpoint is not the model's.
     """
+    checkpoint = checkpoint or read_checkpoint(path)
     network = unwrap(model)
     state = state_dict_of(checkpoint)
     if new_classes:
@@ -56,9 +49,44 @@ def load_weights(
         MMLogger.get_current_instance().warning(
             f"{path}: conv_seg is not loaded but starts fresh, for the classes of the config"
         )
-    needed = check_fit(network, state, str(path))  # first: of another size, no rank helps
+    needed = _check_fit(network, state, str(path))  # first: of another size, no rank helps
     _check_rank(network, nmf_rank or rank_of(checkpoint), path)
-    load_state(network, state, needed, str(path), "model")
+    _load_state(network, state, needed, str(path), "model")
+    return checkpoint
+
+
+# The second name is mmengine's, as in `compat.names`, which this room cannot import.
+@WEIGHT_INITIALIZERS.register_module(name=["PretrainedBackbone", "Pretrained"])
+class PretrainedBackbone:
+    """Initialise a backbone from the file `checkpoint` or, if it is absent, from `url`.
+
+    The file may also hold a full model, whose backbone is taken, or a classifier, whose `head.*` is
+    left out. `UserError` if there are no weights or if they do not fit: a run that asked for
+    ImageNet weights never trains without them. As `Pretrained` it also stands for mmengine's class,
+    so that no file which `init_cfg` names is unpickled without limits.
+    """
+
+    def __init__(self, checkpoint: str, url: str | None = None) -> None:
+        self.checkpoint, self.url = checkpoint, url
+
+    def __call__(self, module: nn.Module) -> None:
+        there = Path(self.checkpoint).is_file()
+        source = self.checkpoint if there or not self.url else self.url
+        try:
+            content = read_checkpoint(source)
+        except UserError as error:
+            if there:
+                raise
+            raise UserError(
+                f"no ImageNet weights: {error}; put that file at "
+                f"{Path(self.checkpoint).absolute()}, or train without it "
+                "(model.backbone.init_cfg=None): the configs whose names end in _nopre need none"
+            ) from error
+        state = state_dict_of(content)
+        prefix = "backbone."
+        if any(key.startswith(prefix) for key in state):
+            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        _load_state(module, state, _check_fit(module, state, source), source, "backbone")
 
 
 def check_number_of_classes(network: Any, classes: Sequence[str]) -> None:
@@ -75,11 +103,9 @@ def warn_of_other_classes(
     classes: Sequence[str], where: str, others: Sequence[str], elsewhere: str
 ) -> None:
     """Log it when the names of as many classes differ by more than spaces and capitals."""
-    if len(classes) != len(others):
-        return
-    pairs = zip(classes, others, strict=True)
-    different = [i for i, pair in enumerate(pairs) if len({n.strip().lower() for n in pair}) > 1]
-    if different:
+    pairs = enumerate(zip(classes, others, strict=False))
+    different = [i for i, pair in pairs if len({name.strip().lower() for name in pair}) > 1]
+    if different and len(classes) == len(others):
         first = different[0]
         MMLogger.get_current_instance().warning(
             f"{where}: {len(different)} of {len(classes)} classes have other names than in "
@@ -89,21 +115,19 @@ def warn_of_other_classes(
 
 def _check_rank(network: nn.Module, rank: int | None, path: str | Path) -> None:
     wanted = model_facts(network).get("nmf_rank")
-    if wanted is None or rank == wanted:
-        return
-    if rank is None:
+    if wanted is not None and rank is None:
         MMLogger.get_current_instance().warning(
             f"{path} does not tell its NMF rank; MD_R={wanted} of the config is used"
         )
-        return
-    raise UserError(
-        f"{path}: trained with NMF rank {rank}, the config has ham_kwargs.MD_R={wanted}, and the "
-        f"weights would load with either: pass --nmf-rank {rank} to use the checkpoint's, or "
-        f"--nmf-rank {wanted} if you know it was trained with that"
-    )
+    elif wanted is not None and rank != wanted:
+        raise UserError(
+            f"{path}: trained with NMF rank {rank}, the config has ham_kwargs.MD_R={wanted}, and "
+            f"the weights would load with either: pass --nmf-rank {rank} to use the checkpoint's, "
+            f"or --nmf-rank {wanted} if you know it was trained with that"
+        )
 
 
-def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+def _check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
     """Return the names of the tensors that a state needs; `UserError` if one lacks or differs."""
     expected = module.state_dict()
     # Old files lack the counters, which nothing reads.
@@ -115,7 +139,7 @@ def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> li
     return needed
 
 
-def load_state(
+def _load_state(
     module: nn.Module, state: Mapping[str, Tensor], needed: list[str], source: str, part: str
 ) -> None:
     """Load a state that fits, and log how many of the `needed` tensors of `part` it had."""
@@ -123,16 +147,15 @@ def load_state(
     module.load_state_dict({key: state[key] for key in expected if key in state}, strict=False)
     unused = len(state.keys() - expected.keys())
     others = f"; {unused} others in the file not used" if unused else ""
-    parts = ("backbone", "decode_head") if part == "model" else ()
-    counts = {p: sum(key.startswith(f"{p}.") for key in needed) for p in parts}
-    counts = {p: n for p, n in counts.items() if n} or {part: len(needed)}
-    loaded = ", ".join(f"{n} of {n} {p} tensors" for p, n in counts.items())
+    names = [key.partition(".")[0] if part == "model" else part for key in needed]
+    loaded = ", ".join(f"{n} of {n} {p} tensors" for p, n in Counter(names).items())
     MMLogger.get_current_instance().info(f"{source}: {loaded}{others}")
 
 
 def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, total: int) -> str:
     loaded = [key for key in state if not key.startswith(CLASSIFIER)]  # may be the model's own
-    lacks_head = "decode_head" in _parts(expected) - _parts(loaded)
+    head = "decode_head."
+    lacks_head = any(k.startswith(head) for k in expected) > any(k.startswith(head) for k in loaded)
     if lacks_head and any(k in expected or f"backbone.{k}" in expected for k in loaded):
         cause = "it has no decode head: is it an encoder, for model.backbone.init_cfg?"
     elif wrong and all("conv_seg" in key for key in wrong) and not missing:
@@ -148,13 +171,6 @@ def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, tot
         cause = f"it is of another size than the config (tiny, small, base, large){incomplete}"
     shapes = [f"{k} {list(state[k].shape)} instead of {list(expected[k].shape)}" for k in wrong]
     found = total - len(missing) - len(wrong)
-    return f"{found} of {total} tensors fit, {cause}: {_first(shapes + missing)}"
-
-
-def _parts(keys: Iterable[str]) -> set[str]:
-    return {key.partition(".")[0] for key in keys}
-
-
-def _first(names: Iterable[str], limit: int = 5) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
+    named = [*shapes, *missing]
+    names = ", ".join([*named[:SHOWN], *(["..."] if len(named) > SHOWN else [])])
+    return f"{found} of {total} tensors fit, {cause}: {names}"

@@ -1,13 +1,12 @@
 """What trains and tests: the runner, its loop, hooks, optimiser and the state it resumes from."""
 
-from mmseg.engine.amp import BFloat16OptimWrapper
+from mmseg.checkpoints.loading import PretrainedBackbone
 from mmseg.engine.checkpoint_hook import LatestCheckpointHook
+from mmseg.engine.loaders import StatelessSampler
 from mmseg.engine.loop import SegTrainLoop
-from mmseg.engine.optimiser import SegOptimWrapperConstructor
-from mmseg.engine.pretrained import PretrainedBackbone
+from mmseg.engine.optimiser import BFloat16OptimWrapper, SegOptimWrapperConstructor
 from mmseg.engine.run_summary import RunSummaryHook
 from mmseg.engine.runner import SegRunner
-from mmseg.engine.sampler import StatelessSampler
 from mmseg.engine.visualization import SegVisualizationHook
 
 __all__ = [

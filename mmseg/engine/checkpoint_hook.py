@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import master_only
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
 from mmseg.compat.names import registered_names
@@ -15,10 +15,6 @@ from mmseg.engine.resume import LATEST, numbered
 from mmseg.errors import UserError
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import HOOKS
-
-# Parts of the names of scores, by how two of them compare.
-GREATER = ("acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc", "aAcc")
-LESS = ("loss",)
 
 
 @HOOKS.register_module(name=registered_names("LatestCheckpointHook"))
@@ -43,8 +39,8 @@ class LatestCheckpointHook(Hook):
         save_last: bool = True,
         save_best: str | list[str] | None = None,
         rule: str | list[str] | None = None,
-        greater_keys: Sequence[str] = GREATER,
-        less_keys: Sequence[str] = LESS,
+        greater_keys: Sequence[str] | None = None,
+        less_keys: Sequence[str] | None = None,
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
     ) -> None:
@@ -53,15 +49,12 @@ class LatestCheckpointHook(Hook):
         self.interval, self.save_begin, self.save_last = interval, save_begin, save_last
         self.max_keep_ckpts = max_keep_ckpts
         self.scores = [save_best] if isinstance(save_best, str) else list(save_best or ())
-        self.rules = list(rule) if isinstance(rule, list | tuple) else [rule] * len(self.scores)
-        self.keys_of_rule = {"greater": greater_keys, "less": less_keys}
+        self.rule_options = {"rule": rule, "greater_keys": greater_keys, "less_keys": less_keys}
+        self.rules = self._rules()
         self.saved_parts = {
             "save_optimizer": save_optimizer,
             "save_param_scheduler": save_param_scheduler,
         }
-        for name, given in zip(self.scores, self.rules, strict=True):
-            if name != "auto":
-                self._rule(name, given)
         self.trains = False
         self.saved_step: int | None = None
         self.failed_step: int | None = None
@@ -115,12 +108,13 @@ class LatestCheckpointHook(Hook):
     def _save_best(self, runner: Runner, metrics: dict) -> None:
         if self.scores == ["auto"]:
             self.scores = [*metrics][:1]
+            self.rules = self._rules()
         info = runner.message_hub
-        for name, given in zip(self.scores, self.rules, strict=False):
+        for name, rule in zip(self.scores, self.rules, strict=True):
             if name not in metrics:
                 raise _unknown_score(name, metrics)
             suffix = "" if len(self.scores) == 1 else f"_{name}"
-            sign = 1 if self._rule(name, given) == "greater" else -1
+            sign = 1 if rule == "greater" else -1
             score, best = metrics[name], info.get_info(f"best_score{suffix}", -inf * sign)
             if score is None or not score * sign > best * sign:
                 continue
@@ -132,18 +126,17 @@ class LatestCheckpointHook(Hook):
                 info.update_info(f"best_score{suffix}", score)
                 info.update_info(f"best_ckpt{suffix}", str(path))
 
-    def _rule(self, name: str, given: str | None) -> str:
-        """Return 'greater' or 'less', as mmengine finds it: by whole names, then by parts."""
-        if given in self.keys_of_rule:
-            return given
-        for fits in (str.__eq__, str.__contains__):
-            for rule, keys in self.keys_of_rule.items():
-                if given is None and any(fits(name.lower(), key.lower()) for key in keys):
-                    return rule
-        raise UserError(
-            f"default_hooks.checkpoint: save_best={name!r} with rule={given!r}; set rule='greater' "
-            "or rule='less'"
-        )
+    def _rules(self) -> list[str]:
+        """Return 'greater' or 'less' for each score, as mmengine's hook finds it."""
+        if not self.scores:
+            return []
+        try:
+            return CheckpointHook(save_best=self.scores, **self.rule_options).rules
+        except (AssertionError, KeyError, ValueError) as error:
+            raise UserError(
+                f"default_hooks.checkpoint.save_best={self.scores} ({error}): set rule='greater' "
+                "or rule='less'"
+            ) from error
 
     def _check_scores(self, runner: Runner) -> None:
         """Refuse, before hours of training, a score that the validation will not give."""

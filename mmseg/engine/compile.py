@@ -1,21 +1,21 @@
-"""torch.compile of a model's network, for inference or for training.
+"""A faster network in a model's place: compiled by torch, or a fused copy for validations.
 
 On a GPU the compiled kernels are recorded in CUDA graphs, because they are too short to be launched
 one by one. Compiled code is made when the first image or batch comes, and again for other sizes.
 """
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch._functorch.config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmseg.checkpoints.loading import unwrap
 from mmseg.errors import UserError
-
-Network = Callable[[Tensor], Tensor]
+from mmseg.inference import fuse
 
 
 def compile_network(model: nn.Module) -> None:
@@ -26,9 +26,8 @@ def compile_network(model: nn.Module) -> None:
     from torch._inductor import config  # takes two seconds
 
     segmentor: Any = unwrap(model)
-    _check_compiler(segmentor)
     graphs = _on_gpu(segmentor)
-    compiled = _compiled(segmentor.logits, graphs)
+    compiled = _compiled(segmentor, segmentor.logits, graphs)
 
     def network(x: Tensor) -> Tensor:
         # Read when the network is traced, and so no option of torch.compile.
@@ -50,8 +49,8 @@ def compile_training(model: nn.Module, accumulates: bool = False) -> None:
     segmentor: Any = unwrap(model)
     if getattr(segmentor.backbone, "with_cp", False):
         raise UserError("--compile does not go with model.backbone.with_cp=True: leave one out")
-    _check_compiler(segmentor)
-    compiled = _compiled(segmentor.training_logits, _on_gpu(segmentor) and not accumulates)
+    graphs = _on_gpu(segmentor) and not accumulates
+    compiled = _compiled(segmentor, segmentor.training_logits, graphs)
 
     def training_logits(x: Tensor) -> Tensor:
         with _backward_without_autocast():
@@ -64,16 +63,13 @@ def _on_gpu(segmentor: nn.Module) -> bool:
     return next(segmentor.parameters()).is_cuda
 
 
-def _check_compiler(segmentor: nn.Module) -> None:
+def _compiled(segmentor: nn.Module, function: Any, graphs: bool) -> Any:
     device = next(segmentor.parameters()).device
     try:
         torch.compile(torch.neg)(torch.zeros(8, device=device))
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"--compile: torch.compile does not work here: {reason}") from error
-
-
-def _compiled(function: Network, graphs: bool) -> Network:
     return torch.compile(function, options={"triton.cudagraphs": graphs})
 
 
@@ -87,3 +83,35 @@ def _backward_without_autocast() -> contextlib.AbstractContextManager:
     if not hasattr(config, "backward_pass_autocast"):  # before torch 2.8
         return contextlib.nullcontext()
     return config.patch(backward_pass_autocast="off")
+
+
+class FuseHook(Hook):
+    """Put `fuse(model)` in the model's place for the images of a validation or a test.
+
+    The copy is made at the first image, when averaged weights (EMAHook) are in their place. The
+    model comes back before other hooks see the end, and at the start of the next run if this one
+    was interrupted.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self.model: nn.Module | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        self._give_back(runner)
+
+    def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if batch_idx == 0:
+            self.model = runner.model
+            runner.model = fuse(self.model)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        self._give_back(runner)
+
+    before_test_iter = before_val_iter
+    after_test_epoch = after_val_epoch
+
+    def _give_back(self, runner: Runner) -> None:
+        if self.model is not None:
+            runner.model, self.model = self.model, None

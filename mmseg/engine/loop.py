@@ -1,8 +1,7 @@
 """The training loop: an iteration is one step of the optimiser, and depends on its number alone.
 
 It calls mmengine's hooks in mmengine's order, but does not derive from `IterBasedTrainLoop`. That
-class keeps its counters in private attributes, which resuming has to set. It also has no place for
-gradient accumulation within an iteration, nor for a step that is skipped.
+class has no place for gradient accumulation within an iteration, nor for a step that is skipped.
 """
 
 from bisect import bisect
@@ -143,8 +142,6 @@ class SegTrainLoop(BaseLoop):
             runner.model.train_step(part, optim_wrapper=runner.optim_wrapper)
             for part in split_batch(batch, self.accumulate)
         ]
-        if len(outputs) == 1:
-            return outputs[0]
         return {name: sum(each[name] for each in outputs) / len(outputs) for name in outputs[0]}
 
     def _count_from(self, iteration: int) -> None:
@@ -186,10 +183,8 @@ class SegTrainLoop(BaseLoop):
             write_pickle(path, content)
         except UserError as error:
             kept = str(error)
-        raise UserError(
-            f"iteration {self.iter + 1}: {_text(losses)}; {kept}; images "
-            f"{', '.join(content['files'])}"
-        )
+        files = ", ".join(content["files"])
+        raise UserError(f"iteration {self.iter + 1}: {_text(losses)}; {kept}; images {files}")
 
 
 def split_batch(batch: Mapping[str, Any], parts: int) -> list[Mapping[str, Any]]:
@@ -204,15 +199,6 @@ def split_batch(batch: Mapping[str, Any], parts: int) -> list[Mapping[str, Any]]
         {key: value[start : start + step] for key, value in batch.items()}
         for start in range(0, size, step)
     ]
-
-
-def accumulated(optim_wrapper: Mapping[str, Any], accumulate: int) -> dict[str, Any]:
-    """Return the config of an optimiser wrapper that steps once for `accumulate` parts of a batch.
-
-    `accumulative_counts` of the config keeps mmengine's meaning: a step every so many iterations.
-    """
-    counts = accumulate * optim_wrapper.get("accumulative_counts", 1)
-    return {**optim_wrapper, "accumulative_counts": counts}
 
 
 def _counts_of_mmengine(runner: Runner) -> int:

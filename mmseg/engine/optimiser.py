@@ -1,12 +1,11 @@
-"""mmengine's parameter-wise options with as few groups as there are options.
+"""Groups of parameters for the optimiser, and steps in bfloat16."""
 
-mmengine makes a group of every parameter, 1,258 for SegNeXt-L. Each group costs a step of the
-optimiser and of every scheduler. Together they take longer than a GPU needs for the network.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
+from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
@@ -14,87 +13,78 @@ from torch.optim import Optimizer
 
 from mmseg.compat.names import registered_names
 from mmseg.errors import UserError, did_you_mean
-from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
+WHERE = "optim_wrapper.paramwise_cfg"
 # What mmengine reads of `paramwise_cfg`, and of each of its `custom_keys`.
 OPTIONS = {
     *("custom_keys", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "flat_decay_mult"),
     *("dwconv_decay_mult", "dcn_offset_lr_mult", "bypass_duplicate"),
 }
 OPTIONS_OF_KEY = {"lr_mult", "decay_mult"}
-DECAYS = {option for option in OPTIONS | OPTIONS_OF_KEY if option.endswith("decay_mult")}
 
-Groups = list[dict[str, Any]]
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Run the forward pass under bfloat16 autocast, which needs no loss scaling, on CPUs too."""
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        with super().optim_context(model), torch.autocast(get_device(), torch.bfloat16):
+            yield
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module(name=registered_names("SegOptimWrapperConstructor"))
 class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Put parameters with the same options into one group."""
+    """Put parameters with the same options into one group.
 
-    # mmengine ignores keys that it does not know, and leaves groups that are slow to read.
+    mmengine makes a group of every parameter, 1,258 for SegNeXt-L. Each group costs a step of the
+    optimiser and of every scheduler. Together they take longer than a GPU needs for the network.
+    """
+
+    # mmengine leaves groups that are slow to read, and keeps silent about keys that do nothing.
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        _check_options(self.paramwise_cfg or {}, model)
         wrapper = super().__call__(model)
         # They are `ConfigDict`s, and a step reads a thousand keys of them.
         wrapper.optimizer.param_groups[:] = [{**group} for group in wrapper.optimizer.param_groups]
+        for key in (self.paramwise_cfg or {}).get("custom_keys", {}):
+            # The official configs have such a key, `pos_block`.
+            if not any(key in name for name, _ in model.named_parameters()):
+                MMLogger.get_current_instance().warning(
+                    f"{WHERE}.custom_keys.{key} does nothing: no parameter has {key!r} in its name"
+                )
         return wrapper
 
-    # mmengine's error does not name the key to set.
+    # mmengine ignores keys that it does not know, and its errors do not name the key to set.
     def _validate_cfg(self) -> None:
         options = self.paramwise_cfg or {}
-        given = {
-            *options,
-            *(key for each in options.get("custom_keys", {}).values() for key in each),
-        }
-        if given & DECAYS and self.optimizer_cfg.get("weight_decay") is None:
-            raise UserError(
-                "optim_wrapper.paramwise_cfg multiplies the weight decay: give "
-                "optim_wrapper.optimizer a weight_decay"
-            )
+        given = {WHERE: (options, OPTIONS)}
+        for key, values in options.get("custom_keys", {}).items():
+            given[f"{WHERE}.custom_keys.{key}"] = (values, OPTIONS_OF_KEY)
+        for place, (found, known) in given.items():
+            if unknown := sorted({*found} - known):
+                hint = did_you_mean(unknown[0], known)
+                raise UserError(f"unknown key {place}.{unknown[0]}{hint}")
+            decays = any(option.endswith("decay_mult") for option in found)
+            if decays and self.optimizer_cfg.get("weight_decay") is None:
+                raise UserError(
+                    f"{place} multiplies the weight decay: give optim_wrapper.optimizer a "
+                    "weight_decay"
+                )
         super()._validate_cfg()
 
     # mmengine makes a group for each parameter.
     def add_params(
-        self, params: Groups, module: nn.Module, prefix: str = "", *args: Any, **kwargs: Any
+        self, params: list[dict], module: nn.Module, prefix: str = "", *args: Any, **kwargs: Any
     ) -> None:
         super().add_params(params, module, prefix, *args, **kwargs)
-        if not prefix:  # the whole model; mmengine calls this for each of its modules
-            params[:] = _merged(params)
-
-
-def _check_options(options: Mapping[str, Any], model: nn.Module) -> None:
-    """Refuse keys that mmengine ignores; warn of parts of names that no parameter has.
-
-    The official configs have such a part, `pos_block`.
-    """
-    where = "optim_wrapper.paramwise_cfg"
-    if unknown := sorted(set(options) - OPTIONS):
-        raise UserError(f"unknown key {where}.{unknown[0]}{did_you_mean(unknown[0], OPTIONS)}")
-    names = [name for name, _ in model.named_parameters()]
-    for key, values in options.get("custom_keys", {}).items():
-        if unknown := sorted(set(values) - OPTIONS_OF_KEY):
-            hint = did_you_mean(unknown[0], OPTIONS_OF_KEY)
-            raise UserError(f"unknown key {where}.custom_keys.{key}.{unknown[0]}{hint}")
-        if not any(key in name for name in names):
-            MMLogger.get_current_instance().warning(
-                f"{where}.custom_keys.{key} does nothing: no parameter has {key!r} in its name"
-            )
-
-
-def _merged(groups: Groups) -> Groups:
-    merged: Groups = []
-    for group in groups:
-        options = _options(group)
-        same = next((other for other in merged if _options(other) == options), None)
-        if same:
-            same["params"] += group["params"]
-        else:
-            merged.append(group)
-    return merged
-
-
-def _options(group: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in group.items() if key != "params"}
+        if prefix:  # mmengine calls this for the whole model, and then for each of its modules
+            return
+        merged: dict[Any, dict[str, Any]] = {}
+        for group in params:
+            members = group.pop("params")
+            merged.setdefault(tuple(group.items()), {"params": [], **group})["params"] += members
+        params[:] = merged.values()
 
 
 def merge_stored_groups(stored: dict[str, Any], optimiser: Optimizer, model: nn.Module) -> None:

@@ -16,8 +16,8 @@ from mmseg.engine.checkpoint_hook import LatestCheckpointHook
 
 # A scheduler sends SIGTERM or SIGUSR1 (Slurm: --signal=USR1@120), Ctrl-C sends SIGINT. Windows has
 # no SIGUSR1.
-NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
-SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+NAMES = {"SIGTERM", "SIGINT", "SIGUSR1"}
+SIGNALS = tuple(number for number in signal.Signals if number.name in NAMES)
 # EX_TEMPFAIL of sysexits.h: not done, and trying again will help.
 EXIT_CODE = 75
 
@@ -73,13 +73,14 @@ class PreemptionHook(Hook):
         all_reduce(received, "max", self.group)
         if not received:
             return
-        hooks = (hook for hook in runner.hooks if isinstance(hook, LatestCheckpointHook))
-        hook = next(hooks, None)
-        saved = hook is not None and (
+        saved = any(
             hook.saved_step == step or (saves and hook.save(runner, step))
+            for hook in runner.hooks
+            if isinstance(hook, LatestCheckpointHook)
         )
-        result = f"saved iteration {step}" if saved else f"could not save iteration {step}"
-        name = signal.Signals(int(received)).name
-        runner.logger.warning(f"{name}: {result}; --resume goes on from the newest checkpoint")
+        runner.logger.warning(
+            f"{signal.Signals(int(received)).name}: {'saved' if saved else 'could not save'} "
+            f"iteration {step}; --resume goes on from the newest checkpoint"
+        )
         barrier()  # nobody leaves, and makes a launcher end the others, before the file is whole
         raise SystemExit(EXIT_CODE)

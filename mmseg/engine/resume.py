@@ -1,18 +1,21 @@
-"""From which checkpoint a run starts, and how a run goes on from one."""
+"""From which checkpoint a run starts, and how it goes on from one of the same training."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmseg.checkpoints.dialects import metadata
 from mmseg.checkpoints.files import read_checkpoint
-from mmseg.checkpoints.loading import load_weights, unwrap
+from mmseg.checkpoints.loading import load_model_weights, unwrap
+from mmseg.compat.names import REPLACED
+from mmseg.config.parts import leaves
+from mmseg.engine.loaders import StatelessSampler
 from mmseg.engine.optimiser import merge_stored_groups
-from mmseg.engine.sampler import StatelessSampler
 from mmseg.errors import UserError
 
 LATEST = "latest.pth"
@@ -20,18 +23,22 @@ NUMBERED = re.compile(r"iter_(\d+)\.pth")
 # The seed of the order of the samples, in a checkpoint's metadata: that of the run or, with
 # `diff_rank_seed`, another that all processes share, or the sampler's own.
 SAMPLER_SEED = "sampler_seed"
+# The key of the facts in a checkpoint's metadata.
+FACTS = "training"
+DECIDING = ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "custom_hooks")
+# Keys below these sections that decide nothing: where files are, how they are loaded, and weights
+# that the checkpoint replaces.
+FREE = {
+    *("data_root", "init_cfg", "backend_args", "num_workers", "persistent_workers", "pin_memory"),
+    *("prefetch_factor", "timeout", "on_bad_sample", "max_bad_share", "cache_in_memory"),
+    "test_cfg",
+}
+OWN_NAMES = {theirs: own for own, theirs in REPLACED.items()}
+SHOWN = 8
 
 
-class Start(NamedTuple):
-    """The final `resume` and `load_from` of a run, and warnings about how they were found."""
-
-    resume: bool
-    load_from: str | None
-    warnings: list[str]
-
-
-def where_to_start(config: Config) -> Start:
-    """Decide from which checkpoint the run of a config starts.
+def where_to_start(config: Config) -> tuple[bool, str | None, list[str]]:
+    """Return the final `resume` and `load_from` of a run, and warnings about how they were found.
 
     `resume_from_work_dir=True` goes on from the newest whole checkpoint of the work directory. If
     there is none, the run starts as without this key. `resume=True` goes on from `load_from`; if
@@ -40,17 +47,17 @@ def where_to_start(config: Config) -> Start:
     """
     given, load_from = config.get("resume", False), config.get("load_from")
     if config.get("train_cfg") is None:
-        return Start(False, load_from, [])
+        return False, load_from, []
     # "work_dir": configs that earlier versions left in a work directory
     from_work_dir = config.get("resume_from_work_dir") or given == "work_dir"
     if not from_work_dir and (load_from or not given):
-        return Start(bool(given), load_from, [])
+        return bool(given), load_from, []
     newest, warnings = newest_whole(config.work_dir)
     if newest:
-        return Start(True, str(newest), warnings)
+        return True, str(newest), warnings
     start = f"from {load_from}" if load_from else "fresh"
     warnings.append(f"no checkpoint in {config.work_dir}: training starts {start}")
-    return Start(False, load_from, warnings)
+    return False, load_from, warnings
 
 
 def numbered(folder: str | Path) -> list[tuple[int, Path]]:
@@ -80,10 +87,47 @@ def newest_whole(folder: str | Path) -> tuple[Path | None, list[str]]:
     return None, warnings
 
 
+def training_facts(config: Config, processes: int) -> dict[str, Any]:
+    """Return what a checkpoint stores of the training it belongs to: plain nested values."""
+    randomness = config.get("randomness") or {}
+    parts = (config.get("train_cfg") or {}).get("accumulate", 1)
+    facts = {key: config.get(key) for key in DECIDING if config.get(key)}
+    facts |= {"seed": randomness.get("seed"), "processes": processes}
+    facts |= {"diff_rank_seed": True} if randomness.get("diff_rank_seed") else {}
+    facts |= {"accumulate": parts} if parts > 1 else {}
+    return json.loads(json.dumps(facts, default=str))
+
+
+def check_same_training(stored: Mapping, current: Mapping, path: str | Path) -> None:
+    """Raise `UserError` with the differences between two `training_facts`."""
+    before, now = (_comparable(facts) for facts in (stored, current))
+    if now.get("seed") is None:
+        now["seed"] = before.get("seed")  # the run goes on with the checkpoint's
+    differences = [
+        f"{key}: {before.get(key, 'not set')} there, {now.get(key, 'not set')} here"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
+    if differences:
+        more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        raise UserError(
+            f"{path}: belongs to another training ({'; '.join(differences[:SHOWN])}{more}); pass "
+            "it as --load-from to start from its weights, or use another --work-dir"
+        )
+
+
+def _comparable(facts: Mapping) -> dict[str, Any]:
+    # A class is the same under its own name and under mmengine's name for it.
+    return {
+        key: OWN_NAMES.get(value, value) if key.endswith((".type", ".constructor")) else value
+        for key, value in leaves(facts, skipped=FREE)
+    }
+
+
 def restore(runner: Runner, checkpoint: dict[str, Any], path: str, **options: Any) -> None:
     """Put a run into the state of a checkpoint of the same training.
 
-    `options` are those of `load_weights`. Raises `UserError` if the checkpoint lacks a part.
+    `options` are those of `load_model_weights`. Raises `UserError` if the checkpoint lacks a part.
     """
     meta = metadata(checkpoint)
     schedulers = runner.param_schedulers or []
@@ -94,7 +138,7 @@ def restore(runner: Runner, checkpoint: dict[str, Any], path: str, **options: An
             f"{path}: cannot be resumed, it holds no {(lacking or ['iter'])[0]!r}; pass it as "
             "--load-from to start from its weights"
         )
-    load_weights(runner.model, checkpoint, path, **options)
+    load_model_weights(runner.model, path, checkpoint=checkpoint, **options)
     network, optimiser = unwrap(runner.model), runner.optim_wrapper.optimizer
     # With averaged weights, those are the `state_dict`; mmengine's hook exchanges the two.
     runner.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -111,21 +155,17 @@ def restore(runner: Runner, checkpoint: dict[str, Any], path: str, **options: An
         sampler.seed = meta.get(SAMPLER_SEED, runner.seed)
     runner.train_loop.iter = meta["iter"]
     runner.logger.info(f"resumed epoch: 0, iter: {meta['iter']}, from {path}")
+    check_schedule_goes_on(runner, path)
 
 
-def check_schedule_goes_on(
-    given: Mapping | Sequence[Mapping] | None,
-    schedulers: Sequence[Any] | None,
-    max_iters: int,
-    path: str,
-) -> None:
-    """Refuse a longer run whose schedule ends, by default, where the shorter one ended.
-
-    `given` is the config's `param_scheduler`, `schedulers` are the built ones.
-    """
-    configs = [given] if isinstance(given, Mapping) else given or ()
-    for i, (config, scheduler) in enumerate(zip(configs, schedulers or (), strict=False)):
-        if "end" not in config and scheduler.end < max_iters:
+def check_schedule_goes_on(runner: Runner, path: str) -> None:
+    """Refuse a longer run whose schedule ends, by default, where the shorter one ended."""
+    given = runner.cfg.get("param_scheduler") or ()
+    configs = [given] if isinstance(given, Mapping) else given
+    for i, (config, scheduler) in enumerate(
+        zip(configs, runner.param_schedulers or (), strict=False)
+    ):
+        if "end" not in config and scheduler.end < runner.max_iters:
             raise UserError(
                 f"{path}: its learning rate ends at iteration {scheduler.end}, since "
                 f"param_scheduler[{i}] has no `end`: to train on, pass it as --load-from, and "

@@ -39,41 +39,32 @@ class RunSummaryHook(Hook):
         runner.logger.info(_optimiser_groups(runner))
         self._check_schedule(runner)
         self._compare_with_validation(runner)
-        subset = getattr(dataset, "subset_ids", None)
-        if subset is not None:
-            path = Path(runner.work_dir) / "subset.txt"
+        if (subset := getattr(dataset, "subset_ids", None)) is not None:
+            path = Path(runner.work_dir, "subset.txt")
             runner.logger.info(f"training on a subset of {len(subset)} images, listed in {path}")
-            self._write_subset(path, subset)
+            master_only(write_whole)(path, "".join(f"{name}\n" for name in subset).encode())
 
     def before_val(self, runner: Runner) -> None:
-        classes = runner.val_dataloader.dataset.metainfo["classes"]
-        check_number_of_classes(self.network, classes)
+        check_number_of_classes(self.network, runner.val_dataloader.dataset.metainfo["classes"])
 
     def before_test(self, runner: Runner) -> None:
         dataset = runner.test_dataloader.dataset
         check_number_of_classes(self.network, dataset.metainfo["classes"])
         for metric in runner.test_evaluator.metrics:
             if isinstance(metric, IoUMetric):  # it asks for the paths if it writes predictions
-                metric.check_names(
-                    dataset.get_data_info(i)["img_path"] for i in range(len(dataset))
-                )
+                infos = map(dataset.get_data_info, range(len(dataset)))
+                metric.check_names(info["img_path"] for info in infos)
 
     def _class_table(self, meta: dict) -> str:
         head = self.network.decode_head
         weights = [getattr(loss, "class_weight", None) for loss in head.loss_decode]
-        weight = next((each for each in weights if each is not None), None)
+        classes, palette = meta["classes"], meta["palette"]
+        weight = next((each for each in weights if each is not None), [1] * len(classes))
         first = 1 if meta["reduce_zero_label"] else 0
         rows = [
-            (
-                i + first,
-                i,
-                name,
-                "#" + bytes(colour).hex(),
-                1 if weight is None else weight[i],
-            )
-            for i, (name, colour) in enumerate(zip(meta["classes"], meta["palette"], strict=True))
+            (i + first, i, name, f"#{bytes(colour).hex()}", f"{float(weight[i]):.4g}")
+            for i, (name, colour) in enumerate(zip(classes, palette, strict=True))
         ]
-        rows = [(*row[:4], f"{float(row[4]):.4g}") for row in rows]
         ignored = [*range(first), head.ignore_index]
         columns = ("mask value", "train id", "class", "colour", "weight")
         note = f"ignored mask values: {', '.join(map(str, ignored))}"
@@ -82,9 +73,8 @@ class RunSummaryHook(Hook):
     def _compare_with_validation(self, runner: Runner) -> None:
         if runner.val_loop is None:
             return
-        trained, validated = (
-            loader.dataset.metainfo for loader in (runner.train_dataloader, runner.val_dataloader)
-        )
+        trained = runner.train_dataloader.dataset.metainfo
+        validated = runner.val_dataloader.dataset.metainfo
         warn_of_other_classes(
             validated["classes"], "val_dataloader.dataset", trained["classes"], "the training"
         )
@@ -99,10 +89,8 @@ class RunSummaryHook(Hook):
         per_process = runner.train_dataloader.batch_size
         counts = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
         total = per_process * runner.world_size * counts
-        text = (
-            f"effective batch {total} = {per_process} images x {runner.world_size} processes x "
-            f"{counts} accumulated steps"
-        )
+        factors = f"{per_process} images x {runner.world_size} processes x {counts}"
+        text = f"effective batch {total} = {factors} accumulated steps"
         if runner.train_loop.accumulate > 1:
             text += f"; each process computes its images in {runner.train_loop.accumulate} parts"
         if self.base_batch_size in (total, None):
@@ -116,21 +104,14 @@ class RunSummaryHook(Hook):
     def _check_schedule(self, runner: Runner) -> None:
         falling = [s for s in runner.param_schedulers or () if hasattr(s, "eta_min")]
         end = max((scheduler.end for scheduler in falling), default=runner.max_iters)
-        # Ours end one step after the last.
-        if runner.max_iters <= end <= runner.max_iters + 1:
-            return
-        cure = f"set the `end` of param_scheduler to {runner.max_iters}"
-        if runner._resume:  # and the schedule is that of the checkpoint
-            cure = "for another schedule start from the checkpoint by --load-from"
-        if end < runner.max_iters:
-            fault = f"has fallen to its end at iteration {end} of {runner.max_iters}"
-        else:
-            fault = f"would fall until iteration {end}, the training ends at {runner.max_iters}"
-        runner.logger.warning(f"the learning rate {fault}: {cure}")
-
-    @master_only
-    def _write_subset(self, path: Path, names: list[str]) -> None:
-        write_whole(path, "".join(f"{name}\n" for name in names).encode())
+        if not runner.max_iters <= end <= runner.max_iters + 1:  # ours end one step after the last
+            cure = f"set the `end` of param_scheduler to {runner.max_iters}"
+            if runner._resume:  # and the schedule is that of the checkpoint
+                cure = "for another schedule start from the checkpoint by --load-from"
+            runner.logger.warning(
+                f"the learning rate falls until iteration {end}, but the training ends at "
+                f"{runner.max_iters}: {cure}"
+            )
 
 
 def _optimiser_groups(runner: Runner) -> str:

@@ -1,7 +1,6 @@
 """mmengine's runner with strict weights, whole checkpoints and exact resuming."""
 
 import inspect
-import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,15 +18,18 @@ from mmseg.checkpoints.dialects import class_names, metadata, model_facts
 from mmseg.checkpoints.files import check_written, read_checkpoint
 from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.config.check import check_config
-from mmseg.engine.compile import compile_training
-from mmseg.engine.facts import FACTS, check_same_training, training_facts
-from mmseg.engine.fuse_hook import FuseHook
+from mmseg.engine.compile import FuseHook, compile_training
 from mmseg.engine.loaders import build_loader
-from mmseg.engine.loop import accumulated
 from mmseg.engine.preemption import PreemptionHook
-from mmseg.engine.process import prepare_process
-from mmseg.engine.resume import SAMPLER_SEED, check_schedule_goes_on, restore, where_to_start
-from mmseg.engine.run_config import check_complete, default_work_dir
+from mmseg.engine.prepare import check_complete, default_work_dir, prepare_process
+from mmseg.engine.resume import (
+    FACTS,
+    SAMPLER_SEED,
+    check_same_training,
+    restore,
+    training_facts,
+    where_to_start,
+)
 from mmseg.errors import UserError
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process
@@ -71,17 +73,19 @@ class SegRunner(Runner):
         prepare_process(config)
         if not torch.cuda.is_available():
             config.sync_bn = None  # torch's synchronised batch norm needs GPUs
-        start = where_to_start(config)
+        resume, load_from, warnings = where_to_start(config)
         arguments = {key: config[key] for key in ARGUMENTS if key in config}
-        arguments |= {"resume": start.resume, "load_from": start.load_from}
+        arguments |= {"resume": resume, "load_from": load_from}
         if train := arguments.get("train_cfg"):
             arguments["train_cfg"] = {"type": "SegTrainLoop", **train}
             if "type" not in train:  # mmengine's `by_epoch=False` stands for its own loop
                 arguments["train_cfg"].pop("by_epoch", None)
             if (parts := train.get("accumulate", 1)) > 1:
-                arguments["optim_wrapper"] = accumulated(config.optim_wrapper, parts)
+                # The wrapper of mmengine steps once for so many backward passes.
+                counts = parts * config.optim_wrapper.get("accumulative_counts", 1)
+                arguments["optim_wrapper"] = {**config.optim_wrapper, "accumulative_counts": counts}
         runner = cls(**arguments, cfg=config)
-        for line in start.warnings:
+        for line in warnings:
             runner.logger.warning(line)
         return runner
 
@@ -105,7 +109,7 @@ class SegRunner(Runner):
     # mmengine's logs lines about itself.
     def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
         logger = super().build_logger(*args, **kwargs)
-        logger.addFilter(_not_noise)
+        logger.addFilter(lambda record: not record.getMessage().startswith(NOISE))
         return logger
 
     # mmengine's knows nothing of pinned memory, and passes on options that torch refuses.
@@ -125,25 +129,20 @@ class SegRunner(Runner):
 
     # mmengine's loads the tensors that fit, and keeps silent about those that are missing.
     def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> dict:
-        """Load the weights of `load_from`, all of them; see `load_weights`.
+        """Load the weights of `load_from`, all of them; see `load_model_weights`.
 
         `load_cfg` of the config holds its `new_classes` and `nmf_rank`.
         """
         options = self.cfg.get("load_cfg") or {}
         checkpoint = load_model_weights(self.model, filename, **options)
-        if not options.get("new_classes"):
-            self._compare_classes(checkpoint, filename)
+        loops = (self._train_loop, self._val_loop, self._test_loop)
+        loop = next((each for each in loops if isinstance(each, BaseLoop)), None)
+        if loop and not options.get("new_classes") and (stored := class_names(checkpoint)):
+            classes = loop.dataloader.dataset.metainfo["classes"]
+            warn_of_other_classes(stored[0], filename, classes, "the data set")
         state = unwrap(self.model).state_dict()
         self.call_hook("after_load_checkpoint", checkpoint={"state_dict": state})
         return checkpoint
-
-    def _compare_classes(self, checkpoint: dict, path: str) -> None:
-        stored = class_names(checkpoint)
-        for loop in (self._train_loop, self._val_loop, self._test_loop):
-            if stored and isinstance(loop, BaseLoop):
-                classes = loop.dataloader.dataset.metainfo["classes"]
-                warn_of_other_classes(stored[0], path, classes, "the data set")
-                return
 
     # mmengine's runs the text of a stored config, and starts afresh with what a file lacks.
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:
@@ -153,9 +152,6 @@ class SegRunner(Runner):
             check_same_training(stored, training_facts(self.cfg, self.world_size), filename)
         rank = (self.cfg.get("load_cfg") or {}).get("nmf_rank")
         restore(self, checkpoint, filename, nmf_rank=rank)
-        check_schedule_goes_on(
-            self.cfg.get("param_scheduler"), self.param_schedulers, self.max_iters, filename
-        )
 
     # mmengine's writes a file that may be cut, and nothing that tells one training from another.
     @master_only
@@ -183,8 +179,7 @@ class SegRunner(Runner):
                 f"{self.world_size} processes without GPUs: each has batch norm statistics of its "
                 "own images alone; the first process's are saved"
             )
-        preemption = PreemptionHook()
-        self.register_hook(preemption)
+        self.register_hook(preemption := PreemptionHook())
         try:
             with sole_process(self.work_dir, "trains in this work directory", "--work-dir"):
                 remove_unfinished(self.work_dir, ".pth")
@@ -198,7 +193,3 @@ class SegRunner(Runner):
             ) from error
         finally:
             preemption.restore()
-
-
-def _not_noise(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(NOISE)

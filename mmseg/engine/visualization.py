@@ -36,8 +36,7 @@ class SegVisualizationHook(Hook):
 
     def __init__(self, show_dir: str, opacity: float = 0.5) -> None:
         check_opacity(opacity)
-        self.show_dir = show_dir
-        self.opacity = opacity
+        self.show_dir, self.opacity = show_dir, opacity
 
     def before_test(self, runner: Runner) -> None:
         """Find the folder that all images share, whichever process tests them."""
@@ -55,16 +54,12 @@ class SegVisualizationHook(Hook):
     ) -> None:
         """Draw each sample: `pred_sem_seg.data` and `gt_sem_seg.data` are (1, H, W)."""
         meta = runner.test_dataloader.dataset.metainfo
+        names = meta["classes"], meta["palette"]
         for sample in outputs or ():
-            image = read_image(sample.img_path)
-            ids = [
-                sample.get(key).data[0].to("cpu", torch.uint8).numpy()
-                for key in ("pred_sem_seg", "gt_sem_seg")
-                if key in sample
-            ]
-            picture = draw_sample(
-                mmcv.bgr2rgb(image), ids, meta["classes"], meta["palette"], self.opacity
-            )
+            image = mmcv.bgr2rgb(read_image(sample.img_path))
+            found = [sample.get(key) for key in ("pred_sem_seg", "gt_sem_seg") if key in sample]
+            ids = [each.data[0].to("cpu", torch.uint8).numpy() for each in found]
+            picture = draw_sample(image, ids, *names, self.opacity)
             write_image(self.output_names(sample.img_path), picture)
 
 

@@ -5,12 +5,15 @@ import os
 import pickle
 import zipfile
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModule
+from torch import nn
 
 from mmseg.checkpoints.files import read_checkpoint, write_pickle
 from mmseg.errors import UserError
@@ -42,23 +45,14 @@ def test_a_bit_flipped_anywhere_changes_nothing_or_is_refused(path):
         start = archive.start_dir
     # Most bytes are weights. The ends hold the names, sizes and sums of the archive's members.
     places = [*range(0, 1200, 7), *range(1200, start, 397), *range(start - 300, len(whole), 3)]
-    refused = 0
-    for place in places:
+    weights = CONTENT["state_dict"]["weight"].numpy().tobytes()
+    first = whole.index(weights)
+    of_weights = range(first, first + len(weights))
+    for place in (*places, of_weights[0], of_weights[-1]):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << place % 8
         path.write_bytes(damaged)
-        refused += read_or_refused(path)
-    assert refused > len(places) / 2
-
-
-def test_a_bit_flipped_in_the_weights_is_refused(path):
-    whole = path.read_bytes()
-    weights = CONTENT["state_dict"]["weight"].numpy().tobytes()
-    start = whole.index(weights)
-    for place in (start, start + len(weights) // 2, start + len(weights) - 1):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-        with pytest.raises(UserError, match=r"x\.pth: .*the check sum of its member"):
-            read_checkpoint(path)
+        assert read_or_refused(path) or place not in of_weights, place
 
 
 def test_a_file_cut_at_any_byte_is_refused(path):
@@ -109,24 +103,23 @@ def test_a_compressed_checkpoint_is_refused_before_it_expands(path):
         read_checkpoint(path)
 
 
-def test_a_missing_checkpoint_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such checkpoint"),
+        *(([1, 2, 3], "holds no weights"), (torch.zeros(3), "holds no weights")),
+        ({"state_dict": None}, "holds no weights"),
+        ({"state_dict": {"x": torch.zeros(2), "a": 3}}, "its weights are not named tensors"),
+        ({"state_dict": {"x": torch.zeros(2), 1: torch.zeros(2)}}, "its weights are not named"),
+    ],
+)
+def test_a_file_that_is_not_there_or_without_weights_is_named(tmp_path, content, message):
+    path = tmp_path / "x.pth"
+    if content is not None:
+        torch.save(content, path)
     with pytest.raises(UserError) as error:
-        read_checkpoint(tmp_path / "absent.pth")
-    assert str(error.value) == f"{tmp_path}/absent.pth: no such checkpoint"
-
-
-@pytest.mark.parametrize("content", [[1, 2, 3], torch.zeros(3), {"state_dict": None}])
-def test_a_file_without_a_state_dict_is_refused(path, content):
-    torch.save(content, path)
-    with pytest.raises(UserError, match=r"x\.pth: holds no weights"):
         read_checkpoint(path)
-
-
-@pytest.mark.parametrize("entry", [{"a": 3}, {1: torch.zeros(2)}])
-def test_weights_that_are_no_named_tensors_are_refused(path, entry):
-    torch.save({"state_dict": {**CONTENT["state_dict"], **entry}}, path)
-    with pytest.raises(UserError, match="not named tensors"):
-        read_checkpoint(path)
+    assert str(error.value).startswith(f"{path}: {message}")
 
 
 def test_metadata_of_real_checkpoints_is_read(tmp_path):
@@ -176,8 +169,35 @@ class MakesAFolder:
         return os.mkdir, (self.path,)
 
 
-def test_code_in_a_plain_pickle_does_not_run(path, tmp_path):
-    path.write_bytes(pickle.dumps({**CONTENT, "extra": MakesAFolder(tmp_path / "ran")}))
-    with pytest.raises(UserError, match="nothing in it was run"):
-        read_checkpoint(path)
+@pytest.mark.parametrize(
+    "save",
+    [
+        torch.save,
+        partial(torch.save, _use_new_zipfile_serialization=False),
+        lambda content, path: path.write_bytes(pickle.dumps(content)),
+    ],
+    ids=["zip", "legacy", "plain pickle"],
+)
+def test_code_in_a_file_does_not_run(path, tmp_path, save):
+    """Neither for a run nor for a user's own backbone, as a tutorial of mmengine has one."""
+    save({**CONTENT, "extra": MakesAFolder(tmp_path / "ran")}, path)
+    for read in (read_checkpoint, lambda path: OwnBackbone(path).init_weights()):
+        with pytest.raises(UserError, match="nothing in it was run"):
+            read(path)
     assert not (tmp_path / "ran").exists()
+
+
+class OwnBackbone(BaseModule):
+    def __init__(self, checkpoint):
+        super().__init__(init_cfg={"type": "Pretrained", "checkpoint": str(checkpoint)})
+        self.conv = nn.Conv2d(3, 2, 1)
+
+
+def test_the_weights_of_a_pretrained_file_are_loaded_or_refused(path):
+    own, weight = OwnBackbone(path), torch.ones(2, 3, 1, 1)
+    torch.save({"conv.weight": weight, "conv.bias": torch.zeros(2)}, path)
+    own.init_weights()
+    assert torch.equal(own.conv.weight, weight)
+    torch.save({"conv.weight": weight}, path)
+    with pytest.raises(UserError, match=r"1 of 2 tensors fit, .*conv\.bias"):
+        OwnBackbone(path).init_weights()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_runner import build_runner
 
-from mmseg.engine.sampler import StatelessSampler
+from mmseg.engine.loaders import StatelessSampler
 from mmseg.errors import UserError
 
 NORM = {"norm": True}

@@ -11,9 +11,9 @@ from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
 
 from mmseg.config import load_config
-from mmseg.engine import amp
-from mmseg.engine.amp import use_amp, use_inference_amp
+from mmseg.engine import prepare
 from mmseg.engine.optimiser import merge_stored_groups
+from mmseg.engine.prepare import use_amp, use_inference_amp
 from mmseg.errors import UserError
 from mmseg.registry import MODELS
 
@@ -33,20 +33,6 @@ def config():
     return load_config(TINY / "segnext.tiny.512x512.ade.160k.py")
 
 
-@pytest.fixture
-def groups(config):
-    """(learning rate, decay) of every parameter by its name."""
-    with torch.device("meta"):
-        model = MODELS.build(config.model)
-    wrapper = build_optim_wrapper(model, config.optim_wrapper)
-    of_parameter = {
-        id(p): (group["lr"], group["weight_decay"])
-        for group in wrapper.param_groups
-        for p in group["params"]
-    }
-    return {name: of_parameter[id(p)] for name, p in model.named_parameters()}
-
-
 def undecayed():
     """The norms of SegNeXt-T that the official recipe does not decay."""
     names = {f"norm{s}.{kind}" for s in range(1, 5) for kind in ("weight", "bias")}
@@ -56,38 +42,21 @@ def undecayed():
     return {f"backbone.{name}" for name in names}
 
 
-def test_head_learns_ten_times_faster_and_is_decayed(groups):
-    fast = {name for name, (lr, _) in groups.items() if lr != LR}
-    assert fast == {f"decode_head.{name}" for name in HEAD}
-    for name in fast:
-        assert groups[name] == (pytest.approx(10 * LR), DECAY)
-
-
-def test_norms_named_so_are_not_decayed_and_nothing_else(groups):
-    free = {name for name, (_, decay) in groups.items() if decay != DECAY}
-    assert free == undecayed()
-    assert {groups[name] for name in free} == {(LR, 0.0)}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("patch_embed1.proj.1.weight", "patch_embed1.proj.4.bias", "block1.0.layer_scale_1"),
-        "block1.0.mlp.fc1.bias",
-    ],
-)
-def test_norms_of_the_stem_layer_scales_and_biases_are_decayed(groups, name):
-    assert groups[f"backbone.{name}"] == (LR, DECAY)
-
-
-def test_parameters_with_the_same_options_are_one_group(config):
+def test_each_parameter_has_the_rate_and_the_decay_of_the_official_recipe_in_three_groups(config):
+    """The head learns ten times faster; the norms that are named so, and nothing else, are free."""
     with torch.device("meta"):
         model = MODELS.build(config.model)
-    found = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
-    assert len(found) == 3
-    assert all(type(group) is dict for group in found)
-    members = [id(p) for group in found for p in group["params"]]
-    assert sorted(members) == sorted(map(id, model.parameters()))
+    groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
+    assert len(groups) == 3 and all(type(group) is dict for group in groups)
+    found = {
+        id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]
+    }
+    head, free = {f"decode_head.{name}" for name in HEAD}, undecayed()
+    names = dict(model.named_parameters())
+    assert head | free < names.keys() and len(found) == len(names)
+    for name, parameter in names.items():
+        wanted = (pytest.approx(10 * LR if name in head else LR), 0.0 if name in free else DECAY)
+        assert found[id(parameter)] == wanted, name
 
 
 def test_a_state_with_a_group_for_every_parameter_is_gone_on_with(config):
@@ -166,12 +135,13 @@ def test_learning_rate_is_the_official_one_at_every_iteration(name, total):
         assert rate == pytest.approx(official(iteration, total), rel=1e-6), iteration
 
 
-def test_mixed_precision_without_a_gpu_is_bfloat16(config, monkeypatch):
+def test_mixed_precision_without_a_gpu_is_bfloat16_without_options_of_float16(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    given = {"type": "AmpOptimWrapper", "loss_scale": 512.0, "dtype": "float16"}
+    config = Config({"optim_wrapper": {**given, "optimizer": {"type": "SGD", "lr": 0.1}}})
     use_amp(config)
     model = nn.Linear(2, 2)
-    wrapper = build_optim_wrapper(model, {**config.optim_wrapper, "paramwise_cfg": None})
-    with wrapper.optim_context(model):
+    with build_optim_wrapper(model, config.optim_wrapper).optim_context(model):
         assert model(torch.zeros(1, 2)).dtype == torch.bfloat16
     assert model(torch.zeros(1, 2)).dtype == torch.float32
 
@@ -190,7 +160,7 @@ def test_mixed_precision_that_a_processor_emulates_is_a_warning(
     config, monkeypatch, warnings, use, computes
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(amp, "cpu_computes_in", lambda dtype: computes)
+    monkeypatch.setattr(prepare, "cpu_computes_in", lambda dtype: computes)
     use(config)
     assert ["no instructions for bfloat16" in line for line in warnings] == [True] * (not computes)
 
@@ -229,11 +199,3 @@ def test_parts_of_names_that_no_parameter_has_are_warned_of(warnings):
     assert [line.partition(":")[0] for line in warnings] == [
         "optim_wrapper.paramwise_cfg.custom_keys.hed does nothing"
     ]
-
-
-def test_float16_s_options_do_not_stay_with_bfloat16():
-    given = {"type": "AmpOptimWrapper", "loss_scale": 512.0, "dtype": "float16"}
-    config = Config({"optim_wrapper": {**given, "optimizer": {"type": "SGD", "lr": 0.1}}})
-    use_amp(config)
-    assert config.optim_wrapper.type == "BFloat16OptimWrapper"
-    build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)

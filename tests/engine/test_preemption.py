@@ -22,6 +22,13 @@ from mmseg.engine.preemption import EXIT_CODE, PreemptionHook
 STILL_THERE = 3
 
 
+def exit_code(target, argument) -> int | None:
+    process = multiprocessing.get_context("forkserver").Process(target=target, args=(argument,))
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
 def send_to_itself(names: list[str]) -> None:
     PreemptionHook().before_run(None)
     for name in names:
@@ -33,12 +40,7 @@ def send_to_itself(names: list[str]) -> None:
     ("names", "code"), [(["SIGINT"], STILL_THERE), (["SIGINT", "SIGTERM"], 75)]
 )
 def test_a_first_signal_waits_for_the_iteration_and_a_second_leaves_at_once(names, code):
-    process = multiprocessing.get_context("forkserver").Process(
-        target=send_to_itself, args=(names,)
-    )
-    process.start()
-    process.join(60)
-    assert process.exitcode == code
+    assert exit_code(send_to_itself, names) == code
 
 
 def train_until_asked_twice(config: Path) -> None:
@@ -54,12 +56,7 @@ def train_until_asked_twice(config: Path) -> None:
 
 def test_a_second_signal_while_the_tool_leaves_has_its_exit_code(tmp_path):
     write_project(tmp_path)
-    process = multiprocessing.get_context("forkserver").Process(
-        target=train_until_asked_twice, args=(tmp_path / "tiny.py",)
-    )
-    process.start()
-    process.join(60)
-    assert process.exitcode == EXIT_CODE
+    assert exit_code(train_until_asked_twice, tmp_path / "tiny.py") == EXIT_CODE
 
 
 def make_runner(gradients_wait: bool = False) -> SimpleNamespace:

@@ -1,6 +1,7 @@
 """The summary and the checks at the start of a run, in a stand-in for the runner."""
 
 from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -17,17 +18,6 @@ META = {
     "palette": [(250, 180, 60), (0, 100, 0), (0, 0, 255)],
     "reduce_zero_label": False,
 }
-
-
-class Log:
-    def __init__(self):
-        self.lines = []
-
-    def info(self, text):
-        self.lines.append(("info", text))
-
-    def warning(self, text):
-        self.lines.append(("warning", text))
 
 
 class Runner:
@@ -58,7 +48,13 @@ class Runner:
         ]
         self.max_iters = 40_000
         self.work_dir = work_dir
-        self.logger = Log()
+        self.lines = []
+        self.logger = SimpleNamespace(
+            **{level: partial(self.log, level) for level in ("info", "warning")}
+        )
+
+    def log(self, level, text):
+        self.lines.append((level, text))
 
 
 def summary(runner):
@@ -66,70 +62,43 @@ def summary(runner):
     hook = RunSummaryHook()
     hook.before_run(runner)
     hook.before_train(runner)
-    return runner.logger.lines
+    return runner.lines
 
 
-def rows(runner):
-    """The cells of the class table below its head."""
-    (text,) = [t for _, t in summary(runner) if t.startswith("classes of the training data")]
-    lines = [line for line in text.splitlines() if line.startswith("|") and "--" not in line]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
-
-
-def test_table_leads_from_file_value_to_train_id_class_colour_and_weight():
-    assert rows(Runner()) == [
-        ["0", "0", "field", "#fab43c", "1"],
-        ["1", "1", "wood", "#006400", "1"],
-        ["2", "2", "water", "#0000ff", "1"],
+@pytest.mark.parametrize("reduced", [0, 1])
+@pytest.mark.parametrize(
+    ("given", "weights"),
+    [(None, ["1", "1", "1"]), ([0.5, 9.157, 0.8525], ["0.5", "9.157", "0.8525"])],
+)
+def test_table_leads_from_mask_value_to_train_id_class_colour_and_weight(reduced, given, weights):
+    lines = summary(Runner({**META, "reduce_zero_label": bool(reduced)}, weight=given))
+    (text,) = [text for _, text in lines if text.startswith("classes of the training data")]
+    rows = [line for line in text.splitlines() if line.startswith("|") and "--" not in line]
+    classes = [("field", "#fab43c"), ("wood", "#006400"), ("water", "#0000ff")]
+    assert [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1:]] == [
+        [str(i + reduced), str(i), *classes[i], weights[i]] for i in range(3)
     ]
-
-
-def test_table_shifts_file_values_where_the_zero_label_is_reduced():
-    runner = Runner({**META, "reduce_zero_label": True})
-    assert [row[:3] for row in rows(runner)] == [
-        *(["1", "0", "field"], ["2", "1", "wood"], ["3", "2", "water"]),
-    ]
-
-
-@pytest.mark.parametrize(("reduced", "ignored"), [(False, "255"), (True, "0, 255")])
-def test_table_names_the_ignored_file_values(reduced, ignored):
-    lines = summary(Runner({**META, "reduce_zero_label": reduced}))
-    assert any(text.endswith(f"ignored mask values: {ignored}") for _, text in lines)
-
-
-def test_table_shows_the_weights_of_the_loss():
-    weights = [row[4] for row in rows(Runner(weight=[0.5, 9.157, 0.8525]))]
-    assert weights == ["0.5", "9.157", "0.8525"]
-
-
-def batch_line(runner):
-    (line,) = [(level, t) for level, t in summary(runner) if t.startswith("effective batch")]
-    return line
+    assert text.endswith("ignored mask values: " + ("0, 255" if reduced else "255"))
 
 
 @pytest.mark.parametrize(
-    ("per_process", "processes", "accumulated"), [(16, 1, 1), (8, 2, 1), (2, 2, 4)]
+    ("per_process", "processes", "counts", "total"),
+    [(16, 1, 1, 16), (8, 2, 1, 16), (2, 2, 4, 16), (8, 1, 1, 8), (8, 8, 1, 64)],
 )
-def test_batch_of_the_recipe_is_logged_with_its_factors(per_process, processes, accumulated):
-    runner = Runner()
-    runner.train_dataloader.batch_size = per_process
-    runner.world_size = processes
-    runner.cfg = {"optim_wrapper": {"accumulative_counts": accumulated}}
-    assert batch_line(runner) == (
-        "info",
-        f"effective batch 16 = {per_process} images x {processes} processes x {accumulated} "
-        "accumulated steps",
-    )
-
-
-@pytest.mark.parametrize(("per_process", "processes"), [(8, 1), (8, 8)])
-def test_another_batch_is_a_warning(per_process, processes):
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_batch_is_logged_with_its_factors_and_one_that_is_not_the_recipes_is_a_warning(
+    per_process, processes, counts, total, parts
+):
     runner = Runner()
     runner.train_dataloader.batch_size, runner.world_size = per_process, processes
-    level, text = batch_line(runner)
-    assert level == "warning"
-    assert text.startswith(f"effective batch {per_process * processes} = ")
-    assert "the recipe's is 16" in text
+    runner.cfg = {"optim_wrapper": {"accumulative_counts": counts}}
+    runner.train_loop.accumulate = parts
+    (line,) = [line for line in summary(runner) if line[1].startswith("effective batch")]
+    factors = f"{per_process} images x {processes} processes x {counts} accumulated steps"
+    text = f"effective batch {total} = {factors}"
+    text += f"; each process computes its images in {parts} parts" * (parts > 1)
+    assert line[1].startswith(text) and ("the recipe's is 16" in line[1]) == (total != 16)
+    assert line[0] == ("info" if total == 16 else "warning")
 
 
 def test_groups_of_the_optimiser_are_logged():
@@ -186,35 +155,22 @@ def test_summary_finds_the_head_inside_of_wrappers():
     assert hook.network is inner
 
 
+@pytest.mark.parametrize("resumes", [False, True])
 @pytest.mark.parametrize(
-    ("end", "fault"),
-    [
-        (20_000, "has fallen to its end at iteration 20000 of 40000"),
-        (39_999, "has fallen to its end at iteration 39999 of 40000"),
-        (40_000, None),
-        (40_001, None),
-        (40_002, "would fall until iteration 40002, the training ends at 40000"),
-    ],
+    ("end", "told"),
+    [(20_000, True), (39_999, True), (40_000, False), (40_001, False), (40_002, True)],
 )
-def test_a_learning_rate_that_ends_at_another_time_than_the_training_is_a_warning(end, fault):
-    lines = [line for line in summary(Runner(schedule_end=end)) if "learning rate" in line[1]]
+def test_a_learning_rate_that_ends_at_another_time_than_the_training_is_a_warning(
+    end, told, resumes
+):
+    runner = Runner(schedule_end=end)
+    runner._resume = resumes
+    lines = [line for line in summary(runner) if "learning rate" in line[1]]
+    fault = f"the learning rate falls until iteration {end}, but the training ends at 40000: "
     cure = "set the `end` of param_scheduler to 40000"
-    assert lines == ([("warning", f"the learning rate {fault}: {cure}")] if fault else [])
-
-
-def test_parts_of_a_batch_are_told():
-    runner = Runner()
-    runner.train_loop.accumulate = 4
-    level, text = batch_line(runner)
-    assert level == "info" and text.startswith("effective batch 16 = 16 images x 1 processes")
-    assert text.endswith("; each process computes its images in 4 parts")
-
-
-def test_a_run_that_goes_on_is_not_told_to_change_its_schedule():
-    runner = Runner(schedule_end=20_000)
-    runner._resume = True
-    (line,) = [text for _, text in summary(runner) if "has fallen" in text]
-    assert line.endswith("of 40000: for another schedule start from the checkpoint by --load-from")
+    if resumes:
+        cure = "for another schedule start from the checkpoint by --load-from"
+    assert lines == ([("warning", fault + cure)] if told else [])
 
 
 def test_a_validation_that_names_or_reads_classes_otherwise_is_a_warning(warnings):

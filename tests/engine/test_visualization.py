@@ -11,7 +11,6 @@ from PIL import Image
 from mmseg.engine.visualization import SegVisualizationHook
 from mmseg.errors import UserError
 from mmseg.imagery.pictures import legend, write_image
-from mmseg.registry import HOOKS
 
 CLASSES = ("field", "wood", "water")
 PALETTE = [(250, 180, 60), (0, 100, 0), (0, 0, 255)]
@@ -47,41 +46,34 @@ def show(show_dir, samples, **settings):
     return sorted(str(path.relative_to(show_dir)) for path in show_dir.rglob("*.png"))
 
 
-def test_hook_is_built_from_a_config(tmp_path):
-    settings = {"show_dir": str(tmp_path), "opacity": 0.3}
-    assert HOOKS.build({"type": "SegVisualizationHook", **settings}).opacity == 0.3
-
-
-def test_picture_shows_image_prediction_and_ground_truth(tmp_path):
-    show(tmp_path / "out", [make_sample(tmp_path / "a.png", pred=0, label=255)], opacity=1)
-    picture = np.array(Image.open(tmp_path / "out" / "a.png"))
-    image, pred, label = picture[:40, :60], picture[:40, 64:124], picture[:40, 128:188]
-    assert (image == (100, 50, 0)).all()
-    assert (pred == PALETTE[0]).all()
+def test_picture_shows_image_prediction_ground_truth_and_the_classes_that_occur(tmp_path):
+    samples = [
+        make_sample(tmp_path / "a.png", pred=0, label=255),
+        make_sample(tmp_path / "b.png", pred=0, label=2),
+        make_sample(tmp_path / "c.png", pred=1),
+    ]
+    show(tmp_path / "out", samples, opacity=1)
+    first, second, third = (np.array(Image.open(tmp_path / f"out/{name}.png")) for name in "abc")
+    image, pred, label = first[:40, :60], first[:40, 64:124], first[:40, 128:188]
+    assert (image == (100, 50, 0)).all() and (pred == PALETTE[0]).all()
     assert (label == (100, 50, 0)).all()  # ignored pixels stay the image
-    assert picture.shape[1] == 188
-
-
-def test_picture_without_ground_truth_shows_two_images(tmp_path):
-    show(tmp_path / "out", [make_sample(tmp_path / "a.png", pred=1)])
-    assert Image.open(tmp_path / "out" / "a.png").width == 60 + 4 + 60
-
-
-def test_legend_shows_only_the_classes_that_occur(tmp_path):
-    show(tmp_path / "out", [make_sample(tmp_path / "a.png", pred=0, label=2)], opacity=0)
-    picture = np.array(Image.open(tmp_path / "out" / "a.png"))
     expected = legend(["field", "water"], [PALETTE[0], PALETTE[2]], width=188)
-    np.testing.assert_array_equal(picture[44:], expected)
+    np.testing.assert_array_equal(second[44:], expected)
+    assert third.shape[1] == 60 + 4 + 60  # without ground truth
 
 
-def test_images_of_one_name_keep_their_folders(tmp_path):
-    samples = [make_sample(tmp_path / "data" / folder / "1.png", pred=0) for folder in "xy"]
-    assert show(tmp_path / "out", samples) == ["x/1.png", "y/1.png"]
-
-
-def test_images_of_one_folder_are_written_flat(tmp_path):
-    samples = [make_sample(tmp_path / "data" / name, pred=0) for name in ("1.png", "2.png")]
-    assert show(tmp_path / "out", samples) == ["1.png", "2.png"]
+@pytest.mark.parametrize(
+    ("images", "pictures"),
+    [
+        (["x/1.png", "y/1.png"], ["x/1.png", "y/1.png"]),
+        (["x/1.png", "x/2.png"], ["1.png", "2.png"]),
+    ],
+)
+def test_images_of_several_folders_keep_them_and_those_of_one_are_written_flat(
+    tmp_path, images, pictures
+):
+    samples = [make_sample(tmp_path / "data" / name, pred=0) for name in images]
+    assert show(tmp_path / "out", samples) == pictures
 
 
 def test_images_that_differ_only_in_their_suffix_do_not_share_a_file(tmp_path):
