@@ -154,9 +154,8 @@ def _load_state(
 
 def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, total: int) -> str:
     loaded = [key for key in state if not key.startswith(CLASSIFIER)]  # may be the model's own
-    head = "decode_head."
-    lacks_head = any(k.startswith(head) for k in expected) > any(k.startswith(head) for k in loaded)
-    if lacks_head and any(k in expected or f"backbone.{k}" in expected for k in loaded):
+    heads = [any(k.startswith("decode_head.") for k in keys) for keys in (expected, loaded)]
+    if heads == [True, False] and any(k in expected or f"backbone.{k}" in expected for k in loaded):
         cause = "it has no decode head: is it an encoder, for model.backbone.init_cfg?"
     elif wrong and all("conv_seg" in key for key in wrong) and not missing:
         classes, wanted = len(state[wrong[0]]), len(expected[wrong[0]])
@@ -171,6 +170,6 @@ def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, tot
         cause = f"it is of another size than the config (tiny, small, base, large){incomplete}"
     shapes = [f"{k} {list(state[k].shape)} instead of {list(expected[k].shape)}" for k in wrong]
     found = total - len(missing) - len(wrong)
-    named = [*shapes, *missing]
-    names = ", ".join([*named[:SHOWN], *(["..."] if len(named) > SHOWN else [])])
-    return f"{found} of {total} tensors fit, {cause}: {names}"
+    names = [*shapes, *missing]
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"{found} of {total} tensors fit, {cause}: {', '.join(names[:SHOWN])}{more}"

@@ -51,14 +51,13 @@ class LatestCheckpointHook(Hook):
         self.scores = [save_best] if isinstance(save_best, str) else list(save_best or ())
         self.rule_options = {"rule": rule, "greater_keys": greater_keys, "less_keys": less_keys}
         self.rules = self._rules()
-        self.saved_parts = {
+        self.parts = {
             "save_optimizer": save_optimizer,
             "save_param_scheduler": save_param_scheduler,
         }
-        self.trains = False
+        self.trains = self.told_of_link = False
         self.saved_step: int | None = None
         self.failed_step: int | None = None
-        self.told_of_link = False
 
     def before_train(self, runner: Runner) -> None:
         self.trains = True
@@ -97,7 +96,7 @@ class LatestCheckpointHook(Hook):
     def save(self, runner: Runner, step: int) -> bool:
         """Save the state after `step` iterations; return whether the file is there."""
         path = Path(runner.work_dir, f"iter_{step}.pth")
-        if not self._write(runner, path, step, **self.saved_parts):
+        if not self._write(runner, path, step, **self.parts):
             self.failed_step = step
             return False
         self.saved_step, self.failed_step = step, None
@@ -119,8 +118,7 @@ class LatestCheckpointHook(Hook):
             if score is None or not score * sign > best * sign:
                 continue
             path = Path(runner.work_dir, f"best_{name}_iter_{runner.iter}.pth".replace("/", "_"))
-            weights_only = {"save_optimizer": False, "save_param_scheduler": False}
-            if self._write(runner, path, runner.iter, **weights_only):
+            if self._write(runner, path, runner.iter, **dict.fromkeys(self.parts, False)):
                 runner.logger.info(f"best {name} so far, {score:.4f}: {path.name}")
                 _remove_old_best(info.get_info(f"best_ckpt{suffix}"), path)
                 info.update_info(f"best_score{suffix}", score)

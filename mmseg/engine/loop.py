@@ -8,7 +8,7 @@ from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.utils import calc_dynamic_intervals
@@ -142,6 +142,8 @@ class SegTrainLoop(BaseLoop):
             runner.model.train_step(part, optim_wrapper=runner.optim_wrapper)
             for part in split_batch(batch, self.accumulate)
         ]
+        if len(outputs) == 1:
+            return outputs[0]
         return {name: sum(each[name] for each in outputs) / len(outputs) for name in outputs[0]}
 
     def _count_from(self, iteration: int) -> None:
@@ -152,39 +154,40 @@ class SegTrainLoop(BaseLoop):
         )
 
     def _skip(self, losses: Mapping[str, float], batch: Mapping[str, Any]) -> None:
-        info = self.runner.message_hub
+        runner, info = self.runner, self.runner.message_hub
+        values = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+        told = f"iteration {self.iter + 1}: the loss is not finite in some process (here {values})"
+        files = [sample.metainfo["img_path"] for sample in batch["data_samples"]]
+        images = f"images {', '.join(files)}"
         skipped = info.get_info("skipped_steps", 0) + 1
         if skipped > self.max_skipped_steps:
-            self._stop(losses, batch)
+            kept = self._keep({"losses": losses, "files": files}, batch)
+            raise UserError(f"{told}; {kept}; {images}")
         info.update_info("skipped_steps", skipped)
-        self.runner.optim_wrapper.zero_grad()  # of the parts before this one
+        runner.optim_wrapper.zero_grad()  # of the parts before this one
         self._count_from(self.iter + 1)
-        self.runner.logger.warning(
-            f"iteration {self.iter + 1}: {_text(losses)}; this step is left out, {skipped} of at "
-            f"most {self.max_skipped_steps}; images {', '.join(_files(batch))}"
+        runner.logger.warning(
+            f"{told}; this step is left out, {skipped} of at most {self.max_skipped_steps}; "
+            f"{images}"
         )
 
-    def _stop(self, losses: Mapping[str, float], batch: Mapping[str, Any]) -> NoReturn:
+    def _keep(self, content: dict[str, Any], batch: Mapping[str, Any]) -> str:
+        """Write the batch and the parameters to a file, and return a text that says where."""
         name = f"nonfinite_iter_{self.iter + 1}_process_{self.runner.rank}.pth"
-        path = Path(self.runner.work_dir, name)
-        samples = batch["data_samples"]
+        path, samples = Path(self.runner.work_dir, name), batch["data_samples"]
         labels = batch["labels"] if "labels" in batch else [s.gt_sem_seg.data for s in samples]
-        content = {
+        content |= {
             "iteration": self.iter + 1,
-            "losses": losses,
-            "files": _files(batch),
             "inputs": batch["inputs"],
             "distortions": [sample.metainfo.get("distortion") for sample in samples],
             "labels": [label.cpu() for label in labels],
             "state_dict": unwrap(self.runner.model).state_dict(),
         }
-        kept = f"{path} holds this batch and the parameters before the step"
         try:
             write_pickle(path, content)
         except UserError as error:
-            kept = str(error)
-        files = ", ".join(content["files"])
-        raise UserError(f"iteration {self.iter + 1}: {_text(losses)}; {kept}; images {files}")
+            return str(error)
+        return f"{path} holds this batch and the parameters before the step"
 
 
 def split_batch(batch: Mapping[str, Any], parts: int) -> list[Mapping[str, Any]]:
@@ -203,12 +206,3 @@ def split_batch(batch: Mapping[str, Any], parts: int) -> list[Mapping[str, Any]]
 
 def _counts_of_mmengine(runner: Runner) -> int:
     return (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
-
-
-def _files(batch: Mapping[str, Any]) -> list[str]:
-    return [sample.metainfo["img_path"] for sample in batch["data_samples"]]
-
-
-def _text(losses: Mapping[str, float]) -> str:
-    values = ", ".join(f"{name} {value:g}" for name, value in losses.items())
-    return f"the loss is not finite in some process (here {values})"

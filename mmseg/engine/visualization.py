@@ -1,4 +1,4 @@
-"""SegVisualizationHook: a picture of every tested image beside its prediction and ground truth."""
+"""Pictures of images beside their predictions and ground truth."""
 
 import os
 from collections.abc import Sequence

@@ -100,25 +100,22 @@ def test_new_classes_starts_only_the_classifier_fresh(build, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "dialect, width, rank",
+    "dialect, width, meta, rank",
     [
-        *(("official", 256, 16), ("official", 512, 64), ("official", 1024, 64)),
-        *(("mmseg", 256, 16), ("mmseg", 512, 16), ("mmseg", 1024, 16)),
-        ("official", 48, None),
+        *(("official", 256, {}, 16), ("official", 512, {}, 64), ("official", 1024, {}, 64)),
+        *(("mmseg", 256, {}, 16), ("mmseg", 512, {}, 16), ("mmseg", 1024, {}, 16)),
+        *(("official", 48, {}, None), ("official", 512, {"config": "dict(MD_R=32)"}, 32)),
     ],
 )
-def test_rank_is_known_by_source_and_size(dialect, width, rank):
+def test_rank_is_known_by_the_config_of_the_training_or_by_source_and_size(
+    dialect, width, meta, rank
+):
     state = {
         "backbone.block1.0.mlp.dwconv.dwconv.weight": torch.zeros(1),
         "decode_head.squeeze.conv.weight": torch.zeros(width, 1, 1, 1),
     }
-    assert rank_of({"state_dict": state_dict_as({"state_dict": state}, dialect)}) == rank
-
-
-def test_rank_in_the_config_of_the_training_goes_before_the_rule():
-    state = {"decode_head.squeeze.conv.weight": torch.zeros(512, 1, 1, 1)}
-    meta = {"config": "model = dict(decode_head=dict(ham_kwargs=dict(MD_R=32)))"}
-    assert rank_of({"state_dict": state, "meta": meta}) == 32
+    state = state_dict_as({"state_dict": state}, dialect)
+    assert rank_of({"state_dict": state, "meta": meta}) == rank
 
 
 def test_another_rank_stops_and_names_the_flag(build, tmp_path):

@@ -32,11 +32,8 @@ class Runner:
         dataset = SimpleNamespace(metainfo=meta)
         loader = SimpleNamespace(dataset=dataset, batch_size=16)
         self.train_dataloader = self.val_dataloader = self.test_dataloader = loader
-        self.val_loop = None
-        self.train_loop = SimpleNamespace(accumulate=1)
-        self.cfg = {}
-        self._resume = False
-        self.world_size = 1
+        self.val_loop, self.train_loop = None, SimpleNamespace(accumulate=1)
+        self.cfg, self._resume, self.world_size = {}, False, 1
         groups = [
             {"initial_lr": 6e-5, "weight_decay": 0.01, "params": [1, 2]},
             {"initial_lr": 6e-4, "weight_decay": 0.0, "params": [3]},
@@ -46,8 +43,7 @@ class Runner:
             SimpleNamespace(end=1500),  # a warm-up
             SimpleNamespace(end=schedule_end, eta_min=0.0),
         ]
-        self.max_iters = 40_000
-        self.work_dir = work_dir
+        self.max_iters, self.work_dir = 40_000, work_dir
         self.lines = []
         self.logger = SimpleNamespace(
             **{level: partial(self.log, level) for level in ("info", "warning")}
@@ -57,11 +53,15 @@ class Runner:
         self.lines.append((level, text))
 
 
-def summary(runner):
-    """The log of the start of a training, as (level, text)."""
+def started(runner):
     hook = RunSummaryHook()
     hook.before_run(runner)
-    hook.before_train(runner)
+    return hook
+
+
+def summary(runner):
+    """The log of the start of a training, as (level, text)."""
+    started(runner).before_train(runner)
     return runner.lines
 
 
@@ -112,22 +112,18 @@ def test_groups_of_the_optimiser_are_logged():
 @pytest.mark.parametrize("when", ["before_train", "before_val", "before_test"])
 def test_number_of_classes_that_does_not_fit_the_data_is_refused(when):
     runner = Runner(num_classes=150)
-    hook = RunSummaryHook()
-    hook.before_run(runner)
     with pytest.raises(UserError, match=r"num_classes=150, but the data set has 3 classes: set"):
-        getattr(hook, when)(runner)
+        getattr(started(runner), when)(runner)
 
 
 def test_predictions_of_one_name_are_refused_before_the_first(tmp_path):
     runner = Runner()
     paths = ["/data/a/1.png", "/data/b/1.png"]
     runner.test_dataloader.dataset = Images(paths)
-    hook = RunSummaryHook()
-    hook.before_run(runner)
     for folder in (None, str(tmp_path)):
         runner.test_evaluator = SimpleNamespace(metrics=[IoUMetric(output_dir=folder)])
         with nullcontext() if folder is None else pytest.raises(UserError, match="would both be"):
-            hook.before_test(runner)
+            started(runner).before_test(runner)
 
 
 class Images(list):
@@ -150,9 +146,7 @@ def test_summary_finds_the_head_inside_of_wrappers():
     inner = runner.model
     inner.test_step = None  # the wrapper looks for it
     runner.model = SegTTAModel(module=inner)
-    hook = RunSummaryHook()
-    hook.before_run(runner)
-    assert hook.network is inner
+    assert started(runner).network is inner
 
 
 @pytest.mark.parametrize("resumes", [False, True])
