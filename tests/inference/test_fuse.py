@@ -248,7 +248,7 @@ def test_an_exported_program_gives_the_logits_of_the_fused_model(model):
 )
 def test_fused_weights_lie_as_maps_do_on_their_device(model, device, expected):
     # On a GPU, for which "meta" stands, cuDNN would make maps channels_last if the weights were.
-    weight = fuse(model.to(device)).backbone.stages[0].embed[0].weight
+    weight = fused.FusedMSCAN(model.to(device).backbone).stages[0].embed[0].weight
     assert weight.is_contiguous(memory_format=expected)
 
 

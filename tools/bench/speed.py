@@ -39,7 +39,8 @@ class Worker:
     def __init__(self, job: dict) -> None:
         self.name = job["name"]
         self.turns: list[dict] = []
-        variables = {**os.environ, "PYTHONPATH": job["path"]}
+        # The tools let idle threads spin as briefly (mmseg/environment.py).
+        variables = {"GOMP_SPINCOUNT": "5000", **os.environ, "PYTHONPATH": job["path"]}
         if job["threads"]:
             variables["OMP_NUM_THREADS"] = str(job["threads"])
         command = [job["python"], "-W", "ignore", str(Path(__file__).with_name("worker.py"))]
