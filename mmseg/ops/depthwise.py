@@ -50,13 +50,15 @@ class _DepthwiseConv2d(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
         x, weight = ctx.saved_tensors
-        geometry = ((1, 1), _padding(weight), (1, 1), False, (0, 0), len(weight))
-        grad_x, _, grad_bias = torch.ops.aten.convolution_backward(
+        grad_x = grad_bias = None
+        if ctx.needs_input_grad[0]:
             # Under autocast, only the gradient is of low precision.
-            *(grad, x.to(grad.dtype), weight.to(grad.dtype), [len(weight)]),
-            *geometry,
-            (ctx.needs_input_grad[0], False, ctx.needs_input_grad[2]),
-        )
+            operands = (grad, x.to(grad.dtype), weight.to(grad.dtype), None)
+            geometry = ((1, 1), _padding(weight), (1, 1), False, (0, 0), len(weight))
+            backward = torch.ops.aten.convolution_backward
+            grad_x = backward(*operands, *geometry, (True, False, False))[0].to(x.dtype)
+        if ctx.needs_input_grad[2]:  # oneDNN would compute the weight gradient with it
+            grad_bias = grad.sum((0, 2, 3), dtype=torch.float32).to(weight.dtype)
         return grad_x, weight_gradient(x, grad, weight), grad_bias
 
 

@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from mmseg import structures
 from mmseg.registry import DATASETS, METRICS, MODELS
 
 TOLERANCE = 1e-4  # of the largest logit
+INFERENCE = Path(mmseg.__file__).parent / "inference"
 PEER_CONFIGS = Path(mmseg.__file__).parent / ".mim/configs/segnext"
 
 
@@ -75,7 +75,7 @@ def build_model(config: Config, job: dict) -> Any:
     elif job["compile"]:
         own = importlib.import_module("mmseg.engine.compile")
         (own.compile_training if job["part"] == "train" else own.compile_network)(model)
-    elif job["part"] != "train" and find_spec("mmseg.inference"):
+    elif job["part"] != "train" and INFERENCE.is_dir():
         # Older code fuses by itself, and the peer not at all.
         model = importlib.import_module("mmseg.inference").fuse(model)
     if job["amp"]:
