@@ -89,8 +89,8 @@ class FuseHook(Hook):
     """Put `fuse(model)` in the model's place for the images of a validation or a test.
 
     The copy is made at the first image, when averaged weights (EMAHook) are in their place. The
-    model comes back before other hooks see the end, and at the start of the next run if this one
-    was interrupted.
+    model comes back before other hooks see the end. After an interruption, it comes back when the
+    next run or validation starts.
     """
 
     priority = "VERY_HIGH"
@@ -103,6 +103,7 @@ class FuseHook(Hook):
 
     def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         if batch_idx == 0:
+            self._give_back(runner)
             self.model = runner.model
             runner.model = fuse(self.model)
 

@@ -47,8 +47,8 @@ def fuse(model: nn.Module) -> nn.Module:
     mode. It has no gradients, and its `train()` raises `UserError`. Its backbone computes in half
     precision if `test_cfg.amp` says so, else in the dtype of the weights. Later changes of `model`
     do not reach the copy. A model whose backbone is not exactly `MSCAN` is returned as it is. So is
-    one whose copy computes something else, because a part of its encoder was changed, with a line
-    in the log.
+    one whose copy computes something else, for example because a part of its encoder was changed,
+    with a line in the log.
     """
     segmentor: Any = unwrap(model)
     backbone = getattr(segmentor, "backbone", None)
@@ -60,8 +60,8 @@ def fuse(model: nn.Module) -> nn.Module:
     fused = _fused_if_equal(backbone)
     if fused is None:
         MMLogger.get_current_instance().warning(
-            "the model is not fused: a part of its encoder was changed, and a fused copy would "
-            "compute something else"
+            "the model is not fused: a fused copy of its encoder computes something else. Was a "
+            "part of the encoder changed?"
         )
         return model
     keep_memory_of_images()
