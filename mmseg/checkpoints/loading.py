@@ -14,7 +14,7 @@ from mmseg.checkpoints.files import read_checkpoint
 from mmseg.errors import UserError
 from mmseg.registry import WEIGHT_INITIALIZERS
 
-CLASSIFIER = "decode_head.conv_seg."
+CLASSIFIERS = ("decode_head.conv_seg.", "decode_head.offset_learning.")
 SHOWN = 5
 
 
@@ -44,10 +44,10 @@ def load_model_weights(
     network = unwrap(model)
     state = state_dict_of(checkpoint)
     if new_classes:
-        names = [key for key in network.state_dict() if key.startswith(CLASSIFIER)]
+        names = [key for key in network.state_dict() if key.startswith(CLASSIFIERS)]
         state |= {key: network.state_dict()[key] for key in names}
         MMLogger.get_current_instance().warning(
-            f"{path}: conv_seg is not loaded but starts fresh, for the classes of the config"
+            f"{path}: the classifier is not loaded but starts fresh, for the classes of the config"
         )
     needed = _check_fit(network, state, str(path))  # first: of another size, no rank helps
     _check_rank(network, nmf_rank or rank_of(checkpoint), path)
@@ -153,12 +153,13 @@ def _load_state(
 
 
 def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, total: int) -> str:
-    loaded = [key for key in state if not key.startswith(CLASSIFIER)]  # may be the model's own
+    loaded = [key for key in state if not key.startswith(CLASSIFIERS)]  # may be the model's own
     heads = [any(k.startswith("decode_head.") for k in keys) for keys in (expected, loaded)]
     if heads == [True, False] and any(k in expected or f"backbone.{k}" in expected for k in loaded):
         cause = "it has no decode head: is it an encoder, for model.backbone.init_cfg?"
-    elif wrong and all("conv_seg" in key for key in wrong) and not missing:
-        classes, wanted = len(state[wrong[0]]), len(expected[wrong[0]])
+    elif wrong and all(key.startswith(CLASSIFIERS) for key in wrong) and not missing:
+        sizes = zip(state[wrong[0]].shape, expected[wrong[0]].shape, strict=False)
+        classes, wanted = next(pair for pair in sizes if pair[0] != pair[1])
         cause = (
             f"it was trained on {classes} classes, the config has {wanted} (to fine-tune on other "
             "classes, pass --new-classes to tools/train.py)"

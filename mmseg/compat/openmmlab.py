@@ -51,6 +51,7 @@ FIXED: dict[str, dict[str, tuple]] = {
     **{kind: {"requires_grad": (True,)} for kind in ("GN", "BN")},
     "IoUMetric": {"nan_to_num": (None,), "beta": (1,)},
 }
+FIXED["LightHamHeadOffsetLearning"] = FIXED["LightHamHead"]
 DATASET = {"ignore_index": (255,), "backend_args": (None,), "file_client_args": (None, DISK)}
 BATCH_NORM = tuple(
     {"type": kind, **trained}
@@ -200,7 +201,7 @@ def _take_from_steps(steps: Any, kind: str, key: str) -> list:
 SPECIAL: dict[str, Callable[[dict, str], None]] = {
     "EncoderDecoder": lambda model, where: _move_pretrained(model, model["backbone"], where),
     "MSCAN": _mscan,
-    "LightHamHead": _head,
+    **dict.fromkeys(("LightHamHead", "LightHamHeadOffsetLearning"), _head),
     "SegLocalVisualizer": lambda visualizer, where: visualizer.update(type="Visualizer"),
     "Resize": _resize,
 }

@@ -3,7 +3,7 @@
 from mmseg.models.backbones import MSCAN, TIMMBackbone
 from mmseg.models.builder import BACKBONES, HEADS, LOSSES, NECKS, SEGMENTORS, build_segmentor
 from mmseg.models.data_preprocessor import SegDataPreProcessor
-from mmseg.models.decode_heads import BaseDecodeHead, LightHamHead
+from mmseg.models.decode_heads import BaseDecodeHead, LightHamHead, LightHamHeadOffsetLearning
 from mmseg.models.losses import CrossEntropyLoss, DiceLoss, LovaszLoss
 from mmseg.models.segmentor import EncoderDecoder
 from mmseg.models.tta import SegTTAModel
@@ -20,6 +20,7 @@ __all__ = [
     "DiceLoss",
     "EncoderDecoder",
     "LightHamHead",
+    "LightHamHeadOffsetLearning",
     "LovaszLoss",
     "SegDataPreProcessor",
     "SegTTAModel",
