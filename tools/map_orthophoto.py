@@ -106,6 +106,10 @@ def map_scenes(args: argparse.Namespace) -> None:
         else:
             report(result, scene, model.dataset_meta["classes"])
     leave_group()
+    logger.info(
+        "the hectares in *.areas.csv are counted pixels, which the errors of the map bias: "
+        "tools/estimate_areas.py corrects them and gives intervals"
+    )
     if failed:
         raise UserError(
             f"{len(failed)} of {len(scenes)} scenes are not mapped: {', '.join(failed)}"
