@@ -1,6 +1,7 @@
 """The base of all data sets: pairs of images and masks."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ GLANCE = 8
 
 @DATASETS.register_module()
 class BaseSegDataset(Seeded, BaseDataset):
-    """A folder of images and a folder of masks; a mask has its image's name and its own suffix.
+    r"""A folder of images and a folder of masks; a mask has its image's name and its own suffix.
 
     Subclasses state the facts of a data set as class attributes. Any folder becomes a data set in
     a config alone, with `metainfo=dict(classes=..., palette=...)` and these arguments:
@@ -40,6 +41,8 @@ class BaseSegDataset(Seeded, BaseDataset):
     - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images.
     - `on_bad_sample`: 'raise' ends a training at a file that cannot be read; 'skip' logs it and
       draws another one, until more than `max_bad_share` of the samples are bad.
+    - `group_pattern`: a regular expression whose first group, in the name of an image, is the place
+      that it belongs to, as r"(.+)_\d+" for numbered tiles of sheets. Intervals of scores need it.
     - `cache_in_memory=True` decodes all images and masks once, at the start.
     """
 
@@ -47,6 +50,7 @@ class BaseSegDataset(Seeded, BaseDataset):
     img_suffix = ".jpg"
     seg_map_suffix = ".png"
     reduce_zero_label = False
+    group_pattern: str | None = None
     source = "data_root and data_prefix of the config say where the images and masks are"
 
     def __init__(
@@ -59,8 +63,10 @@ class BaseSegDataset(Seeded, BaseDataset):
         on_bad_sample: Literal["raise", "skip"] = "raise",
         max_bad_share: float = 0.01,
         cache_in_memory: bool = False,
+        group_pattern: str | None = None,
         **kwargs: object,
     ) -> None:
+        self.group_pattern = group_pattern or self.group_pattern
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
         if reduce_zero_label is not None:
@@ -177,7 +183,12 @@ class BaseSegDataset(Seeded, BaseDataset):
         A subclass may list samples without them, and samples with pixels instead of a path.
         """
         name = {"img_path": f"sample {idx}"}
-        return {**name, **self._facts_of_masks(), **super().get_data_info(idx)}
+        info = {**name, **self._facts_of_masks(), **super().get_data_info(idx)}
+        if self.group_pattern and (
+            found := re.match(self.group_pattern, Path(info["img_path"]).stem)
+        ):
+            info.setdefault("group", found[1])
+        return info
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline on one sample; mmengine draws another one if this returns None."""

@@ -81,8 +81,18 @@ def scores(matrix: np.ndarray) -> Scores:
     The F-score is computed as Dice, which is the same number. If no pixel of a class was found,
     its F-score is 0 here. In MMSegmentation it is 0/0 and does not count in the mean.
     """
-    correct = np.diag(matrix)
-    labelled, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    counts = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    per_class, summary = class_scores(*counts)
+    return Scores(per_class, {name: value.item() for name, value in summary.items()})
+
+
+def class_scores(
+    correct: np.ndarray, labelled: np.ndarray, predicted: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return `per_class` (..., K) and `summary` (...) of `Scores`, from pixels (..., K) of classes.
+
+    The pixels are those that are rightly predicted, labelled, and predicted as each class.
+    """
     recall = _percent(correct, labelled)
     dice = _percent(2 * correct, labelled + predicted)
     per_class = {
@@ -93,9 +103,9 @@ def scores(matrix: np.ndarray) -> Scores:
         "Precision": _percent(correct, predicted),
         "Recall": recall,
     }
-    summary = {"aAcc": _percent(correct.sum(), labelled.sum()).item()}
+    summary = {"aAcc": _percent(correct.sum(-1), labelled.sum(-1))}
     summary |= {f"m{name}": _mean_of_defined(values) for name, values in per_class.items()}
-    return Scores(per_class, summary)
+    return per_class, summary
 
 
 def _percent(part: ArrayLike, whole: ArrayLike) -> np.ndarray:
@@ -105,6 +115,8 @@ def _percent(part: ArrayLike, whole: ArrayLike) -> np.ndarray:
     )
 
 
-def _mean_of_defined(values: np.ndarray) -> float:
-    defined = values[~np.isnan(values)]
-    return defined.mean().item() if defined.size else float("nan")
+def _mean_of_defined(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of the values that are not NaN; NaN if there is none."""
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0).sum(-1)
+    return _percent(total / 100, defined.sum(-1))

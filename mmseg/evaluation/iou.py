@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,12 @@ from numpy.typing import ArrayLike
 
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import METRIC_SCORES, Scores, confusion_matrix, scores
+from mmseg.evaluation.per_image import ImageCounts, ImageResult
 from mmseg.evaluation.report import score_names, score_table
 from mmseg.files import write_whole
 from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import write_id_png
 from mmseg.registry import METRICS
-
-# For one image: its path, the non-zero cells of the flattened matrix, their pixel counts.
-# Processes exchange these. Whole matrices of 2,000 ADE20K images would take 360 MB.
-ImageCounts = tuple[str, np.ndarray, np.ndarray]
 
 
 @METRICS.register_module()
@@ -35,7 +33,8 @@ class IoUMetric(BaseMetric):
         output_dir: Folder for the predictions, one palettised 8-bit PNG per image. The ids are
             those of the data set's own masks: with `reduce_zero_label` they are one higher.
         format_only: Only write the predictions. No ground truth is needed.
-        json_file: File for the scores (percent, null where undefined) and the confusion matrix.
+        json_file: File for the scores (percent, null where undefined) and the confusion matrix. The
+            counts of each image go to a file beside it that ends in `.images.npz`.
         collect_device: `cpu` or `gpu`: where processes exchange results.
         prefix: Comes before the name of each returned score, as in `prefix/mIoU`.
 
@@ -83,25 +82,28 @@ class IoUMetric(BaseMetric):
             else:
                 matrix = _compare(sample, len(self._meta["classes"]), self.ignore_index)
             cells = np.flatnonzero(matrix)
-            self.results.append((sample["img_path"], cells, matrix.flat[cells]))
+            path = sample["img_path"]
+            place = str(sample.get("seg_map_path", "")), str(sample.get("group", path))
+            self.results.append(ImageResult(path, *place, cells, matrix.flat[cells]))
 
-    def compute_metrics(self, results: list[ImageCounts]) -> dict[str, float]:
+    def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
         """Sum the counts of all images; log, save and return the scores."""
         logger = MMLogger.get_current_instance()
+        results = [ImageResult(*each) for each in results]  # mmengine makes plain tuples of them
         if self.output_names is not None:
-            self.check_names(path for path, _, _ in results)  # also those of other processes
+            self.check_names(image.name for image in results)  # also those of other processes
             logger.info(f"{len(results)} predictions written to {self.output_names.folder}")
         if self.format_only:
             return {}
         classes = self._meta["classes"]
-        matrix = np.zeros((len(classes), len(classes)), np.int64)
-        for _, cells, counts in results:
-            matrix.flat[cells] += counts
+        images = ImageCounts.of(classes, results)
+        matrix = images.total()
         result = scores(matrix)
         logger.info(f"{len(results)} images\n{score_table(result, classes, self.metrics)}")
         if self.json_file is not None:
             facts = {"metrics": self.metrics, "images": len(results), "classes": list(classes)}
             write_whole(self.json_file, _json(facts, result, matrix))
+            images.save(Path(self.json_file).with_suffix(".images.npz"))
         return {name: result.summary[name] for name in self.summary_names()}
 
     @property

@@ -84,3 +84,11 @@ def test_what_the_masks_of_a_known_data_set_need_cannot_be_contradicted():
     with pytest.raises(UserError, match="ADE20KDataset: reduce_zero_label=False, but its masks"):
         ADE20KDataset(data_prefix={"img_path": "x"}, reduce_zero_label=False, lazy_init=True)
     ADE20KDataset(data_prefix={"img_path": "x"}, reduce_zero_label=True, lazy_init=True)
+
+
+def test_tiles_of_a_sheet_belong_together(tmp_path):
+    for name in ("M-33-20-D-c-4-2_0", "M-33-20-D-c-4-2_17", "N-33-60-D-c-4-2_0"):
+        (tmp_path / f"{name}.jpg").touch()
+    dataset = LandCoverAIDataset(data_prefix={"img_path": str(tmp_path)}, test_mode=True)
+    groups = [dataset.get_data_info(i)["group"] for i in range(3)]
+    assert groups == ["M-33-20-D-c-4-2", "M-33-20-D-c-4-2", "N-33-60-D-c-4-2"]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mmseg.errors import UserError
 from mmseg.evaluation.iou import IoUMetric
+from mmseg.evaluation.per_image import ImageCounts, ImageResult
 from mmseg.registry import METRICS
 
 CLASSES = ("field", "wood", "water", "road")
@@ -74,8 +75,8 @@ def test_result_of_an_image_keeps_the_order_and_stays_small():
     metric.dataset_meta = {"classes": [str(i) for i in range(150)], "palette": []}
     metric.process(None, random_samples(2))
     # mmengine interleaves the processes' results image by image, then cuts the padding off the end
-    assert [img_path for img_path, _, _ in metric.results] == ["/data/0.jpg", "/data/1.jpg"]
-    assert all(counts.dtype == np.int64 for _, _, counts in metric.results)
+    assert [image.name for image in metric.results] == ["/data/0.jpg", "/data/1.jpg"]
+    assert all(image.counts.dtype == np.int64 for image in metric.results)
     assert len(pickle.dumps(metric.results)) < 2000  # two matrices of 150 classes take 360,000
 
 
@@ -102,7 +103,11 @@ def test_json_holds_every_score_and_the_matrix_of_images_that_count_once(tmp_pat
     assert content["summary"]["mIoU"] == result["mIoU"]
     assert content["per_class"]["IoU"][3] is None
     assert content["per_class"].keys() == {"IoU", "Acc", "Dice", "Fscore", "Precision", "Recall"}
-    assert list(path.parent.iterdir()) == [path]
+    images = ImageCounts.load(path.with_suffix(".images.npz"))
+    assert [matrix.tolist() for matrix in images.matrices()] == [
+        matrix_of([sample]).tolist() for sample in samples
+    ]
+    assert len(list(path.parent.iterdir())) == 2
 
 
 def test_format_only_writes_the_ids_of_the_data_set_without_ground_truth(tmp_path):
@@ -130,7 +135,9 @@ def test_two_images_of_one_name_do_not_share_a_file_also_if_two_processes_have_t
         metric.process(None, [make_sample("x/1", [[0]]), make_sample("y/1", [[0]])])
     none = np.zeros(0, np.int64)
     with pytest.raises(UserError, match="would both be written"):
-        metric.compute_metrics([("/data/x/1.jpg", none, none), ("/data/y/1.jpg", none, none)])
+        metric.compute_metrics(
+            [ImageResult(f"/data/{x}/1.jpg", "", x, none, none) for x in ("x", "y")]
+        )
 
 
 def test_sizes_that_differ_name_the_mask():

@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 
 META_KEYS = (
     *("img_path", "seg_map_path", "ori_shape", "img_shape", "flip", "flip_direction"),
-    *("reduce_zero_label", "distortion"),
+    *("reduce_zero_label", "distortion", "group"),
 )
 
 
