@@ -1,11 +1,17 @@
 """Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT --eval mIoU"""
 
+import hashlib
+import shlex
+import sys
 from pathlib import Path
 
 from common import KeyValues, add_amp_flag, leave_group, read_run_config, run_parser
 
+import torch
 from mmengine.config import Config, ConfigDict
 
+import mmseg
+from mmseg.checkpoints.files import read_checkpoint
 from mmseg.config.changes import drop_masks, use_tta
 from mmseg.engine import SegRunner
 from mmseg.engine.compile import compile_network
@@ -49,6 +55,7 @@ def apply_flags(config: Config, args) -> None:
         output_dir=folder,
         format_only=format_only,
         json_file=None if format_only else str(Path(config.work_dir) / name),
+        run=run_facts(args),
     )
     if args.gpu_collect:
         iou_metric(config).collect_device = "gpu"
@@ -66,6 +73,21 @@ def apply_flags(config: Config, args) -> None:
         drawing = {"show_dir": args.show_dir, "opacity": args.opacity}
         hooks = config.get("custom_hooks") or []
         config.custom_hooks = [*hooks, {"type": "SegVisualizationHook", **drawing}]
+
+
+def run_facts(args) -> dict:
+    """Return what was run: config, checkpoint, its seed and hash, versions, device, command."""
+    file = Path(args.checkpoint).resolve()
+    meta = read_checkpoint(args.checkpoint).get("meta") or {}
+    return {
+        "config": str(args.config),
+        "checkpoint": str(file if file.is_file() else args.checkpoint),
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None,
+        "seed": meta.get("seed"),
+        "versions": {"segnext": mmseg.__version__, "torch": torch.__version__},
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "command": shlex.join(sys.argv),
+    }
 
 
 def evaluators(config: Config) -> list:

@@ -1,6 +1,7 @@
 """IoUMetric: mIoU, mDice and mFscore of a data set from one exact confusion matrix."""
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class IoUMetric(BaseMetric):
         format_only: Only write the predictions. No ground truth is needed.
         json_file: File for the scores (percent, null where undefined) and the confusion matrix. The
             counts of each image go to a file beside it that ends in `.images.npz`.
+        run: Facts about the run that go into `json_file` as they are.
         collect_device: `cpu` or `gpu`: where processes exchange results.
         prefix: Comes before the name of each returned score, as in `prefix/mIoU`.
 
@@ -48,6 +50,7 @@ class IoUMetric(BaseMetric):
         output_dir: str | None = None,
         format_only: bool = False,
         json_file: str | None = None,
+        run: dict | None = None,
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
@@ -61,6 +64,8 @@ class IoUMetric(BaseMetric):
         self.output_names = None if output_dir is None else OutputNames(output_dir)
         self.format_only = format_only
         self.json_file = json_file
+        self.run = run or {}
+        self.started = time.monotonic()
 
     def summary_names(self) -> list[str]:
         """Return the names of the scores over all classes, without `prefix`."""
@@ -101,7 +106,9 @@ class IoUMetric(BaseMetric):
         result = scores(matrix)
         logger.info(f"{len(results)} images\n{score_table(result, classes, self.metrics)}")
         if self.json_file is not None:
+            run = {**self.run, "seconds": round(time.monotonic() - self.started, 1)}
             facts = {"metrics": self.metrics, "images": len(results), "classes": list(classes)}
+            facts["run"] = run
             write_whole(self.json_file, _json(facts, result, matrix))
             images.save(Path(self.json_file).with_suffix(".images.npz"))
         return {name: result.summary[name] for name in self.summary_names()}

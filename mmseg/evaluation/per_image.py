@@ -63,9 +63,7 @@ class ImageCounts:
         """Read what `save` wrote; `UserError` for any other file."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                return cls(
-                    file["classes"].tolist(), *(file[key] for key in list(cls.__annotations__)[1:])
-                )
+                return cls(**{key: file[key] for key in cls.__annotations__})
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{path}: no counts of single images; run tools/test.py again, which writes them"

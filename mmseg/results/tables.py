@@ -1,0 +1,40 @@
+"""One table as Markdown, CSV and LaTeX."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmseg.files import write_whole
+
+Row = Sequence[object]
+LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}"})
+
+
+def write_tables(stem: Path, columns: Sequence[str], rows: Sequence[Row]) -> list[Path]:
+    """Write `stem`.md, .csv and .tex (for the package booktabs); return their paths."""
+    texts = {".md": markdown, ".csv": comma_separated, ".tex": latex}
+    paths = [stem.with_name(stem.name + suffix) for suffix in texts]
+    for path, make in zip(paths, texts.values(), strict=True):
+        write_whole(path, make(columns, rows).encode())
+    return paths
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    rule = ["---", *["---:"] * (len(columns) - 1)]
+    lines = [[str(cell).replace("|", r"\|") for cell in row] for row in (columns, rule, *rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def comma_separated(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()
+
+
+def latex(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    lines = [" & ".join(str(cell).translate(LATEX) for cell in row) for row in (columns, *rows)]
+    head, *body = (rf"{line} \\" for line in lines)
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}"
+    parts = [begin, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(parts) + "\n"

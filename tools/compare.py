@@ -1,0 +1,36 @@
+"""Compare tested runs class by class: python tools/compare.py RUN_A RUN_B ...
+
+A RUN is a work directory, or the eval_*.json that tools/test.py wrote in it. Runs of one config are
+seeds of one variant: their mean and standard deviation are shown. The first variant is compared
+with the others by a paired bootstrap over the images.
+"""
+
+import sys
+from pathlib import Path
+
+from common import tool_parser
+
+from mmseg.errors import UserError, one_line_errors
+from mmseg.evaluation.report import render_table
+from mmseg.results.compare import comparison, variants_of
+from mmseg.results.runs import Run
+from mmseg.results.tables import write_tables
+
+
+@one_line_errors
+def main() -> None:
+    parser = tool_parser(__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    text = "also write FILE.md, FILE.csv and FILE.tex"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=text)
+    args = parser.parse_args()
+    if len(args.runs) < 2:
+        raise UserError("give two runs or more")
+    columns, rows = comparison(variants_of([Run.load(run) for run in args.runs]))
+    print(render_table(columns, rows))
+    if args.out:
+        print(*write_tables(args.out, columns, rows), sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
