@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -46,6 +47,13 @@ class RunSummaryHook(Hook):
 
     def before_val(self, runner: Runner) -> None:
         check_number_of_classes(self.network, runner.val_dataloader.dataset.metainfo["classes"])
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Give the score of each class to the trackers; the log has them in its table."""
+        for metric in runner.val_evaluator.metrics:
+            if isinstance(metric, IoUMetric):
+                known = {k: v for k, v in metric.class_scores.items() if not np.isnan(v)}
+                runner.visualizer.add_scalars(known, step=runner.iter)
 
     def before_test(self, runner: Runner) -> None:
         dataset = runner.test_dataloader.dataset

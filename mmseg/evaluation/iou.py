@@ -66,6 +66,7 @@ class IoUMetric(BaseMetric):
         self.json_file = json_file
         self.run = run or {}
         self.started = time.monotonic()
+        self.class_scores: dict[str, float] = {}  # of the last evaluation, for trackers
 
     def summary_names(self) -> list[str]:
         """Return the names of the scores over all classes, without `prefix`."""
@@ -104,6 +105,10 @@ class IoUMetric(BaseMetric):
         images = ImageCounts.of(classes, results)
         matrix = images.total()
         result = scores(matrix)
+        self.class_scores = {
+            f"IoU/{name}": score
+            for name, score in zip(classes, result.per_class["IoU"], strict=True)
+        }
         logger.info(f"{len(results)} images\n{score_table(result, classes, self.metrics)}")
         if self.json_file is not None:
             run = {**self.run, "seconds": round(time.monotonic() - self.started, 1)}

@@ -7,6 +7,7 @@ import torch
 from run_tool import run
 
 from mmseg.config import load_config
+from mmseg.results.curves import read_curves
 
 
 def test_training_leaves_a_link_to_the_newest_checkpoint_and_the_best_one(project):
@@ -107,3 +108,11 @@ def test_two_processes_train_together(project):
     output = run(project, "train.py", "tiny.py", "--work-dir", "pair", processes=2)
     assert "effective batch 8 = 4 images x 2 processes" in output
     assert os.readlink(project / "pair/latest.pth") == "iter_4.pth"
+
+
+def test_the_scores_of_each_class_go_to_the_trackers(project):
+    curves = read_curves(project / "work_dirs/tiny")
+    per_class = [curves[f"IoU/{name}"] for name in ("ground", "roof", "tree")]
+    for step, miou in curves["mIoU"].items():
+        assert sum(each[step] for each in per_class) / 3 == pytest.approx(miou)
+    assert set(curves["lr"]) == {1, 2, 3, 4}

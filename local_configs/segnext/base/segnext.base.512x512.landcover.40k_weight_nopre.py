@@ -1,0 +1,5 @@
+"""Without ImageNet weights."""
+
+_base_ = "./segnext.base.512x512.landcover.40k_weight.py"
+
+model = dict(backbone=dict(init_cfg=None))

@@ -1,0 +1,5 @@
+"""Without ImageNet weights."""
+
+_base_ = "./segnext.small.512x512.voc.40k.py"
+
+model = dict(backbone=dict(init_cfg=None))

@@ -1,0 +1,96 @@
+"""Train, test and compare the variants of a study: python tools/study.py STUDY.py --out DIR
+
+Started again, it goes on where it was interrupted. Finished runs are not repeated.
+"""
+
+import argparse
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from queue import Queue
+
+from common import HERE, console, positive_int, tool_parser
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmseg.errors import one_line_errors
+from mmseg.evaluation.report import render_table
+from mmseg.results.compare import comparison, variants_of
+from mmseg.results.figures import error_bars
+from mmseg.results.runs import Run
+from mmseg.results.study import Study, Task
+from mmseg.results.tables import write_tables
+
+
+def parse_args() -> argparse.Namespace:
+    parser = tool_parser(__doc__)
+    parser.add_argument("study", help="a Python file with variants and seeds")
+    parser.add_argument("--out", type=Path, help="the folder of all runs (work_dirs/<study>)")
+    parser.add_argument("--seeds", type=int, nargs="+")
+    parser.add_argument("--jobs", type=positive_int, default=1, help="runs at a time")
+    parser.add_argument(
+        "--slurm", action="store_true", help="only write an array job, for sbatch (docs/cluster.md)"
+    )
+    return parser.parse_args()
+
+
+@one_line_errors
+def main() -> None:
+    args = parse_args()
+    out = args.out or Path("work_dirs") / Path(args.study).stem
+    study = Study(args.study, out, args.seeds)
+    study.prepare()
+    if args.slurm:
+        print(f"sbatch {study.write_slurm(HERE)}")
+        return
+    try:
+        run_all(study, args.jobs)
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from here")
+    report(study)
+
+
+def run_all(study: Study, jobs: int) -> None:
+    """Run the tasks that are left, `jobs` at a time; these share the GPUs out."""
+    left = [task for task in study.tasks if not task.is_done]
+    count = torch.cuda.device_count()
+    gpus: Queue[int | None] = Queue()
+    for job in range(jobs):
+        gpus.put(job % count if count else None)
+
+    def run(task: Task) -> None:
+        gpu = gpus.get()
+        try:
+            task.run(HERE, gpu)
+        finally:
+            gpus.put(gpu)
+
+    columns = TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bar, ThreadPoolExecutor(jobs) as pool:
+        row = bar.add_task("runs", total=len(left))
+        started = [pool.submit(run, task) for task in left]
+        try:
+            for each in as_completed(started):
+                each.result()
+                bar.advance(row)
+        except BaseException:  # the runs that have started end by themselves
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def report(study: Study) -> None:
+    """Print the comparison, and write it as tables and, along `x`, as a plot."""
+    variants = variants_of([Run.load(task.folder) for task in study.tasks])
+    columns, rows = comparison(variants)
+    print(render_table(columns, rows))
+    paths = write_tables(study.out / study.name, columns, rows)
+    places = [v["x"] for v in study.variants.values() if v.get("x") is not None]
+    if len(places) == len(variants):
+        scores = [variant.values["mIoU"] for variant in variants]
+        paths += error_bars(study.out / study.name, study.x_label, "mIoU (%)", places, scores)
+    print(*paths, sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
