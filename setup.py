@@ -17,7 +17,11 @@ setup(
     # `segnext` holds the tools and the shipped configs, for an installation without a checkout.
     packages=[*find_packages(include=["mmseg", "mmseg.*"]), "segnext", "segnext.local_configs"],
     package_dir={"segnext": "tools", "segnext.local_configs": "local_configs"},
-    package_data={"segnext": ["*/*.py"], "segnext.local_configs": ["**/*.py"]},
+    package_data={
+        "mmseg": ["results/*.html"],
+        "segnext": ["*/*.py"],
+        "segnext.local_configs": ["**/*.py"],
+    },
     entry_points={"console_scripts": ["segnext = segnext.__main__:main"]},
     python_requires=">=3.10",
     install_requires=(ROOT / "requirements.txt").read_text().splitlines(),

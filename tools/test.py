@@ -9,6 +9,7 @@ from common import KeyValues, add_amp_flag, leave_group, read_run_config, run_pa
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import get_rank
 
 import mmseg
 from mmseg.checkpoints.files import read_checkpoint
@@ -18,6 +19,8 @@ from mmseg.engine.compile import compile_network
 from mmseg.engine.prepare import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import make_writable
+from mmseg.results.report import write_report
+from mmseg.results.runs import Run
 
 
 def parse_args():
@@ -32,6 +35,8 @@ def parse_args():
     add("--format-only", nargs="?", const="", metavar="DIR", help=text)
     add("--eval-options", nargs="+", action=KeyValues, default={}, help="imgfile_prefix=DIR")
     add("--gpu-collect", action="store_true", help="gather results by the GPUs")
+    text = "also write a page of the results (to <work dir>/report)"
+    add("--report", nargs="?", const="", metavar="DIR", help=text)
     add("--show-dir", metavar="DIR", help="also write overlays beside the images")
     add("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     add_amp_flag(parser)
@@ -46,6 +51,11 @@ def apply_flags(config: Config, args) -> None:
     format_only = args.format_only is not None
     as_pickle = Path(args.out or "").suffix in (".pkl", ".pickle")
     folder = output_dir(args, config.work_dir, as_pickle)
+    if args.report is not None:
+        if format_only or folder:
+            raise UserError("--report writes predictions itself: leave --out and --format-only out")
+        args.report = args.report or str(Path(config.work_dir) / "report")
+        folder = str(Path(args.report) / "predictions")
     for path in (folder, args.show_dir, Path(args.out).parent if as_pickle else None):
         if path is not None:
             make_writable(path)
@@ -57,6 +67,10 @@ def apply_flags(config: Config, args) -> None:
         json_file=None if format_only else str(Path(config.work_dir) / name),
         run=run_facts(args),
     )
+    if args.report is not None:
+        file = str(Path(config.work_dir) / name.replace(".json", ".detail.npz"))
+        config.test_evaluator = [*evaluators(config), {"type": "DetailMetric", "file": file}]
+        config.model.test_cfg.with_logits = True
     if args.gpu_collect:
         iou_metric(config).collect_device = "gpu"
     if as_pickle:
@@ -126,6 +140,8 @@ def main() -> None:
     if args.compile:
         compile_network(runner.model)
     runner.test()
+    if args.report is not None and get_rank() == 0:
+        print(write_report(Run.load(iou_metric(config).json_file), Path(args.report)))
     leave_group()
 
 

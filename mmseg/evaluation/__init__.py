@@ -1,6 +1,7 @@
 """Scores of a data set."""
 
+from mmseg.evaluation.detail import DetailMetric
 from mmseg.evaluation.iou import IoUMetric
 from mmseg.evaluation.pickled import PickledPredictions
 
-__all__ = ["IoUMetric", "PickledPredictions"]
+__all__ = ["DetailMetric", "IoUMetric", "PickledPredictions"]

@@ -113,7 +113,11 @@ class IoUMetric(BaseMetric):
         if self.json_file is not None:
             run = {**self.run, "seconds": round(time.monotonic() - self.started, 1)}
             facts = {"metrics": self.metrics, "images": len(results), "classes": list(classes)}
-            facts["run"] = run
+            facts |= {
+                "palette": [list(map(int, colour)) for colour in self._meta["palette"]],
+                "reduce_zero_label": bool(self._meta.get("reduce_zero_label", False)),
+                "run": run,
+            }
             write_whole(self.json_file, _json(facts, result, matrix))
             images.save(Path(self.json_file).with_suffix(".images.npz"))
         return {name: result.summary[name] for name in self.summary_names()}

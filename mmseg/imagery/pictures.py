@@ -52,6 +52,15 @@ def overlay(image: np.ndarray, ids: np.ndarray, palette: Palette, opacity: float
     return np.where((ids < len(palette))[..., None], blended, image)
 
 
+def error_map(image: np.ndarray, truth: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Show wrong pixels in red on the grey RGB image, and pixels without a truth (255) in black."""
+    grey = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 64, 3, axis=2)
+    known = truth != 255
+    grey[known & (ids != truth)] = (220, 40, 40)
+    grey[~known] = 0
+    return grey
+
+
 def legend(classes: Sequence[str], palette: Palette, width: int) -> np.ndarray:
     """Draw a swatch and the name of each class, in as many columns as fit `width` pixels.
 

@@ -95,10 +95,15 @@ class EncoderDecoder(BaseModel):
     def predict(
         self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
     ) -> Sequence[SegDataSample]:
-        """Add `pred_sem_seg`, (1, H, W) uint8 at the original size, to each sample."""
+        """Add `pred_sem_seg`, (1, H, W) uint8 at the original size, to each sample.
+
+        With `test_cfg.with_logits` also add `seg_logits`, (K, H, W) float32.
+        """
         frames, logits = self._frames(inputs, data_samples), self._logits_of_each(inputs)
         for sample, own, frame in zip(data_samples, logits, frames, strict=True):
             sample.pred_sem_seg = PixelData(data=class_map(own, frame)[None])
+            if self.test_cfg.get("with_logits"):
+                sample.seg_logits = PixelData(data=to_original(own, frame)[0])
         return data_samples
 
     def predict_logits(
@@ -163,10 +168,10 @@ def _check_test_cfg(test_cfg: Mapping) -> None:
     mode = test_cfg.get("mode")
     if mode not in KEYS_OF_MODE:
         raise UserError(f"model.test_cfg.mode={mode!r}: use {' or '.join(map(repr, KEYS_OF_MODE))}")
-    if set(test_cfg) - {"amp"} != KEYS_OF_MODE[mode]:
+    if set(test_cfg) - {"amp", "with_logits"} != KEYS_OF_MODE[mode]:
         raise UserError(
             f"model.test_cfg has {', '.join(sorted(test_cfg))}; mode={mode!r} takes "
-            f"{', '.join(sorted(KEYS_OF_MODE[mode]))} and, if wanted, amp"
+            f"{', '.join(sorted(KEYS_OF_MODE[mode]))} and, if wanted, amp and with_logits"
         )
     if mode == "slide":
         sizes = [test_cfg[key] for key in ("stride", "crop_size")]

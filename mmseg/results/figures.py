@@ -62,3 +62,46 @@ def error_bars(
         )
         axes.set(xlabel=x_label, ylabel=y_label, title=f"mean and standard deviation of {seeds}")
         return save(figure, stem)
+
+
+def confusion(stem: Path, matrix: np.ndarray, names: Sequence[str]) -> list[Path]:
+    """Draw a confusion matrix (K, K) of int64: colours are percent of the rows."""
+    share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = max(4.0, 0.7 * len(names))
+    with plt.rc_context(STYLE | {"axes.grid": False, "font.size": 8}):
+        figure, axes = plt.subplots(figsize=(side + 2, side))
+        picture = axes.imshow(share, cmap="cividis", vmin=0, vmax=100)
+        places = range(len(names))
+        axes.set_xticks(places, names, rotation=45, ha="right")
+        axes.set_yticks(places, names)
+        axes.set(xlabel="prediction", ylabel="truth")
+        for row, column in np.ndindex(share.shape):
+            if share[row, column] >= 0.05:
+                text = f"{share[row, column]:.1f}\n{_short(matrix[row, column])}"
+                colour = "white" if share[row, column] < 55 else "black"
+                axes.text(column, row, text, ha="center", va="center", size=7, color=colour)
+        figure.colorbar(picture, label="% of the truth", fraction=0.04)
+        return save(figure, stem)
+
+
+def _short(count: int) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return str(count)
+
+
+def reliability(stem: Path, bins: np.ndarray) -> list[Path]:
+    """Draw the share of right pixels against the probability, from bins (15, 3) of pixels."""
+    pixels, confidence, right = (bins[bins[:, 0] > 0]).T
+    with plt.rc_context(STYLE):
+        figure, (top, bottom) = plt.subplots(
+            2, 1, figsize=(4.5, 5.5), sharex=True, height_ratios=[3, 1], layout="tight"
+        )
+        top.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
+        top.plot(confidence / pixels, right / pixels, marker="o", label="model")
+        top.set(ylabel="share of right pixels", ylim=(0, 1))
+        top.legend()
+        bottom.bar(confidence / pixels, 100 * pixels / pixels.sum(), width=0.05)
+        bottom.set(xlabel="probability of the predicted class", ylabel="% of pixels", xlim=(0, 1))
+        return save(figure, stem)

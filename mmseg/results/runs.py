@@ -34,7 +34,10 @@ class Run:
             facts["classes"], facts["summary"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: not the JSON that tools/test.py writes") from error
-        return cls(path, facts, ImageCounts.load(path.with_suffix(".images.npz")))
+        counts = ImageCounts.load(path.with_suffix(".images.npz"))
+        if not len(counts):
+            raise UserError(f"{path}: no image was tested")
+        return cls(path, facts, counts)
 
     @property
     def config(self) -> str:

@@ -1,0 +1,138 @@
+"""Measures of single images for reports: boundaries, sizes of objects, calibration."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.evaluator import BaseMetric
+
+from mmseg.files import whole_file
+from mmseg.registry import METRICS
+
+BOUNDARY = 0.02  # the width of boundary IoU, as a share of the image's diagonal
+TOLERANCE = 0.0075  # the distance at which boundaries agree for the boundary F1, likewise
+SIZES = (32**2, 96**2)  # pixels of the largest small and the largest medium object (COCO)
+BINS = 15  # of confidence
+STEP = 4  # calibration looks at every fourth pixel in both directions
+IGNORED = 255
+CROSS = np.ones((3, 3), np.uint8)
+
+
+@METRICS.register_module()
+class DetailMetric(BaseMetric):
+    """Measure each image, and write the sums over all images, of K classes, to `file` (.npz).
+
+    - `boundary` (K, 2): intersection and union of the boundaries (boundary IoU, Cheng et al.,
+      arXiv 2103.16562): the pixels of a class at most 2 % of the diagonal away from its edge.
+    - `contour` (K, 2): sum of the boundary F1 (Csurka et al., BMVC 2013) of the images with a pixel
+      of the class, and their number. Edges agree within 0.75 % of the diagonal.
+    - `sizes` (3, K, 2): intersection and union by size of object. A right pixel counts for its
+      true object. A wrong one counts in the unions of its true and its predicted object.
+    - `calibration` (K + 1, 15, 3): pixels, sum of probability, and pixels of the class, in bins of
+      the probability of each class. The last row holds the largest probability and the right
+      pixels. It is 0 if the samples have no `seg_logits`.
+
+    Several processes may count an image twice that fills the last batch.
+    """
+
+    def __init__(self, file: str, collect_device: str = "cpu") -> None:
+        super().__init__(collect_device=collect_device)
+        self.file = file
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        size = len((self.dataset_meta or {})["classes"])
+        for sample in data_samples:
+            if not self.results:
+                self.sums = {
+                    "boundary": np.zeros((size, 2)),
+                    "contour": np.zeros((size, 2)),
+                    "sizes": np.zeros((len(SIZES) + 1, size, 2)),
+                    "calibration": np.zeros((size + 1, BINS, 3)),
+                }
+            # The first result of a process carries its sums: nothing is held for each image.
+            self.results.append(None if self.results else self.sums)
+            label = sample["gt_sem_seg"]["data"][0].cpu().numpy().astype(np.uint8)
+            pred = sample["pred_sem_seg"]["data"][0].cpu().numpy().astype(np.uint8)
+            pred = np.where(label == IGNORED, IGNORED, pred)
+            boundary, contour = boundaries(pred, label, size)
+            self.sums["boundary"] += boundary
+            self.sums["contour"] += np.stack([np.nan_to_num(contour), ~np.isnan(contour)], 1)
+            self.sums["sizes"] += by_size(pred, label, size)
+            if "seg_logits" in sample:
+                self.sums["calibration"] += calibration(sample["seg_logits"]["data"], label)
+
+    def compute_metrics(self, results: list) -> dict:
+        parts = [result for result in results if result is not None]
+        with whole_file(self.file) as part, open(part, "wb") as file:
+            np.savez_compressed(file, **{key: sum(each[key] for each in parts) for key in parts[0]})
+        return {}
+
+
+def boundaries(pred: np.ndarray, label: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one image's `boundary` (K, 2) and boundary F1 (K,), NaN without a pixel of it."""
+    diagonal = float(np.hypot(*label.shape))
+    width = max(1, round(BOUNDARY * diagonal))
+    radius = max(1, round(TOLERANCE * diagonal))
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    shared, contour = np.zeros((classes, 2), np.int64), np.full(classes, np.nan)
+    for k in np.intersect1d(np.union1d(pred, label), np.arange(classes)):
+        bands = [_edge(ids == k, width) for ids in (label, pred)]
+        shared[k] = (bands[0] & bands[1]).sum(), (bands[0] | bands[1]).sum()
+        edges = [_edge(ids == k, 1) for ids in (label, pred)]
+        near = [cv2.dilate(edge.astype(np.uint8), disk).astype(bool) for edge in edges]
+        hits = (edges[0] & near[1]).sum() + (edges[1] & near[0]).sum()
+        recall = (edges[0] & near[1]).sum() / max(edges[0].sum(), 1)
+        precision = (edges[1] & near[0]).sum() / max(edges[1].sum(), 1)
+        contour[k] = 2 * precision * recall / (precision + recall) if hits else 0
+    return shared, contour
+
+
+def _edge(mask: np.ndarray, width: int) -> np.ndarray:
+    """Return the pixels of a mask at most `width` away from a pixel outside it or the border."""
+    padded = np.pad(mask.astype(np.uint8), 1)  # OpenCV takes the pixels outside for the class
+    inner = cv2.erode(padded, CROSS, iterations=width)[1:-1, 1:-1]
+    return mask & ~inner.astype(bool)
+
+
+def by_size(pred: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
+    """Return one image's `sizes` (3, K, 2); see `DetailMetric`."""
+    true_size, found_size = _size_of_each_pixel(label), _size_of_each_pixel(pred)
+    counted = label < classes
+    right, wrong = counted & (pred == label), counted & (pred != label)
+    result = np.zeros((3, classes, 2), np.int64)
+    np.add.at(result[..., 0], (true_size[right], label[right]), 1)
+    np.add.at(result[..., 1], (true_size[counted], label[counted]), 1)
+    np.add.at(result[..., 1], (found_size[wrong], pred[wrong]), 1)
+    return result
+
+
+def _size_of_each_pixel(ids: np.ndarray) -> np.ndarray:
+    """Return 0, 1 or 2 for each pixel of a small, medium or large object."""
+    sizes = np.zeros(ids.shape, np.int64)
+    for k in np.unique(ids):
+        _, labels, stats, _ = cv2.connectedComponentsWithStats((ids == k).astype(np.uint8))
+        area = stats[:, cv2.CC_STAT_AREA]
+        sizes += np.where(labels > 0, np.searchsorted(SIZES, area, side="left")[labels], 0)
+    return sizes
+
+
+def calibration(logits: Any, label: np.ndarray) -> np.ndarray:
+    """Return one image's `calibration` from logits, a tensor (K, H, W); see `DetailMetric`."""
+    prob = logits[:, ::STEP, ::STEP].float().softmax(0).cpu().numpy().reshape(len(logits), -1)
+    labels = label[::STEP, ::STEP].ravel()
+    prob, labels = prob[:, labels != IGNORED], labels[labels != IGNORED]
+    result = np.zeros((len(prob) + 1, BINS, 3))
+    rows = [*prob, prob.max(0, initial=0)]
+    hits = [*(labels == k for k in range(len(prob))), prob.argmax(0) == labels]
+    for k, (values, hit) in enumerate(zip(rows, hits, strict=True)):
+        bins = np.minimum((values * BINS).astype(int), BINS - 1)
+        for i, weight in enumerate((None, values, hit)):
+            result[k, :, i] = np.bincount(bins, weight, BINS)
+    return result
+
+
+def calibration_error(bins: np.ndarray) -> np.ndarray:
+    """Return the expected calibration error, (...,), of bins (..., 15, 3) (arXiv 1706.04599)."""
+    pixels, confidence, hits = np.moveaxis(bins, -1, 0)
+    return np.abs(confidence - hits).sum(-1) / np.maximum(pixels.sum(-1), 1)

@@ -1,0 +1,217 @@
+"""The report of a test: one HTML page that needs no network, and its tables and plots as files."""
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from mmseg.evaluation.bootstrap import drawn_scores, drawn_weights, interval
+from mmseg.evaluation.confusion import scores
+from mmseg.evaluation.detail import SIZES, calibration_error
+from mmseg.files import write_whole
+from mmseg.results import figures
+from mmseg.results.panels import panel
+from mmseg.results.runs import Run
+from mmseg.results.tables import comma_separated
+
+Section = dict[str, Any]
+PER_CLASS = {"IoU": "IoU", "Precision": "precision", "Recall": "recall", "Fscore": "F1"}
+SUMMARY = ("mIoU", "mAcc", "aAcc", "mDice")
+SHOWN_IMAGES = 2_000  # rows of the table on the page; the CSV has all
+SHOWN_CLASSES = 40  # of the picture of the confusion matrix
+EXAMPLES = 3  # of the worst, the median and the best images
+
+
+def write_report(run: Run, out: Path) -> Path:
+    """Write index.html and a file for each table and plot into `out`; return the page.
+
+    Pictures of images need the predictions in `out`/predictions, as `tools/test.py --report`
+    writes them, and the images and masks where they were.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    weights = drawn_weights(run.counts.groups)
+    ends = {name: interval(values) for name, values in drawn_scores(run.counts, weights).items()}
+    found = scores(run.counts.total())
+    cards = [
+        {
+            "name": name,
+            "value": f"{found.summary[name]:.2f}",
+            "note": f"{ends[name][0]:.2f} to {ends[name][1]:.2f}",
+        }
+        for name in SUMMARY
+    ]
+    sections = [
+        _per_class(run, ends),
+        _confusion(run, out),
+        *_details(run, out),
+        *_examples(run, out),
+        _per_image(run, out),
+        _facts(run),
+    ]
+    for section in sections:
+        if section.get("rows") and "file" in section:
+            text = comma_separated(section["columns"], section["rows"])
+            write_whole(out / section["file"], text.encode())
+        section["rows"] = section.get("rows", [])[:SHOWN_IMAGES]
+    source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    template = jinja2.Environment(autoescape=True).from_string(source)
+    page = template.render(title=f"{run.config}: test", cards=cards, sections=sections)
+    write_whole(out / "index.html", page.encode())
+    return out / "index.html"
+
+
+def _per_class(run: Run, ends: dict[str, np.ndarray]) -> Section:
+    matrix = run.counts.total()
+    found = scores(matrix).per_class
+    rows = []
+    for k, name in enumerate(run.counts.classes):
+        row = [name]
+        for key in PER_CLASS:
+            low, high = ends[key][:, k]
+            row += [f"{found[key][k]:.2f}", f"{low:.2f} to {high:.2f}"]
+        rows.append([*row, matrix[k].sum()])
+    places = len(np.unique(run.counts.groups))
+    text = (
+        f"In percent, with 95 % intervals from a bootstrap of {places} places ({len(run.counts)} "
+        "images). nan: the class has no pixel."
+    )
+    columns = ["class", *(c for n in PER_CLASS.values() for c in (n, f"{n} 95 %")), "pixels"]
+    return {
+        "title": "Classes", "texts": [text], "columns": columns, "rows": rows, "file": "classes.csv"
+    }  # fmt: skip
+
+
+def _confusion(run: Run, out: Path) -> Section:
+    matrix, classes = run.counts.total(), run.counts.classes
+    wrong = matrix * (1 - np.eye(len(matrix), dtype=np.int64))
+    order = np.argsort(wrong, axis=None)[::-1][:5]
+    texts = []
+    for truth, found in zip(*np.unravel_index(order, matrix.shape), strict=True):
+        if wrong[truth, found]:
+            share = matrix[truth, found] / matrix[truth].sum()
+            texts.append(f"{share:.1%} of {classes[truth]} is called {classes[found]}.")
+    largest = np.sort(np.argsort(matrix.sum(1) + matrix.sum(0))[::-1][:SHOWN_CLASSES])
+    if len(largest) < len(matrix):
+        texts.append(f"The picture has the {len(largest)} largest of {len(matrix)} classes.")
+    figures.confusion(
+        out / "confusion", matrix[np.ix_(largest, largest)], [str(classes[k]) for k in largest]
+    )
+    columns = ["truth \\ prediction", *classes]
+    rows = [[name, *row] for name, row in zip(classes, matrix.tolist(), strict=True)]
+    write_whole(out / "confusion.csv", comma_separated(columns, rows).encode())
+    return {"title": "Confusions", "texts": texts, "svg": _svg(out / "confusion.svg")}
+
+
+def _details(run: Run, out: Path) -> Iterator[Section]:
+    path = run.path.with_suffix(".detail.npz")
+    if not path.is_file():
+        return
+    with np.load(path) as file:
+        detail = {key: file[key] for key in file.files}
+    classes = run.counts.classes
+    with np.errstate(invalid="ignore", divide="ignore"):
+        boundary = 100 * detail["boundary"][:, 0] / detail["boundary"][:, 1]
+        contour = 100 * detail["contour"][:, 0] / detail["contour"][:, 1]
+        sizes = 100 * detail["sizes"][..., 0] / detail["sizes"][..., 1]
+    rows = [
+        [name, *(f"{v:.2f}" for v in (boundary[k], contour[k], *sizes[:, k]))]
+        for k, name in enumerate(classes)
+    ]
+    text = (
+        "Boundary IoU counts pixels within 2 % of the image's diagonal of an edge. Boundary F1 "
+        f"lets edges differ by 0.75 % of it. Objects are small up to {SIZES[0]} pixels and medium "
+        f"up to {SIZES[1]}. A wrong pixel counts for the size of its true and of its predicted "
+        "object."
+    )
+    sized = [f"IoU of {name} objects" for name in ("small", "medium", "large")]
+    yield {
+        "title": "Boundaries and sizes",
+        "texts": [text],
+        "columns": ["class", "boundary IoU", "boundary F1", *sized],
+        "rows": rows,
+        "file": "boundaries.csv",
+    }
+    if detail["calibration"].any():
+        errors = calibration_error(detail["calibration"])
+        figures.reliability(out / "calibration", detail["calibration"][-1])
+        yield {
+            "title": "Calibration",
+            "texts": [
+                f"The expected calibration error is {errors[-1]:.4f}: the probability of the "
+                "predicted class differs so much, on average, from the share of right pixels. "
+                f"The mean of the errors of the classes is {errors[:-1].mean():.4f}. Every fourth "
+                "pixel in both directions is counted."
+            ],
+            "svg": _svg(out / "calibration.svg"),
+            "columns": ["class", "calibration error"],
+            "rows": [[n, f"{e:.4f}"] for n, e in zip(classes, errors[:-1], strict=True)],
+            "file": "calibration.csv",
+        }
+
+
+def _image_scores(run: Run) -> np.ndarray:
+    """Return mIoU and accuracy of each image in percent, float64 (N, 2)."""
+    every = [scores(matrix).summary for matrix in run.counts.matrices()]
+    return np.array([[each["mIoU"], each["aAcc"]] for each in every]).reshape(-1, 2)
+
+
+def _per_image(run: Run, out: Path) -> Section:
+    values = _image_scores(run)
+    order = np.argsort(values[:, 0])
+    rows = [
+        [run.counts.names[i], f"{values[i, 0]:.2f}", f"{values[i, 1]:.2f}", run.counts.groups[i]]
+        for i in order
+    ]
+    cut = f"The page shows the worst {SHOWN_IMAGES}; per_image.csv has all {len(rows)}."
+    return {
+        "title": "Images",
+        "texts": [cut] if len(rows) > SHOWN_IMAGES else [],
+        "columns": ["image", "mIoU", "accuracy", "place"],
+        "rows": rows,
+        "file": "per_image.csv",
+    }
+
+
+def _examples(run: Run, out: Path) -> Iterator[Section]:
+    predictions = out / "predictions"
+    if not predictions.is_dir():
+        return
+    values = _image_scores(run)[:, 0]
+    order = np.argsort(values)
+    order = order[: len(values) - np.isnan(values).sum()]
+    middle = max(0, len(order) // 2 - EXAMPLES // 2)
+    kinds = {
+        "Worst images": order[:EXAMPLES],
+        "Median images": order[middle : middle + EXAMPLES],
+        "Best images": order[::-1][:EXAMPLES],
+    }
+    for title, chosen in kinds.items():
+        images = []
+        for i in chosen:
+            picture = panel(run, i, predictions)
+            caption = f"{run.counts.names[i]}: mIoU {values[i]:.2f}"
+            images.append({"source": _data_uri(picture), "caption": caption})
+        text = "From left to right: image, truth, prediction, errors (red; black has no truth)."
+        yield {"title": title, "texts": [text], "images": images}
+
+
+def _facts(run: Run) -> Section:
+    facts = {"images": len(run.counts), **run.facts.get("run", {})}
+    rows = [[key, str(value)] for key, value in facts.items()]
+    return {"title": "How it was made", "texts": [], "columns": ["fact", "value"], "rows": rows}
+
+
+def _svg(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    return text[text.index("<svg") :]
+
+
+def _data_uri(image: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
