@@ -12,7 +12,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_rank
 
 import mmseg
-from mmseg.checkpoints.files import read_checkpoint
+from mmseg.checkpoints.dialects import state_dict_of
+from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.config.changes import drop_masks, use_tta
 from mmseg.engine import SegRunner
 from mmseg.engine.compile import compile_network
@@ -37,6 +38,8 @@ def parse_args():
     add("--gpu-collect", action="store_true", help="gather results by the GPUs")
     text = "also write a page of the results (to <work dir>/report)"
     add("--report", nargs="?", const="", metavar="DIR", help=text)
+    text = "find the temperature of the validation set, and write <checkpoint>.calibrated.pth"
+    add("--temperature", choices=("fit",), help=text)
     add("--show-dir", metavar="DIR", help="also write overlays beside the images")
     add("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     add_amp_flag(parser)
@@ -104,6 +107,30 @@ def run_facts(args) -> dict:
     }
 
 
+def calibrate(config: Config, checkpoint: str) -> Path:
+    """Fit the temperature of a checkpoint on the validation set; return the calibrated file."""
+    config.test_dataloader = config.val_dataloader
+    config.test_evaluator = {"type": "TemperatureMetric"}
+    config.model.test_cfg.with_logits = True
+    fitted = SegRunner.from_cfg(without_training(config)).test()["temperature"]
+    content = read_checkpoint(checkpoint)
+    meta = dict(content.get("meta") or {})
+    stored = dict(meta.get("dataset_meta") or {})
+    stored["temperature"] = fitted * float(stored.get("temperature", 1))
+    target = Path(checkpoint).resolve().with_suffix(".calibrated.pth")
+    write_checkpoint(target, state_dict_of(content), meta | {"dataset_meta": stored})
+    return target
+
+
+def without_training(config: Config) -> Config:
+    for split in ("train", "val"):
+        for part in ("dataloader", "cfg", "evaluator"):
+            config.pop(f"{split}_{part}", None)
+    for key in ("optim_wrapper", "param_scheduler"):
+        config.pop(key, None)
+    return config
+
+
 def evaluators(config: Config) -> list:
     given = config.get("test_evaluator") or []
     return list(given) if isinstance(given, list | tuple) else [given]
@@ -130,13 +157,13 @@ def output_dir(args, work_dir: str, as_pickle: bool) -> str | None:
 def main() -> None:
     args = parse_args()
     config = read_run_config(args)
+    if args.temperature:
+        config.load_from = args.checkpoint
+        print(calibrate(config, args.checkpoint))
+        leave_group()
+        return
     apply_flags(config, args)
-    for split in ("train", "val"):
-        for part in ("dataloader", "cfg", "evaluator"):
-            config.pop(f"{split}_{part}", None)
-    for key in ("optim_wrapper", "param_scheduler"):
-        config.pop(key, None)
-    runner = SegRunner.from_cfg(config)
+    runner = SegRunner.from_cfg(without_training(config))
     if args.compile:
         compile_network(runner.model)
     runner.test()

@@ -41,7 +41,7 @@ def load_model_weights(
     checkpoint is not the model's.
     """
     checkpoint = checkpoint or read_checkpoint(path)
-    network = unwrap(model)
+    network: Any = unwrap(model)
     state = state_dict_of(checkpoint)
     if new_classes:
         names = [key for key in network.state_dict() if key.startswith(CLASSIFIERS)]
@@ -52,6 +52,8 @@ def load_model_weights(
     needed = _check_fit(network, state, str(path))  # first: of another size, no rank helps
     _check_rank(network, nmf_rank or rank_of(checkpoint), path)
     _load_state(network, state, needed, str(path), "model")
+    stored = (checkpoint.get("meta") or {}).get("dataset_meta") or {}
+    network.temperature = float(stored.get("temperature", 1))
     return checkpoint
 
 

@@ -3,5 +3,6 @@
 from mmseg.evaluation.detail import DetailMetric
 from mmseg.evaluation.iou import IoUMetric
 from mmseg.evaluation.pickled import PickledPredictions
+from mmseg.evaluation.temperature import TemperatureMetric
 
-__all__ = ["DetailMetric", "IoUMetric", "PickledPredictions"]
+__all__ = ["DetailMetric", "IoUMetric", "PickledPredictions", "TemperatureMetric"]

@@ -42,6 +42,7 @@ class EncoderDecoder(BaseModel):
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
         self.test_cfg = dict(test_cfg or WHOLE)
+        self.temperature = 1.0  # set by the loader of a calibrated checkpoint
         _check_test_cfg(self.test_cfg)
 
     def forward(
@@ -156,12 +157,16 @@ class EncoderDecoder(BaseModel):
         return network(x)
 
     def logits(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> logits (B, K, H/8, W/8), float32, computed as `test_cfg.amp` says."""
+        """(B, 3, H, W) -> logits (B, K, H/8, W/8), float32, computed as `test_cfg.amp` says.
+
+        They are divided by `temperature`, which makes their softmax honest and changes no class.
+        """
         device = x.device.type
         amp = self.test_cfg.get("amp", False)
         with torch.autocast(device, half_dtype(device)) if amp else nullcontext():
             logits = self.decode_head(self.extract_feat(x))
-        return logits.float()  # half precision would show after the interpolation
+        # Half precision would show after the interpolation.
+        return logits.float() / self.temperature
 
 
 def _check_test_cfg(test_cfg: Mapping) -> None:

@@ -5,9 +5,12 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from run_tool import run
 from tiny_project import write_split
+
+from mmseg.apis import init_model
 
 LATEST = "work_dirs/tiny/latest.pth"
 
@@ -148,3 +151,20 @@ def test_class_weights_of_a_set_joined_with_itself_are_its_own(project, joined):
         weights.append(re.findall(r"[\d.]+,  # (?:ground|roof|tree):.*", text))
     assert weights[0] == weights[1]
     assert len(weights[0]) == 3
+
+
+def test_a_calibrated_checkpoint_divides_its_logits_and_predicts_the_same(project, evaluation):
+    output = run(project, "test.py", "tiny.py", LATEST, "--temperature", "fit")
+    target = project / "work_dirs/tiny/iter_4.calibrated.pth"
+    assert str(target) in output
+    temperature = torch.load(target)["meta"]["dataset_meta"]["temperature"]
+    plain, calibrated = (
+        init_model(project / "tiny.py", path) for path in (project / LATEST, target)
+    )
+    image = torch.randn(1, 3, 32, 32)
+    assert temperature != 1
+    torch.testing.assert_close(calibrated(image) * temperature, plain(image))
+    # Fitted again, it is already right.
+    run(project, "test.py", "tiny.py", str(target), "--temperature", "fit")
+    again = torch.load(target.with_suffix(".calibrated.pth"))["meta"]["dataset_meta"]
+    assert again["temperature"] == pytest.approx(temperature, rel=1e-3)
