@@ -1,0 +1,74 @@
+"""Find labels that are probably wrong: python tools/find_label_errors.py CONFIG CHECKPOINT
+
+Use a checkpoint that was not trained on the split: a model that has learnt a wrong label agrees
+with it. Writes suspects.csv, images.csv, sheet.png, and suspects.gpkg for georeferenced tiles.
+"""
+
+import sys
+from pathlib import Path
+
+from common import add_rank_flag, config_parser, positive_int, progress, read_config
+
+import mmcv
+
+from mmseg.apis import init_model, predict_images
+from mmseg.datasets.check import build_parts
+from mmseg.errors import one_line_errors
+from mmseg.files import write_whole
+from mmseg.imagery.image import read_image
+from mmseg.imagery.pictures import contact_sheet, write_image
+from mmseg.results.label_errors import COLUMNS, LabelErrors, crop_with_outline, rows
+from mmseg.results.suspect_layer import write_suspect_layer
+from mmseg.results.tables import comma_separated
+
+SHOWN = 48  # suspects on the sheet
+
+
+@one_line_errors
+def main() -> None:
+    parser = config_parser(__doc__)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="val")
+    parser.add_argument("--min-pixels", type=positive_int, default=64, help="of a suspect")
+    text = "how much more probable another class must be, 0 to 1"
+    parser.add_argument("--least", type=float, default=0.5, help=text)
+    parser.add_argument("--out", type=Path, default=Path("work_dirs/label_errors"), metavar="DIR")
+    add_rank_flag(parser)
+    args = parser.parse_args()
+    config = read_config(args)
+    model = init_model(config, args.checkpoint, nmf_rank=args.nmf_rank)
+    model.test_cfg["with_logits"] = True
+    parts = build_parts(config[f"{args.split}_dataloader"].dataset)
+    samples = [(part, index) for part in parts for index in range(len(part))]
+    images = [part.get_data_info(index)["img_path"] for part, index in samples]
+    classes = model.dataset_meta["classes"]
+    errors = LabelErrors(len(classes), args.min_pixels)
+    predictions = progress(predict_images(model, images), "Predicting", len(images))
+    for (part, index), image, sample in zip(samples, images, predictions, strict=True):
+        prob = sample.seg_logits.data.softmax(0).cpu().numpy()
+        errors.add(image, prob, part.get_seg_map(index))
+    report(errors, args.out, args.least, classes)
+
+
+def report(errors: LabelErrors, out: Path, least: float, classes: list[str]) -> None:
+    """Write the suspects and print how many there are."""
+    suspects = errors.suspects(least)
+    trust = sorted(errors.trust, key=lambda each: each[1])
+    shares = [[image, f"{share:.4f}"] for image, share in trust]
+    text = comma_separated(["image", "mean probability of its labels"], shares)
+    write_whole(out / "images.csv", text.encode())
+    write_whole(out / "suspects.csv", comma_separated(COLUMNS, rows(suspects, classes)).encode())
+    if not suspects:
+        print(f"nothing stands out in {len(trust)} images; {out}/images.csv ranks them")
+        return
+    shown = suspects[:SHOWN]
+    crops = [crop_with_outline(mmcv.bgr2rgb(read_image(each.image)), each) for each in shown]
+    write_image(out / "sheet.png", contact_sheet(crops, columns=8))
+    written = ["suspects.csv", "images.csv", "sheet.png"]
+    if write_suspect_layer(out / "suspects.gpkg", suspects, classes):
+        written.append("suspects.gpkg")
+    print(f"{len(suspects)} suspects in {len(trust)} images: {out}/ {', '.join(written)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
