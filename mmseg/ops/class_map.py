@@ -77,7 +77,7 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     logits = logits[0].detach().float()
     rows, columns = (_taps(logits.shape[1 + axis], frame, axis) for axis in (0, 1))
     number = max(len(rows.weights), len(columns.weights))
-    if triton.suits(logits) and number <= gpu.TAPS:
+    if triton.suits(logits, "class_map") and number <= gpu.TAPS:
         return gpu.best_classes(
             logits, *_on_gpu(rows, logits.device), *_on_gpu(columns, logits.device)
         )

@@ -18,6 +18,7 @@ from mmseg.inference import fuse
 from mmseg.registry import MODELS
 
 TOLERANCE = 1e-4
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 GOLDEN = np.load(Path(__file__).parents[1] / "golden/segnext_tiny.npz")
 META = json.loads(str(GOLDEN["meta"]))
 TINY = {
@@ -36,10 +37,11 @@ TINY = {
 
 
 @pytest.fixture
-def model() -> nn.Module:
+def model(monkeypatch) -> nn.Module:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # float32 means float32
     model = MODELS.build(TINY)
     model.load_state_dict(random_weights(model))
-    return model
+    return model.to(DEVICE)
 
 
 @pytest.fixture
@@ -51,14 +53,14 @@ def batch(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     labels = torch.from_numpy(rng.integers(0, 150, (2, 96, 128)))
     labels[:, :10] = 255
     nmf = model.decode_head.hamburger.ham
-    nmf.build_bases = lambda *_: F.normalize(bases, dim=1)
-    return image, labels
+    nmf.build_bases = lambda *_: F.normalize(bases.to(DEVICE), dim=1)
+    return image.to(DEVICE), labels.to(DEVICE)
 
 
 def deviation(name: str, tensor: torch.Tensor) -> float:
     """Largest deviation of shape, sums and samples, relative to the size of the tensor's values."""
     assert list(tensor.shape) == GOLDEN[f"{name}/shape"].tolist()
-    values = tensor.detach().double().flatten().numpy()
+    values = tensor.detach().double().flatten().cpu().numpy()
     abssum = float(GOLDEN[f"{name}/abssum"])
     samples, expected = values[GOLDEN[f"{name}/idx"]], GOLDEN[f"{name}/val"]
     return max(
