@@ -96,10 +96,11 @@ def test_training_gives_the_official_loss_and_gradients(model, batch):
     assert set(parameters) == official
     norms = {key: parameters[key].grad.norm().item() for key in official}
     largest = max(GOLDEN[f"grad/{key}"].item() for key in official)
+    rounding = 1e-7 if DEVICE == "cpu" else 1e-6
     for key, norm in norms.items():
         # A bias before a batch norm has gradient 0: what is left of it is rounding.
         expected = GOLDEN[f"grad/{key}"].item()
-        assert norm == pytest.approx(expected, rel=TOLERANCE, abs=1e-7 * largest), key
+        assert norm == pytest.approx(expected, rel=TOLERANCE, abs=rounding * largest), key
 
 
 def test_state_dict_has_the_official_keys_and_shapes(model):

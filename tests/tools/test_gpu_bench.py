@@ -1,22 +1,19 @@
 """tools/bench/gpu.py without a GPU: every stage at tiny sizes, failures, and the verdicts."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 
+import gpu
+import gpu_stages
 import pytest
+import worker
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "tools/bench"
-sys.path.append(str(BENCH))
-
-import gpu
-import gpu_stages
-import worker
 
 
 def run(out: Path, *flags: str, **options) -> subprocess.CompletedProcess:
@@ -52,8 +49,8 @@ def test_each_side_of_a_stage_is_measured_and_a_missing_peer_is_a_row(rehearsed)
     stages = rehearsed[0]
     expected = {f"{side}, batch 2" for side in gpu_stages.TRAINING} | {"onedl"}
     assert names(stages, "train-tiny") == expected
-    expected = {f"{side}, batch {n}" for side in gpu_stages.INFERENCE for n in (1, 4)}
-    assert names(stages, "infer-large") > expected
+    expected = {f"{side}, batch 2" for side in gpu_stages.INFERENCE}
+    assert names(stages, "infer-tiny") > expected
     for stage in ("train-large", "infer-tiny"):
         (peer,) = [row for row in stages[stage]["rows"] if row["name"] == "onedl"]
         assert "--peer-python" in peer["error"]

@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import traceback
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
@@ -74,8 +74,8 @@ def run_stage(name: str, args: argparse.Namespace, folder: str) -> None:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
     try:
-        add = lambda name_of_row, **row: note(args.out, name, {"name": name_of_row, **row})  # noqa: E731
-        (STAGES | FAILURES)[name][1](Stage(args, add, Path(folder)))
+        stage = Stage(args, lambda what, **row: note(args.out, name, {"name": what, **row}), folder)
+        (STAGES | FAILURES)[name][1](stage)
         note(args.out, name, status="done")
     except Exception as error:
         traceback.print_exc()
@@ -95,7 +95,9 @@ def run_apart(name: str, args: argparse.Namespace, limit: float) -> None:
         finally:
             is_late = process.is_alive()
             if is_late:
-                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it was still importing
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 process.join()
     if is_late:
         note(args.out, name, status=f"stopped after {limit:.0f} s")

@@ -29,13 +29,8 @@ from mmseg.files import write_whole
 ROOT = Path(__file__).resolve().parents[2]
 WARM_UP, FILES = 2, 8  # rounds that do not count, drawn images
 BATCHES = {"infer": 1, "predict": 1, "train": 2, "eval": 1, "data": 2}
-UNITS = {
-    "infer": "ms",
-    "predict": "ms",
-    "train": "ms per step",
-    "eval": "ms per image",
-    "data": "samples/s",
-}
+UNITS = {"infer": "ms", "predict": "ms", "train": "ms per step"}
+UNITS |= {"eval": "ms per image", "data": "samples/s"}
 PEER_CONFIG = "segnext_mscan-{}_1xb16-adamw-160k_ade20k-512x512.py"
 
 
@@ -46,7 +41,8 @@ class Worker:
         self.name = job["name"]
         self.turns: list[dict] = []
         # The tools let idle threads spin as briefly (mmseg/environment.py).
-        variables = {"GOMP_SPINCOUNT": "5000", **os.environ, "PYTHONPATH": job["path"]}
+        path = f"{job['path']}{os.pathsep}{os.environ.get('PYTHONPATH', '')}" if job["path"] else ""
+        variables = {"GOMP_SPINCOUNT": "5000", **os.environ, "PYTHONPATH": path}
         if job["threads"]:
             variables["OMP_NUM_THREADS"] = str(job["threads"])
         command = [job["python"], "-W", "ignore", str(Path(__file__).with_name("worker.py"))]

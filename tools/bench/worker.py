@@ -158,7 +158,7 @@ def evaluate(config: Config, job: dict) -> tuple[Callable, int]:
 
 def data(config: Config, job: dict) -> tuple[Callable, int]:
     """Training samples from their files to batches, in the workers of a loader."""
-    loader = build_loader(config, "train", job["batch"], passes=8)
+    loader = build_loader(config, "train", job["batch"], job.get("passes", 8))
     return lambda: [None for _ in loader], len(loader.sampler)
 
 
