@@ -18,14 +18,14 @@ BENCH = ROOT / "tools/bench"
 
 def run(out: Path, *flags: str, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", str(BENCH / "gpu.py"), "--out", str(out), *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
 
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory) -> tuple[dict, str, str]:
     """What a rehearsal of all stages wrote and printed."""
     out = tmp_path_factory.mktemp("gpu")
-    done = run(out, "--rehearse", "--minutes", "5")
+    done = run(out, "--rehearse", "--minutes", "9")
     assert done.returncode == 0, done.stderr
     return json.loads((out / "gpu.json").read_text()), (out / "table.md").read_text(), done.stdout
 

@@ -35,9 +35,9 @@ from mmseg.errors import UserError, reason
 
 CONFIGS = ROOT / "local_configs/segnext"
 SMALL = {"embed_dims": (8, 16, 24, 32), "depths": (1, 1, 1, 1)}  # the network of the rehearsal
-GRAPHS = {"compile": True}
+GRAPHS: dict[str, Any] = {"compile": True}
 # How sides differ from code that is eager, contiguous, not fused and without kernels.
-SIDES = {"eager": {}, "channels_last": {"channels_last": True}, "graphs": GRAPHS}
+SIDES: dict[str, dict] = {"eager": {}, "channels_last": {"channels_last": True}, "graphs": GRAPHS}
 SIDES["depthwise"] = {**GRAPHS, "kernels": ["depthwise"]}
 CROSS_ENTROPY = {**GRAPHS, "kernels": ["cross_entropy"]}
 TRAINING = {**SIDES, "compile": {"compile": "no graphs"}, "cross_entropy": CROSS_ENTROPY}
@@ -68,16 +68,12 @@ class Stage:
     def job(self, part: str, size: str = "tiny", batch: int = 0, **changes: Any) -> dict:
         """Return the job of a side, as `worker.py` reads it."""
         config = str(CONFIGS / f"{size}/segnext.{size}.512x512.ade.160k.py")
-        job: dict[str, Any] = {
-            "name": "this",
-            "python": sys.executable,
-            "path": str(ROOT),
-            "config": config,
-        }
-        job |= {"options": self.options, "files": str(self.folder), "size": [self.side] * 2}
-        job |= {"part": part, "batch": batch or self.batch, "device": self.device, "amp": "bf16"}
-        job |= {"seconds": 0.001 if self.small else 0.5, "threads": None, "against": None}
-        job |= {"compile": False, "plain": True, "channels_last": False, "kernels": []}
+        job: dict[str, Any] = {"name": "this", "python": sys.executable, "path": str(ROOT)}
+        job |= {"config": config, "options": self.options, "files": str(self.folder)}
+        job |= {"part": part, "batch": batch or self.batch, "size": [self.side] * 2, "amp": "bf16"}
+        job |= {"device": self.device, "threads": None, "against": None, "compile": False}
+        job |= {"plain": True, "channels_last": False, "kernels": []}
+        job["seconds"] = 0.001 if self.small else 0.5
         return job | changes
 
     def attempt(self, name: str, action: Callable) -> Any:
@@ -132,11 +128,9 @@ def compare(part: str, size: str, sides: Mapping, stage: Stage) -> None:
     base = stage.job(part, size)
     few = 2 if stage.small and size == "large" else None  # the rehearsal of T has had them all
     jobs = {name: base | sides[name] for name in islice(sides, few)}
-    peer_of: dict[str, Any] = {"against": "onedl", "peer_python": stage.args.peer_python}
-    asked = Namespace(
-        config=base["config"], cfg_options=base["options"], other_options={}, **peer_of
-    )
-    if found := stage.attempt("onedl", partial(make_sides, asked)):
+    peer: dict[str, Any] = {"against": "onedl", "peer_python": stage.args.peer_python}
+    peer |= {"config": base["config"], "cfg_options": base["options"], "other_options": {}}
+    if found := stage.attempt("onedl", partial(make_sides, Namespace(**peer))):
         peer = {key: value for key, value in (base | found[1]).items() if key != "kernels"}
         jobs |= {"onedl": peer, "onedl compiled": peer | GRAPHS}
     batches = [stage.batch] if part == "train" or stage.small else [1, 2 * stage.batch]
@@ -155,8 +149,8 @@ def onnx(job: dict, batches: Sequence[int], stage: Stage) -> None:
     config, weights, file = (stage.folder / f"model{end}" for end in (".py", ".pth", ".onnx"))
     (content := worker.read_config(job)).dump(config)
     torch.save(worker.MODELS.build(content.model).state_dict(), weights)
-    command = [sys.executable, ROOT / "tools/export.py", config, weights]
-    command += ["--out", file, "--output", "classes"]
+    command = [sys.executable, str(ROOT / "tools/export.py"), str(config), str(weights)]
+    command += ["--out", str(file), "--output", "classes"]
     done = subprocess.run(command, stderr=subprocess.PIPE)
     if done.returncode:
         raise UserError((done.stderr.decode().splitlines() or ["no message"])[-1])
@@ -177,9 +171,7 @@ def facts(stage: Stage) -> None:
     stage.add("versions", python=sys.version.split()[0], **{n: metadata.version(n) for n in names})
     if tool := shutil.which("nvidia-smi"):
         query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-        stage.add(
-            "device", found=subprocess.run(query, capture_output=True, text=True).stdout.strip()
-        )
+        stage.add("device", found=subprocess.check_output(query, text=True).strip())
     n = 64 if stage.small else 8192
     a, b = (torch.randn(n, n, device=stage.device, dtype=torch.bfloat16) for _ in range(2))
     large, copy = (torch.zeros(16, n, n, device=stage.device, dtype=torch.uint8) for _ in range(2))
