@@ -28,6 +28,7 @@ from mmseg.imagery.pictures import overlay, write_image
 from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
+from mmseg.ops.defaults import by_default
 from mmseg.registry import MODELS, SCOPE
 from mmseg.structures import SegDataSample
 
@@ -77,7 +78,7 @@ def init_model(
     if config.get("test_dataloader") is None:
         raise UserError("the config has no test_dataloader, which tells the classes and the size")
     use_rank(config, nmf_rank)
-    triton.enable(config.get("triton_kernels", False))
+    triton.enable(config.get("triton_kernels", by_default("triton_kernels")))
     model = MODELS.build(config.model)
     model.cfg = config
     model.dataset_meta = build_parts(config.test_dataloader.dataset)[0].metainfo

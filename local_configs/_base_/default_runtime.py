@@ -8,8 +8,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
-# True adds this project's own Triton kernels on a GPU. No GPU has run them yet.
-triton_kernels = False
+# `compile` and `triton_kernels`, for GPUs, have their defaults in mmseg/ops/defaults.py.
 # With more than one GPU, batch norm is synchronised between them.
 sync_bn = "torch"
 # Without device_ids it wraps a model on any device; mmengine would name a GPU.

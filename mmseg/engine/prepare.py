@@ -15,6 +15,7 @@ from mmseg.environment import hide_broken_torchvision
 from mmseg.errors import UserError
 from mmseg.models.segmentor import WHOLE
 from mmseg.ops import triton
+from mmseg.ops.defaults import by_default
 from mmseg.ops.formats import cpu_computes_in, half_dtype
 
 # Each section of a group needs the others.
@@ -89,7 +90,7 @@ def prepare_process(config: Config) -> None:
     for start in FOREIGN_WARNINGS:
         warnings.filterwarnings("ignore", message=start)
     hide_broken_torchvision()
-    triton.enable(config.get("triton_kernels", False))
+    triton.enable(config.get("triton_kernels", by_default("triton_kernels")))
     if (config.get("randomness") or {}).get("deterministic"):
         # cuBLAS too; without it torch may refuse to multiply matrices.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

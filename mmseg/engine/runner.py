@@ -33,6 +33,7 @@ from mmseg.engine.resume import (
 from mmseg.errors import UserError
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process
+from mmseg.ops.defaults import by_default
 from mmseg.registry import RUNNERS
 
 # Lines that mmengine logs about itself and that no user can act on. The summary of the run has the
@@ -91,7 +92,7 @@ class SegRunner(Runner):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        compiles = self.cfg.get("compile", False)
+        compiles = self.cfg.get("compile", by_default("compile"))
         if not isinstance(compiles, bool):
             raise UserError(f"compile={compiles}: True or False")
         if not compiles:
@@ -121,7 +122,7 @@ class SegRunner(Runner):
 
     # mmengine's would compile a whole training step, whose logging cannot be compiled.
     def _maybe_compile(self, target: str) -> None:
-        if self.cfg.get("compile", False):
+        if self.cfg.get("compile", by_default("compile")):
             parts = (self.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
             parts *= self.train_loop.accumulate
             compile_training(self.model, accumulates=parts > 1)

@@ -7,6 +7,7 @@ weighting for each axis. So the K logits of a pixel never have to be held for th
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -77,10 +78,9 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     logits = logits[0].detach().float()
     rows, columns = (_taps(logits.shape[1 + axis], frame, axis) for axis in (0, 1))
     number = max(len(rows.weights), len(columns.weights))
-    if triton.suits(logits) and number <= gpu.TAPS:
-        return gpu.best_classes(
-            logits, *_on_gpu(rows, logits.device), *_on_gpu(columns, logits.device)
-        )
+    if triton.suits(logits, "class_map") and number <= gpu.TAPS:
+        axes = (_on_gpu(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1))
+        return gpu.best_classes(logits, *chain.from_iterable(axes))
     if kernel is not None and logits.device.type == "cpu" and number <= kernel.TAPS:
         return _by_kernel(logits, frame, rows, columns)
     with torch.autocast(logits.device.type, enabled=False):
@@ -142,8 +142,10 @@ def _taps(length: int, frame: Frame, axis: int) -> Taps:
     return Taps(bounds, first[bounds[:-1]], np.ascontiguousarray(taken.T))
 
 
-def _on_gpu(taps: Taps, device: torch.device) -> tuple[Tensor, Tensor]:
+@lru_cache(maxsize=64)  # because a copy to a GPU waits for it
+def _on_gpu(length: int, frame: Frame, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the cells and the weights of an axis for the Triton kernel."""
+    taps = _taps(length, frame, axis)
     cells = gpu.cells_of(np.repeat(taps.starts, np.diff(taps.bounds)))
     return cells.to(device), torch.from_numpy(taps.weights).to(device)
 

@@ -73,7 +73,7 @@ class _Upsampled(torch.autograd.Function):
         weight = x.new_ones(x.shape[1]) if class_weight is None else class_weight.to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
             compare = _by_torch
-            if triton.suits(x):
+            if triton.suits(x, "cross_entropy"):
                 compare = gpu.compare
             elif kernel is not None and x.device.type == "cpu" and x.dtype == torch.float32:
                 compare = _by_kernel if x.isfinite().all() else _by_torch

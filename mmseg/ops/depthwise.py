@@ -27,7 +27,8 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     y[b, c, i, j] = bias[c] + sum over p, q of weight[c, 0, p, q] x[b, c, i + p - kh//2,
     j + q - kw//2], where x is 0 outside the map.
     """
-    if bias is not None and triton.suits(x) and x[0].numel() < 2**31:  # it counts in 32 bits
+    fits = bias is not None and x[0].numel() < 2**31  # the kernel counts in 32 bits
+    if fits and triton.suits(x, "depthwise"):
         return gpu.depthwise_conv2d(x.to(compute_dtype(x)), weight, bias)
     trains = torch.is_grad_enabled() and weight.requires_grad
     on_cpu = kernel is not None and x.device.type == "cpu" and x.dtype != torch.float64

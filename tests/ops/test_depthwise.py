@@ -81,7 +81,7 @@ def test_a_convolution_may_have_no_bias():
 
 def test_maps_that_the_kernels_cannot_count_in_32_bits_are_left_to_torch(monkeypatch):
     taken = []
-    monkeypatch.setattr(depthwise.triton, "suits", lambda x: True)
+    monkeypatch.setattr(depthwise.triton, "suits", lambda x, kernel: True)
     kernels = SimpleNamespace(depthwise_conv2d=lambda x, *_: taken.append(x.shape[2]))
     monkeypatch.setattr(depthwise, "gpu", kernels)
     monkeypatch.setattr(depthwise, "compute_dtype", lambda x: x.dtype)

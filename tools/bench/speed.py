@@ -28,8 +28,9 @@ from mmseg.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 WARM_UP, FILES = 2, 8  # rounds that do not count, drawn images
-BATCHES = {"infer": 1, "train": 2, "eval": 1, "data": 2}
-UNITS = {"infer": "ms", "train": "ms per step", "eval": "ms per image", "data": "samples/s"}
+BATCHES = {"infer": 1, "predict": 1, "train": 2, "eval": 1, "data": 2}
+UNITS = {"infer": "ms", "predict": "ms", "train": "ms per step"}
+UNITS |= {"eval": "ms per image", "data": "samples/s"}
 PEER_CONFIG = "segnext_mscan-{}_1xb16-adamw-160k_ade20k-512x512.py"
 
 
@@ -40,13 +41,18 @@ class Worker:
         self.name = job["name"]
         self.turns: list[dict] = []
         # The tools let idle threads spin as briefly (mmseg/environment.py).
-        variables = {"GOMP_SPINCOUNT": "5000", **os.environ, "PYTHONPATH": job["path"]}
+        path = f"{job['path']}{os.pathsep}{os.environ.get('PYTHONPATH', '')}" if job["path"] else ""
+        variables = {"GOMP_SPINCOUNT": "5000", **os.environ, "PYTHONPATH": path}
         if job["threads"]:
             variables["OMP_NUM_THREADS"] = str(job["threads"])
         command = [job["python"], "-W", "ignore", str(Path(__file__).with_name("worker.py"))]
         pipes: Any = {"stdin": PIPE, "stdout": PIPE, "text": True, "bufsize": 1}
         self.process: Any = Popen(command, env=variables, **pipes)
-        self.versions = self.ask(job)
+        self.job = job
+
+    def start(self) -> None:
+        """Send the job, and wait until all is built."""
+        self.versions = self.ask(self.job)
 
     def ask(self, question: dict) -> dict:
         """Send a line and return the answer; `UserError` says why there is none."""
@@ -70,7 +76,7 @@ def parse_args() -> argparse.Namespace:
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--amp", choices=["bf16"], help="mixed precision")
     add("--compile", action="store_true", help="torch.compile the network")
-    add("--batch", type=int, help="images at a time (infer and eval 1, train and data 2)")
+    add("--batch", type=int, help="images at a time (train and data 2, else 1)")
     add("--size", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
     add("--runs", type=int, default=10, metavar="N", help="rounds that count")
     add("--threads", type=int, metavar="N", help="threads of torch")
@@ -150,6 +156,7 @@ def main() -> None:
         for side in make_sides(args):  # one after the other: the first makes the weights of both
             workers.append(Worker({**vars(args), **side, "files": folder}))
             stack.enter_context(workers[-1].process)
+            workers[-1].start()
         for _ in range(WARM_UP + args.runs):
             for worker in workers:
                 worker.turns.append(worker.ask({}))

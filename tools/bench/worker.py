@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,9 @@ def load_weights(model: nn.Module, file: Path) -> None:
         for value in state.values():
             if value.ndim == 1:  # layer scales and statistics at which every path counts
                 value += 0.2 * torch.rand_like(value)
-        torch.save({names[key]: value for key, value in state.items()}, file)
+        part = file.with_suffix(f".{os.getpid()}")  # sides may start at once
+        torch.save({names[key]: value for key, value in state.items()}, part)
+        part.replace(file)
     weights = torch.load(file, weights_only=True)
     model.load_state_dict({key: weights[name] for key, name in names.items()})
 
@@ -74,8 +76,11 @@ def build_model(config: Config, job: dict) -> Any:
         model.forward = torch.compile(model.forward)  # as mmengine's runner does
     elif job["compile"]:
         own = importlib.import_module("mmseg.engine.compile")
-        (own.compile_training if job["part"] == "train" else own.compile_network)(model)
-    elif job["part"] != "train" and INFERENCE.is_dir():
+        if job["part"] == "train":
+            own.compile_training(model, accumulates=job["compile"] == "no graphs")
+        else:
+            own.compile_network(model)
+    elif job["part"] != "train" and INFERENCE.is_dir() and not job.get("plain"):
         # Older code fuses by itself, and the peer not at all.
         model = importlib.import_module("mmseg.inference").fuse(model)
     if job["amp"]:
@@ -118,6 +123,15 @@ def infer(config: Config, job: dict) -> tuple[Callable, int]:
     return torch.no_grad()(lambda: model(x, mode="tensor")), 1
 
 
+def predict(config: Config, job: dict) -> tuple[Callable, int]:
+    """Normalised images (B, 3, H, W) in memory to class maps of their size."""
+    model = build_model(config, job)
+    x = torch.randn(job["batch"], 3, *job["size"]).to(job["device"])
+    sizes = {"ori_shape": tuple(job["size"]), "img_shape": tuple(job["size"])}
+    samples = [structures.SegDataSample(metainfo=sizes) for _ in x]
+    return torch.no_grad()(lambda: model(x, samples, mode="predict")), 1
+
+
 def train(config: Config, job: dict) -> tuple[Callable, int]:
     """A training step on a batch in memory, with the optimiser that the config describes."""
     model = build_model(config, job)
@@ -144,7 +158,7 @@ def evaluate(config: Config, job: dict) -> tuple[Callable, int]:
 
 def data(config: Config, job: dict) -> tuple[Callable, int]:
     """Training samples from their files to batches, in the workers of a loader."""
-    loader = build_loader(config, "train", job["batch"], passes=8)
+    loader = build_loader(config, "train", job["batch"], job.get("passes", 8))
     return lambda: [None for _ in loader], len(loader.sampler)
 
 
@@ -155,24 +169,34 @@ def peak_mib(device: str) -> float:
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
-def answers(job: dict) -> Any:
+def switch(job: dict) -> None:
+    """Let this project's code run on a GPU as the job says, whatever the defaults are."""
+    importlib.import_module("mmseg.ops.triton").enable(True, job["kernels"])
+    defaults = importlib.import_module("mmseg.ops.defaults")
+    defaults.DEFAULTS["channels_last"] = defaults.Choice(job["channels_last"], "")
+
+
+def answers(job: dict, asked: Iterable = sys.stdin) -> Any:
     """Yield the answer to the job, then one for each turn that is asked for."""
     logging.disable()
     init_default_scope("mmseg")
     cv2.setNumThreads(0)
     torch.manual_seed(0)
     config = read_config(job)
-    if config.get("triton_kernels"):
+    if "kernels" in job:
+        switch(job)
+    elif config.get("triton_kernels"):
         importlib.import_module("mmseg.ops.triton").enable(True)
     if job["against"] and job["part"] != "data" and not job["no_check"]:
         check_equal(config, job)
-    parts = {"infer": infer, "train": train, "eval": evaluate, "data": data}
+    parts = {"infer": infer, "predict": predict, "train": train, "eval": evaluate, "data": data}
     action, count = parts[job["part"]](config, job)
     threads = torch.get_num_threads()
     timer = Timer("action()", globals={"action": action}, num_threads=threads)
     yield {"mmseg": str(mmseg.__version__), "torch": str(torch.__version__), "threads": threads}
-    for _ in sys.stdin:
-        seconds = timer.blocked_autorange(min_run_time=0.5).median / count
+    for _ in asked:
+        run_time = job.get("seconds", 0.5)
+        seconds = timer.blocked_autorange(min_run_time=run_time).median / count
         yield {"seconds": seconds, "peak_mib": peak_mib(job["device"])}
 
 

@@ -6,6 +6,7 @@ makes the GPU of its tensors the current one.
 """
 
 import importlib
+from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from mmengine.utils import digit_version
 from torch import Tensor
 
-_enabled = False
+KERNELS = ("class_map", "cross_entropy", "depthwise")
+_enabled: Collection[str] = ()
 
 
 def _available() -> bool:
@@ -27,10 +29,10 @@ def _available() -> bool:
 AVAILABLE = _available()
 
 
-def enable(on: bool) -> None:
+def enable(on: bool, kernels: Collection[str] = KERNELS) -> None:
     """Let the kernels run, in the whole process, where a tensor suits them (`suits`)."""
     global _enabled
-    _enabled = on
+    _enabled = kernels if on else ()
 
 
 def load(name: str) -> Any:
@@ -38,6 +40,6 @@ def load(name: str) -> Any:
     return importlib.import_module(f"mmseg.ops.triton.{name}") if AVAILABLE else None
 
 
-def suits(x: Tensor) -> bool:
-    """Return whether the kernels compute with x: enabled, on a GPU, in float32 or less."""
-    return _enabled and AVAILABLE and x.is_cuda and x.dtype != torch.float64
+def suits(x: Tensor, kernel: str) -> bool:
+    """Return whether a kernel computes with x: enabled, on a GPU, in float32 or less."""
+    return kernel in _enabled and AVAILABLE and x.is_cuda and x.dtype != torch.float64

@@ -1,0 +1,289 @@
+"""The stages of `gpu.py`. Each adds rows to the report as soon as it has measured them."""
+
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
+from importlib import metadata
+from io import StringIO
+from itertools import islice, product
+from logging import StreamHandler
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+import worker
+from mmengine.logging import MMLogger
+from speed import ROOT, Worker, draw_files, make_sides
+from torch.utils.benchmark import Timer
+
+from mmseg.apis import init_model
+from mmseg.config import load_config
+from mmseg.engine import SegRunner
+from mmseg.engine.prepare import use_amp, use_inference_amp
+from mmseg.errors import UserError, reason
+
+CONFIGS = ROOT / "local_configs/segnext"
+SMALL = {"embed_dims": (8, 16, 24, 32), "depths": (1, 1, 1, 1)}  # the network of the rehearsal
+GRAPHS: dict[str, Any] = {"compile": True}
+# How sides differ from code that is eager, contiguous, not fused and without kernels.
+SIDES: dict[str, dict] = {"eager": {}, "channels_last": {"channels_last": True}, "graphs": GRAPHS}
+SIDES["depthwise"] = {**GRAPHS, "kernels": ["depthwise"]}
+CROSS_ENTROPY = {**GRAPHS, "kernels": ["cross_entropy"]}
+TRAINING = {**SIDES, "compile": {"compile": "no graphs"}, "cross_entropy": CROSS_ENTROPY}
+INFERENCE = {**SIDES, "fused": {"plain": False}, "class_map": {**GRAPHS, "kernels": ["class_map"]}}
+AT_ONCE = {"tiny": 8, "large": 4}  # sides whose networks fit the memory together
+ROUNDS, SECONDS_TO_START = 5, 150
+CHECKS = ("tests/models/test_golden.py", "tests/ops/test_triton.py", "tests/test_on_gpu.py")
+
+
+class Stage:
+    """What a stage has: arguments, a way to add rows, sizes, and a folder with drawn images."""
+
+    def __init__(self, args: Namespace, add: Callable, folder: str) -> None:
+        self.args, self.add, self.folder, self.small = args, add, Path(folder), args.rehearse
+        self.device = "cpu" if self.small else "cuda"
+        self.side, self.batch = (32, 2) if self.small else (512, 16)
+        head = {"in_channels": (16, 24, 32), "channels": 32, "ham_channels": 32}
+        self.options = {"model.backbone": SMALL, "model.decode_head": head} if self.small else {}
+        draw_files(self.folder, (self.side, self.side))
+        if self.small:
+            torch.set_num_threads(1)
+
+    def seconds(self, action: Callable) -> float:
+        """Return how long an action takes, with the work that it leaves to the GPU."""
+        timer = Timer("action()", globals={"action": action})
+        return timer.blocked_autorange(min_run_time=0.001 if self.small else 0.05).median
+
+    def job(self, part: str, size: str = "tiny", batch: int = 0, **changes: Any) -> dict:
+        """Return the job of a side, as `worker.py` reads it."""
+        config = str(CONFIGS / f"{size}/segnext.{size}.512x512.ade.160k.py")
+        job: dict[str, Any] = {"name": "this", "python": sys.executable, "path": str(ROOT)}
+        job |= {"config": config, "options": self.options, "files": str(self.folder)}
+        job |= {"part": part, "batch": batch or self.batch, "size": [self.side] * 2, "amp": "bf16"}
+        job |= {"device": self.device, "threads": None, "against": None, "compile": False}
+        job |= {"plain": True, "channels_last": False, "kernels": []}
+        job["seconds"] = 0.001 if self.small else 0.5
+        return job | changes
+
+    def attempt(self, name: str, action: Callable) -> Any:
+        """Return what an action gives, or None after a row with the reason."""
+        try:
+            return action()
+        except Exception as error:
+            self.add(name, error=f"{type(error).__name__}: {reason(error)}")
+
+
+class Local:
+    """A side within this process, for the rehearsal: a process of its own starts in seconds."""
+
+    def __init__(self, job: dict) -> None:
+        self.answers = worker.answers(job, iter(dict, None))
+        self.ask = lambda _: next(self.answers)
+        self.start = partial(self.ask, job)
+        self.process = SimpleNamespace(kill=self.answers.close)
+
+
+def take_turns(stage: Stage, jobs: Mapping[str, dict]) -> None:
+    """Start all sides at once, since most of them compile; then let them measure in turn."""
+    side_of: Any = Local if stage.small else Worker
+    sides = {name: side_of(job) for name, job in jobs.items()}
+
+    def ready(name: str) -> dict:
+        sides[name].start()
+        return sides[name].ask({})
+
+    try:
+        with ThreadPoolExecutor() as pool:
+            starts = {n: pool.submit(stage.attempt, n, partial(ready, n)) for n in sides}
+            late = wait(starts.values(), SECONDS_TO_START).not_done
+            for name in [n for n in starts if starts[n] in late]:
+                sides[name].process.kill()
+        turns: dict[str, list] = {name: [] for name in sides if starts[name].result()}
+        for _, name in product(range(1 if stage.small else ROUNDS), turns):
+            turns[name].append(stage.attempt(name, partial(sides[name].ask, {})))
+    finally:
+        for side in sides.values():
+            side.process.kill()
+    for name, answers in turns.items():
+        if all(answers):
+            seconds = median(answer["seconds"] for answer in answers)
+            images = 1 if jobs[name]["part"] == "data" else jobs[name]["batch"]
+            values = {"ms": 1000 * seconds, "images_per_s": images / seconds}
+            stage.add(name, **values, peak_mib=answers[-1]["peak_mib"])
+
+
+def compare(part: str, size: str, sides: Mapping, stage: Stage) -> None:
+    """Measure all sides and the peer; for predictions, with one image and with 32 too."""
+    base = stage.job(part, size)
+    few = 2 if stage.small and size == "large" else None  # the rehearsal of T has had them all
+    jobs = {name: base | sides[name] for name in islice(sides, few)}
+    peer: dict[str, Any] = {"against": "onedl", "peer_python": stage.args.peer_python}
+    peer |= {"config": base["config"], "cfg_options": base["options"], "other_options": {}}
+    if found := stage.attempt("onedl", partial(make_sides, Namespace(**peer))):
+        peer = {key: value for key, value in (base | found[1]).items() if key != "kernels"}
+        jobs |= {"onedl": peer, "onedl compiled": peer | GRAPHS}
+    batches = [stage.batch] if part == "train" or stage.small else [1, 2 * stage.batch]
+    named = {f"{n}, batch {b}": jobs[n] | {"batch": b} for b, n in product(batches, jobs)}
+    while named:
+        together = list(named)[: 1 if stage.small else AT_ONCE[size]]
+        take_turns(stage, {name: named.pop(name) for name in together})
+    if part == "predict":
+        stage.attempt("onnx", partial(onnx, base, batches, stage))
+
+
+def onnx(job: dict, batches: Sequence[int], stage: Stage) -> None:
+    """Export the network, class map included, and run it where ONNX Runtime can."""
+    import onnxruntime
+
+    config, weights, file = (stage.folder / f"model{end}" for end in (".py", ".pth", ".onnx"))
+    (content := worker.read_config(job)).dump(config)
+    torch.save(worker.MODELS.build(content.model).state_dict(), weights)
+    command = [sys.executable, str(ROOT / "tools/export.py"), str(config), str(weights)]
+    command += ["--out", str(file), "--output", "classes"]
+    done = subprocess.run(command, stderr=subprocess.PIPE)
+    if done.returncode:
+        raise UserError((done.stderr.decode().splitlines() or ["no message"])[-1])
+    there = onnxruntime.get_available_providers()
+    for provider, batch in product([name for name in there if name[:3] != "Azu"], batches):
+        session = onnxruntime.InferenceSession(file, providers=[provider])
+        wanted = session.get_inputs()[0]
+        dtype = np.uint8 if "uint8" in wanted.type else np.float32
+        inputs = {wanted.name: np.zeros((batch, 3, stage.side, stage.side), dtype)}
+        # With the copies from and to the memory of the processor.
+        seconds = stage.seconds(partial(session.run, None, inputs))
+        stage.add(f"onnx {provider}, batch {batch}", ms=1000 * seconds)
+
+
+def facts(stage: Stage) -> None:
+    names = {d.metadata["Name"] for d in metadata.distributions()}
+    names &= {"torch", "triton", "numpy", "onnxruntime", "onnxruntime-gpu", "onedl-mmengine"}
+    stage.add("versions", python=sys.version.split()[0], **{n: metadata.version(n) for n in names})
+    if tool := shutil.which("nvidia-smi"):
+        query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+        stage.add("device", found=subprocess.check_output(query, text=True).strip())
+    n = 64 if stage.small else 8192
+    a, b = (torch.randn(n, n, device=stage.device, dtype=torch.bfloat16) for _ in range(2))
+    large, copy = (torch.zeros(16, n, n, device=stage.device, dtype=torch.uint8) for _ in range(2))
+    stage.add("copy", tb_per_s=2 * copy.numel() / stage.seconds(lambda: copy.copy_(large)) / 1e12)
+    stage.add("bf16 product", tflop_per_s=2 * n**3 / stage.seconds(lambda: a @ b) / 1e12)
+
+
+def correctness(stage: Stage) -> None:
+    """Run the tests that compute on the GPU if there is one."""
+    import pytest
+
+    class Rows:
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            if report.when == "call" or report.outcome != "passed":
+                told = {} if report.passed else {"error": reason(report.longrepr, 2000)[-200:]}
+                passed = {} if report.skipped else {"passed": report.passed}
+                stage.add(report.nodeid.partition("::")[2], **passed, **told)
+
+    few = ["-k", "first_of_equal_classes"] if stage.small else []
+    flags = ["-q", "-p", "no:cacheprovider", "-o", "addopts="]
+    code = pytest.main([*flags, *few, *(str(ROOT / file) for file in CHECKS)], plugins=[Rows()])
+    if code > 1:  # 1: a test failed
+        raise UserError(f"pytest ended with code {code}; the log tells why")
+
+
+def operations(stage: Stage) -> None:
+    found = runpy.run_path(str(ROOT / "tests/ops/time_operations.py"))["operations"]
+    all_of_them = found(stage.device, stage.batch, stage.side)
+    for name, action in islice(all_of_them, 0, None, 11 if stage.small else 1):
+        seconds = stage.attempt(name, partial(stage.seconds, action))
+        if seconds is not None:
+            stage.add(name, ms=1000 * seconds)
+
+
+def train_run(stage: Stage, config: Any, iterations: int, seed: int = 0) -> list[dict]:
+    """Train as `tools/train.py --amp` does; return the lines of the log."""
+    use_amp(config)
+    config.train_cfg.update(max_iters=iterations, val_interval=iterations)
+    config.param_scheduler[-1].end = iterations + 1
+    config.default_hooks.logger.interval = max(1, iterations // 12)
+    config.train_dataloader.update(batch_size=stage.batch, num_workers=0 if stage.small else 16)
+    config.randomness = {"seed": seed}
+    config.work_dir = str(stage.folder / f"run {seed}")
+    SegRunner.from_cfg(config).train()
+    log = next(Path(config.work_dir).glob("*/vis_data/scalars.json"))
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def loader(stage: Stage) -> None:
+    """Samples per second of the loader, and the time that training waits for it."""
+    for name, cached in (("from files", False), ("images in memory", True)):
+        options = {**stage.options, "train_dataloader.dataset.cache_in_memory": cached}
+        options["train_dataloader.num_workers"] = 0 if stage.small else os.cpu_count()
+        job = stage.job("data", options=options, passes=1 if stage.small else 128)
+        take_turns(stage, {name: job})
+    config = worker.read_config(stage.job("train"))
+    config.val_dataloader = config.val_cfg = config.val_evaluator = None
+    lines = train_run(stage, config, 2 if stage.small else 60)[1:]  # after the first iterations
+    step, waiting = (sum(line[key] for line in lines) / len(lines) for key in ("time", "data_time"))
+    # The GPU waits at most so long: it still computes a backward pass when the wait begins.
+    stage.add("60 iterations", ms=1000 * step, share_of_waiting=waiting / step)
+
+
+def mapping(stage: Stage) -> None:
+    """Map a drawn scene with T."""
+    import rasterio  # without it, only this stage fails
+
+    from mmseg.raster import MapOptions, map_scene
+
+    path = CONFIGS / "tiny/segnext.tiny.512x512.landcover.40k_weight.py"
+    use_inference_amp(config := load_config(path, stage.options))
+    config.model.data_preprocessor.size = (stage.side, stage.side)
+    model: Any = init_model(config, device=stage.device)
+    side = 96 if stage.small else 8192
+    blocks = np.random.default_rng(0).integers(0, 256, (3, side // 32, side // 32), np.uint8)
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "width": side, "height": side}
+    with rasterio.open(scene := stage.folder / "scene.tif", "w", tiled=True, **profile) as file:
+        file.write(blocks.repeat(32, 1).repeat(32, 2))
+    windows: list[int] = []
+    MMLogger.get_current_instance().addHandler(StreamHandler(log := StringIO()))
+    start, options = perf_counter(), MapOptions(batch_size=stage.batch)
+    out = stage.folder / "map"
+    map_scene(model, scene, out, options, progress=lambda _, total: windows.append(total))
+    seconds = perf_counter() - start
+    told = log.getvalue().splitlines()[-1].rpartition(": ")[2]  # the share of the model
+    stage.add("map", seconds=seconds, windows_per_s=windows[-1] / seconds, told=told)
+
+
+def camvid(stage: Stage) -> None:
+    """Train T from scratch on CamVid with two seeds."""
+    if stage.args.camvid is None:
+        raise UserError("needs --camvid DIR")
+    for seed in (0, 1):
+        path = CONFIGS / "tiny/segnext.tiny.352x480.camvid.20k_nopre.py"
+        config = load_config(path, stage.options)
+        for split in ("train", "val"):
+            config[f"{split}_dataloader"].dataset.data_root = stage.args.camvid
+        start = perf_counter()
+        lines = train_run(stage, config, 2 if stage.small else 600, seed)
+        stage.add(f"seed {seed}", mIoU=lines[-1]["mIoU"], seconds=perf_counter() - start)
+
+
+# The stages in order of worth, and the most seconds that each may take.
+STAGES: dict[str, tuple[int, Callable[[Stage], None]]] = {
+    "facts": (40, facts),
+    "correctness": (120, correctness),
+    "train-tiny": (150, partial(compare, "train", "tiny", TRAINING)),
+    "infer-tiny": (120, partial(compare, "predict", "tiny", INFERENCE)),
+    "train-large": (240, partial(compare, "train", "large", TRAINING)),
+    "infer-large": (200, partial(compare, "predict", "large", INFERENCE)),
+    "operations": (90, operations),
+    "loader": (60, loader),
+    "mapping": (60, mapping),
+    "camvid": (240, camvid),
+}
