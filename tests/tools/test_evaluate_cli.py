@@ -168,3 +168,11 @@ def test_a_calibrated_checkpoint_divides_its_logits_and_predicts_the_same(projec
     run(project, "test.py", "tiny.py", str(target), "--temperature", "fit")
     again = torch.load(target.with_suffix(".calibrated.pth"))["meta"]["dataset_meta"]
     assert again["temperature"] == pytest.approx(temperature, rel=1e-3)
+
+
+def test_labels_that_the_model_contradicts_are_listed(project, evaluation):
+    output = run(project, "find_label_errors.py", "tiny.py", LATEST, "--least", "0.01")
+    assert re.search(r"\d+ suspects in 5 images", output)
+    assert (project / "work_dirs/label_errors/sheet.png").is_file()
+    output = run(project, "find_label_errors.py", "tiny.py", LATEST, "--least", "1")
+    assert "nothing stands out in 5 images" in output
