@@ -11,6 +11,13 @@ from mmseg.engine.preemption import leave_at_once_when_asked
 from mmseg.engine.prepare import use_amp
 from mmseg.errors import UserError, one_line_errors
 
+# The packages of trackers, and mmengine's backends for them.
+TRACKERS = {
+    "tensorboard": "TensorboardVisBackend",
+    "wandb": "WandbVisBackend",
+    "mlflow": "MLflowVisBackend",
+}
+
 
 def parse_args():
     parser = run_parser(__doc__)
@@ -28,7 +35,8 @@ def parse_args():
     add("--accumulate", type=positive_int, default=1, metavar="K", help=text)
     add("--compile", action="store_true", help="torch.compile the network: for long runs on a GPU")
     add("--no-validate", action="store_true", help="train without validation")
-    add("--tensorboard", action="store_true", help="log to TensorBoard too")
+    add("--tracker", choices=TRACKERS, action="append", default=[], help="log there too")
+    add("--tensorboard", dest="tracker", action="append_const", const="tensorboard")
     return parser.parse_args()
 
 
@@ -62,11 +70,11 @@ def apply_flags(config: Config, args) -> None:
     config.randomness = randomness
     if args.no_validate:
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
-    if args.tensorboard:
-        if find_spec("tensorboard") is None:
-            raise UserError("--tensorboard: pip install tensorboard")
+    for name in args.tracker:
+        if find_spec(name) is None:
+            raise UserError(f"--tracker {name}: pip install {name}")
         visualizer = config.get("visualizer") or {"type": "Visualizer"}
-        backends = [*visualizer.get("vis_backends", []), {"type": "TensorboardVisBackend"}]
+        backends = [*visualizer.get("vis_backends", []), {"type": TRACKERS[name]}]
         config.visualizer = {**visualizer, "vis_backends": backends}
 
 

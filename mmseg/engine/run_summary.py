@@ -10,6 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmseg.checkpoints.loading import check_number_of_classes, unwrap, warn_of_other_classes
+from mmseg.engine.checkpoint_hook import LatestCheckpointHook
+from mmseg.engine.resume import LATEST
 from mmseg.evaluation import IoUMetric
 from mmseg.evaluation.report import render_table
 from mmseg.files import write_whole
@@ -54,6 +56,16 @@ class RunSummaryHook(Hook):
             if isinstance(metric, IoUMetric):
                 known = {k: v for k, v in metric.class_scores.items() if not np.isnan(v)}
                 runner.visualizer.add_scalars(known, step=runner.iter)
+        runner.message_hub.update_info("last_scores", dict(metrics or {}))
+
+    def after_train(self, runner: Runner) -> None:
+        result = run_result(runner)
+        path = result["best_checkpoint"] or result["checkpoint"]
+        if path is None:
+            return
+        best = ", ".join(f"best {name} {score:.2f}; " for name, score in result["best"].items())
+        config = Path(runner.cfg.filename or Path(runner.work_dir, f"{runner.timestamp}.py"))
+        runner.logger.info(f"{best}test it with: python tools/test.py {config} {path}")
 
     def before_test(self, runner: Runner) -> None:
         dataset = runner.test_dataloader.dataset
@@ -120,6 +132,23 @@ class RunSummaryHook(Hook):
                 f"the learning rate falls until iteration {end}, but the training ends at "
                 f"{runner.max_iters}: {cure}"
             )
+
+
+def run_result(runner: Runner) -> dict[str, Any]:
+    """Return scores and checkpoints of a training, as `SegRunner.train` does."""
+    info = runner.message_hub
+    hook = next((h for h in runner.hooks if isinstance(h, LatestCheckpointHook)), None)
+    names = hook.scores if hook else []
+    suffixes = {name: "" if len(names) == 1 else f"_{name}" for name in names}
+    found = {name: info.get_info(f"best_score{end}") for name, end in suffixes.items()}
+    paths = [info.get_info(f"best_ckpt{end}") for end in suffixes.values()]
+    latest = Path(runner.work_dir, LATEST)
+    return {
+        "last": info.get_info("last_scores"),
+        "best": {name: score for name, score in found.items() if score is not None},
+        "best_checkpoint": next((path for path in paths if path), None),
+        "checkpoint": str(latest) if latest.exists() else None,
+    }
 
 
 def _optimiser_groups(runner: Runner) -> str:

@@ -11,7 +11,6 @@ from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.logging import MMLogger
 from mmengine.runner import BaseLoop, Runner
-from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg.checkpoints.dialects import class_names, metadata, model_facts
@@ -30,6 +29,8 @@ from mmseg.engine.resume import (
     training_facts,
     where_to_start,
 )
+from mmseg.engine.run_summary import run_result
+from mmseg.engine.visualization import ValidationPictureHook
 from mmseg.errors import UserError
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process
@@ -42,7 +43,7 @@ NOISE = (
     *("paramwise_options --", "The prefix is not set in metric", '"FileClient" will be deprecated'),
     *('"HardDiskBackend" is the alias', "Hooks will be executed in the following order"),
     *("Resumed iteration number is not divisible", "Gradient accumulative may slightly decrease"),
-    "Distributed training is not used, all SyncBatchNorm",
+    *("Distributed training is not used, all SyncBatchNorm", "Config:\n"),  # it has its own file
 )
 # The messages of torch.distributed's backends about a connection that broke.
 LOST_PROCESS = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)")
@@ -97,6 +98,7 @@ class SegRunner(Runner):
             raise UserError(f"compile={compiles}: True or False")
         if not compiles:
             self.register_hook(FuseHook())
+        self.register_hook(ValidationPictureHook())
 
     # mmengine's also writes the config of a test, and over a file that was written by hand.
     @master_only
@@ -173,8 +175,13 @@ class SegRunner(Runner):
             super()._init_model_weights()
 
     # mmengine's neither holds the work directory nor hears signals.
-    def train(self) -> nn.Module:
-        """Train, alone in the work directory."""
+    def train(self) -> dict[str, Any]:
+        """Train, alone in the work directory; return how it ended.
+
+        `last` are the scores of the last validation, `best` the best score of each name that
+        `save_best` has, `best_checkpoint` and `checkpoint` the paths of the best and last weights.
+        What there is none of is None.
+        """
         if self.world_size > 1 and not torch.cuda.is_available():
             self.logger.warning(
                 f"{self.world_size} processes without GPUs: each has batch norm statistics of its "
@@ -184,7 +191,8 @@ class SegRunner(Runner):
         try:
             with sole_process(self.work_dir, "trains in this work directory", "--work-dir"):
                 remove_unfinished(self.work_dir, ".pth")
-                return super().train()
+                super().train()
+                return run_result(self)
         except RuntimeError as error:
             if not (self.distributed and LOST_PROCESS.search(str(error))):
                 raise

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import BaseDataElement, PixelData
+from mmengine.visualization import LocalVisBackend
 from PIL import Image
 
-from mmseg.engine.visualization import SegVisualizationHook
+from mmseg.engine.visualization import SegVisualizationHook, ValidationPictureHook
 from mmseg.errors import UserError
 from mmseg.imagery.pictures import legend, write_image
 
@@ -85,3 +86,23 @@ def test_what_cannot_be_shown_is_named(tmp_path):
         show(tmp_path / "out", samples[:1])
     with pytest.raises(UserError, match="opacity is 5"):
         SegVisualizationHook(str(tmp_path), opacity=5)
+
+
+@pytest.mark.parametrize("takes_pictures", [False, True])
+def test_trackers_that_take_pictures_get_four_images_of_each_validation(tmp_path, takes_pictures):
+    given = []
+    backend = object() if takes_pictures else LocalVisBackend(str(tmp_path))
+    runner = make_runner([])
+    runner.val_dataloader, runner.iter = runner.test_dataloader, 7
+    runner.visualizer = SimpleNamespace(
+        _vis_backends={"x": backend},
+        add_image=lambda name, image, step: given.append((name, image.shape, step)),
+    )
+    samples = [make_sample(tmp_path / f"{i}.png", pred=0, label=1) for i in range(3)]
+    hook = ValidationPictureHook()
+    hook.before_val(runner)
+    for _ in range(3):
+        hook.after_val_iter(runner, 0, outputs=samples)
+    names = ["validation/0", "validation/1", "validation/2", "validation/0"]
+    assert [name for name, _, _ in given] == (names if takes_pictures else [])
+    assert all(shape[2] == 3 and step == 7 for _, shape, step in given)

@@ -1,6 +1,7 @@
 """Training from the command line: what it leaves, and how it goes on."""
 
 import os
+import re
 
 import pytest
 import torch
@@ -116,3 +117,19 @@ def test_the_scores_of_each_class_go_to_the_trackers(project):
     for step, miou in curves["mIoU"].items():
         assert sum(each[step] for each in per_class) / 3 == pytest.approx(miou)
     assert set(curves["lr"]) == {1, 2, 3, 4}
+
+
+def test_the_log_ends_with_the_best_score_and_the_command_that_tests_it(project):
+    work = project / "work_dirs/tiny"
+    (log,) = sorted(work.glob("*/*.log"))[:1]
+    line = log.read_text().strip().splitlines()[-1]
+    found = re.search(r"best mIoU ([\d.]+); test it with: python (tools/test.py .+)", line)
+    score, path = found.groups()
+    assert float(score) == pytest.approx(max(read_curves(work)["mIoU"].values()), abs=0.01)
+    run(project, *path.removeprefix("tools/").split())
+    assert "Config:" not in log.read_text() and (work / "tiny.py").is_file()
+
+
+def test_a_tracker_that_is_not_installed_is_named_with_the_command(project):
+    output = run(project, "train.py", "tiny.py", "--tracker", "mlflow", expect=1)
+    assert output.strip().endswith("error: --tracker mlflow: pip install mlflow")
