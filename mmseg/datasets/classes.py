@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
 
@@ -38,6 +40,13 @@ def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> Non
             f"{dataset}: metainfo has {count} classes and {colour_count} colours in its palette: "
             "give one colour per class"
         )
+    for colour in info["palette"]:
+        parts = list(colour) if isinstance(colour, list | tuple | np.ndarray) else []
+        if len(parts) != 3 or not all(isinstance(p, int | np.integer) and 0 <= p < 256 for p in parts):
+            raise UserError(
+                f"{dataset}: metainfo.palette has {colour!r:.80}; give (R, G, B) of whole numbers "
+                "from 0 to 255 for each class"
+            )
 
 
 def single_class_advice(name: str) -> str:

@@ -9,6 +9,8 @@ from PIL import Image
 from mmseg.errors import UserError
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+# GDAL's names of formats by their first byte: TIFF (two), PNG, and PGM with PPM.
+DRIVERS = {b"I": "GTiff", b"M": "GTiff", b"\x89": "PNG", b"P": "PNM"}
 PNG_START, PNG_END = b"\x89PNG", b"\0\0\0\0IEND"
 
 
@@ -35,6 +37,15 @@ def read_file(path: str | Path, kind: str, backend_args: dict | None = None) -> 
     except Exception:
         pass  # The decoder may know this format; if not, it will say what is wrong.
     return data
+
+
+def check_depth(samples: object, path: str | Path) -> None:
+    """Raise `UserError` if the type of an image's samples, a NumPy dtype, is not uint8."""
+    if samples != "uint8":
+        raise UserError(
+            f"{path}: the samples of the image are {samples}; scale them to 8 bits, as in "
+            "gdal_translate -ot Byte -scale LOW HIGH 0 255"
+        )
 
 
 def _has_jpeg_end(data: bytes) -> bool:
