@@ -103,7 +103,10 @@ class Products:
         for kind in LAYER_OF:
             self._forget(kind)
         for kind in self.kinds:
-            os.replace(made[kind], self._path(kind))
+            for suffix in (*SIDECAR_SUFFIXES, ""):  # GDAL keeps a CRS there that no GeoTIFF holds
+                part = made[kind].with_name(made[kind].name + suffix)
+                if part.is_file():
+                    os.replace(part, self._path(kind).with_name(part.name))
 
     def areas(self) -> ClassAreas:
         """Measure the finished map."""
