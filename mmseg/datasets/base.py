@@ -14,12 +14,12 @@ from mmengine.registry import DefaultScope
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.classes import check_classes, single_class_advice
-from mmseg.datasets.palettes import compare_palettes
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
 from mmseg.imagery.listing import names_in
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
+from mmseg.imagery.palettes import compare_palettes
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 

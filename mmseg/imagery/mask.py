@@ -65,9 +65,9 @@ def _by_colour(
     found[IGNORE_INDEX] = IGNORE_INDEX
     for index in np.unique(values[found[values] < 0])[:1]:
         raise UserError(
-            f"{path}: the palettes of the masks differ, and the colour {table[index : index + 1]} of "
-            f"its index {index} is not that of one class in metainfo.palette: give the colours of "
-            "the masks there, or write masks with one palette"
+            f"{path}: the palettes of masks differ, and the colour of index {index} here, "
+            f"{(*table, *[None] * 256)[index]}, is not that of one class in metainfo.palette: give "
+            "the masks' colours there, or write masks with one palette"
         )
     return found[values]
 

@@ -68,7 +68,9 @@ def _lay(
     if source.is_geographic:
         margin = 0 if east - west > 350 else margin  # the globe is not wrapped twice
         # A longitude is also the one that is a turn before or after.
-        turned = [shapely.transform(shapes, lambda xy, t=t: xy + (t, 0)) for t in (-360, 0, 360)]
+        turned = [
+            shapely.transform(shapes, lambda xy, t=t: np.add(xy, (t, 0))) for t in (-360, 0, 360)
+        ]
         shapes = np.concatenate(turned)
     frame = shapely.box(west - margin, south - margin, east + margin, north + margin)
     shapes = shapely.segmentize(_polygons(shapely.intersection(shapes, frame)), size / PARTS)
