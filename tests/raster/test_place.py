@@ -56,4 +56,4 @@ def test_ground_control_points_and_rpcs_are_those_of_the_map(colour_model, tmp_p
     with rasterio.open(scene, "r+") as raster:
         raster.rpcs = rpc
     with rasterio.open(map_scene(colour_model, scene, tmp_path / "out").path) as raster:
-        assert raster.rpcs.to_gdal() == rpc.to_gdal()
+        assert rpc.to_gdal().items() <= raster.rpcs.to_gdal().items()
