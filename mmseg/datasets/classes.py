@@ -41,10 +41,8 @@ def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> Non
             "give one colour per class"
         )
     for colour in info["palette"]:
-        parts = list(colour) if isinstance(colour, list | tuple | np.ndarray) else []
-        if len(parts) != 3 or not all(
-            isinstance(p, int | np.integer) and 0 <= p < 256 for p in parts
-        ):
+        parts = np.asarray(colour)
+        if parts.shape != (3,) or parts.dtype.kind not in "iu" or (parts != parts % 256).any():
             raise UserError(
                 f"{dataset}: metainfo.palette has {colour!r:.80}; give (R, G, B) of whole numbers "
                 "from 0 to 255 for each class"

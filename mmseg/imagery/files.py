@@ -9,8 +9,6 @@ from PIL import Image
 from mmseg.errors import UserError
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-# GDAL's names of formats by their first byte: TIFF (two), PNG, and PGM with PPM.
-DRIVERS = {b"I": "GTiff", b"M": "GTiff", b"\x89": "PNG", b"P": "PNM"}
 PNG_START, PNG_END = b"\x89PNG", b"\0\0\0\0IEND"
 
 

@@ -15,11 +15,13 @@ from rasterio.io import MemoryFile
 
 from mmseg.errors import UserError, reason
 from mmseg.files import whole_file
-from mmseg.imagery.files import DRIVERS, check_depth
+from mmseg.imagery.files import check_depth
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # A damaged header may declare gigabytes, and an honest file of this size must be cut into tiles.
 MOST_PIXELS = 2**28
+# The formats of masks by their first byte. What begins otherwise is tried as TIFF.
+DRIVERS = {b"\x89": "PNG", b"P": "PNM", b"B": "BMP", b"G": "GIF", b"\xff": "JPEG", b"R": "WEBP"}
 
 
 def open_geotiff(path: str | Path, driver: str = "GTiff") -> rasterio.DatasetReader:
@@ -35,7 +37,8 @@ def open_geotiff(path: str | Path, driver: str = "GTiff") -> rasterio.DatasetRea
 @contextmanager
 def _opened(data: bytes, path: str | Path, kind: str) -> Iterator[rasterio.DatasetReader]:
     try:
-        with MemoryFile(data) as file, open_geotiff(file.name, DRIVERS[data[:1]]) as raster:
+        driver = DRIVERS.get(data[:1], "GTiff")
+        with MemoryFile(data) as file, open_geotiff(file.name, driver) as raster:
             if raster.width * raster.height > MOST_PIXELS:
                 raise UserError(f"{path}: the {kind} is too large; cut it into tiles")
             yield raster
@@ -44,22 +47,20 @@ def _opened(data: bytes, path: str | Path, kind: str) -> Iterator[rasterio.Datas
         raise UserError(f"{path}: cannot decode the {kind} ({message})") from error
 
 
-def read_samples(data: bytes, path: str | Path, kind: str) -> np.ndarray:
-    """Decode `data`, bytes of one of the `DRIVERS`, to the samples as they are stored, (H, W, C).
+def read_samples(data: bytes, path: str | Path) -> np.ndarray:
+    """Decode `data`, the bytes of the mask at `path`, to (H, W, C), the samples as they are stored.
 
-    Nothing is stretched, inverted or looked up in a palette. `kind`, such as "mask", and `path`
-    name the file in errors.
+    They are not stretched or inverted, as PIL does it, and not looked up in a palette.
     """
-    with _opened(data, path, kind) as raster:
+    with _opened(data, path, "mask") as raster:
         return raster.read().transpose(1, 2, 0)
 
 
 def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
-    """Return the numbers (from 1) of the red, green and blue band.
+    """Return the numbers (from 1) of the red, green and blue band, or else [1, 2, 3].
 
-    The descriptions of the bands name them, such as "Red" or "B", or else their colour
-    interpretations. Otherwise they are the first three. One band, or one beside an alpha band, is
-    grey or has a palette: [1, 1, 1].
+    The descriptions of the bands name them, such as "Red" or "B", or their colour interpretations.
+    A raster of one band, or of one and an alpha band, is grey or has a palette: [1, 1, 1].
     """
     if raster.count <= 2:
         return [1, 1, 1]
@@ -78,8 +79,7 @@ def _described(raster: rasterio.DatasetReader) -> list[ColorInterp | None]:
 def colour_table(raster: rasterio.DatasetReader, bands: Sequence[int]) -> np.ndarray | None:
     """Return the red, green and blue of each sample value of `bands`, uint8 (3, 256).
 
-    It is the palette if the bands are one. It is grey if samples have less than 8 bits. None means
-    that the samples are the colours.
+    They are a palette, or grey for samples of less than 8 bits. None: the samples are the colours.
     """
     with suppress(ValueError):  # rasterio raises it if there is no palette
         table = raster.colormap(bands[0]) if len(set(bands)) == 1 else {}

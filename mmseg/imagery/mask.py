@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mmseg.errors import UserError, reason
-from mmseg.imagery.files import DRIVERS, read_file
+from mmseg.errors import UserError
+from mmseg.imagery.files import read_file
 
 IGNORE_INDEX = 255
 
@@ -29,21 +29,11 @@ def read_mask(
     colour, and 255 for the index 255. Raises `UserError` for a file that is no mask, and for a
     colour without a value.
     """
-    data = read_file(path, "mask", backend_args)
-    if data[:1] in DRIVERS:  # PIL stretches samples of few bits, inverts some, and cuts off others
-        from mmseg.imagery.geotiff import read_samples  # Most programs need no GDAL.
+    from mmseg.imagery.geotiff import read_samples  # Not all programs need GDAL.
 
-        values = read_samples(data, path, "mask")
-    else:
-        try:
-            with Image.open(io.BytesIO(data)) as image:
-                values = np.asarray(image)
-        except Exception as error:  # PIL raises many kinds on broken files
-            message = reason(error).partition(" <_io")[0]  # it would name an object in memory
-            raise UserError(f"{path}: cannot decode the mask ({message})") from error
-    if values.ndim == 3:
-        values = single_channel(values, path)
-    if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:
+    data = read_file(path, "mask", backend_args)
+    values = single_channel(read_samples(data, path), path)
+    if not np.issubdtype(values.dtype, np.integer):
         raise UserError(f"{path}: the mask holds {values.dtype} values; class ids are integers")
     table = palette_of(io.BytesIO(data)) if colour_ids else ()
     return _by_colour(values, table, colour_ids, path) if table and colour_ids else values

@@ -14,13 +14,14 @@ from mmseg.errors import UserError, reason
 
 # The parts into which an edge is divided that crosses the scene: reprojected, it becomes a curve.
 PARTS = 1000
+TURNS = (-360, 0, 360)
 
 
 class AreaOfInterest:
     """The polygons of all layers of a file, in the coordinates of a scene.
 
-    `crs` is that of the scene, and `box` are its west, south, east and north. `touches` tells
-    whether a polygon reaches into the box.
+    `crs` is that of the scene, and `box` are its west, south, east and north. `shapes` is empty if
+    the polygons lie elsewhere.
     """
 
     def __init__(self, path: str, crs: CRS | None, box: tuple[float, float, float, float]) -> None:
@@ -41,9 +42,7 @@ class AreaOfInterest:
             laid = [_lay(shapes, CRS.from_user_input(source), crs, box) for source, shapes in found]
         except Exception as error:  # GDAL's own errors have no public base class
             raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
-        polygons = np.concatenate(laid)
-        self.touches = bool(shapely.intersects(polygons, shapely.box(*box)).any())
-        self.shapes = [shapely.geometry.mapping(polygon) for polygon in polygons]
+        self.shapes = [shapely.geometry.mapping(shape) for shape in np.concatenate(laid)]
 
     def mask(self, transform: Affine, height: int, width: int) -> np.ndarray:
         """Tell which pixels of a piece of the scene have their centre inside, bool (H, W)."""
@@ -63,19 +62,11 @@ def _lay(
     """Return the parts of polygons around `box`, from the CRS `source` to that of the scene."""
     west, south, east, north = transform_bounds(crs, source, *box, densify_pts=PARTS)
     east += 360 if east < west else 0  # over the date line
-    size = max(east - west, north - south)
-    margin = size / 100
-    if source.is_geographic:
-        margin = 0 if east - west > 350 else margin  # the globe is not wrapped twice
-        # A longitude is also the one that is a turn before or after.
-        turned = [
-            shapely.transform(shapes, lambda xy, t=t: np.add(xy, (t, 0))) for t in (-360, 0, 360)
-        ]
+    if source.is_geographic:  # A longitude is also the one that is a turn before or after.
+        turned = [shapely.transform(shapes, lambda xy, t=t: np.add(xy, (t, 0))) for t in TURNS]
         shapes = np.concatenate(turned)
-    frame = shapely.box(west - margin, south - margin, east + margin, north + margin)
-    shapes = shapely.segmentize(_polygons(shapely.intersection(shapes, frame)), size / PARTS)
-    if source == crs or not len(shapes):
-        return shapes
+    shapes = _polygons(shapely.intersection(shapes, shapely.box(west, south, east, north)))
+    shapes = shapely.segmentize(shapes, max(east - west, north - south) / PARTS)
     laid = shapely.transform(
         shapes, lambda xy: np.column_stack(transform_points(source, crs, *xy.T))
     )

@@ -194,7 +194,7 @@ def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
     lines = [
         f"{scene.path}: {scene.width} x {scene.height} pixels, bands {scene.bands}, "
         f"{rows.count} x {columns.count} windows of {columns.size} x {rows.size} pixels, about "
-        f"{scene.nodata_share:.1%} nodata",
+        f"{1 - scene.sample[1].mean():.1%} nodata",
         *scene.notes,
     ]
     if not scene.is_measurable:
@@ -202,7 +202,7 @@ def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
             "its place is unknown (no CRS, a local one, or no transform): areas are in pixels, and "
             "there are no polygons"
         )
-    if scene.aoi and not scene.aoi.touches:
+    if scene.aoi and not scene.aoi.shapes:
         lines.append("the area of interest lies elsewhere: nothing is mapped")
     if scene.ranges is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)

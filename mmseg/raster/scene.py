@@ -28,8 +28,7 @@ SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
 OUTPUTS = (".landcover.tif", ".probabilities.tif")
 # Statistics and overviews: GDAL and viewers write them beside a raster without changing it.
 SIDECAR_SUFFIXES = (".aux.xml", ".ovr")
-# A scene is judged by 8 x 8 pieces of 128 x 128 pixels. 16-bit ones are stretched between these
-# percentiles.
+# 16-bit scenes are stretched between these percentiles of 8 x 8 pieces of 128 x 128 pixels.
 PERCENTILES, PIECES, PIECE_SIZE = (2, 98), 8, 128
 # An alpha band is a mask if this share of its pixels is empty or full.
 MASK_SHARE = 0.8
@@ -158,7 +157,7 @@ class Scene:
             return None
         if scale is not None:
             return [scale] * 3
-        samples, valid, _ = self._sample
+        samples, valid, _ = self.sample
         samples = samples[:, valid]
         if not samples.size:
             return [(0.0, 65535.0)] * 3
@@ -173,30 +172,19 @@ class Scene:
             return [alpha] if alpha else []
         chosen = []
         for band, colour in enumerate(self.raster.colorinterp, start=1):
-            if colour != ColorInterp.alpha or band in self.bands:
-                continue
-            with _readable(self.path):
-                pieces = [self.raster.read(band, window=window) for window in self._pieces()]
-            values = np.concatenate([piece.flatten() for piece in pieces])
-            share = ((values == 0) | (values == values.max())).mean()
-            if share >= MASK_SHARE or np.unique(values).size <= 2:
-                chosen.append(band)
-                self.notes.append(f"band {band} is the alpha band")
-            else:
-                self.notes.append(
-                    f"band {band} is called alpha, but {1 - share:.0%} of its pixels are neither "
-                    f"empty nor full: it is not taken for one (--alpha {band} does so)"
-                )
+            if colour == ColorInterp.alpha and band not in self.bands:
+                with _readable(self.path):
+                    pieces = [self.raster.read(band, window=window) for window in self._pieces()]
+                values = np.concatenate([piece.flatten() for piece in pieces])
+                is_mask = np.isin(values, (0, values.max())).mean() > MASK_SHARE
+                chosen += [band] if is_mask else []
+                name = "is the alpha band" if is_mask else "is called alpha, but is no mask"
+                self.notes.append(f"band {band} {name} (--no-alpha, --alpha {band} decide)")
         return chosen
-
-    @property
-    def nodata_share(self) -> float:
-        """The share of pixels without image, 0 to 1, of the pieces that are looked at."""
-        return float(1 - self._sample[1].mean())
 
     def gaps(self) -> str | None:
         """Warn of pixels that are mapped and may be none; None if there is no reason to."""
-        samples, valid, is_border = self._sample
+        samples, valid, is_border = self.sample
         most = 255 if self.ranges is None else 65535
         for value in (0, most) if self.nodata is None and self.table is None else ():
             same = valid & (samples == value).all(axis=0)
@@ -210,8 +198,8 @@ class Scene:
         return None
 
     @cached_property
-    def _sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Samples (3, N) of the pieces, which are to be mapped, and which lie on the border."""
+    def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Samples (3, N) of the pieces, bool (N,): which are an image, and which on the border."""
         found = []
         for window in self._pieces():
             image, valid = self._read(window)
