@@ -103,10 +103,10 @@ class Products:
         for kind in LAYER_OF:
             self._forget(kind)
         for kind in self.kinds:
-            for suffix in (*SIDECAR_SUFFIXES, ""):  # GDAL keeps a CRS there that no GeoTIFF holds
-                part = made[kind].with_name(made[kind].name + suffix)
-                if part.is_file():
-                    os.replace(part, self._path(kind).with_name(part.name))
+            aux = made[kind].with_name(made[kind].name + ".aux.xml")
+            if aux.is_file() and b"<SRS" in aux.read_bytes():  # a CRS that no GeoTIFF holds
+                os.replace(aux, self.out / aux.name)
+            os.replace(made[kind], self._path(kind))
 
     def areas(self) -> ClassAreas:
         """Measure the finished map."""
