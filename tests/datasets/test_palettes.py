@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from mmseg.datasets import build_dataset
+from mmseg.datasets.check import build_parts, check_sample
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError
 
 PALETTE = [(250, 180, 60), (0, 100, 0), (0, 0, 255)]  # of `folder_config`: field, wood, water
@@ -31,6 +33,8 @@ def test_palettes_that_differ_are_read_by_the_colours_of_the_classes(
     dataset = build_dataset(folder_config)
     for index in range(4):
         np.testing.assert_array_equal(dataset.get_seg_map(index), IDS)
+        info = {**dataset.get_data_info(index), "ori_shape": IDS.shape}
+        np.testing.assert_array_equal(LoadAnnotations()(info)["gt_seg_map"], IDS)
     told = "0 is (250, 180, 60) in {0}/a.png and (0, 0, 255) in {0}/c.png"
     assert len(warnings) == 1 and told.format(image_folder / "ann_dir") in warnings[0]
     zero = build_dataset({**folder_config, "reduce_zero_label": True})
@@ -49,6 +53,24 @@ def test_a_colour_of_no_class_or_of_two_ends_the_run_at_its_start(
     folder_config["metainfo"]["palette"] = palette
     with pytest.raises(UserError, match=r"a\.png: the palettes of masks differ, and the colour of"):
         build_dataset(folder_config)
+
+
+def test_the_check_of_the_files_reads_by_colours_and_names_each_strange_one(
+    image_folder, folder_config
+):
+    write_masks(image_folder, [PALETTE, PALETTE[::-1], PALETTE, PALETTE])
+    (dataset,) = build_parts(folder_config)
+    dataset.compare_palettes("abcd")
+    samples = [check_sample(dataset, name) for name in "ab"]
+    assert not any(sample.problems for sample in samples)
+    assert all((s.class_pixels == np.bincount(IDS.ravel())).all() for s in samples)
+    folder_config["metainfo"]["palette"] = [(9, 9, 9), *PALETTE[1:]]
+    (dataset,) = build_parts(folder_config)
+    with pytest.raises(UserError):
+        dataset.compare_palettes("abcd")
+    for name in "abcd":
+        (line,) = check_sample(dataset, name).problems
+        assert f"{name}.png: the palettes of masks differ" in line
 
 
 @pytest.mark.parametrize("is_own", [True, False])

@@ -98,6 +98,8 @@ def test_bands_that_only_descriptions_name_and_palettes_are_read_in_their_colour
     assert (read(map_scene(colour_model, scene, tmp_path / "out").path) == ids).all()
     picture = np.asarray(Image.open(tmp_path / "out/palette.preview.png"))[:40, :40]
     assert (picture == COLOURS[ids]).all()
+    smaller = Scene(scene, MapOptions()).overview(7).reshape(-1, 3)
+    assert {tuple(colour) for colour in smaller} <= {tuple(colour) for colour in COLOURS}
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8])
