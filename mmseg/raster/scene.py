@@ -134,8 +134,7 @@ class Scene:
         shrink = max(1, max(self.height, self.width) / limit)
         shape = (3, max(1, int(self.height / shrink)), max(1, int(self.width / shrink)))
         with _readable(self.path):
-            method = Resampling.average if self.table is None else Resampling.nearest
-            image = self.raster.read(self.bands, out_shape=shape, resampling=method)
+            image = self.raster.read(self.bands, out_shape=shape, resampling=Resampling.average)
         return np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
