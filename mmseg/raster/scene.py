@@ -177,8 +177,11 @@ class Scene:
                 values = np.concatenate([piece.flatten() for piece in pieces])
                 is_mask = np.isin(values, (0, values.max())).mean() > MASK_SHARE
                 chosen += [band] if is_mask else []
-                name = "is the alpha band" if is_mask else "is called alpha, but is no mask"
-                self.notes.append(f"band {band} {name} (--no-alpha, --alpha {band} decide)")
+                self.notes.append(
+                    f"band {band} is the alpha band (--no-alpha leaves it out)"
+                    if is_mask
+                    else f"band {band} is called alpha, but is no mask (--alpha {band} takes it)"
+                )
         return chosen
 
     def gaps(self) -> str | None:
