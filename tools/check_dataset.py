@@ -6,6 +6,7 @@ python tools/check_dataset.py CONFIG --split train val --fix-list good.txt
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from common import config_parser, in_threads, positive_int, read_config
@@ -38,7 +39,12 @@ def list_tasks(config: Config, wanted: Sequence[str]) -> dict[str, list[Task]]:
         loader = config.get(f"{split}_dataloader")
         if not loader:
             continue
-        tasks = [(part, name) for part in build_parts(loader.dataset) for name in part.list_names()]
+        tasks = []
+        for part in build_parts(loader.dataset):
+            names = part.list_names()
+            with suppress(UserError):  # The check names each mask that cannot be read.
+                part.compare_palettes(names)
+            tasks += [(part, name) for name in names]
         images = [part.sample(name)["img_path"] for part, name in tasks]
         if images not in seen:  # many data sets use val as the test split, too
             splits[split] = tasks

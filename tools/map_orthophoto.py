@@ -44,6 +44,8 @@ def parse_args() -> argparse.Namespace:
         "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="16-bit values for 0 and 255"
     )
     parser.add_argument("--nodata", type=float, help="value of pixels without image")
+    parser.add_argument("--alpha", type=int, metavar="BAND", help="0 where there is no image")
+    parser.add_argument("--no-alpha", dest="alpha", action="store_const", const=0, help="take none")
     parser.add_argument("--gsd", type=float, help="metres per pixel that the model was trained at")
     parser.add_argument("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
     parser.add_argument("--polygons", action="store_true", help="also write a GeoPackage")

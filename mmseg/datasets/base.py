@@ -20,6 +20,7 @@ from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
 from mmseg.imagery.listing import names_in
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
+from mmseg.imagery.palettes import compare_palettes
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 
@@ -90,6 +91,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.bad_samples: BadSamples | None = None
         self.cache_in_memory = cache_in_memory
         self.cache: ImageCache | None = None
+        self.colour_ids: dict | None = None
         # The pipeline then means our transforms by their names, with and without a runner.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix=dict(data_prefix), **kwargs)
@@ -126,6 +128,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         names = self.list_names()
         for key, folder in folders.items():
             self._check_complete(names, folder, *files[key])
+        self.compare_palettes(names)
         return [self.sample(name) for name in names]
 
     def filter_data(self) -> list[dict]:
@@ -173,9 +176,23 @@ class BaseSegDataset(Seeded, BaseDataset):
             sample["seg_map_path"] = str(mask)
         return sample
 
+    def compare_palettes(self, names: Sequence[str]) -> None:
+        """Read the masks by their colours from now on if their palettes differ.
+
+        Raises `UserError` if the colours of two of them cannot be read.
+        """
+        paths = [self.sample(name).get("seg_map_path") for name in names]
+        self.colour_ids, differing = compare_palettes([p for p in paths if p], self.metainfo)
+        for path in differing:
+            read_mask(path, None, self.colour_ids)
+
     def _facts_of_masks(self) -> dict:
         classes = self._metainfo["classes"]  # not the property, which copies
-        return {"reduce_zero_label": self.reduce_zero_label, "num_classes": len(classes)}
+        return {
+            "reduce_zero_label": self.reduce_zero_label,
+            "num_classes": len(classes),
+            "colour_ids": self.colour_ids,
+        }
 
     def get_data_info(self, idx: int) -> dict:
         """Return sample `idx`, with the facts that reading its mask needs.
@@ -212,7 +229,8 @@ class BaseSegDataset(Seeded, BaseDataset):
         if "gt_seg_map" in info:
             return info["gt_seg_map"]
         path = info["seg_map_path"]
-        return to_train_ids(read_mask(path), info["num_classes"], self.reduce_zero_label, path)
+        values = read_mask(path, None, info["colour_ids"])
+        return to_train_ids(values, info["num_classes"], self.reduce_zero_label, path)
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""

@@ -180,7 +180,7 @@ def _check_mask(sample: Sample, info: Mapping) -> None:
     path = info["seg_map_path"]
     if not Path(path).is_file():
         raise UserError(f"{path}: the mask of {sample.image} is not there")
-    values = read_mask(path)
+    values = read_mask(path, None, info["colour_ids"])
     if sample.size:
         with _noted(sample.problems):
             check_size(path, values.shape, sample.image, sample.size)

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
 
@@ -38,6 +40,13 @@ def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> Non
             f"{dataset}: metainfo has {count} classes and {colour_count} colours in its palette: "
             "give one colour per class"
         )
+    for colour in info["palette"]:
+        parts = np.asarray(colour)
+        if parts.shape != (3,) or parts.dtype.kind not in "iu" or (parts != parts % 256).any():
+            raise UserError(
+                f"{dataset}: metainfo.palette has {colour!r:.80}; give (R, G, B) of whole numbers "
+                "from 0 to 255 for each class"
+            )
 
 
 def single_class_advice(name: str) -> str:

@@ -52,14 +52,18 @@ def stratified_subset(
 
 
 def class_presence(
-    masks: Sequence[str], num_classes: int, reduce_zero_label: bool, cache_dir: Path
+    masks: Sequence[str],
+    num_classes: int,
+    reduce_zero_label: bool,
+    cache_dir: Path,
+    colour_ids: Mapping | None = None,
 ) -> np.ndarray:
-    """Read every mask once: (N, K) bool, which classes each image has.
+    """Read every mask once, as `read_mask` does: (N, K) bool, which classes each image has.
 
     The result is kept in `cache_dir`, if that folder can be written, under a name that changes with
     the masks.
     """
-    digest = hashlib.sha256(f"{num_classes} {reduce_zero_label}".encode())
+    digest = hashlib.sha256(f"{num_classes} {reduce_zero_label} {colour_ids}".encode())
     for path in masks:
         stat = os.stat(path)
         digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -68,7 +72,8 @@ def class_presence(
         return np.load(cache)
 
     def classes_of(path: str) -> np.ndarray:
-        ids = to_train_ids(read_mask(path), num_classes, reduce_zero_label, path)
+        ids = read_mask(path, None, colour_ids)
+        ids = to_train_ids(ids, num_classes, reduce_zero_label, path)
         return np.bincount(ids.ravel(), minlength=256)[:num_classes] > 0
 
     logger = MMLogger.get_current_instance()

@@ -37,6 +37,15 @@ def read_file(path: str | Path, kind: str, backend_args: dict | None = None) -> 
     return data
 
 
+def check_depth(samples: object, path: str | Path) -> None:
+    """Raise `UserError` if the type of an image's samples, a NumPy dtype, is not uint8."""
+    if samples != "uint8":
+        raise UserError(
+            f"{path}: the samples of the image are {samples}; scale them to 8 bits, as in "
+            "gdal_translate -ot Byte -scale LOW HIGH 0 255"
+        )
+
+
 def _has_jpeg_end(data: bytes) -> bool:
     # A thumbnail has an end of its own, among the segments before the first scan: skip those.
     at = len(JPEG_START)

@@ -1,6 +1,9 @@
 """Open and write georeferenced rasters, and read their colours."""
 
+import re
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,52 +15,96 @@ from rasterio.io import MemoryFile
 
 from mmseg.errors import UserError, reason
 from mmseg.files import whole_file
+from mmseg.imagery.files import check_depth
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # A damaged header may declare gigabytes, and an honest file of this size must be cut into tiles.
 MOST_PIXELS = 2**28
+# The formats of masks by their first byte. What begins otherwise is tried as TIFF.
+DRIVERS = {b"\x89": "PNG", b"P": "PNM", b"B": "BMP", b"G": "GIF", b"\xff": "JPEG", b"R": "WEBP"}
 
 
-def open_geotiff(path: str | Path) -> rasterio.DatasetReader:
+def open_geotiff(path: str | Path, driver: str = "GTiff") -> rasterio.DatasetReader:
     """Open a TIFF, with or without georeference.
 
     No other driver is tried: GDAL's virtual rasters can name any file or address.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path, driver="GTiff")
+        return rasterio.open(path, driver=driver)
+
+
+@contextmanager
+def _opened(data: bytes, path: str | Path, kind: str) -> Iterator[rasterio.DatasetReader]:
+    try:
+        driver = DRIVERS.get(data[:1], "GTiff")
+        with MemoryFile(data) as file, open_geotiff(file.name, driver) as raster:
+            if raster.width * raster.height > MOST_PIXELS:
+                raise UserError(f"{path}: the {kind} is too large; cut it into tiles")
+            yield raster
+    except RasterioError as error:
+        message = reason(error.__cause__ or error).replace(file.name, "it")
+        raise UserError(f"{path}: cannot decode the {kind} ({message})") from error
+
+
+def read_samples(data: bytes, path: str | Path) -> np.ndarray:
+    """Decode `data`, the bytes of the mask at `path`, to (H, W, C), the samples as they are stored.
+
+    They are not stretched or inverted, as PIL does it, and not looked up in a palette.
+    """
+    with _opened(data, path, "mask") as raster:
+        return raster.read().transpose(1, 2, 0)
 
 
 def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
-    """Return the numbers (from 1) of the bands named red, green, blue, or else [1, 2, 3]."""
-    colours = list(raster.colorinterp)
-    named = all(colour in colours for colour in RGB)
-    return [colours.index(colour) + 1 for colour in RGB] if named else [1, 2, 3]
+    """Return the numbers (from 1) of the red, green and blue band, or else [1, 2, 3].
+
+    The descriptions of the bands name them, such as "Red" or "B", or their colour interpretations.
+    A raster of one band, or of one and an alpha band, is grey or has a palette: [1, 1, 1].
+    """
+    if raster.count <= 2:
+        return [1, 1, 1]
+    for names in (_described(raster), list(raster.colorinterp)):
+        if all(names.count(colour) == 1 for colour in RGB):
+            return [names.index(colour) + 1 for colour in RGB]
+    return [1, 2, 3]
+
+
+def _described(raster: rasterio.DatasetReader) -> list[ColorInterp | None]:
+    words = [set(re.findall("[a-z]+", (text or "").lower())) for text in raster.descriptions]
+    named = [w if not w & {"edge", "infra"} else set() for w in words]  # "red edge" is not red
+    return [next((c for c in RGB if w & {c.name, c.name[0]}), None) for w in named]
+
+
+def colour_table(raster: rasterio.DatasetReader, bands: Sequence[int]) -> np.ndarray | None:
+    """Return the red, green and blue of each sample value of `bands`, uint8 (3, 256).
+
+    They are a palette, or grey for samples of less than 8 bits. None: the samples are the colours.
+    """
+    with suppress(ValueError):  # rasterio raises it if there is no palette
+        table = raster.colormap(bands[0]) if len(set(bands)) == 1 else {}
+        if table:
+            return np.array([table.get(i, (0, 0, 0))[:3] for i in range(256)], np.uint8).T
+    bits = int(raster.tags(bands[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
+    levels = np.minimum(np.arange(256) * 255 // (2**bits - 1), 255).astype(np.uint8)
+    return np.stack([levels] * 3) if bits < 8 else None
+
+
+def look_up(image: np.ndarray, table: np.ndarray | None) -> np.ndarray:
+    """Return the colours (3, H, W) of the samples (3, H, W) by `colour_table`."""
+    return image if table is None else np.stack([t[b] for t, b in zip(table, image, strict=True)])
 
 
 def read_colours(data: bytes, path: str | Path) -> np.ndarray:
     """Decode `data`, the bytes of the TIFF at `path`, to (H, W, 3) uint8 RGB.
 
-    A raster of one band, or of one and an alpha band, is grey or has a palette. Raises `UserError`
-    for samples of more than 8 bits, too many pixels, and a file that cannot be decoded.
+    Raises `UserError` for samples of more than 8 bits, too many pixels, and a file that cannot be
+    decoded.
     """
-    try:
-        with MemoryFile(data) as file, open_geotiff(file.name) as raster:
-            if raster.dtypes[0] != "uint8":
-                raise UserError(
-                    f"{path}: the samples of the image are {raster.dtypes[0]}; scale them to 8 "
-                    "bits, as in gdal_translate -ot Byte -scale LOW HIGH 0 255"
-                )
-            if raster.width * raster.height > MOST_PIXELS:
-                raise UserError(f"{path}: the image is too large; cut it into tiles")
-            if raster.colorinterp[0] == ColorInterp.palette:
-                table = raster.colormap(1)
-                colours = np.array([table.get(i, (0, 0, 0))[:3] for i in range(256)], np.uint8)
-                return colours[raster.read(1)]
-            bands = colour_bands(raster) if raster.count > 2 else [1, 1, 1]
-            return raster.read(bands).transpose(1, 2, 0)
-    except RasterioError as error:
-        raise UserError(f"{path}: cannot decode the image ({reason(error)})") from error
+    with _opened(data, path, "image") as raster:
+        check_depth(raster.dtypes[0], path)
+        bands = colour_bands(raster)
+        return look_up(raster.read(bands), colour_table(raster, bands)).transpose(1, 2, 0)
 
 
 def write_geotiff(path: Path, array: np.ndarray, transform: Affine, crs: str) -> None:

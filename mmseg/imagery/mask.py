@@ -1,34 +1,65 @@
 """Read masks as class ids, so that a wrong file is named and never becomes wrong numbers."""
 
 import io
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from mmseg.errors import UserError, reason
+from mmseg.errors import UserError
 from mmseg.imagery.files import read_file
 
 IGNORE_INDEX = 255
 
+Colour = tuple[int, ...]
 
-def read_mask(path: str | Path, backend_args: dict | None = None) -> np.ndarray:
+
+def read_mask(
+    path: str | Path,
+    backend_args: dict | None = None,
+    colour_ids: Mapping[Colour, int] | None = None,
+) -> np.ndarray:
     """Return the values of a mask file as (H, W) integers; palette images give their indices.
 
-    Three equal channels count as one. Raises `UserError` for a file that is no mask.
+    Three equal channels count as one. With `colour_ids`, a palette image gives the value of each
+    colour, and 255 for the index 255. Raises `UserError` for a file that is no mask, and for a
+    colour without a value.
     """
+    from mmseg.imagery.geotiff import read_samples  # Not all programs need GDAL.
+
     data = read_file(path, "mask", backend_args)
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            values = np.asarray(image)
-    except Exception as error:  # PIL raises many kinds on broken files
-        raise UserError(f"{path}: cannot decode the mask ({reason(error)})") from error
-    if values.ndim == 3:
-        values = single_channel(values, path)
-    if not np.issubdtype(values.dtype, np.integer) and values.dtype != bool:
+    values = single_channel(read_samples(data, path), path)
+    if not np.issubdtype(values.dtype, np.integer):
         raise UserError(f"{path}: the mask holds {values.dtype} values; class ids are integers")
-    return values
+    table = palette_of(io.BytesIO(data)) if colour_ids else ()
+    return _by_colour(values, table, colour_ids, path) if table and colour_ids else values
+
+
+def palette_of(file: str | BinaryIO) -> list[Colour]:
+    """Return the colours of an image's palette from its header, empty if it has none."""
+    with suppress(Exception), Image.open(file) as image:  # whoever reads the pixels names errors
+        entries = image.getpalette() if image.mode == "P" else None
+        return list(zip(*[iter(entries or ())] * 3, strict=True))
+    return []
+
+
+def _by_colour(
+    values: np.ndarray, table: list[Colour], colour_ids: Mapping[Colour, int], path: str | Path
+) -> np.ndarray:
+    found = np.full(256, -1)
+    found[: len(table)] = [colour_ids.get(colour, -1) for colour in table]
+    found[IGNORE_INDEX] = IGNORE_INDEX
+    for index in np.unique(values[found[values] < 0])[:1]:
+        raise UserError(
+            f"{path}: the palettes of masks differ, and the colour of index {index} here, "
+            f"{(*table, *[None] * 256)[index]}, is not that of one class in metainfo.palette: give "
+            "the masks' colours there, or write masks with one palette"
+        )
+    return found[values]
 
 
 def single_channel(values: np.ndarray, path: str | Path) -> np.ndarray:

@@ -47,6 +47,10 @@ def write_vrt(
             raster.crs = scene.crs
         if not scene.transform.is_identity:
             raster.transform = scene.transform
+        if scene.raster.gcps[0]:
+            raster.gcps = scene.raster.gcps
+        if scene.raster.rpcs:
+            raster.rpcs = scene.raster.rpcs
         raster.nodata = NODATA
         raster.descriptions = bands
         raster.update_tags(**tags)

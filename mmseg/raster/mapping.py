@@ -129,6 +129,8 @@ def _map(
             if is_first:
                 unfinished.prepare(job)
                 logger.info(_introduction(scene, grid, options))
+                if warning := scene.gaps():
+                    logger.warning(warning)
         with fail_together(out):
             # Each process has about as many strips as every other.
             ends = [grid.rows.count * (get_rank() + i) // get_world_size() for i in (0, 1)]
@@ -191,14 +193,16 @@ def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
     rows, columns = grid.rows, grid.columns
     lines = [
         f"{scene.path}: {scene.width} x {scene.height} pixels, bands {scene.bands}, "
-        f"{rows.count} x {columns.count} windows of {columns.size} x {rows.size} pixels"
+        f"{rows.count} x {columns.count} windows of {columns.size} x {rows.size} pixels, about "
+        f"{1 - scene.sample[1].mean():.1%} nodata",
+        *scene.notes,
     ]
     if not scene.is_measurable:
         lines.append(
             "its place is unknown (no CRS, a local one, or no transform): areas are in pixels, and "
             "there are no polygons"
         )
-    if scene.aoi and not scene.aoi.touches(scene.raster.bounds):
+    if scene.aoi and not scene.aoi.shapes:
         lines.append("the area of interest lies elsewhere: nothing is mapped")
     if scene.ranges is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)

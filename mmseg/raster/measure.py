@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.imagery.mask import to_train_ids
+from mmseg.imagery.palettes import compare_palettes
 from mmseg.raster.cog import NODATA
 from mmseg.raster.georeference import is_measurable, project
 from mmseg.raster.scene import Scene
@@ -41,16 +42,17 @@ def read_rows(path: str, masked: bool = False) -> Iterator[tuple[int, np.ndarray
 
 @dataclass(frozen=True)
 class ClassAreas:
-    """Pixels, int64 (K,), and hectares, float64 (K,), of each class.
+    """Pixels, int64 (K,), and hectares, float64 (K,), of each class; `nodata` has both of the rest.
 
-    `hectares` is None if the place of the scene is unknown.
+    `hectares` is None if the place of the scene is unknown, and those of `nodata` are 0.
     """
 
     pixels: np.ndarray
     hectares: np.ndarray | None
+    nodata: tuple[int, float] = (0, 0.0)
 
     def to_csv(self, classes: Sequence[str]) -> str:
-        """Return a table with one line per class; percent are of the mapped area."""
+        """Return a table: a line per class, in percent of the mapped area, and one for nodata."""
         weights = self.pixels if self.hectares is None else self.hectares
         percent = 100 * weights / max(weights.sum(), np.finfo(float).tiny)
         text = io.StringIO()
@@ -59,18 +61,22 @@ class ClassAreas:
         for index, name in enumerate(classes):
             hectares = "" if self.hectares is None else f"{self.hectares[index]:.4f}"
             table.writerow([index, name, self.pixels[index], hectares, f"{percent[index]:.2f}"])
+        hectares = "" if self.hectares is None else f"{self.nodata[1]:.4f}"
+        table.writerow([NODATA, "nodata", self.nodata[0], hectares, ""])
         return text.getvalue()
 
 
 def class_areas(path: str, num_classes: int, row_areas: np.ndarray | None) -> ClassAreas:
     """Count the pixels of each class; `row_areas` (H,) is the area in m2 of a pixel of each row."""
-    pixels, hectares = np.zeros(num_classes, np.int64), np.zeros(num_classes)
+    pixels, hectares = np.zeros(NODATA + 1, np.int64), np.zeros(NODATA + 1)
     for top, ids in read_rows(path):
         for row, row_ids in enumerate(ids, start=top):
-            counts = np.bincount(row_ids, minlength=num_classes)[:num_classes]
+            counts = np.bincount(row_ids, minlength=NODATA + 1)
             pixels += counts
             hectares += 0 if row_areas is None else counts * (row_areas[row] / 10_000)
-    return ClassAreas(pixels, None if row_areas is None else hectares)
+    of_classes = None if row_areas is None else hectares[:num_classes]
+    nodata = int(pixels[NODATA]), float(hectares[NODATA])
+    return ClassAreas(pixels[:num_classes], of_classes, nodata)
 
 
 def compare(path: str, truth: str, meta: Mapping[str, Any]) -> np.ndarray:
@@ -80,19 +86,27 @@ def compare(path: str, truth: str, meta: Mapping[str, Any]) -> np.ndarray:
     ignored and k is class k - 1. A pixel does not count if its truth is 255 or nodata, or if the
     map has no class there.
     """
-    num_classes, reduce_zero_label = len(meta["classes"]), meta.get("reduce_zero_label", False)
+    num_classes = len(meta["classes"])
     total = np.zeros((num_classes, num_classes), np.int64)
     for (_, ids), (_, known) in zip(read_rows(path), read_rows(truth, masked=True), strict=True):
-        values = np.ma.filled(known.astype(np.int64), NODATA)
-        values[ids == NODATA] = NODATA
-        labels = to_train_ids(values, num_classes, reduce_zero_label, truth)
-        pair = torch.from_numpy(ids), torch.from_numpy(labels)
+        pair = torch.from_numpy(ids), torch.from_numpy(_labels(known, ids != NODATA, truth, meta))
         total += confusion_matrix(*pair, num_classes).numpy()
     return total
 
 
+def _labels(
+    known: np.ndarray, valid: np.ndarray, truth: str, meta: Mapping[str, Any]
+) -> np.ndarray:
+    """Turn values of a truth into train ids, 255 where they are nodata or not `valid`."""
+    values = np.where(valid, np.ma.filled(known.astype(np.int64), NODATA), NODATA)
+    return to_train_ids(values, len(meta["classes"]), meta.get("reduce_zero_label", False), truth)
+
+
 def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
-    """Raise `UserError` unless `truth` is one band of class ids on the scene's own pixels."""
+    """Raise `UserError` unless `truth` is one band of class ids on the scene's own pixels.
+
+    Ids that are no class may stand where the scene is not mapped.
+    """
     try:
         with rasterio.open(truth) as raster:
             (height, width), count, dtype = raster.shape, raster.count, raster.dtypes[0]
@@ -122,3 +136,9 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
                 f"{truth}: the truth lies elsewhere than the scene: its upper left corner is at "
                 f"column {found[0, 0]:.1f}, row {found[1, 0]:.1f} of {scene.path}"
             )
+    compare_palettes([truth], meta)  # warns
+    for top, known in read_rows(truth, masked=True):
+        try:
+            _labels(known, np.ones(known.shape, bool), truth, meta)
+        except UserError:
+            _labels(known, scene.read(top, top + len(known))[1], truth, meta)

@@ -18,6 +18,8 @@ class MapOptions:
             calls red, green and blue, or else the first three.
         scale: Sample values of a 16-bit scene that become 0 and 255. None means percentiles.
         nodata: Sample value of pixels without image, a whole number, for files that do not say it.
+        alpha: Number of the band that is 0 where there is no image, 0 for none. None means every
+            band that the file calls alpha and that looks like a mask.
         gsd: Metres per pixel of the model's training images. None means those of the scene.
         aoi: File of polygons. Pixels outside them are not mapped.
         polygons: Also write a GeoPackage.
@@ -32,6 +34,7 @@ class MapOptions:
     bands: Sequence[int] | None = None
     scale: tuple[float, float] | None = None
     nodata: float | None = None
+    alpha: int | None = None
     gsd: float | None = None
     aoi: str | None = None
     polygons: bool = False

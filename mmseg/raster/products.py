@@ -103,6 +103,9 @@ class Products:
         for kind in LAYER_OF:
             self._forget(kind)
         for kind in self.kinds:
+            aux = made[kind].with_name(made[kind].name + ".aux.xml")
+            if aux.is_file() and b"<SRS" in aux.read_bytes():  # a CRS that no GeoTIFF holds
+                os.replace(aux, self.out / aux.name)
             os.replace(made[kind], self._path(kind))
 
     def areas(self) -> ClassAreas:

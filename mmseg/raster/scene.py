@@ -4,27 +4,22 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pyogrio
 import rasterio
-import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
-from rasterio import Affine
-from rasterio.coords import BoundingBox, disjoint_bounds
-from rasterio.crs import CRS
-from rasterio.enums import MaskFlags, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioIOError
-from rasterio.features import bounds, geometry_mask
-from rasterio.warp import transform_geom
+from rasterio.transform import array_bounds
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
-from mmseg.imagery.geotiff import colour_bands
+from mmseg.imagery.geotiff import colour_bands, colour_table, look_up
 from mmseg.imagery.listing import list_images
+from mmseg.raster.area import AreaOfInterest
 from mmseg.raster.georeference import is_measurable
 from mmseg.raster.options import MapOptions
 
@@ -35,6 +30,10 @@ OUTPUTS = (".landcover.tif", ".probabilities.tif")
 SIDECAR_SUFFIXES = (".aux.xml", ".ovr")
 # 16-bit scenes are stretched between these percentiles of 8 x 8 pieces of 128 x 128 pixels.
 PERCENTILES, PIECES, PIECE_SIZE = (2, 98), 8, 128
+# An alpha band is a mask if this share of its pixels is empty or full.
+MASK_SHARE = 0.8
+# More pixels of the scene or of its border that are exactly black or white may be none.
+GAP_SHARE = 0.01
 
 
 def find_scenes(inputs: Sequence[str]) -> list[str]:
@@ -51,57 +50,35 @@ def find_scenes(inputs: Sequence[str]) -> list[str]:
     return scenes
 
 
-class AreaOfInterest:
-    """The polygons of a vector file, in the coordinates of a scene."""
-
-    def __init__(self, path: str, crs: CRS | None) -> None:
-        if crs is None:
-            raise UserError(f"{path}: the place of the scene is unknown; leave the area out")
-        try:
-            meta, _, geometries, _ = pyogrio.raw.read(path, columns=[])
-        except (DataSourceError, DataLayerError) as error:
-            raise UserError(f"{path}: not a readable file of polygons ({reason(error)})") from error
-        # A table has rows but no geometries.
-        known = shapely.from_wkb([] if geometries is None else geometries)
-        shapes = [shape for shape in known if shape is not None and shape.area > 0]
-        if not shapes:
-            raise UserError(f"{path}: there are no polygons in it")
-        if meta["crs"] is None:
-            raise UserError(f"{path}: it has no CRS; write the polygons with one")
-        source = CRS.from_user_input(meta["crs"])
-        try:
-            self.shapes = [transform_geom(source, crs, shapely.geometry.mapping(s)) for s in shapes]
-        except Exception as error:  # GDAL's own errors have no public base class
-            raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
-
-    def touches(self, box: BoundingBox) -> bool:
-        """Tell whether the box around a polygon reaches into the one around a scene."""
-        return not all(disjoint_bounds(bounds(shape), box) for shape in self.shapes)
-
-    def mask(self, transform: Affine, height: int, width: int) -> np.ndarray:
-        """Tell which pixels of a piece of the scene have their centre inside, bool (H, W)."""
-        return geometry_mask(self.shapes, (height, width), transform, invert=True)
-
-
 class Scene:
     """A raster that GDAL opens at `path`, as 8-bit RGB with a mask of the pixels to map.
 
     `crs` and `transform` are those of the file; see `is_measurable`. Of `options`, `bands`,
-    `scale`, `nodata` and `aoi` count here. Raises `UserError` for a file that cannot be mapped.
+    `scale`, `nodata`, `alpha` and `aoi` count here. `notes` says how it is read. Raises `UserError`
+    for a file that cannot be mapped.
     """
 
     def __init__(self, path: str | Path, options: MapOptions) -> None:
         self.path = str(path)
         with _readable(self.path):
             self.raster = rasterio.open(self.path)
+        if not self.raster.count and (parts := self.raster.subdatasets):
+            raise UserError(
+                f"{self.path}: it holds {len(parts)} rasters; map one by its name: "
+                f"{', '.join(parts[:5])}"
+            )
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
         self.is_measurable = is_measurable(self.crs, self.transform, self.height, self.width)
         self.bands = _choose_bands(self.raster, options.bands)
+        self.table = colour_table(self.raster, self.bands)
         self.nodata = options.nodata
+        self.notes: list[str] = []
+        self.alphas = self._choose_alphas(options.alpha)
         self.aoi = None
         if options.aoi:
-            self.aoi = AreaOfInterest(options.aoi, self.crs if self.is_measurable else None)
+            box = array_bounds(self.height, self.width, self.transform)
+            self.aoi = AreaOfInterest(options.aoi, self.crs if self.is_measurable else None, box)
         # For each band the sample values that become 0 and 255; None if samples have 8 bits.
         self.ranges = self._choose_ranges(options.scale)
         most = 2**8 - 1 if self.ranges is None else 2**16 - 1
@@ -135,7 +112,7 @@ class Scene:
             "files": {file: (fact.st_size, fact.st_mtime_ns) for file, fact in facts.items()},
             "shape": self.raster.shape,
             "place": (self.crs and self.crs.to_wkt(), list(self.transform)),
-            "bands": self.bands,
+            "bands": [self.bands, self.alphas],
             "ranges": self.ranges,
             "nodata": self.nodata,
             "aoi": self.aoi and self.aoi.shapes,
@@ -162,7 +139,7 @@ class Scene:
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
         if self.ranges is None:
-            return image
+            return look_up(image, self.table)
         result = np.empty(image.shape, np.uint8)
         for band, target, (low, high) in zip(image, result, self.ranges, strict=True):
             levels = np.float32(255 / (high - low)) * (band - np.float32(low))
@@ -179,15 +156,67 @@ class Scene:
             return None
         if scale is not None:
             return [scale] * 3
-        pieces = [self._read(window) for window in self._pieces()]
-        samples = np.concatenate([image[:, valid] for image, valid in pieces], axis=1)  # (3, N)
+        samples, valid, _ = self.sample
+        samples = samples[:, valid]
         if not samples.size:
             return [(0.0, 65535.0)] * 3
         low, high = np.percentile(samples, PERCENTILES, axis=1)
         return [(float(a), float(max(b, a + 1))) for a, b in zip(low, high, strict=True)]
 
+    def _choose_alphas(self, alpha: int | None) -> list[int]:
+        """Return the bands whose zeros are pixels without image."""
+        if alpha is not None:
+            if not 0 <= alpha <= self.raster.count:
+                raise UserError(f"{self.path}: it has no band {alpha} to be the alpha band")
+            return [alpha] if alpha else []
+        chosen = []
+        for band, colour in enumerate(self.raster.colorinterp, start=1):
+            if colour == ColorInterp.alpha and band not in self.bands:
+                with _readable(self.path):
+                    pieces = [self.raster.read(band, window=window) for window in self._pieces()]
+                values = np.concatenate([piece.flatten() for piece in pieces])
+                is_mask = np.isin(values, (0, values.max())).mean() > MASK_SHARE
+                chosen += [band] if is_mask else []
+                self.notes.append(
+                    f"band {band} is the alpha band (--no-alpha leaves it out)"
+                    if is_mask
+                    else f"band {band} is called alpha, but is no mask (--alpha {band} takes it)"
+                )
+        return chosen
+
+    def gaps(self) -> str | None:
+        """Warn of pixels that are mapped and may be none; None if there is no reason to."""
+        samples, valid, is_border = self.sample
+        most = 255 if self.ranges is None else 65535
+        for value in (0, most) if self.nodata is None and self.table is None else ():
+            same = valid & (samples == value).all(axis=0)
+            whole, border = same.mean(), same[is_border].mean()
+            if max(whole, border) > GAP_SHARE:
+                return (
+                    f"{self.path}: {whole:.1%} of the scene and {border:.1%} of its border are "
+                    f"exactly {value} in all bands, and are mapped; if there is no image, map with "
+                    f"--nodata {value}"
+                )
+        return None
+
+    @cached_property
+    def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Samples (3, N) of the pieces, bool (N,): which are an image, and which on the border."""
+        found = []
+        for window in self._pieces():
+            image, valid = self._read(window)
+            rows, columns = np.indices(valid.shape)
+            rows, columns = rows + window.row_off, columns + window.col_off
+            border = np.isin(rows, (0, self.height - 1)) | np.isin(columns, (0, self.width - 1))
+            found.append((image.reshape(3, -1), valid.flatten(), border.flatten()))
+        images, valids, borders = zip(*found, strict=True)
+        return np.concatenate(images, axis=1), np.concatenate(valids), np.concatenate(borders)
+
     def _pieces(self) -> Iterator[Window]:
-        """Yield small windows spread evenly over the scene."""
+        """Yield small windows spread evenly over the scene, or all of a small scene."""
+        if self.height * self.width <= (PIECES * PIECE_SIZE) ** 2:
+            yield Window(0, 0, self.width, self.height)
+            return
         height, width = min(PIECE_SIZE, self.height), min(PIECE_SIZE, self.width)
         for row, column in product(range(PIECES), repeat=2):
             top = row * (self.height - height) // (PIECES - 1)
@@ -197,12 +226,13 @@ class Scene:
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         with _readable(self.path, f"cannot be read at rows {window.row_off} and below"):
             image = self.raster.read(self.bands, window=window)
-            flags = [self.raster.mask_flag_enums[band - 1] for band in self.bands]
-            if all(found == [MaskFlags.nodata] for found in flags):
+            valid = np.ones(image.shape[1:], bool)
+            # GDAL gives the alpha band as a mask, whatever it holds; `alphas` decides that.
+            if MaskFlags.alpha not in self.raster.mask_flag_enums[self.bands[0] - 1]:
                 # As with `nodata`: only the bands that are mapped count.
                 valid = self.raster.read_masks(self.bands, window=window).any(axis=0)
-            else:
-                valid = self.raster.dataset_mask(window=window) > 0
+            for band in self.alphas:
+                valid &= self.raster.read(band, window=window) > 0
         if self.nodata is not None:
             valid &= (image != self.nodata).any(axis=0)
         return image, valid

@@ -101,10 +101,53 @@ def test_samples_that_are_no_8_bit_colours_are_refused(tmp_path, count, kind):
         LoadImageFromFile()(info)
 
 
-def test_a_png_of_16_bits_is_refused(tmp_path):
-    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 9, 3), 900, np.uint16))
-    with pytest.raises(UserError, match=r"a\.png: the samples of the image have 16 bits"):
-        LoadImageFromFile()({"img_path": str(tmp_path / "a.png")})
+@pytest.mark.parametrize("name", ["a.png", "grey.png", "a.jp2", "a.ppm", "a.pgm", "a.hdr", "a.pfm"])
+def test_deep_samples_are_refused_in_every_format(tmp_path, name):
+    shape = (48, 40) if name in ("grey.png", "a.pgm") else (48, 40, 3)
+    kind = "float32" if name in ("a.hdr", "a.pfm") else "uint16"
+    cv2.imwrite(str(tmp_path / name), np.full(shape, 900, kind))
+    with pytest.raises(UserError, match=rf"{name}: the samples of the image are {kind}; scale"):
+        LoadImageFromFile()({"img_path": str(tmp_path / name)})
+
+
+def test_photos_in_colour_and_grey_are_read_as_opencv_reads_them_turned_by_their_exif(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 9, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[274] = 6
+    for name, image in (("a.jpg", pixels), ("a.png", pixels), ("grey.jpg", pixels[..., 0])):
+        Image.fromarray(image).save(tmp_path / name, exif=exif)
+        read = LoadImageFromFile()({"img_path": str(tmp_path / name)})["img"]
+        assert read.shape == (9, 8, 3)
+        np.testing.assert_array_equal(read, cv2.imread(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_of_few_bits_reaches_from_black_to_white(tmp_path, bits):
+    samples = np.arange(2**bits, dtype=np.uint8)[None, None]
+    grey = np.linspace(0, 255, 2**bits).astype(np.uint8)
+    for photometric, expected in (("MINISBLACK", grey), ("MINISWHITE", grey[::-1])):
+        info = write_tiff(tmp_path / "a.tif", samples, nbits=bits, photometric=photometric)
+        np.testing.assert_array_equal(LoadImageFromFile()(info)["img"][0, :, 0], expected)
+
+
+def test_a_sparse_tiff_is_black_where_it_has_no_tile(tmp_path):
+    size = {"count": 3, "height": 64, "width": 64, "dtype": "uint8", "photometric": "RGB"}
+    tiles = {"tiled": True, "blockxsize": 32, "blockysize": 32, "SPARSE_OK": "TRUE"}
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", **size, **tiles) as raster:
+        window = rasterio.windows.Window(0, 0, 32, 32)
+        raster.write(np.full((3, 32, 32), 200, np.uint8), window=window)
+    image = LoadImageFromFile()({"img_path": str(tmp_path / "a.tif")})["img"]
+    assert (image[:32, :32] == 200).all() and image.sum() == 200 * 3 * 32 * 32
+
+
+def test_colours_that_only_descriptions_name_are_found(tmp_path):
+    bands = np.random.default_rng(0).integers(0, 256, (5, 6, 7), dtype=np.uint8)
+    names = ("Blue", "G", "red edge", "Red (650 nm)", "NIR")
+    info = write_tiff(tmp_path / "a.tif", bands)
+    with rasterio.open(tmp_path / "a.tif", "r+") as raster:
+        raster.descriptions = names
+    expected = bands[[0, 1, 3]].transpose(1, 2, 0)
+    np.testing.assert_array_equal(LoadImageFromFile()(info)["img"], expected)
 
 
 def test_labels_are_the_train_ids_of_the_mask(info):

@@ -1,11 +1,15 @@
 """Reading masks: ids come out as they are in the file, or the file is named."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from mmseg.errors import UserError
-from mmseg.imagery.mask import read_mask, to_train_ids
+from mmseg.imagery.mask import palette_of, read_mask, to_train_ids
 
 IDS = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
 
@@ -49,6 +53,70 @@ MASKS = {
 def test_mask_gives_its_values_with_both_axes(tmp_path, values):
     expected = values if values.ndim == 2 else IDS
     np.testing.assert_array_equal(read_mask(saved(tmp_path / "a.png", values)), expected)
+
+
+def grey_png(samples: np.ndarray, bits: int) -> bytes:
+    """Write a grey PNG by hand: PIL and OpenCV write none of few bits."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    planes = np.unpackbits(samples[..., None], axis=2)[..., 8 - bits :]
+    rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in planes)
+    header = struct.pack(">IIBBBBB", *samples.shape[::-1], bits, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def write_tiff(path, values, **profile):
+    size = {"count": 1, "height": values.shape[0], "width": values.shape[1]}
+    with rasterio.open(path, "w", driver="GTiff", dtype=values.dtype, **size, **profile) as raster:
+        raster.write(values[None])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_samples_of_few_bits_are_ids_as_they_are_stored(tmp_path, bits):
+    values = np.array([[0, 1, 2, 3, 5, 15, 0]], np.uint8) % 2**bits
+    (tmp_path / "a.png").write_bytes(grey_png(values, bits))
+    write_tiff(tmp_path / "black.tif", values, nbits=bits)
+    write_tiff(tmp_path / "white.tif", values, nbits=bits, photometric="MINISWHITE")
+    (tmp_path / "a.pgm").write_bytes(b"P5 7 1 %d\n" % (2**bits - 1) + values.tobytes())
+    for name in ("a.png", "black.tif", "white.tif", "a.pgm"):
+        assert read_mask(tmp_path / name).tolist() == values.tolist(), name
+
+
+def test_unusual_tiffs_and_deep_channels_give_their_values(tmp_path):
+    deep = np.array([[0, 1, 300]], np.uint16)
+    write_tiff(tmp_path / "int64.tif", deep.astype(np.int64))
+    write_tiff(tmp_path / "lerc.tif", deep, compress="lerc")
+    rasterio.shutil.copy(tmp_path / "lerc.tif", tmp_path / "deep.png", driver="PNG")
+    for name in ("int64.tif", "lerc.tif", "deep.png"):
+        assert read_mask(tmp_path / name).tolist() == deep.tolist(), name
+
+
+def test_a_file_that_no_decoder_knows_is_named_and_no_object_in_memory(tmp_path):
+    for name, data in (("a.png", b"GIF89b"), ("a.tif", b"II*\0" + b"\1" * 50)):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=rf"{name}: cannot decode the mask") as caught:
+            read_mask(tmp_path / name)
+        assert "BytesIO" not in str(caught.value) and "vsimem" not in str(caught.value)
+
+
+def test_a_palette_mask_is_read_by_colour_if_each_colour_is_known(tmp_path):
+    image = Image.fromarray(IDS, mode="P")
+    image.putpalette([0, 0, 255, 250, 180, 60, 0, 100, 0] + [9, 9, 9] * 253)
+    image.save(tmp_path / "a.png")
+    known = {(250, 180, 60): 0, (0, 100, 0): 1, (0, 0, 255): 2}
+    assert palette_of(str(tmp_path / "a.png"))[:3] == [(0, 0, 255), (250, 180, 60), (0, 100, 0)]
+    expected = np.array([[2, 0, 1], [1, 255, 2]])
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png", None, known), expected)
+    del known[0, 100, 0]
+    with pytest.raises(UserError, match=r"a\.png: .* of index 2 here, \(0, 100, 0\), is not"):
+        read_mask(tmp_path / "a.png", None, known)
+    plain = saved(tmp_path / "plain.png", IDS)
+    np.testing.assert_array_equal(read_mask(plain, None, known), IDS)
 
 
 @pytest.mark.parametrize("value", [256, 257, 300, 65535])

@@ -1,19 +1,26 @@
 """Scenes of every kind: bands, bits, nodata, places, areas of interest, damaged files."""
 
-import json
-
 import numpy as np
 import pytest
 import rasterio
-import shapely
 from PIL import Image
 from rasterio import Affine
-from scenes import DEGREES, TRANSFORM, ColourModel, make_ids, map_pixels, paint, read, write_scene
+from scenes import (
+    COLOURS,
+    DEGREES,
+    TRANSFORM,
+    ColourModel,
+    make_ids,
+    map_pixels,
+    paint,
+    read,
+    write_scene,
+)
 
 from mmseg.errors import UserError
+from mmseg.imagery import read_image
 from mmseg.raster import MapOptions, find_scenes, map_scene
-
-PLACE = {"crs": "EPSG:4326", "transform": DEGREES}
+from mmseg.raster.scene import Scene
 
 
 @pytest.fixture
@@ -75,6 +82,45 @@ def test_the_colours_of_a_four_band_scene_are_found_or_told(colour_model, tmp_pa
         raster.colorinterp = [rasterio.enums.ColorInterp[name] for name in names]
     result = map_scene(colour_model, scene, tmp_path / "found")
     assert (read(result.path) == ids).all()
+
+
+def test_bands_that_only_descriptions_name_and_palettes_are_read_in_their_colours(
+    colour_model, tmp_path
+):
+    ids = make_ids(40, 40)
+    scene = write_scene(tmp_path, np.concatenate([paint(ids)[::-1], ids[None]]), "bgrn.tif")
+    with rasterio.open(scene, "r+") as raster:
+        raster.descriptions = ("Blue", "Green", "Red", "NIR")
+    assert (read(map_scene(colour_model, scene, tmp_path / "out").path) == ids).all()
+    scene = write_scene(tmp_path, ids[None], "palette.tif", photometric="palette")
+    with rasterio.open(scene, "r+") as raster:
+        raster.write_colormap(1, {i: tuple(map(int, c)) for i, c in enumerate(COLOURS)})
+    assert (read(map_scene(colour_model, scene, tmp_path / "out").path) == ids).all()
+    picture = np.asarray(Image.open(tmp_path / "out/palette.preview.png"))[:40, :40]
+    assert (picture == COLOURS[ids]).all()
+    smaller = Scene(scene, MapOptions()).overview(7).reshape(-1, 3)
+    assert {tuple(colour) for colour in smaller} <= {tuple(colour) for colour in COLOURS}
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8])
+@pytest.mark.parametrize("photometric", ["MINISBLACK", "MINISWHITE"])
+def test_a_grey_scene_has_the_grey_of_the_same_training_image(tmp_path, bits, photometric):
+    values = np.minimum(make_ids(20, 30), 2**bits - 1)[None]
+    path = write_scene(tmp_path, values, nbits=bits, photometric=photometric)
+    image, _ = Scene(path, MapOptions()).read(0, 20)
+    assert (image == read_image(path)[..., ::-1].transpose(2, 0, 1)).all()
+
+
+def test_of_a_container_of_several_rasters_the_names_are_told(tmp_path):
+    for name in ("one", "two"):
+        options = {"RASTER_TABLE": name, "APPEND_SUBDATASET": "YES" if name == "two" else "NO"}
+        size = {"count": 3, "height": 9, "width": 9, "dtype": "uint8"}
+        place = {"crs": "EPSG:2180", "transform": TRANSFORM}
+        path = tmp_path / "both.gpkg"
+        with rasterio.open(path, "w", driver="GPKG", **size, **place, **options) as raster:
+            raster.write(np.zeros((3, 9, 9), np.uint8))
+    with pytest.raises(UserError, match=r"both\.gpkg: it holds 2 rasters; map one .*GPKG:.*:one, "):
+        Scene(path, MapOptions())
 
 
 @pytest.mark.parametrize("scale", [None, (1000, 5000)])
@@ -152,7 +198,8 @@ def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_mod
 @pytest.mark.parametrize(
     ("count", "dtype", "options", "message"),
     [
-        (1, np.uint8, {}, r"it has 1 bands, bands \[1, 2, 3\] were asked for"),
+        (1, np.uint8, {"bands": (1, 2, 3)}, r"it has 1 bands, bands \[1, 2, 3\] were asked for"),
+        (3, np.uint8, {"alpha": 4}, "it has no band 4 to be the alpha band"),
         (3, np.uint8, {"bands": (1, 2, 4)}, "give the numbers of the red"),
         (3, np.float32, {}, "samples are float32; uint8 and uint16"),
         (3, np.uint8, {"aoi": "no.gpkg"}, r"no\.gpkg: not a readable file"),
@@ -174,38 +221,3 @@ def test_a_mistake_is_one_line_for_the_user(colour_model, tmp_path, count, dtype
     with pytest.raises(UserError, match=message) as caught:
         map_pixels(colour_model, tmp_path, np.zeros((count, 9, 9), dtype), **options)
     assert "\n" not in str(caught.value)
-
-
-def write_geojson(path, kind, coordinates) -> str:
-    path.write_text(json.dumps({"type": kind, "coordinates": coordinates}))
-    return str(path)
-
-
-def test_only_the_area_of_interest_is_mapped(colour_model, tmp_path):
-    ids = make_ids(96, 120)
-    west, south, east, north = 20.0, 51.9995, 20.0005, 51.9998
-    box = shapely.geometry.mapping(shapely.box(west, south, east, north))
-    aoi = write_geojson(tmp_path / "area.geojson", "Polygon", box["coordinates"])
-    result = map_pixels(colour_model, tmp_path, paint(ids), profile=PLACE, aoi=aoi)
-    expected = np.full_like(ids, 255)
-    expected[20:50, :50] = ids[20:50, :50]
-    assert (read(result.path) == expected).all()
-    # Of 4 x 5 windows, every 24 pixels, 3 x 3 touch it.
-    assert colour_model.windows == 3 * 3
-
-
-def test_an_area_of_interest_beside_the_scene_is_told(colour_model, tmp_path, log):
-    ring = [[21, 52], [21.1, 52], [21.1, 52.1], [21, 52]]
-    aoi = write_geojson(tmp_path / "area.geojson", "Polygon", [ring])
-    result = map_pixels(colour_model, tmp_path, paint(make_ids(40, 40)), profile=PLACE, aoi=aoi)
-    assert "the area of interest lies elsewhere: nothing is mapped" in log.read()
-    assert (read(result.path) == 255).all()
-
-
-def test_lines_and_tables_are_no_area_of_interest(colour_model, tmp_path):
-    write_geojson(tmp_path / "line.geojson", "LineString", [[20, 52], [20.1, 51.9]])
-    (tmp_path / "table.csv").write_text("name,number\na,1\n")
-    for name in ("line.geojson", "table.csv"):
-        with pytest.raises(UserError, match=rf"{name}: there are no polygons in it"):
-            pixels = paint(make_ids(40, 40))
-            map_pixels(colour_model, tmp_path, pixels, profile=PLACE, aoi=str(tmp_path / name))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio import Affine
 from rasterio.crs import CRS
 from scenes import CLASSES, TRANSFORM, ColourModel, make_ids, map_pixels, paint, write_scene
@@ -90,3 +91,29 @@ def test_a_truth_lies_on_the_scene_but_for_half_a_pixel_or_has_no_place(
     ids = make_ids(40, 40)
     mask = write_mask(tmp_path, ids, crs=crs, transform=transform)
     assert np.trace(map_pixels(colour_model, tmp_path, paint(ids), mask).confusion) == 40 * 40
+
+
+def test_ids_of_no_class_are_refused_before_anything_is_mapped(colour_model, tmp_path):
+    ids = make_ids(70, 60)
+    truth = ids.copy()
+    truth[:9, :9] = 7  # where there is no image
+    scene = write_scene(tmp_path, paint(ids) * (truth != 7), nodata=0)
+    mask = write_mask(tmp_path, truth)
+    assert np.trace(map_scene(colour_model, scene, tmp_path, truth=str(mask)).confusion) == 4119
+    truth[60, 50] = 9
+    mask, colour_model.windows = write_mask(tmp_path, truth), 0
+    with pytest.raises(UserError, match=r"mask\.tif: the mask has ids 9 outside the classes"):
+        map_scene(colour_model, scene, tmp_path / "out", truth=str(mask))
+    assert colour_model.windows == 0 and not (tmp_path / "out").exists()
+
+
+def test_a_truth_whose_palette_is_not_the_data_sets_is_told(colour_model, tmp_path, warnings):
+    ids = make_ids(40, 40)
+    mask = write_mask(tmp_path, ids, photometric="palette")
+    with rasterio.open(mask, "r+") as raster:
+        raster.write_colormap(1, {i: (i, 0, 0) for i in range(3)})
+    result = map_pixels(colour_model, tmp_path, paint(ids), mask)
+    assert np.trace(result.confusion) == 40 * 40
+    assert (
+        len(warnings) == 1 and "its palette is not metainfo.palette: 0 is (0, 0, 0)" in warnings[0]
+    )

@@ -57,7 +57,7 @@ class LoadAnnotations(BaseTransform):
                 f"{results['img_path']}: the data set has no masks; give data_prefix.seg_map_path, "
                 "or leave LoadAnnotations out of the pipeline"
             )
-        values = read_mask(path, self.backend_args)
+        values = read_mask(path, self.backend_args, results.get("colour_ids"))
         check_size(path, values.shape, results["img_path"], results["ori_shape"])
         results["gt_seg_map"] = to_train_ids(
             values, results["num_classes"], results["reduce_zero_label"], path
