@@ -126,7 +126,7 @@ def take_turns(stage: Stage, jobs: Mapping[str, dict]) -> None:
 def compare(part: str, size: str, sides: Mapping, stage: Stage) -> None:
     """Measure all sides and the peer; for predictions, with one image and with 32 too."""
     base = stage.job(part, size)
-    few = 2 if stage.small and size == "large" else None  # the rehearsal of T has had them all
+    few = 2 if stage.small else None
     jobs = {name: base | sides[name] for name in islice(sides, few)}
     peer: dict[str, Any] = {"against": "onedl", "peer_python": stage.args.peer_python}
     peer |= {"config": base["config"], "cfg_options": base["options"], "other_options": {}}
