@@ -19,7 +19,7 @@ from mmseg.checkpoints.loading import (
     warn_of_other_classes,
 )
 from mmseg.config import load_config
-from mmseg.config.changes import use_rank
+from mmseg.config.changes import keep_test_scale, use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
@@ -84,8 +84,9 @@ def init_model(
     check_number_of_classes(model, model.dataset_meta["classes"])
     if checkpoint is not None:
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
-        stored = class_names(load_model_weights(model, checkpoint, nmf_rank=rank))
-        if stored:
+        content = load_model_weights(model, checkpoint, nmf_rank=rank)
+        keep_test_scale(config, str(checkpoint), content)
+        if stored := class_names(content):
             classes = model.dataset_meta["classes"]
             warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
     model = model.to(device).eval()

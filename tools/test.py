@@ -6,7 +6,7 @@ from common import KeyValues, add_amp_flag, leave_group, read_run_config, run_pa
 
 from mmengine.config import Config, ConfigDict
 
-from mmseg.config.changes import drop_masks, use_tta
+from mmseg.config.changes import drop_masks, keep_test_scale, use_tta
 from mmseg.engine import SegRunner
 from mmseg.engine.compile import compile_network
 from mmseg.engine.prepare import use_inference_amp
@@ -57,6 +57,7 @@ def apply_flags(config: Config, args) -> None:
         config.test_evaluator = [*evaluators(config), pickled]
     if args.amp:
         use_inference_amp(config)
+    keep_test_scale(config, args.checkpoint)
     if args.tta:
         use_tta(config)
     config.compile = args.compile

@@ -86,6 +86,15 @@ def rank_of(checkpoint: Mapping[str, Any]) -> int | None:
     return RANKS.get(dialect_of(checkpoint), {}).get(width.shape[0])
 
 
+def tested_scale(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the one (width, height) to which the stored config's `Resize` steps fit images."""
+    steps = re.findall(r"dict\(((?:[^()]|\([^()]*\))*)\)", config_text(checkpoint))
+    resizes = [step for step in steps if re.search(r"type='Resize'", step)]
+    sizes = {m for r in resizes for m in re.findall(r"scale=\(\s*(\d+),\s*(\d+),?\s*\)", r)}
+    (width, height), *others = [*sizes] or [(0, 0)]
+    return None if others or not width else (int(width), int(height))
+
+
 def model_facts(model: nn.Module) -> dict[str, Any]:
     """Return the facts about a segmentor that our checkpoints store beside its weights."""
     facts: dict[str, Any] = {"segnext_version": mmseg.__version__}

@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.classes import check_classes, single_class_advice
+from mmseg.datasets.resizing import warn_of_resizing
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
@@ -22,7 +23,8 @@ from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 
-# This many masks are read before a training, to warn of masks with a single class.
+# This many samples are looked at before a run, to warn of masks with a single class and of images
+# that are resized much.
 GLANCE = 8
 
 
@@ -109,6 +111,9 @@ class BaseSegDataset(Seeded, BaseDataset):
             self.bad_samples = BadSamples(len(self), self.max_bad_share)
         if not self.test_mode and self._has("seg_map_path"):
             self._warn_of_one_class()
+        if not self.METAINFO:  # the recipe of a published data set says how it is resized
+            paths = [self.get_data_info(index)["img_path"] for index in self._some()]
+            warn_of_resizing(paths, self.pipeline.transforms)
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` if one of their files is missing."""
@@ -211,15 +216,19 @@ class BaseSegDataset(Seeded, BaseDataset):
     def _warn_of_one_class(self) -> None:
         """Read a few masks, and warn if they hold a single class and 255: nothing can be learnt."""
         found = set[int]()
-        for index in np.linspace(0, len(self) - 1, min(len(self), GLANCE)).astype(int):
+        for index in self._some():
             with suppress(UserError, KeyError):  # The training will name a bad file.
-                found |= set(np.unique(self.get_seg_map(int(index))).tolist())
+                found |= set(np.unique(self.get_seg_map(index)).tolist())
         classes = self.metainfo["classes"]
         if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:
             advice = single_class_advice(classes[min(found)])
             MMLogger.get_current_instance().warning(
                 f"{self.data_prefix['seg_map_path']}: a few masks {advice}"
             )
+
+    def _some(self) -> list[int]:
+        """Return the numbers of a few samples, evenly spread."""
+        return np.linspace(0, len(self) - 1, min(len(self), GLANCE)).astype(int).tolist()
 
     def _has(self, key: str) -> bool:
         return bool(self.data_prefix.get(key))
