@@ -37,7 +37,7 @@ from mmseg.files import make_writable
 # of a second, and mmengine asks for one per data set.
 gc.freeze()
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False)  # a file may be called [v1]
 
 
 class KeyValues(argparse.Action):

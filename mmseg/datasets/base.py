@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from unicodedata import normalize
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -18,7 +19,7 @@ from mmseg.datasets.resizing import warn_of_resizing
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
-from mmseg.imagery.listing import names_in
+from mmseg.imagery.listing import names_in, other_spellings
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
@@ -77,6 +78,11 @@ class BaseSegDataset(Seeded, BaseDataset):
                 f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
                 "img_path and seg_map_path"
             )
+        for key, folder in data_prefix.items():
+            if not isinstance(folder, str | os.PathLike | None):
+                raise UserError(
+                    f"data_prefix.{key}={folder!r}: give one folder; a ConcatDataset joins several"
+                )
         check_subset(subset)
         self.subset = subset
         if on_bad_sample not in ("raise", "skip"):
@@ -159,6 +165,11 @@ class BaseSegDataset(Seeded, BaseDataset):
             return names
         images = self._folder("img_path")
         names = names_in(images, self.img_suffix)
+        if others := other_spellings(images, self.img_suffix):
+            MMLogger.get_current_instance().warning(
+                f"{others[0]}: it and {len(others) - 1} more images are left out, because they do "
+                f"not end in {self.img_suffix!r} (img_suffix); rename them"
+            )
         if not names:
             raise UserError(f"{images}: no image ends in {self.img_suffix!r} (img_suffix)")
         return names
@@ -247,6 +258,9 @@ class BaseSegDataset(Seeded, BaseDataset):
         absent = [shorten(name + suffix) for name in names if name not in there]
         if absent:
             shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+            forms = [{normalize("NFC", name) for name in group} for group in (there, names)]
+            if forms[1] <= forms[0]:
+                shown += " (the same names are there in another Unicode form: convmv --nfc)"
             raise UserError(
                 f"{folder}: {len(absent)} of {len(names)} {kind} are not there: {shown}; "
                 f"{self.source}"
