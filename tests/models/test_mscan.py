@@ -105,7 +105,7 @@ def test_an_exported_encoder_takes_any_batch_and_size():
 
 def test_a_batch_of_one_that_ends_in_one_pixel_is_one_line():
     encoder = MSCAN(**DIMS).train()
-    with pytest.raises(UserError, match="one image of 32x32 ends in one pixel.*larger batch"):
+    with pytest.raises(UserError, match=r"one image of 32x32 ends in one pixel.*larger batch"):
         encoder(images(1, size=(32, 32)))
     assert encoder(images(2, size=(32, 32)))[-1].shape[2:] == (1, 1)
     assert encoder(images(1, size=(32, 33)))[-1].shape[2:] == (1, 2)
