@@ -15,6 +15,7 @@ from mmengine.registry import DefaultScope
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.classes import check_classes, single_class_advice
+from mmseg.datasets.patterns import PathPatterns
 from mmseg.datasets.resizing import warn_of_resizing
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
@@ -37,7 +38,8 @@ class BaseSegDataset(Seeded, BaseDataset):
     a config alone, with `metainfo=dict(classes=..., palette=...)` and these arguments:
 
     - `data_prefix=dict(img_path=..., seg_map_path=...)`: the two folders, below `data_root`.
-      Without `seg_map_path` there are no masks (prediction only).
+      Without `seg_map_path` there are no masks (prediction only). Both may be patterns of paths
+      (`PathPatterns`), to which the suffixes then belong.
     - `ann_file`: a list of names without suffix, one per line; without it, all images.
     - `reduce_zero_label`: the value 0 in a mask is ignored, and k is class k - 1.
     - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images.
@@ -92,6 +94,9 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.bad_samples: BadSamples | None = None
         self.cache_in_memory = cache_in_memory
         self.cache: ImageCache | None = None
+        self.patterns: PathPatterns | None = None
+        if PathPatterns.are_in(data_prefix):
+            self.patterns = PathPatterns(str(kwargs.get("data_root") or "."), data_prefix)
         # The pipeline then means our transforms by their names, with and without a runner.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix=dict(data_prefix), **kwargs)
@@ -123,6 +128,12 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` if one of their files is missing."""
+        if self.patterns:
+            found = [self.sample(name) for name in self.list_names()]
+            masks = [sample["seg_map_path"] for sample in found if "seg_map_path" in sample]
+            if absent := [path for path in masks if not os.path.isfile(path)]:
+                raise self._missing(f"{absent[0]}, one of {len(absent)} masks,")
+            return found
         files = {
             "img_path": (self.img_suffix, "images"),
             "seg_map_path": (self.seg_map_suffix, "masks"),
@@ -163,6 +174,8 @@ class BaseSegDataset(Seeded, BaseDataset):
             if not names:
                 raise UserError(f"{self.ann_file}: the list is empty")
             return names
+        if self.patterns:
+            return self.patterns.names()
         images = self._folder("img_path")
         names = names_in(images, self.img_suffix)
         if others := other_spellings(images, self.img_suffix):
@@ -176,12 +189,13 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def sample(self, name: str) -> dict:
         """Return `img_path` and `seg_map_path` of a name, and the facts that its mask needs."""
-        image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
-        sample = {"img_path": image, **self._facts_of_masks()}
-        if self._has("seg_map_path"):
-            mask = Path(self.data_prefix["seg_map_path"], name + self.seg_map_suffix)
-            sample["seg_map_path"] = str(mask)
-        return sample
+        if self.patterns:
+            image, mask = self.patterns.files(name)
+        else:
+            image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
+            mask = str(Path(self.data_prefix.get("seg_map_path") or "", name + self.seg_map_suffix))
+        masks = {"seg_map_path": mask} if self._has("seg_map_path") else {}
+        return {"img_path": image, **self._facts_of_masks(), **masks}
 
     def _facts_of_masks(self) -> dict:
         classes = self._metainfo["classes"]  # not the property, which copies
