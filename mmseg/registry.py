@@ -26,11 +26,12 @@ SIMPLE: dict[Any, Any] = {
 def check_types(component: Any, arguments: Mapping, where: str) -> None:
     """Raise `UserError` for an argument of another kind than a class of ours is annotated with.
 
+    mmengine's bases of our data sets count as ours.
     `where` names the component in the error. None passes: the class decides what it means.
     """
     hints: dict[str, Any] = {}
     for cls in reversed(getattr(component, "__mro__", ())):
-        if cls.__module__.startswith("mmseg.") and "__init__" in vars(cls):
+        if cls.__module__.startswith(("mmseg.", "mmengine.dataset.")) and "__init__" in vars(cls):
             hints |= get_type_hints(cls.__init__)
     for key, value in arguments.items():
         if key in hints and value is not None and not _fits(value, hints[key]):

@@ -83,6 +83,7 @@ def test_a_float_without_a_fraction_is_a_whole_number_where_one_is_meant(key, va
         ("train_dataloader.dataset.cache_in_memory", 1, "bool"),
         ("train_dataloader.dataset.pipeline.2.cat_max_ratio", "1", "float"),
         ("train_dataloader.dataset.pipeline.2.scale", 512, "tuple"),
+        ("train_dataloader.dataset.ann_file", ["a.txt", "b.txt"], "Optional|Union|str"),
         ("val_evaluator.iou_metrics", "mIoU", r"Sequence\[str\]"),
     ],
 )
@@ -129,3 +130,9 @@ def test_values_at_the_edge_of_their_range_are_taken(key, value):
 def test_a_scale_may_be_a_list_as_in_json_and_on_the_command_line():
     config = load_config(TINY, {"test_dataloader.dataset.pipeline.1.scale": [256, 128]})
     assert config.test_dataloader.dataset.pipeline[1].scale == (256, 128)
+
+
+def test_the_factor_of_a_resize_may_be_a_whole_number():
+    step = {"type": "Resize", "scale_factor": 1, "keep_ratio": True}
+    config = load_config(TINY, {"test_dataloader.dataset.pipeline.1": step})
+    assert repr(config.test_dataloader.dataset.pipeline[1].scale_factor) == "1.0"
