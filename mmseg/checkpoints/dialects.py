@@ -98,8 +98,10 @@ def tested_scale(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
     steps = re.findall(r"dict\(((?:[^()]|\([^()]*\))*)\)", config_text(checkpoint))
     resizes = [step for step in steps if re.search(r"type='Resize'", step)]
     sizes = {m for r in resizes for m in re.findall(r"scale=\(\s*(\d+),\s*(\d+),?\s*\)", r)}
-    (width, height), *others = [*sizes] or [(0, 0)]
-    return None if others or not width else (int(width), int(height))
+    if len(sizes) != 1:
+        return None
+    ((width, height),) = sizes
+    return int(width), int(height)
 
 
 def model_facts(model: nn.Module) -> dict[str, Any]:

@@ -278,10 +278,7 @@ def test_model_without_weights_asked_for_draws_convolutions_by_their_fan_out(tin
     assert model.decode_head.conv_seg.weight.std().item() == pytest.approx(0.01, rel=0.3)
 
 
-PREFIXES = ["module.", "_orig_mod.", "module._orig_mod.", "model.", "model._orig_mod."]
-
-
-@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "model._orig_mod."])
 @pytest.mark.parametrize("under", ["state_dict", "model", None])
 def test_the_prefixes_of_wrappers_are_known(model, weights, save, prefix, under):
     state = {prefix + key: value for key, value in weights.items()}
