@@ -68,7 +68,8 @@ def keep_test_scale(config: Config, path: str, checkpoint: Mapping | None = None
     them at their own size, and the old weights keep theirs. `checkpoint` is the content of `path`,
     if it is read already.
     """
-    pipelines = [part["pipeline"] for part in parts_of(config.test_dataloader.dataset)]
+    dataset = (config.get("test_dataloader") or {}).get("dataset") or {}
+    pipelines = [part.get("pipeline", ()) for part in parts_of(dataset)]
     pairs = [(steps, step) for steps in pipelines for step in steps if step["type"] == "Resize"]
     own = [pair for pair in pairs if not pair[1].get("scale") and pair[1].get("scale_factor") == 1]
     if not own or (scale := tested_scale(checkpoint or read_checkpoint(path))) is None:
