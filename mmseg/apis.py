@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import mmcv
 import numpy as np
@@ -11,6 +11,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
+from PIL import Image, ImageOps
 
 from mmseg.checkpoints.dialects import class_names
 from mmseg.checkpoints.loading import (
@@ -19,7 +21,7 @@ from mmseg.checkpoints.loading import (
     warn_of_other_classes,
 )
 from mmseg.config import load_config
-from mmseg.config.changes import use_rank
+from mmseg.config.changes import keep_test_scale, use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
@@ -28,9 +30,12 @@ from mmseg.imagery.pictures import overlay, write_image
 from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
+from mmseg.ops.class_map import best_class
 from mmseg.ops.defaults import by_default
 from mmseg.registry import MODELS, SCOPE
 from mmseg.structures import SegDataSample
+
+AnyImage = str | Path | np.ndarray | Image.Image
 
 
 def default_device() -> str:
@@ -85,8 +90,9 @@ def init_model(
     check_number_of_classes(model, model.dataset_meta["classes"])
     if checkpoint is not None:
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
-        stored = class_names(load_model_weights(model, checkpoint, nmf_rank=rank))
-        if stored:
+        content = load_model_weights(model, checkpoint, nmf_rank=rank)
+        keep_test_scale(config, str(checkpoint), content)
+        if stored := class_names(content):
             classes = model.dataset_meta["classes"]
             warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
     model = model.to(device).eval()
@@ -94,31 +100,48 @@ def init_model(
 
 
 def inference_model(
-    model: EncoderDecoder, images: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
+    model: EncoderDecoder,
+    images: AnyImage | Sequence[AnyImage],
+    channels: Literal["bgr", "rgb"] = "bgr",
+    with_logits: bool = False,
 ) -> SegDataSample | list[SegDataSample]:
-    """Predict one image or a list of them, each a file or a (H, W, 3) uint8 BGR array.
+    """Predict one image or a list of them: files, PIL images, or (H, W, 3) uint8 arrays.
 
-    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the size of the image. A
-    model in training mode predicts as in evaluation mode and stays in training mode. Several
-    threads may share a model in evaluation mode. Raises `UserError` for anything but an image.
+    `channels` is the order of the colours in arrays; that of OpenCV, and of MMSegmentation, is BGR.
+    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the size of the image.
+    With `with_logits` they also have `seg_logits.data`, (K, H, W) float32; `softmax(0)` makes
+    probabilities of them. A model in training mode predicts as in evaluation mode and stays in
+    training mode. Several threads may share a model in evaluation mode. Raises `UserError` for
+    anything but an image.
     """
     several, listed = _listed(images)
-    samples = list(predict_images(model, listed))
+    samples = list(predict_images(model, listed, channels, with_logits))
     return samples if several else samples[0]
 
 
 def predict_images(
-    model: EncoderDecoder, images: Iterable[str | Path | np.ndarray]
+    model: EncoderDecoder,
+    images: Iterable[AnyImage],
+    channels: Literal["bgr", "rgb"] = "bgr",
+    with_logits: bool = False,
 ) -> Iterator[SegDataSample]:
     """Predict images one after the other with `inference_model`; only one is in memory."""
+    if channels not in ("bgr", "rgb"):
+        raise UserError(f"channels={channels!r}: give 'bgr' or 'rgb'")
     steps = parts_of(model.cfg.test_dataloader.dataset)[0]["pipeline"]
     with DefaultScope.overwrite_default_scope(SCOPE):
         pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
     for image in images:
-        data = pseudo_collate([pipeline(_as_input(image))])
+        data = pseudo_collate([pipeline(_as_input(image, channels))])
         # The contexts end before the yield, because the caller may be training.
         with _evaluation(model), torch.no_grad():
-            (sample,) = model.test_step(data)
+            if with_logits:
+                data = model.data_preprocessor(data)
+                (logits,), (sample,) = model.predict_logits(**data), data["data_samples"]
+                sample.seg_logits = PixelData(data=logits)
+                sample.pred_sem_seg = PixelData(data=best_class(logits)[None])
+            else:
+                (sample,) = model.test_step(data)
         yield sample
 
 
@@ -137,19 +160,21 @@ def _evaluation(model: EncoderDecoder) -> Iterator[None]:
 
 def _listed(images: Any) -> tuple[bool, Iterable[Any]]:
     """Return whether several images are given, and all of them; anything else counts as one."""
-    several = isinstance(images, Iterable) and not isinstance(images, str | Path | np.ndarray)
+    several = isinstance(images, Iterable) and not isinstance(images, AnyImage)
     return several, images if several else [images]
 
 
-def _as_input(image: str | Path | np.ndarray) -> dict:
+def _as_input(image: AnyImage, channels: str) -> dict:
     if isinstance(image, str | Path):
         return {"img_path": str(image)}
+    if isinstance(image, Image.Image):
+        image, channels = np.asarray(ImageOps.exif_transpose(image).convert("RGB")), "rgb"
     is_array = isinstance(image, np.ndarray)
     if is_array and image.shape[2:] == (3,) and image.size and image.dtype == np.uint8:
-        return {"img": image, "img_path": ""}
+        return {"img": image if channels == "bgr" else image[..., ::-1].copy(), "img_path": ""}
     found = f"{image.shape} {image.dtype}" if is_array else type(image).__name__
     raise UserError(
-        f"an image is a file's name or a (height, width, 3) uint8 array in BGR order, not {found}"
+        f"an image is a file's name, a PIL image or a (height, width, 3) uint8 array, not {found}"
     )
 
 

@@ -1,13 +1,68 @@
-"""The registries. They are children of mmengine's, so configs find its classes and ours."""
+"""The registries. They are children of mmengine's, so configs find its classes and ours.
+
+They compare the arguments of our classes with the annotations before they build one.
+"""
+
+import inspect
+import numbers
+import os
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from mmengine import registry as root
 from mmengine.registry import Registry
 
+from mmseg.errors import UserError, shorten
+
 SCOPE = "mmseg"
+# The values that annotations allow, besides None, which `check_types` lets pass.
+SIMPLE: dict[Any, Any] = {
+    **{int: numbers.Integral, float: numbers.Real, bool: bool},
+    **{str: str | os.PathLike, NoneType: ()},
+}
+
+
+def check_types(component: Any, arguments: Mapping, where: str) -> None:
+    """Raise `UserError` for an argument of another kind than a class of ours is annotated with.
+
+    mmengine's bases of our data sets count as ours.
+    `where` names the component in the error. None passes: the class decides what it means.
+    """
+    hints: dict[str, Any] = {}
+    for cls in reversed(getattr(component, "__mro__", ())):
+        if cls.__module__.startswith(("mmseg.", "mmengine.dataset.")) and "__init__" in vars(cls):
+            hints |= get_type_hints(cls.__init__)
+    for key, value in arguments.items():
+        if key in hints and value is not None and not _fits(value, hints[key]):
+            kind = inspect.formatannotation(hints[key]).replace("collections.abc.", "")
+            raise UserError(f"{where}.{key}={shorten(repr(value))}: give a value of type {kind}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind, parts = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind in SIMPLE:
+        return isinstance(value, SIMPLE[kind]) and (kind is bool or not isinstance(value, bool))
+    if kind not in (list, tuple, Sequence):
+        return True
+    if kind is not tuple or Ellipsis in parts:  # of any length
+        parts = (*parts, Any)[:1] * len(value) if isinstance(value, list | tuple) else ()
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == len(parts)
+        and all(map(_fits, value, parts))
+    )
 
 
 def _child(parent: Registry, *locations: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope=SCOPE, locations=list(locations))
+    def build(cfg: Any, *args: Any, registry: Registry, **kwargs: Any) -> Any:
+        if isinstance(cfg, Mapping) and isinstance(kind := cfg.get("type"), str):
+            check_types(registry.get(kind), cfg, kind)
+        return parent.build_func(cfg, *args, registry=registry, **kwargs)
+
+    return Registry(parent.name, build, parent=parent, scope=SCOPE, locations=list(locations))
 
 
 DATASETS = _child(root.DATASETS, "mmseg.datasets")

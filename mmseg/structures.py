@@ -22,6 +22,10 @@ class SegDataSample(BaseDataElement):
     gt_sem_seg: PixelData
     pred_sem_seg: PixelData
 
+    def __getattr__(self, name: str) -> Any:
+        hint = ": predict with inference_model(..., with_logits=True)" * (name == "seg_logits")
+        raise AttributeError(f"the sample has no {name}{hint}")
+
     def pin_memory(self) -> "SegDataSample":
         """Return the sample with its labels in pinned memory, which a GPU copies on its own."""
         if "gt_sem_seg" not in self:

@@ -15,6 +15,7 @@ from mmseg.apis import (
 )
 from mmseg.errors import UserError
 from mmseg.models import EncoderDecoder
+from mmseg.structures import SegDataSample
 
 
 @pytest.fixture
@@ -60,7 +61,9 @@ def test_a_model_in_training_predicts_as_in_evaluation_and_stays_as_it_is(model,
     ],
 )
 def test_what_is_no_image_is_named_by_its_kind(model, given, found):
-    with pytest.raises(UserError, match=r"an image is a file's name or a .* BGR order, " + found):
+    with pytest.raises(
+        UserError, match=r"an image is a file's name, a PIL image or .*array, " + found
+    ):
         inference_model(model, given)
 
 
@@ -94,9 +97,9 @@ def test_a_config_may_be_a_dictionary_with_test_data(model, image):
 
 def test_one_image_or_several_are_told_apart_in_both_interfaces(model, image):
     picture = Image.fromarray(image)
+    assert isinstance(inference_model(model, picture), SegDataSample)
+    assert len(inference_model(model, [picture, image])) == 2
     for predict in (inference_model, inference_segmentor):
-        with pytest.raises(UserError, match="not Image"):
-            predict(model, picture)
         assert predict(model, []) == []
         assert len(predict(model, iter([image, image[:20]]))) == 2
 
@@ -127,3 +130,29 @@ def test_a_model_is_fused_unless_asked_for_plain(model, image, tmp_path):
     assert (results[0] == results[1]).float().mean() > 0.99
     with pytest.raises(UserError, match=r"fused model .* init_model\(\.\.\., fused=False\)"):
         fused.train()
+
+
+def test_logits_are_there_on_request_and_their_highest_is_the_class(model, image):
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=3.0)
+    plain, sample = inference_model(model, image), inference_model(model, image, with_logits=True)
+    logits = sample.seg_logits.data
+    assert logits.shape == (3, 40, 64)
+    assert logits.dtype == torch.float32
+    assert torch.equal(sample.pred_sem_seg.data[0], logits.argmax(0))
+    assert (plain.pred_sem_seg.data == sample.pred_sem_seg.data).float().mean() > 0.999
+    with pytest.raises(AttributeError, match=r"seg_logits: predict with .*with_logits=True"):
+        _ = plain.seg_logits
+
+
+def test_a_file_a_pil_image_and_arrays_of_both_orders_are_the_same_image(model, image, tmp_path):
+    turned = Image.fromarray(np.rot90(image[..., ::-1]))
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by 90 degrees
+    turned.save(tmp_path / "a.png", exif=exif)
+    given = [tmp_path / "a.png", Image.open(tmp_path / "a.png")]
+    samples = inference_model(model, [*given, image], with_logits=True)
+    samples.append(inference_model(model, image[..., ::-1], channels="rgb", with_logits=True))
+    for sample in samples:
+        assert torch.equal(sample.seg_logits.data, samples[0].seg_logits.data)
+    with pytest.raises(UserError, match="channels='RGB': give 'bgr' or 'rgb'"):
+        inference_model(model, image, channels="RGB")

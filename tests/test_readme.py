@@ -46,7 +46,7 @@ def test_the_ten_line_config_makes_any_folder_a_data_set(tmp_path, monkeypatch):
     assert model.decode_head.loss_decode[0].class_weight is None
 
 
-def test_tiles_keep_their_size_with_the_lines_of_the_documentation(tmp_path):
+def test_images_fit_one_size_with_the_lines_of_the_documentation(tmp_path):
     page = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```python\n(.*?)```", page, re.S)
     text = (own_folder_config() + lines).replace("local_configs/", f"{ROOT}/local_configs/")

@@ -21,7 +21,7 @@ except ImportError as error:
 environment["setup_process"]()
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
 
@@ -29,6 +29,7 @@ from mmseg.apis import check_device
 from mmseg.config import load_config
 from mmseg.config.changes import use_rank
 from mmseg.config.check import COUNT, SEED, Kind
+from mmseg.config.loading import Typed
 from mmseg.engine.prepare import default_work_dir
 from mmseg.files import make_writable
 
@@ -36,19 +37,21 @@ from mmseg.files import make_writable
 # of a second, and mmengine asks for one per data set.
 gc.freeze()
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False)  # a file may be called [v1]
 
 
-class KeyValues(DictAction):
-    """Read arguments KEY=VALUE into a dictionary."""
+class KeyValues(argparse.Action):
+    """Read arguments KEY=VALUE into a dictionary of `Typed` texts."""
 
     def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list, *rest
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *rest
     ) -> None:
-        for text in values:
-            if "=" not in text:
-                raise argparse.ArgumentError(self, f"{text}: write KEY=VALUE")
-        super().__call__(parser, namespace, values, *rest)
+        pairs = [text.partition("=") for text in values]
+        for key, equals, _ in pairs:
+            if not equals:
+                raise argparse.ArgumentError(self, f"{key}: write KEY=VALUE")
+        typed = {key: Typed(value) for key, _, value in pairs}
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), **typed})
 
 
 def tool_parser(description: str | None) -> argparse.ArgumentParser:

@@ -134,7 +134,7 @@ def progress_bar() -> Progress:
         TextColumn("{task.description}", table_column=whole(max_width=24)),
         BarColumn(bar_width=12),
         TextColumn(
-            "{task.completed}/{task.total} windows, {task.fields[speed]:.1f}/s",
+            "{task.completed:.0f}/{task.total:.0f} windows, {task.fields[speed]:.1f}/s",
             table_column=whole(),
         ),
         TimeRemainingColumn(table_column=whole()),

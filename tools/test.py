@@ -14,7 +14,7 @@ from mmengine.dist import get_rank
 import mmseg
 from mmseg.checkpoints.dialects import state_dict_of
 from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
-from mmseg.config.changes import drop_masks, use_tta
+from mmseg.config.changes import drop_masks, keep_test_scale, use_tta
 from mmseg.engine import SegRunner
 from mmseg.engine.compile import compile_network
 from mmseg.engine.prepare import use_inference_amp
@@ -81,6 +81,7 @@ def apply_flags(config: Config, args) -> None:
         config.test_evaluator = [*evaluators(config), pickled]
     if args.amp:
         use_inference_amp(config)
+    keep_test_scale(config, args.checkpoint)
     if args.tta:
         use_tta(config)
     config.compile = args.compile

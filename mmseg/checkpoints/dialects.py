@@ -16,6 +16,9 @@ import mmseg
 OFFICIAL, MMSEG, OURS = DIALECTS = ("official", "mmseg", "segnext")
 MMSEG_KEY = re.compile(r"(block\d\.\d+\.mlp\.dwconv)\.(weight|bias)$")
 OFFICIAL_KEY = re.compile(r"(block\d\.\d+\.mlp\.dwconv)\.dwconv\.(weight|bias)$")
+WRAPPERS = re.compile(
+    r"^(module\.|model\.(?=(module\.|_orig_mod\.)*(backbone|decode_head)\.))+|(?<![^.])_orig_mod\."
+)
 # The squeeze convolution's output is as wide as the head: T and S 256, B 512, L 1024.
 WIDTH_KEY = "decode_head.squeeze.conv.weight"
 RANKS = {
@@ -26,10 +29,14 @@ RANKS = {
 
 
 def raw_state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the tensors under the file's own names, without the prefix of a parallel wrapper."""
-    state = checkpoint.get("state_dict", checkpoint)
+    """Return the tensors under the file's own names, without the prefixes of wrappers.
+
+    These are parallel models, `torch.compile` and Lightning.
+    """
+    held = checkpoint.get("state_dict", checkpoint.get("model"))
+    state = held if isinstance(held, Mapping) else checkpoint
     return {
-        key.removeprefix("module."): value
+        WRAPPERS.sub("", key): value
         for key, value in state.items()
         if isinstance(key, str) and isinstance(value, Tensor)
     }
@@ -84,6 +91,17 @@ def rank_of(checkpoint: Mapping[str, Any]) -> int | None:
     if width is None:
         return None
     return RANKS.get(dialect_of(checkpoint), {}).get(width.shape[0])
+
+
+def tested_scale(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the one (width, height) to which the stored config's `Resize` steps fit images."""
+    steps = re.findall(r"dict\(((?:[^()]|\([^()]*\))*)\)", config_text(checkpoint))
+    resizes = [step for step in steps if re.search(r"type='Resize'", step)]
+    sizes = {m for r in resizes for m in re.findall(r"scale=\(\s*(\d+),\s*(\d+),?\s*\)", r)}
+    if len(sizes) != 1:
+        return None
+    ((width, height),) = sizes
+    return int(width), int(height)
 
 
 def model_facts(model: nn.Module) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, tot
             "classes, pass --new-classes to tools/train.py)"
         )
     elif len(missing) == total:
-        cause = "it holds another kind of model"
+        cause = f"it holds another kind of model, with {', '.join(list(state)[:SHOWN])}"
     else:
         incomplete = "" if wrong else ", or incomplete"
         cause = f"it is of another size than the config (tiny, small, base, large){incomplete}"

@@ -160,6 +160,8 @@ def _head(value: dict, where: str) -> None:
 def _resize(value: dict, where: str) -> None:
     if isinstance(value.get("scale"), list):  # mmcv takes a tuple, and JSON and YAML have none
         value["scale"] = tuple(value["scale"])
+    if isinstance(value.get("scale_factor"), int):  # mmcv takes a float
+        value["scale_factor"] = float(value["scale_factor"])
 
 
 def _drop_idle_visualization(hooks: dict) -> None:

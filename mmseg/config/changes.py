@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
 
+from mmseg.checkpoints.dialects import tested_scale
+from mmseg.checkpoints.files import read_checkpoint
 from mmseg.config.parts import parts_of
 from mmseg.errors import UserError
 
@@ -34,22 +37,51 @@ def use_tta(config: Config) -> None:
 
 def _derived_pipeline(pipeline: list) -> list:
     resizes = [i for i, step in enumerate(pipeline) if step["type"] == "Resize"]
-    index = next((i for i in resizes if isinstance(pipeline[i].get("scale"), tuple | list)), None)
+    index = next((i for i in resizes if _scaled(pipeline[i], 1.0)), None)
     if index is None:
         raise UserError(
-            "multi-scale testing needs Resize with scale=(width, height) in the test pipeline"
+            "multi-scale testing needs Resize with scale=(width, height) or with a scale_factor in "
+            "the test pipeline"
         )
-    resize = pipeline[index]
-    scales = [
-        {**resize, "scale": tuple(int(side * ratio) for side in resize["scale"])}
-        for ratio in RATIOS
-    ]
+    scales = [_scaled(pipeline[index], ratio) for ratio in RATIOS]
     flips = [{"type": "RandomFlip", "prob": prob, "direction": "horizontal"} for prob in (0.0, 1.0)]
     # Predictions are flipped back, so labels must not be flipped: they are read after the flip.
     rest = [[step] for step in pipeline[index + 1 :]]
     before_labels = next((i for i, [s] in enumerate(rest) if s["type"] == "LoadAnnotations"), -1)
     transforms = [scales, *rest[:before_labels], flips, *rest[before_labels:]]
     return [*pipeline[:index], {"type": "TestTimeAug", "transforms": transforms}]
+
+
+def _scaled(resize: Mapping, ratio: float) -> dict | None:
+    """Return the step that resizes to `ratio` times the size, None for another kind of step."""
+    if isinstance(scale := resize.get("scale"), tuple | list):
+        return {**resize, "scale": tuple(int(side * ratio) for side in scale)}
+    if isinstance(factor := resize.get("scale_factor"), float):
+        return {**resize, "scale_factor": factor * ratio}
+    return None
+
+
+def keep_test_scale(config: Config, path: str, checkpoint: Mapping | None = None) -> None:
+    """Let a config test at the size of a checkpoint that was tested on resized images.
+
+    Earlier versions resized the tiles of aerial data sets to fit a scale. A config of today tests
+    them at their own size, and the old weights keep theirs. `checkpoint` is the content of `path`,
+    if it is read already.
+    """
+    dataset = (config.get("test_dataloader") or {}).get("dataset") or {}
+    pipelines = [part.get("pipeline", ()) for part in parts_of(dataset)]
+    pairs = [(steps, step) for steps in pipelines for step in steps if step["type"] == "Resize"]
+    own = [pair for pair in pairs if not pair[1].get("scale") and pair[1].get("scale_factor") == 1]
+    if not own or (scale := tested_scale(checkpoint or read_checkpoint(path))) is None:
+        return
+    for steps, step in own:
+        step["scale"] = scale
+        if not any(other["type"] == "ResizeToMultiple" for other in steps):
+            steps.insert(steps.index(step) + 1, ConfigDict(type="ResizeToMultiple"))
+    MMLogger.get_current_instance().warning(
+        f"{path}: was tested on images resized to fit {scale[0]}x{scale[1]}, and they are again; "
+        "maps keep the resolution of the scene (--gsd)"
+    )
 
 
 def drop_masks(cfg: Mapping) -> None:

@@ -108,10 +108,10 @@ def check_config(config: Config, path: str) -> None:
     """
     try:
         _check_sections(config)
+        _check_values(config)
         with DefaultScope.overwrite_default_scope(registry.SCOPE):
             for key in TOP_LEVEL & set(config):
                 _check_component(config[key], key)
-        _check_values(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -153,6 +153,7 @@ def _check_component(value: Any, where: str, foreign: bool = False) -> None:
         known, ours = _arguments(component)
         if known is not None:
             _check_keys(value, known | READ_BY_BUILDERS, where)
+        registry.check_types(component, value, where)
         if component is not None:
             foreign = not _is_ours(component)
     for key, item in value.items():
@@ -203,14 +204,23 @@ def _check_keys(value: Mapping, known: set[str], where: str) -> None:
 
 
 def _check_values(config: Config) -> None:
-    """Raise `UserError` with the key of a value that is no number or out of its range."""
-    values = dict(leaves(config.to_dict()))
+    """Raise `UserError` with the key of a value that is no number or out of its range.
+
+    Floats without a fraction become integers in the config where these are meant.
+    """
+    values, whole = dict(leaves(config.to_dict())), {}
     is_mscan = values.get("model.backbone.type") == "MSCAN"
     for key, value in values.items():
         for pattern, (words, test) in VALUES.items():
             applies = is_mscan or not pattern.startswith("model.backbone")
-            if applies and value is not None and fnmatchcase(key, pattern) and not test(value):
+            if not applies or value is None or not fnmatchcase(key, pattern):
+                continue
+            if not test(value):
                 raise UserError(f"{key}={shorten(repr(value))}: give {words}")
+            if "whole number" in words:  # 4.0 and 1e5 count as 4 and 100000
+                several = isinstance(value, list | tuple)
+                whole[key] = type(value)(map(int, value)) if several else int(value)
+    config.merge_from_dict(whole)
     if is_mscan:
         _check_widths(values)
 

@@ -5,15 +5,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
 from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_legacy
 from mmseg.compat.openmmlab import adapt_components
 from mmseg.config.check import TOP_LEVEL, check_config
-from mmseg.errors import UserError, reason
+from mmseg.errors import UserError, reason, shorten
 
 MAX_PLACES = 4  # how many keys an error names
+
+
+class Typed(str):
+    """The value of an override as it was typed: a text, number or list, as the key needs."""
 
 
 def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
@@ -69,9 +73,33 @@ def _override(config: Config, overrides: Mapping, path: Path) -> None:
         if first not in known:
             raise UserError(f"--cfg-options {key}: {path} has no {first!r}")
     try:
-        config.merge_from_dict(dict(overrides))
+        config.merge_from_dict({key: _meant(key, overrides[key], config) for key in overrides})
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f"--cfg-options: {_one_line(error)}") from error
+
+
+def _meant(key: str, value: Any, config: Config) -> Any:
+    """Return a `Typed` override as the kind of value that the key holds, others as they are."""
+    if not isinstance(value, Typed):
+        return value
+    held: Any = config
+    for name in key.split("."):
+        if isinstance(held, list | tuple) and name.isdigit():
+            held = held[int(name)]
+        else:
+            held = held.get(name) if isinstance(held, Mapping | Config) else None
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    text = value[1:-1] if quoted else str(value)
+    if quoted or (isinstance(held, str) and value != "None"):
+        return text
+    try:
+        read = DictAction._parse_iterable(text)
+    except (AssertionError, RecursionError) as error:
+        raise UserError(
+            f"--cfg-options {key}={shorten(text)}: is no number, list or text; write it into the "
+            "config"
+        ) from error
+    return text if isinstance(read, str) else read
 
 
 def _take_out_fast_ops(config: Config) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from unicodedata import normalize
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -15,16 +16,19 @@ from mmengine.registry import DefaultScope
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.classes import check_classes, single_class_advice
+from mmseg.datasets.patterns import PathPatterns
+from mmseg.datasets.resizing import warn_of_resizing
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
-from mmseg.imagery.listing import names_in
+from mmseg.imagery.listing import names_in, other_spellings
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
 from mmseg.imagery.palettes import compare_palettes
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 
-# This many masks are read before a training, to warn of masks with a single class.
+# This many samples are looked at before a run, to warn of masks with a single class and of images
+# that are resized much.
 GLANCE = 8
 
 
@@ -36,7 +40,8 @@ class BaseSegDataset(Seeded, BaseDataset):
     a config alone, with `metainfo=dict(classes=..., palette=...)` and these arguments:
 
     - `data_prefix=dict(img_path=..., seg_map_path=...)`: the two folders, below `data_root`.
-      Without `seg_map_path` there are no masks (prediction only).
+      Without `seg_map_path` there are no masks (prediction only). Both may be patterns of paths
+      (`PathPatterns`), to which the suffixes then belong.
     - `ann_file`: a list of names without suffix, one per line; without it, all images.
     - `reduce_zero_label`: the value 0 in a mask is ignored, and k is class k - 1.
     - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images.
@@ -82,6 +87,11 @@ class BaseSegDataset(Seeded, BaseDataset):
                 f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
                 "img_path and seg_map_path"
             )
+        for key, folder in data_prefix.items():
+            if not isinstance(folder, str | os.PathLike | None):
+                raise UserError(
+                    f"data_prefix.{key}={folder!r}: give one folder; a ConcatDataset joins several"
+                )
         check_subset(subset)
         self.subset = subset
         if on_bad_sample not in ("raise", "skip"):
@@ -92,6 +102,9 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.cache_in_memory = cache_in_memory
         self.cache: ImageCache | None = None
         self.colour_ids: dict | None = None
+        self.patterns: PathPatterns | None = None
+        if PathPatterns.are_in(data_prefix):
+            self.patterns = PathPatterns(str(kwargs.get("data_root") or "."), data_prefix)
         # The pipeline then means our transforms by their names, with and without a runner.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix=dict(data_prefix), **kwargs)
@@ -117,9 +130,18 @@ class BaseSegDataset(Seeded, BaseDataset):
             self.bad_samples = BadSamples(len(self), self.max_bad_share)
         if not self.test_mode and self._has("seg_map_path"):
             self._warn_of_one_class()
+        if not self.METAINFO:  # the recipe of a published data set says how it is resized
+            paths = [self.get_data_info(index)["img_path"] for index in self._some()]
+            warn_of_resizing(paths, self.pipeline.transforms)
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` if one of their files is missing."""
+        if self.patterns:
+            found = [self.sample(name) for name in self.list_names()]
+            masks = [sample["seg_map_path"] for sample in found if "seg_map_path" in sample]
+            if absent := [path for path in masks if not os.path.isfile(path)]:
+                raise self._missing(f"{absent[0]}, one of {len(absent)} masks,")
+            return found
         files = {
             "img_path": (self.img_suffix, "images"),
             "seg_map_path": (self.seg_map_suffix, "masks"),
@@ -161,20 +183,28 @@ class BaseSegDataset(Seeded, BaseDataset):
             if not names:
                 raise UserError(f"{self.ann_file}: the list is empty")
             return names
+        if self.patterns:
+            return self.patterns.names()
         images = self._folder("img_path")
         names = names_in(images, self.img_suffix)
+        if others := other_spellings(images, self.img_suffix):
+            MMLogger.get_current_instance().warning(
+                f"{others[0]}: it and {len(others) - 1} more images are left out, because they do "
+                f"not end in {self.img_suffix!r} (img_suffix); rename them"
+            )
         if not names:
             raise UserError(f"{images}: no image ends in {self.img_suffix!r} (img_suffix)")
         return names
 
     def sample(self, name: str) -> dict:
         """Return `img_path` and `seg_map_path` of a name, and the facts that its mask needs."""
-        image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
-        sample = {"img_path": image, **self._facts_of_masks()}
-        if self._has("seg_map_path"):
-            mask = Path(self.data_prefix["seg_map_path"], name + self.seg_map_suffix)
-            sample["seg_map_path"] = str(mask)
-        return sample
+        if self.patterns:
+            image, mask = self.patterns.files(name)
+        else:
+            image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
+            mask = str(Path(self.data_prefix.get("seg_map_path") or "", name + self.seg_map_suffix))
+        masks = {"seg_map_path": mask} if self._has("seg_map_path") else {}
+        return {"img_path": image, **self._facts_of_masks(), **masks}
 
     def compare_palettes(self, names: Sequence[str]) -> None:
         """Read the masks by their colours from now on if their palettes differ.
@@ -240,15 +270,19 @@ class BaseSegDataset(Seeded, BaseDataset):
     def _warn_of_one_class(self) -> None:
         """Read a few masks, and warn if they hold a single class and 255: nothing can be learnt."""
         found = set[int]()
-        for index in np.linspace(0, len(self) - 1, min(len(self), GLANCE)).astype(int):
+        for index in self._some():
             with suppress(UserError, KeyError):  # The training will name a bad file.
-                found |= set(np.unique(self.get_seg_map(int(index))).tolist())
+                found |= set(np.unique(self.get_seg_map(index)).tolist())
         classes = self.metainfo["classes"]
         if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:
             advice = single_class_advice(classes[min(found)])
             MMLogger.get_current_instance().warning(
                 f"{self.data_prefix['seg_map_path']}: a few masks {advice}"
             )
+
+    def _some(self) -> list[int]:
+        """Return the numbers of a few samples, evenly spread."""
+        return np.linspace(0, len(self) - 1, min(len(self), GLANCE)).astype(int).tolist()
 
     def _has(self, key: str) -> bool:
         return bool(self.data_prefix.get(key))
@@ -267,6 +301,9 @@ class BaseSegDataset(Seeded, BaseDataset):
         absent = [shorten(name + suffix) for name in names if name not in there]
         if absent:
             shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+            forms = [{normalize("NFC", name) for name in group} for group in (there, names)]
+            if forms[1] <= forms[0]:
+                shown += " (the same names are there in another Unicode form: convmv --nfc)"
             raise UserError(
                 f"{folder}: {len(absent)} of {len(names)} {kind} are not there: {shown}; "
                 f"{self.source}"

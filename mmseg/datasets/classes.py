@@ -24,6 +24,8 @@ def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> Non
     for key in ("classes", "palette"):
         if key not in info:
             raise UserError(f"{dataset}: the config's metainfo=dict(...) lacks {key!r}")
+    if isinstance(classes := info["classes"], str):
+        raise UserError(f"{dataset}: classes is the text {classes!r}; write ({classes!r},)")
     count, colour_count = len(info["classes"]), len(info["palette"])
     if count > IGNORE_INDEX:
         raise UserError(

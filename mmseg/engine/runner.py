@@ -31,7 +31,7 @@ from mmseg.engine.resume import (
 )
 from mmseg.engine.run_summary import run_result
 from mmseg.engine.visualization import ValidationPictureHook
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process
 from mmseg.ops.defaults import by_default
@@ -86,7 +86,12 @@ class SegRunner(Runner):
                 # The wrapper of mmengine steps once for so many backward passes.
                 counts = parts * config.optim_wrapper.get("accumulative_counts", 1)
                 arguments["optim_wrapper"] = {**config.optim_wrapper, "accumulative_counts": counts}
-        runner = cls(**arguments, cfg=config)
+        try:
+            runner = cls(**arguments, cfg=config)
+        except ImportError as error:  # of a tracker such as WandbVisBackend
+            raise UserError(
+                f"{config.filename}: a part needs a package ({reason(error)})"
+            ) from error
         for line in warnings:
             runner.logger.warning(line)
         return runner

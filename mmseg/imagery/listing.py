@@ -60,6 +60,19 @@ def names_in(folder: str | Path, suffix: str) -> list[str]:
     return sorted(name.replace(os.sep, "/") for name in names)
 
 
+def other_spellings(folder: str | Path, suffix: str) -> list[str]:
+    """Return the files below a folder that `names_in` leaves out because of capitals or a letter.
+
+    With the suffix ".jpg" these are "a.JPG" and "a.jpeg".
+    """
+
+    def plain(name: str) -> str:
+        return name.lower().replace(".jpeg", ".jpg").replace(".tiff", ".tif")
+
+    paths = [path for path in files_below(str(folder)) if not path.endswith(suffix)]
+    return sorted(path for path in paths if plain(path).endswith(plain(suffix)))
+
+
 def files_below(folder: str, recursive: bool = True) -> list[str]:
     """Return the paths of the files in a folder, and with `recursive` in its subfolders.
 

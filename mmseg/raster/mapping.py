@@ -7,6 +7,7 @@ map.
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -76,6 +77,9 @@ def map_scene(
         # Strips have no georeference. If the scene has none, the log says so.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with fail_together(out):
+            shown = os.fsencode(scene).decode(errors="replace")
+            if shown != str(scene):
+                raise UserError(f"{shown}: the name of the scene is not UTF-8: rename the file")
             opened = Scene(scene, options)
             if truth:
                 check_truth(truth, opened, model.dataset_meta)

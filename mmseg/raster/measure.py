@@ -59,7 +59,9 @@ class ClassAreas:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["class_id", "class_name", "pixels", "hectares", "percent"])
         for index, name in enumerate(classes):
-            hectares = "" if self.hectares is None else f"{self.hectares[index]:.4f}"
+            hectares = ""
+            if self.hectares is not None:  # to the cm2: a pixel may be 1 cm wide
+                hectares = np.format_float_positional(self.hectares[index], 8, False, trim="-")
             table.writerow([index, name, self.pixels[index], hectares, f"{percent[index]:.2f}"])
         hectares = "" if self.hectares is None else f"{self.nodata[1]:.4f}"
         table.writerow([NODATA, "nodata", self.nodata[0], hectares, ""])

@@ -1,6 +1,8 @@
 """A map as polygons: one GeoPackage layer whose edges are those of the pixels."""
 
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import islice
@@ -43,16 +45,23 @@ def write_polygons(
     for file in (path, numbered):  # GDAL replaces no file that it cannot read
         file.unlink(missing_ok=True)
     pyogrio.set_gdal_config_options(NO_DATE)
+    # pyogrio takes a path with "!" or ";" for an archive or an address.
+    folder = tempfile.mkdtemp() if {*"!;"} & {*str(path)} else None
+    plain = Path(folder, "map.gpkg") if folder else path
     try:
         regions = _find_regions(map_path, confidence_path, row_areas, min_area, numbered)
-        _write(path, numbered, regions, classes)
+        _write(plain, numbered, regions, classes)
         # GDAL does not say if a part could not be written when it closed the file.
-        indexed, expected = _indexed(path), len(regions.areas) - 1
+        indexed, expected = _indexed(plain), len(regions.areas) - 1
         if indexed != expected:
             raise OSError(f"{indexed} of {expected} polygons are in the file and its index")
+        if folder:
+            shutil.move(plain, path)
     except Exception as error:  # GDAL's own errors have no public base class
         raise cannot_be_written(path.name, error, START_AGAIN) from error
     finally:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
         pyogrio.set_gdal_config_options(dict.fromkeys(NO_DATE))
 
 

@@ -85,6 +85,18 @@ class Products:
         if other != self.scene.source:
             raise UserError(f"{self.unfinished.folder}: is the unfinished map of {other}; {cure}")
 
+        self._check_unused()
+
+    def _check_unused(self) -> None:
+        """Raise `UserError` if another program has the GeoPackage open, or was killed with it."""
+        path = self._path("landcover.gpkg")
+        for companion in (path.with_name(path.name + end) for end in ("-wal", "-journal")):
+            if path.is_file() and companion.exists():
+                raise UserError(
+                    f"{path}: is open in a program such as QGIS, or was when that was killed: "
+                    f"close it there, or delete it with its {companion.name}, and start again"
+                )
+
     def write(self, rows: WindowAxis, job: str) -> None:
         """Make everything of the finished strips."""
         self._write_cogs(rows, job)
@@ -100,6 +112,7 @@ class Products:
             confidence, target = self.unfinished.folder / "confidence.vrt", made["landcover.gpkg"]
             places = (target, map_path, confidence)
             write_polygons(*places, self.classes, self.row_areas, self.min_area)
+        self._check_unused()
         for kind in LAYER_OF:
             self._forget(kind)
         for kind in self.kinds:

@@ -276,3 +276,23 @@ def test_model_without_weights_asked_for_draws_convolutions_by_their_fan_out(tin
     assert weight.std().item() == pytest.approx((2 / weight.shape[0]) ** 0.5, rel=0.1)
     assert model.backbone.block1[0].layer_scale_1.tolist() == pytest.approx([0.01] * 8)
     assert model.decode_head.conv_seg.weight.std().item() == pytest.approx(0.01, rel=0.3)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "model._orig_mod."])
+@pytest.mark.parametrize("under", ["state_dict", "model", None])
+def test_the_prefixes_of_wrappers_are_known(model, weights, save, prefix, under):
+    state = {prefix + key: value for key, value in weights.items()}
+    load_model_weights(model, save({under: state} if under else state), nmf_rank=4)
+    assert torch.equal(
+        model.state_dict()["backbone.norm1.weight"], weights["backbone.norm1.weight"]
+    )
+
+
+def test_a_part_that_was_compiled_is_known(model, weights, save):
+    state = {k.replace("backbone.", "backbone._orig_mod."): v for k, v in weights.items()}
+    load_model_weights(model, save({"state_dict": state}), nmf_rank=4)
+
+
+def test_another_kind_of_model_is_refused_with_its_names(model, save):
+    message = refused(load_model_weights, model, save({"model": {"fc.weight": torch.ones(1)}}))
+    assert "another kind of model, with fc.weight" in message

@@ -136,7 +136,7 @@ def test_name_tells_the_weights_the_subset_and_the_pretraining(name):
         assert re.search(rf"/mscan_{size}_\d{{8}}-[0-9a-f]{{8}}\.pth$", init.url)
 
 
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("name", [name for name in OFFICIAL if "landcover" not in name])
 def test_testing_keeps_the_ratio_and_stretches_to_a_multiple_of_32(name):
     for loader in ("val_dataloader", "test_dataloader"):
         config = load_config(ROOT / "segnext" / name)
@@ -147,8 +147,21 @@ def test_testing_keeps_the_ratio_and_stretches_to_a_multiple_of_32(name):
         ]
         assert steps[1].keep_ratio
         assert steps[2].size_divisor == 32
-        expected = (512, 512) if "landcover" in name else (2048, 512)
-        assert tuple(steps[1].scale) == expected
+        assert tuple(steps[1].scale) == (2048, 512)
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda p: p.stem)
+def test_aerial_images_are_tested_at_their_own_size(leaf):
+    config = load_config(leaf)
+    aerial = any(name in leaf.name for name in ("landcover", "loveda", "isaid", "demo"))
+    for loader in ("val_dataloader", "test_dataloader"):
+        resize = config[loader].dataset.pipeline[1]
+        found = resize.get("scale_factor"), "scale" in resize
+        assert found == ((1.0, False) if aerial else (None, True))
+    if "landcover" in leaf.name:  # as they are mapped: in windows of the crop
+        crop_size = config.model.data_preprocessor.size
+        assert tuple(config.model.test_cfg.crop_size) == tuple(crop_size)
+        assert config.train_dataloader.dataset.pipeline[2].scale is None
 
 
 def test_voc_trains_on_the_augmented_masks():

@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from mmseg.config import load_config
+from mmseg.config.loading import Typed, _meant
 from mmseg.errors import UserError
 
 TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny"
@@ -165,3 +167,30 @@ def test_fast_ops_is_taken_out_with_one_line(tmp_path, log, value, triton, told,
     assert config.get("triton_kernels", False) is triton
     (line,) = [line for line in log.read().splitlines() if "fast_ops" in line]
     assert re.search(told, line)
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "meant"),
+    [
+        ("test_dataloader.dataset.data_root", "/d/my data", "/d/my data"),
+        ("test_dataloader.dataset.data_root", "a,b", "a,b"),
+        ("test_dataloader.dataset.data_root", "2021", "2021"),
+        ("test_dataloader.dataset.data_root", "'/d/my data'", "/d/my data"),
+        ("test_dataloader.dataset.data_root", "None", None),
+        ("test_dataloader.dataset.ann_file", "'my list, old.txt'", "my list, old.txt"),
+        ("test_dataloader.dataset.ann_file", "my list.txt", "my list.txt"),
+        ("test_dataloader.dataset.pipeline.0.imdecode_backend", "a b", "a b"),
+        ("train_dataloader.batch_size", "4", 4),
+        ("model.backbone.depths", "1,2,3,4", [1, 2, 3, 4]),
+        ("model.backbone.with_cp", "True", True),
+        ("model.backbone.init_cfg", "None", None),
+    ],
+)
+def test_a_typed_override_is_a_text_where_the_key_holds_one(key, typed, meant):
+    assert _meant(key, Typed(typed), Config.fromfile(ADE)) == meant
+
+
+def test_a_typed_override_that_cannot_be_read_is_named():
+    for typed in ("[dict(type='PolyLR',power=1.0)]", "[1,2", "((1)"):
+        with pytest.raises(UserError, match=r"--cfg-options param_scheduler=.*: is no number"):
+            load_config(ADE, {"param_scheduler": Typed(typed)})

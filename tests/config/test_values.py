@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from mmseg.config import load_config
+from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
+from mmseg.registry import MODELS
 
 TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x512.ade.160k.py"
 
@@ -53,6 +55,65 @@ def test_a_value_that_cannot_work_is_refused_by_its_key(key, value, message):
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "meant"),
+    [
+        ("train_dataloader.batch_size", 4.0, 4),
+        ("val_dataloader.num_workers", 1e1, 10),
+        ("randomness.seed", 1.0, 1),
+        ("default_hooks.logger.interval", 5.0, 5),
+        ("model.decode_head.ham_kwargs.MD_R", 4.0, 4),
+        ("model.backbone.depths", [1.0, 2.0, 3.0, 4.0], [1, 2, 3, 4]),
+        ("train_cfg.max_iters", 1e5, 100_000),
+        ("optim_wrapper.optimizer.lr", 1.0, 1.0),
+    ],
+)
+def test_a_float_without_a_fraction_is_a_whole_number_where_one_is_meant(key, value, meant):
+    found = load_config(TINY, {key: value})
+    for name in key.split("."):
+        found = found[name]
+    assert repr(found) == repr(meant)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("model.data_preprocessor.size", 32, r"tuple\[int, int\] | None"),
+        ("model.data_preprocessor.size", [32, 32, 32], "tuple"),
+        ("train_dataloader.dataset.img_suffix", [".png", ".jpg"], "str"),
+        ("train_dataloader.dataset.cache_in_memory", 1, "bool"),
+        ("train_dataloader.dataset.pipeline.2.cat_max_ratio", "1", "float"),
+        ("train_dataloader.dataset.pipeline.2.scale", 512, "tuple"),
+        ("train_dataloader.dataset.ann_file", ["a.txt", "b.txt"], "Optional|Union|str"),
+        ("val_evaluator.iou_metrics", "mIoU", r"Sequence\[str\]"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_its_key(key, value, kind):
+    key_of_error = key.replace(".2.", r"[2].").replace("[", r"\[").replace("]", r"\]")
+    with pytest.raises(UserError, match=f"{key_of_error}=.*: give a value of type {kind}"):
+        load_config(TINY, {key: value})
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (
+            {"img_suffix": (".png", ".jpg")},
+            "BaseSegDataset.img_suffix=.*: give a value of type str",
+        ),
+        ({"metainfo": {"classes": ("water"), "palette": [(0, 0, 0)] * 5}}, r"write \('water',\)"),
+    ],
+)
+def test_a_wrong_kind_is_refused_where_the_class_is_built(part, message):
+    with pytest.raises(UserError, match=message):
+        build_dataset({"type": "BaseSegDataset", "data_prefix": {}, **part})
+
+
+def test_the_head_ignores_no_class():
+    with pytest.raises(UserError, match=r"ignore_index=0: the label of ignored pixels is 255"):
+        MODELS.build({**load_config(TINY).model.decode_head, "ignore_index": 0})
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("randomness.seed", None),
@@ -69,3 +130,9 @@ def test_values_at_the_edge_of_their_range_are_taken(key, value):
 def test_a_scale_may_be_a_list_as_in_json_and_on_the_command_line():
     config = load_config(TINY, {"test_dataloader.dataset.pipeline.1.scale": [256, 128]})
     assert config.test_dataloader.dataset.pipeline[1].scale == (256, 128)
+
+
+def test_the_factor_of_a_resize_may_be_a_whole_number():
+    step = {"type": "Resize", "scale_factor": 1, "keep_ratio": True}
+    config = load_config(TINY, {"test_dataloader.dataset.pipeline.1": step})
+    assert repr(config.test_dataloader.dataset.pipeline[1].scale_factor) == "1.0"

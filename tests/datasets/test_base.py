@@ -38,6 +38,22 @@ def test_masks_of_one_class_and_255_are_asked_about_before_a_training(
     assert "a few masks hold no other class than field; if 255, which is ignored" in log.read()
 
 
+def test_images_whose_suffix_is_spelt_otherwise_are_told(folder_config, image_folder, warnings):
+    build_dataset(folder_config)
+    assert not warnings
+    (image_folder / "img_dir/b.jpg").rename(image_folder / "img_dir/b.JPG")
+    (image_folder / "img_dir/c.jpg").rename(image_folder / "img_dir/c.jpeg")
+    assert len(build_dataset(folder_config)) == 2
+    assert "b.JPG: it and 1 more images are left out" in warnings[0]
+
+
+def test_names_in_another_unicode_form_are_told(folder_config, image_folder):
+    (image_folder / "ann_dir/a.png").rename(image_folder / "ann_dir/u\u0308.png")
+    (image_folder / "img_dir/a.jpg").rename(image_folder / "img_dir/\u00fc.jpg")
+    with pytest.raises(UserError, match=r"1 of 4 masks .*in another Unicode form: convmv"):
+        build_dataset(folder_config)
+
+
 FEW = {"classes": ("a", "b"), "palette": [(0, 0, 0)]}
 MANY = {"classes": [str(i) for i in range(256)], "palette": [(i, 0, 0) for i in range(256)]}
 SHARE = r"subset\.fraction=.*: give a share, from 0 to 1"
@@ -48,6 +64,7 @@ CHOICE = r"subset=.*: give dict\(fraction=..., seed=...\)"
     ("key", "value", "message"),
     [
         ("data_prefix", {"img_path": "img_dir", "ann_path": "ann_dir"}, "nothing reads 'ann_path'"),
+        ("data_prefix", {"img_path": ["a", "b"]}, r"img_path=\['a', 'b'\]: give one folder"),
         ("ann_file", "val.txt", r"the list .*val\.txt \(ann_file\) is not there"),
         ("img_suffix", ".tif", r"no image ends in '\.tif'"),
         ("metainfo", {"palette": [(0, 0, 0)]}, "lacks 'classes'"),

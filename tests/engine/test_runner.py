@@ -37,6 +37,14 @@ def test_a_training_writes_its_merged_config_and_a_test_none(tmp_path, trains, e
     assert all(Config.fromfile(path).model == config.model for path in found)
 
 
+def test_a_tracker_without_its_package_is_one_line(tmp_path):
+    write_project(tmp_path)
+    config = load_config(tmp_path / "tiny.py", {"work_dir": str(tmp_path / "work")})
+    config.visualizer = {"type": "Visualizer", "vis_backends": [{"type": "AimVisBackend"}]}
+    with pytest.raises(UserError, match=r"tiny\.py: a part needs a package .*pip install aim"):
+        SegRunner.from_cfg(config)
+
+
 def test_a_config_beside_its_checkpoints_stays_as_it_was_written(tmp_path):
     write_project(tmp_path)
     written = (tmp_path / "tiny.py").read_text()

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from mmseg.errors import UserError
+from mmseg.imagery import read_image
 from mmseg.imagery.files import read_file
 
 
@@ -66,3 +67,13 @@ def test_an_empty_or_absent_file_is_refused_by_name(tmp_path):
         read_file(tmp_path / "empty.png", "mask")
     with pytest.raises(UserError, match=r"absent\.png: cannot read the mask \(No such file"):
         read_file(tmp_path / "absent.png", "mask")
+
+
+@pytest.mark.parametrize("kind", ["webp", "png", "tiff"])
+def test_an_image_is_turned_as_its_orientation_says(tmp_path, kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(pixels).save(tmp_path / f"a.{kind}", exif=exif, lossless=True)
+    found = read_image(tmp_path / f"a.{kind}")[..., ::-1]
+    np.testing.assert_array_equal(found, np.rot90(pixels, -1))

@@ -57,3 +57,12 @@ def test_a_link_back_to_a_folder_around_it_adds_no_name(folder):
     (folder / "again").symlink_to(folder)
     (folder / "linked").symlink_to(folder / "sub")
     assert names_in(folder, ".tif") == ["a", "linked/c", "sub/c"]
+
+
+def test_linked_folders_are_followed_and_files_that_macos_adds_left_out(folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/e.tif").touch()
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "._a.tif").touch()
+    assert list_images(["images"], SUFFIXES)[2:] == ["images/link/e.tif", "images/sub/c.tif"]
+    assert names_in("images", ".tif") == ["a", "link/e", "sub/c"]

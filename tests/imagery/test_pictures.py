@@ -85,3 +85,11 @@ def test_contact_sheet_places_images_row_by_row():
 def test_few_images_are_one_row():
     assert contact_sheet([solid(2, 3, 0)], columns=4).shape == (2, 3, 3)
     assert side_by_side([solid(2, 3, 0), solid(5, 4, 0)]).shape == (5, 3 + 4 + 4, 3)
+
+
+@pytest.mark.parametrize("name", ["Wälder", "Łąka", "森林"])
+def test_a_legend_has_letters_of_any_language(name):
+    drawn, marks = (legend([text], [(0, 0, 0)], 200) for text in (name, "?" * len(name)))
+    assert drawn.shape == marks.shape
+    assert (drawn != marks).any()
+    assert drawn.min() < 255

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from mmseg.errors import UserError
 from mmseg.models.backbones import MSCAN
 from mmseg.models.backbones.mscan import Block
 from mmseg.models.layers import LayerNorm2d
@@ -100,3 +101,12 @@ def test_an_exported_encoder_takes_any_batch_and_size():
     x = torch.randn(1, 3, 96, 128)
     for result, expected in zip(program(x), encoder(x), strict=True):
         torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_of_one_that_ends_in_one_pixel_is_one_line():
+    encoder = MSCAN(**DIMS).train()
+    with pytest.raises(UserError, match=r"one image of 32x32 ends in one pixel.*larger batch"):
+        encoder(images(1, size=(32, 32)))
+    assert encoder(images(2, size=(32, 32)))[-1].shape[2:] == (1, 1)
+    assert encoder(images(1, size=(32, 33)))[-1].shape[2:] == (1, 2)
+    assert encoder.eval()(images(1, size=(32, 32)))[-1].shape[2:] == (1, 1)

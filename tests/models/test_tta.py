@@ -117,7 +117,13 @@ def test_labels_are_neither_flipped_nor_resized(config):
         assert sample.ori_shape == (48, 64)
 
 
-@pytest.mark.parametrize("resize", [[], [{"type": "Resize", "scale_factor": 0.5}]])
+def test_copies_of_images_tested_at_their_own_size_have_ratios_of_that(config):
+    config.test_dataloader.dataset.pipeline[1] = {"type": "Resize", "scale_factor": 1.0}
+    sizes = [tuple(32 * math.ceil(side * r / 32) for side in (48, 64)) for r in RATIOS]
+    assert [tuple(x.shape[1:]) for x in copies(config)["inputs"][::2]] == sizes
+
+
+@pytest.mark.parametrize("resize", [[], [{"type": "Resize", "scale": 32}]])
 def test_pipeline_without_a_resize_to_a_scale_is_refused(config, resize):
     config.test_dataloader.dataset.pipeline = [{"type": "LoadImageFromFile"}, *resize]
     with pytest.raises(UserError, match="needs Resize with scale"):

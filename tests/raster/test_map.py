@@ -68,7 +68,7 @@ def test_areas_style_and_preview_say_the_same_as_the_map(colour_model, tmp_path)
     assert [row["class_name"] for row in rows] == list(classes)
     assert [int(row["pixels"]) for row in rows] == counts.tolist()
     # A pixel is half a metre wide.
-    assert [float(row["hectares"]) for row in rows] == pytest.approx(counts / 40_000, abs=1e-4)
+    assert [float(row["hectares"]) for row in rows] == pytest.approx(counts / 40_000, abs=1e-8)
     assert sum(float(row["percent"]) for row in rows) == pytest.approx(100, abs=0.02)
     entries = xml.parse(tmp_path / "scene.landcover.qml").findall(".//paletteEntry")
     assert [(e.get("value"), e.get("label")) for e in entries] == [

@@ -1,5 +1,7 @@
 """The GeoPackage of a map."""
 
+import shutil
+
 import numpy as np
 import pyogrio
 import pytest
@@ -106,3 +108,29 @@ def test_a_scene_without_anything_to_map_has_no_polygons(tmp_path):
     map_pixels(ColourModel(), tmp_path, empty, profile={"nodata": 0}, polygons=True)
     _, polygons, _ = read_polygons(tmp_path / "scene.landcover.gpkg")
     assert len(polygons) == 0
+
+
+@pytest.mark.parametrize("name", ["a;b.tif", "final!.tif", "[v1] x?.tif"])
+def test_a_scene_of_any_name_has_polygons(tmp_path, name):
+    scene = write_scene(tmp_path, paint(make_ids(40, 40)), name)
+    result = map_scene(ColourModel(), scene, tmp_path / "out!", MapOptions(polygons=True))
+    found = shutil.copy(result.path.with_suffix(".gpkg"), tmp_path / "plain.gpkg")
+    assert sum(p.area for p in read_polygons(found)[1]) == 40 * 40 / 4
+    assert not list((tmp_path / "out!").glob(".*"))
+
+
+@pytest.mark.parametrize("companion", ["-wal", "-journal"])
+def test_a_geopackage_that_another_program_has_open_is_kept(tmp_path, companion):
+    scene, options = write_scene(tmp_path, paint(make_ids(40, 40))), MapOptions(polygons=True)
+    package = tmp_path / "scene.landcover.gpkg"
+    package.write_text("edited in QGIS")
+    other = tmp_path / f"scene.landcover.gpkg{companion}"
+    other.write_text("edits")
+    with pytest.raises(
+        UserError, match=r"scene\.landcover\.gpkg: is open in a program such as QGIS"
+    ):
+        map_scene(ColourModel(), scene, tmp_path, options)
+    assert package.read_text() == "edited in QGIS"
+    other.unlink()
+    map_scene(ColourModel(), scene, tmp_path, options)
+    assert len(read_polygons(package)[1])

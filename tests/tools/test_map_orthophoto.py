@@ -143,3 +143,11 @@ def test_a_scene_that_cannot_be_read_does_not_keep_the_others_from_being_mapped(
     assert call("scenes", "--out", "maps") == "error: 1 of 3 scenes are not mapped: scenes/aa.tif"
     assert "scenes/aa.tif: not a readable raster" in log.read()
     assert all((project / f"maps/{name}.landcover.tif").is_file() for name in "ab")
+
+
+def test_a_scene_whose_name_is_not_utf8_does_not_keep_the_others_from_being_mapped(project, call):
+    shutil.copy("scenes/a.tif", b"scenes/caf\xe9.tif")
+    message = call("scenes", "--out", "maps")
+    assert "1 of 3 scenes are not mapped" in message
+    assert Path("maps/a.landcover.tif").is_file()
+    assert Path("maps/b.landcover.tif").is_file()

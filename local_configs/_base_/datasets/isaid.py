@@ -7,7 +7,7 @@ scale = (896, 896)
 train_pipeline = _base_.train_pipeline
 train_pipeline[2].update(scale=scale, crop_size=crop_size)
 test_pipeline = _base_.test_pipeline
-test_pipeline[1].update(scale=scale)
+test_pipeline[1].update(scale_factor=1.0)
 train_dataloader = dict(
     dataset=dict(
         type="iSAIDDataset",

@@ -1,16 +1,18 @@
+"""LandCover.ai, and tiles of one's own: trained, tested and mapped at their own resolution."""
+
 _base_ = "./loaders.py"
 
 data_root = "data/landcover"
 crop_size = (512, 512)
-scale = (512, 512)
 # 1 / ln(1.02 + share) of the areas that the data set publishes, scaled so that the average pixel
 # weighs 1 (tools/class_weights.py --method inverse_log does so with your own masks).
 class_weight = [0.548, 9.159, 0.853, 3.319, 7.255]
 
 train_pipeline = _base_.train_pipeline
-train_pipeline[2].update(scale=scale, crop_size=crop_size)
+train_pipeline[2].update(scale=None, crop_size=crop_size)
 test_pipeline = _base_.test_pipeline
-test_pipeline[1].update(scale=scale)
+test_pipeline[1].update(scale_factor=1.0)
+del test_pipeline[2]
 train_dataloader = dict(
     dataset=dict(
         type="LandCoverAIDataset",

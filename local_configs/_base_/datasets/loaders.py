@@ -1,6 +1,7 @@
 """What the loaders of all data sets share."""
 
-# Each data set adds its scale and crop_size to the third step, which resizes, crops and flips.
+# Each data set adds its scale and crop_size to the third step, which resizes, crops and flips. The
+# scale None is the own size of an image.
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
@@ -8,7 +9,7 @@ train_pipeline = [
     dict(type="PhotoMetricDistortion", on_device=True),
     dict(type="PackSegInputs"),
 ]
-# Each data set adds its scale to the second step.
+# Each data set adds its scale to the second step; scale_factor=1.0 is the own size of an image.
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", keep_ratio=True),

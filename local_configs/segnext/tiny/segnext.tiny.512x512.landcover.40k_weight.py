@@ -13,5 +13,6 @@ _base_ = [
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(num_classes=5, loss_decode=dict(class_weight=_base_.class_weight)),
+    test_cfg=dict(mode="slide", crop_size=_base_.crop_size, stride=(384, 384)),
 )
 train_dataloader = dict(batch_size=16)

@@ -27,6 +27,11 @@ def read_ids(path: Path) -> list[str]:
     return read_text(path).split()
 
 
+def find(folder: Path, pattern: str) -> list[Path]:
+    """Return the files that a glob finds, sorted, without the "._" files that macOS adds."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("._"))
+
+
 def write_ids(path: Path, ids: Sequence[str]) -> None:
     write_whole(path, "".join(f"{line}\n" for line in ids).encode())
 

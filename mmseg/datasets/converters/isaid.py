@@ -34,10 +34,11 @@ def convert_isaid(
         )
     total = 0
     for split in ("train", "val"):
-        images = sorted((root / split / "images").rglob("*.png"))
+        images = common.find(root / split / "images", "**/*.png")
         if not images:
             raise UserError(f"{root / split}/images: no image; unpack the archives there first")
-        masks = {m.name: m for m in (root / split / "Semantic_masks").rglob(f"*{MASK_SUFFIX}")}
+        found = common.find(root / split / "Semantic_masks", f"**/*{MASK_SUFFIX}")
+        masks = {mask.name: mask for mask in found}
         if absent := [i.stem for i in images if i.stem + MASK_SUFFIX not in masks]:
             raise UserError(
                 f"{root / split}/Semantic_masks: {common.name_some(absent, len(images))} without "

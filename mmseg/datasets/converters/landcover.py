@@ -120,8 +120,8 @@ def _match(
     images: Path, image_end: str, masks: Path, mask_end: str
 ) -> list[tuple[str, Path, Path]]:
     """Return (name, image, mask) sorted by name; a file without its partner is a `UserError`."""
-    image_of = {p.name.removesuffix(image_end): p for p in images.glob(f"*{image_end}")}
-    mask_of = {p.name.removesuffix(mask_end): p for p in masks.glob(f"*{mask_end}")}
+    image_of = {p.name.removesuffix(image_end): p for p in common.find(images, f"*{image_end}")}
+    mask_of = {p.name.removesuffix(mask_end): p for p in common.find(masks, f"*{mask_end}")}
     for have, want, what in ((image_of, mask_of, "mask"), (mask_of, image_of, "image")):
         if alone := have.keys() - want.keys():
             folder = next(iter(have.values())).parent

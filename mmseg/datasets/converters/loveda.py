@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from mmseg.datasets.converters.common import find
 from mmseg.datasets.converters.untrusted import unpacked
 from mmseg.errors import UserError
 from mmseg.files import whole_file
@@ -36,7 +37,7 @@ def _sort(root: Path, out: Path, split: str, place) -> int:
     for kind, name in FOLDERS.items():
         target = out / name / split
         target.mkdir(parents=True, exist_ok=True)
-        for path in sorted(root.rglob(f"{kind}/*.png")):
+        for path in find(root, f"**/{kind}/*.png"):
             place(path, target / path.name)
             counts[kind] += 1
     images, masks = counts["images_png"], counts["masks_png"]

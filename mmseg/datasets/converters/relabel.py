@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmseg.datasets.converters.common import convert_masks
+from mmseg.datasets.converters.common import convert_masks, find
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask
 
@@ -44,7 +44,7 @@ def convert_coco_stuff(masks_of: Mapping[str, Path], out: Path, workers: int = 1
 
 
 def _find(folder: Path, pattern: str) -> list[Path]:
-    found = sorted(folder.rglob(pattern))
+    found = find(folder, f"**/{pattern}")
     if not found:
         raise UserError(f"{folder}: no mask {pattern} below it; unpack the archive there")
     return found

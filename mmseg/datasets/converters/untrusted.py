@@ -41,7 +41,9 @@ def _extract(archive: Path, folder: Path, suffixes: Collection[str]) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
-            wanted = [m for m in members if Path(m.filename).suffix in suffixes]
+            names = {m: PurePosixPath(m.filename) for m in members}
+            # macOS adds a hidden "._a.tif" to each "a.tif".
+            wanted = [m for m, n in names.items() if n.suffix in suffixes and n.name[:2] != "._"]
             _check_members(archive, members)
             _check_expansion(archive, sum(m.file_size for m in wanted), folder)
             opened.extractall(folder, wanted)

@@ -20,6 +20,7 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmseg.errors import UserError
 from mmseg.models.layers import DepthwiseConv2d, LayerNorm2d, checkpoint
 from mmseg.registry import MODELS
 
@@ -136,7 +137,7 @@ class Block(nn.Module):
     def _scale(self, scale: Tensor, x: Tensor) -> Tensor:
         """Return the factor of a branch; in training it is 0 for images that drop the branch."""
         scale = scale[:, None, None]
-        return self.drop_path(scale.expand(len(x), -1, -1, -1)) if self.training else scale
+        return self.drop_path(scale.expand(x.shape[0], -1, -1, -1)) if self.training else scale
 
 
 @MODELS.register_module()
@@ -188,6 +189,11 @@ class MSCAN(BaseModule):
         super().init_weights()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        if self.training and x.shape[0] == 1 and max(x.shape[2:]) <= 2 ** (self.num_stages + 1):
+            raise UserError(
+                f"a batch of one image of {x.shape[3]}x{x.shape[2]} ends in one pixel, from which "
+                "batch norm learns nothing: train with larger crops or a larger batch"
+            )
         outs = []
         for patch_embed, blocks, norm in self.stages():
             x = patch_embed(x)

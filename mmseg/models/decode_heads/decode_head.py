@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg.errors import UserError
+from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.ops.cross_entropy import right_pixels
 from mmseg.registry import MODELS
@@ -38,6 +39,11 @@ class BaseDecodeHead(BaseModule):
                 f"decode_head.num_classes={num_classes}: softmax over one class is always 1 and its"
                 " loss 0; for one foreground class set num_classes=2 and list classes=(background,"
                 " foreground), with mask ids 0 and 1"
+            )
+        if ignore_index != IGNORE_INDEX:
+            raise UserError(
+                f"decode_head.ignore_index={ignore_index}: the label of ignored pixels is "
+                f"{IGNORE_INDEX}; to leave a class out of the loss, give it the class_weight 0"
             )
         conv_seg_init = {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}}
         super().__init__(init_cfg or conv_seg_init)

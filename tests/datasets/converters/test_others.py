@@ -49,6 +49,12 @@ def test_cityscapes_ids_become_train_ids(tmp_path):
     assert len(dataset.metainfo["classes"]) == 19
 
 
+def test_the_files_that_macos_adds_to_a_folder_are_left_out(tmp_path):
+    write(tmp_path / "gtFine/val/bonn/bonn_1_gtFine_labelIds.png", [[0, 7]])
+    (tmp_path / "gtFine/val/bonn/._bonn_1_gtFine_labelIds.png").write_bytes(b"Mac OS X")
+    assert convert_cityscapes(tmp_path) == 1
+
+
 def test_coco_stuff_ids_close_the_gaps(tmp_path):
     write(tmp_path / "maps/val2017/1.png", [[0, 10, 12, 181, 255]])
     write(tmp_path / "images/val2017/1.jpg", np.zeros((1, 5, 3)))

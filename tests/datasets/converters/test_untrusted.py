@@ -51,6 +51,11 @@ def test_wanted_members_are_there_until_the_end(archive, out):
     assert list(out.iterdir()) == []
 
 
+def test_the_files_that_macos_adds_are_left_out(archive, out):
+    add(archive, "__MACOSX/images/._a.tif")
+    assert list(unpack(archive, out)) == ["images/a.tif"]
+
+
 def test_an_archive_that_is_missing_or_cut_short_is_named(archive, out):
     with pytest.raises(UserError, match=r"b\.zip: no such archive or folder"):
         unpack(archive.with_name("b.zip"), out)

@@ -53,6 +53,28 @@ def test_a_seed_gives_the_crop_of_the_three_transforms(size):
         assert difference.mean() < 0.2
 
 
+def test_without_a_scale_an_image_is_resized_from_its_own_size():
+    for seed in range(5):
+        found = []
+        for scale in (None, (90, 70)):
+            np.random.seed(seed)
+            found.append(RandomScaleCropFlip(scale, CROP, RATIOS)(sample(70, 90))["img"])
+        np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("scale", [None, (64, 64)])
+def test_a_thin_image_keeps_one_pixel_at_least(scale):
+    for size in ((1, 300), (3, 500), (400, 2)):
+        for step in (
+            RandomScaleCropFlip(scale, CROP, RATIOS),
+            TRANSFORMS.build({"type": "Resize", "scale": (64, 64), "keep_ratio": True}),
+            TRANSFORMS.build({"type": "Resize", "scale_factor": 0.01, "keep_ratio": True}),
+        ):
+            result = step(sample(*size))
+            assert result["img"].shape[:2] == result["gt_seg_map"].shape == result["img_shape"]
+            assert min(result["img_shape"]) >= 1
+
+
 def test_every_pixel_of_a_window_is_sampled_from_its_place():
     rng = np.random.default_rng(0)
     for _ in range(400):
