@@ -37,13 +37,14 @@ def main() -> None:
     args = parser.parse_args()
     config = read_config(args)
     model = init_model(config, args.checkpoint, nmf_rank=args.nmf_rank)
-    model.test_cfg["with_logits"] = True
     parts = build_parts(config[f"{args.split}_dataloader"].dataset)
     samples = [(part, index) for part in parts for index in range(len(part))]
     images = [part.get_data_info(index)["img_path"] for part, index in samples]
     classes = model.dataset_meta["classes"]
     errors = LabelErrors(len(classes), args.min_pixels)
-    predictions = progress(predict_images(model, images), "Predicting", len(images))
+    predictions = progress(
+        predict_images(model, images, with_logits=True), "Predicting", len(images)
+    )
     for (part, index), image, sample in zip(samples, images, predictions, strict=True):
         prob = sample.seg_logits.data.softmax(0).cpu().numpy()
         errors.add(image, prob, part.get_seg_map(index))
