@@ -38,6 +38,17 @@ from mmseg.structures import SegDataSample
 AnyImage = str | Path | np.ndarray | Image.Image
 
 
+class Prediction(SegDataSample):
+    """A predicted sample with its `image`, a file or BGR array, and its classes' `palette`."""
+
+    image: str | np.ndarray
+    palette: Sequence[Sequence[int]]
+
+    def plot(self, opacity: float = 0.5) -> Image.Image:
+        """Draw the classes over the image; a notebook shows the picture, its `save` writes it."""
+        return Image.fromarray(_draw(self.image, _class_ids(self), self.palette, opacity))
+
+
 def default_device() -> str:
     """Return the first GPU, or the CPU of a machine without GPUs."""
     return "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -104,15 +115,15 @@ def inference_model(
     images: AnyImage | Sequence[AnyImage],
     channels: Literal["bgr", "rgb"] = "bgr",
     with_logits: bool = False,
-) -> SegDataSample | list[SegDataSample]:
+) -> Prediction | list[Prediction]:
     """Predict one image or a list of them: files, PIL images, or (H, W, 3) uint8 arrays.
 
     `channels` is the order of the colours in arrays; that of OpenCV, and of MMSegmentation, is BGR.
     Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the size of the image.
-    With `with_logits` they also have `seg_logits.data`, (K, H, W) float32; `softmax(0)` makes
-    probabilities of them. A model in training mode predicts as in evaluation mode and stays in
-    training mode. Several threads may share a model in evaluation mode. Raises `UserError` for
-    anything but an image.
+    `plot()` draws them. With `with_logits` they also have `seg_logits.data`, (K, H, W) float32;
+    `softmax(0)` makes probabilities of them. A model in training mode predicts as in evaluation
+    mode and stays in training mode. Several threads may share a model in evaluation mode. Raises
+    `UserError` for anything but an image.
     """
     several, listed = _listed(images)
     samples = list(predict_images(model, listed, channels, with_logits))
@@ -124,15 +135,17 @@ def predict_images(
     images: Iterable[AnyImage],
     channels: Literal["bgr", "rgb"] = "bgr",
     with_logits: bool = False,
-) -> Iterator[SegDataSample]:
+) -> Iterator[Prediction]:
     """Predict images one after the other with `inference_model`; only one is in memory."""
     if channels not in ("bgr", "rgb"):
         raise UserError(f"channels={channels!r}: give 'bgr' or 'rgb'")
+    palette = model.dataset_meta["palette"]
     steps = parts_of(model.cfg.test_dataloader.dataset)[0]["pipeline"]
     with DefaultScope.overwrite_default_scope(SCOPE):
         pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
     for image in images:
-        data = pseudo_collate([pipeline(_as_input(image, channels))])
+        given = _as_input(image, channels)
+        data = pseudo_collate([pipeline(dict(given))])
         # The contexts end before the yield, because the caller may be training.
         with _evaluation(model), torch.no_grad():
             if with_logits:
@@ -142,7 +155,8 @@ def predict_images(
                 sample.pred_sem_seg = PixelData(data=best_class(logits)[None])
             else:
                 (sample,) = model.test_step(data)
-        yield sample
+        shown = {"image": given.get("img", given["img_path"]), "palette": palette}
+        yield Prediction(metainfo=sample.metainfo, **dict(sample.items()), **shown)
 
 
 @contextmanager
@@ -211,14 +225,8 @@ def show_result_pyplot(
     """
     first = result if isinstance(result, SegDataSample) else result[0]
     ids = _class_ids(first) if isinstance(first, SegDataSample) else np.asarray(first)
-    image = img if isinstance(img, np.ndarray) else read_image(str(img))
-    if ids.shape != image.shape[:2]:
-        raise UserError(
-            f"the result is of an image of {ids.shape[1]}x{ids.shape[0]} pixels, this one has "
-            f"{image.shape[1]}x{image.shape[0]}"
-        )
     colours = model.dataset_meta["palette"] if palette is None else palette
-    picture = overlay(mmcv.bgr2rgb(image), ids.astype(np.uint8), colours, opacity)
+    picture = _draw(img, ids, colours, opacity)
     if out_file is not None:
         write_image(Path(out_file), picture)
     if show:
@@ -230,6 +238,21 @@ def show_result_pyplot(
         pyplot.axis("off")
         pyplot.show(block=block)
     return picture
+
+
+def _draw(
+    img: str | Path | np.ndarray,
+    ids: np.ndarray,
+    palette: Sequence[Sequence[int]],
+    opacity: float,
+) -> np.ndarray:
+    image = img if isinstance(img, np.ndarray) else read_image(img)
+    if ids.shape != image.shape[:2]:
+        raise UserError(
+            f"the result is of an image of {ids.shape[1]}x{ids.shape[0]} pixels, this one has "
+            f"{image.shape[1]}x{image.shape[0]}"
+        )
+    return overlay(mmcv.bgr2rgb(image), ids.astype(np.uint8), palette, opacity)
 
 
 def _class_ids(sample: SegDataSample) -> np.ndarray:

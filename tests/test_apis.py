@@ -144,6 +144,14 @@ def test_logits_are_there_on_request_and_their_highest_is_the_class(model, image
         _ = plain.seg_logits
 
 
+def test_a_prediction_draws_itself_over_any_kind_of_image(model, image, tmp_path):
+    Image.fromarray(image[..., ::-1]).save(tmp_path / "a.png")
+    samples = inference_model(model, [tmp_path / "a.png", Image.open(tmp_path / "a.png"), image])
+    expected = show_result_pyplot(model, image, samples[0], opacity=0.3, show=False)
+    for sample in samples:
+        assert (np.asarray(sample.plot(opacity=0.3)) == expected).all()
+
+
 def test_a_file_a_pil_image_and_arrays_of_both_orders_are_the_same_image(model, image, tmp_path):
     turned = Image.fromarray(np.rot90(image[..., ::-1]))
     exif = Image.Exif()

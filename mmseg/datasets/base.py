@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-from unicodedata import normalize
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -16,14 +15,14 @@ from mmengine.registry import DefaultScope
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.classes import check_classes, single_class_advice
-from mmseg.datasets.patterns import PathPatterns
+from mmseg.datasets.patterns import PathPatterns, check_complete
 from mmseg.datasets.resizing import warn_of_resizing
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
-from mmseg.errors import UserError, shorten
+from mmseg.errors import UserError
 from mmseg.files import read_text
 from mmseg.imagery.listing import names_in, other_spellings
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
-from mmseg.imagery.palettes import compare_palettes
+from mmseg.imagery.palettes import compare_palettes, warn_of_nodata
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 
@@ -137,19 +136,15 @@ class BaseSegDataset(Seeded, BaseDataset):
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` if one of their files is missing."""
         if self.patterns:
-            found = [self.sample(name) for name in self.list_names()]
-            masks = [sample["seg_map_path"] for sample in found if "seg_map_path" in sample]
-            if absent := [path for path in masks if not os.path.isfile(path)]:
-                raise self._missing(f"{absent[0]}, one of {len(absent)} masks,")
-            return found
-        files = {
-            "img_path": (self.img_suffix, "images"),
-            "seg_map_path": (self.seg_map_suffix, "masks"),
-        }
-        folders = {key: self._folder(key) for key in files if self._has(key)}
-        names = self.list_names()
-        for key, folder in folders.items():
-            self._check_complete(names, folder, *files[key])
+            self.patterns.check_complete(names := self.list_names())
+        else:
+            images = self._folder("img_path"), self.img_suffix, "images"
+            kinds = [images]
+            if self._has("seg_map_path"):
+                kinds.append((self._folder("seg_map_path"), self.seg_map_suffix, "masks"))
+            names = self.list_names()
+            for kind in kinds:
+                check_complete(names, *kind, self.source)
         self.compare_palettes(names)
         return [self.sample(name) for name in names]
 
@@ -211,10 +206,14 @@ class BaseSegDataset(Seeded, BaseDataset):
 
         Raises `UserError` if the colours of two of them cannot be read.
         """
+        from mmseg.imagery.geotiff import nodata_of  # Not all programs need GDAL.
+
         paths = [self.sample(name).get("seg_map_path") for name in names]
         self.colour_ids, differing = compare_palettes([p for p in paths if p], self.metainfo)
         for path in differing:
             read_mask(path, None, self.colour_ids)
+        for path in filter(None, paths[:1]):
+            warn_of_nodata(path, nodata_of(path), self.metainfo)
 
     def _facts_of_masks(self) -> dict:
         classes = self._metainfo["classes"]  # not the property, which copies
@@ -295,16 +294,3 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def _missing(self, what: str) -> UserError:
         return UserError(f"{type(self).__name__}: {what} is not there; {self.source}")
-
-    def _check_complete(self, names: Sequence[str], folder: Path, suffix: str, kind: str) -> None:
-        there = set(names_in(folder, suffix))
-        absent = [shorten(name + suffix) for name in names if name not in there]
-        if absent:
-            shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-            forms = [{normalize("NFC", name) for name in group} for group in (there, names)]
-            if forms[1] <= forms[0]:
-                shown += " (the same names are there in another Unicode form: convmv --nfc)"
-            raise UserError(
-                f"{folder}: {len(absent)} of {len(names)} {kind} are not there: {shown}; "
-                f"{self.source}"
-            )

@@ -16,12 +16,14 @@ from rasterio.io import MemoryFile
 from mmseg.errors import UserError, reason
 from mmseg.files import whole_file
 from mmseg.imagery.files import check_depth
+from mmseg.imagery.mask import IGNORE_INDEX
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # A damaged header may declare gigabytes, and an honest file of this size must be cut into tiles.
 MOST_PIXELS = 2**28
 # The formats of masks by their first byte. What begins otherwise is tried as TIFF.
 DRIVERS = {b"\x89": "PNG", b"P": "PNM", b"B": "BMP", b"G": "GIF", b"\xff": "JPEG", b"R": "WEBP"}
+DRIVERS |= {b"\0": "JP2OpenJPEG"}
 
 
 def open_geotiff(path: str | Path, driver: str = "GTiff") -> rasterio.DatasetReader:
@@ -43,17 +45,29 @@ def _opened(data: bytes, path: str | Path, kind: str) -> Iterator[rasterio.Datas
                 raise UserError(f"{path}: the {kind} is too large; cut it into tiles")
             yield raster
     except RasterioError as error:
-        message = reason(error.__cause__ or error).replace(file.name, "it")
+        message = re.sub(f"'?{file.name}'?", "it", reason(error.__cause__ or error))
         raise UserError(f"{path}: cannot decode the {kind} ({message})") from error
+
+
+def nodata_of(path: str | Path) -> float | None:
+    """Return the nodata value of a TIFF, None if it has none or another format."""
+    with suppress(RasterioError), open_geotiff(path) as raster:
+        return raster.nodata
+    return None
 
 
 def read_samples(data: bytes, path: str | Path) -> np.ndarray:
     """Decode `data`, the bytes of the mask at `path`, to (H, W, C), the samples as they are stored.
 
-    They are not stretched or inverted, as PIL does it, and not looked up in a palette.
+    They are not stretched or inverted, as PIL does it, and not looked up in a palette. The nodata
+    value of a TIFF becomes 255.
     """
     with _opened(data, path, "mask") as raster:
-        return raster.read().transpose(1, 2, 0)
+        values = raster.read().transpose(1, 2, 0)
+        is_tiff, nodata = raster.driver == "GTiff", raster.nodata
+    if not is_tiff or nodata is None or values.dtype.kind not in "iu":
+        return values  # the nodata value of a PNG is a transparent colour
+    return np.where(values == nodata, IGNORE_INDEX, values.astype(np.int64))
 
 
 def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
@@ -77,14 +91,15 @@ def _described(raster: rasterio.DatasetReader) -> list[ColorInterp | None]:
 
 
 def colour_table(raster: rasterio.DatasetReader, bands: Sequence[int]) -> np.ndarray | None:
-    """Return the red, green and blue of each sample value of `bands`, uint8 (3, 256).
+    """Return the red, green and blue of each sample value of `bands`, uint8 (3, 256 or more).
 
     They are a palette, or grey for samples of less than 8 bits. None: the samples are the colours.
     """
     with suppress(ValueError):  # rasterio raises it if there is no palette
         table = raster.colormap(bands[0]) if len(set(bands)) == 1 else {}
         if table:
-            return np.array([table.get(i, (0, 0, 0))[:3] for i in range(256)], np.uint8).T
+            size = max(255, *table) + 1
+            return np.array([table.get(i, (0, 0, 0))[:3] for i in range(size)], np.uint8).T
     bits = int(raster.tags(bands[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
     levels = np.minimum(np.arange(256) * 255 // (2**bits - 1), 255).astype(np.uint8)
     return np.stack([levels] * 3) if bits < 8 else None

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from mmseg.errors import UserError
 from mmseg.imagery.files import read_file
@@ -25,9 +26,9 @@ def read_mask(
 ) -> np.ndarray:
     """Return the values of a mask file as (H, W) integers; palette images give their indices.
 
-    Three equal channels count as one. With `colour_ids`, a palette image gives the value of each
-    colour, and 255 for the index 255. Raises `UserError` for a file that is no mask, and for a
-    colour without a value.
+    Three equal channels count as one. The nodata value of a TIFF gives 255. With `colour_ids`, a
+    palette image gives the value of each colour, and 255 for the index 255. Raises `UserError` for
+    a file that is no mask, and for a colour without a value.
     """
     from mmseg.imagery.geotiff import read_samples  # Not all programs need GDAL.
 
@@ -41,7 +42,9 @@ def read_mask(
 
 def palette_of(file: str | BinaryIO) -> list[Colour]:
     """Return the colours of an image's palette from its header, empty if it has none."""
-    with suppress(Exception), Image.open(file) as image:  # whoever reads the pixels names errors
+    # `Image.open` refuses the TIFF of a whole scene.
+    opened = TiffImageFile if str(file).lower().endswith((".tif", ".tiff")) else Image.open
+    with suppress(Exception), opened(file) as image:  # whoever reads the pixels names errors
         entries = image.getpalette() if image.mode == "P" else None
         return list(zip(*[iter(entries or ())] * 3, strict=True))
     return []

@@ -7,6 +7,16 @@ from mmengine.logging import MMLogger
 from mmseg.imagery.mask import IGNORE_INDEX, Colour, palette_of
 
 
+def warn_of_nodata(mask: str, nodata: float | None, meta: Mapping) -> None:
+    """Log it if the nodata value of a mask is the id of a class, whose pixels are then ignored."""
+    names = dict(enumerate(meta["classes"], int(bool(meta.get("reduce_zero_label")))))
+    if nodata is not None and nodata in names:
+        MMLogger.get_current_instance().warning(
+            f"{mask}: its nodata value is {nodata:g}, the id of {names[int(nodata)]!r}: pixels of "
+            "that class are ignored; gdal_edit.py -unsetnodata makes them count"
+        )
+
+
 def compare_palettes(
     masks: Sequence[str], meta: Mapping
 ) -> tuple[dict[Colour, int] | None, tuple[str, ...]]:

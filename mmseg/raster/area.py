@@ -1,5 +1,7 @@
 """The area of interest: polygons of a vector file, laid on a scene."""
 
+import os
+
 import numpy as np
 import pyogrio
 import shapely
@@ -27,9 +29,12 @@ class AreaOfInterest:
     def __init__(self, path: str, crs: CRS | None, box: tuple[float, float, float, float]) -> None:
         if crs is None:
             raise UserError(f"{path}: the place of the scene is unknown; leave the area out")
+        # pyogrio takes a name with "!" or ";" for an archive or an address, but not this one.
+        is_odd = {*"!;"} & {*str(path)} and os.path.isfile(path)
+        file = f"/vsisubfile/0,{os.path.abspath(path)}" if is_odd else path
         try:  # A layer without a kind of geometry is a table.
-            names = [name for name, kind in pyogrio.list_layers(path) if kind]
-            layers = [pyogrio.raw.read(path, layer=name, columns=[]) for name in names]
+            names = [name for name, kind in pyogrio.list_layers(file) if kind]
+            layers = [pyogrio.raw.read(file, layer=name, columns=[]) for name in names]
             found = [(meta["crs"], _polygons(shapely.from_wkb(wkb))) for meta, _, wkb, _ in layers]
         except (DataSourceError, DataLayerError, shapely.errors.ShapelyError) as error:
             raise UserError(f"{path}: not a readable file of polygons ({reason(error)})") from error

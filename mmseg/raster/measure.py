@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import rasterio
 import torch
-from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.imagery.mask import to_train_ids
-from mmseg.imagery.palettes import compare_palettes
+from mmseg.imagery.palettes import compare_palettes, warn_of_nodata
 from mmseg.raster.cog import NODATA
 from mmseg.raster.georeference import is_measurable, project
 from mmseg.raster.scene import Scene
@@ -124,12 +123,7 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
         raise UserError(
             f"{truth}: the truth has {count} bands of {dtype}; one band of class ids is compared"
         )
-    names = dict(enumerate(meta["classes"], start=1 if meta.get("reduce_zero_label") else 0))
-    if nodata in names:
-        MMLogger.get_current_instance().info(
-            f"{truth}: its nodata value is {nodata:g}, the id of {names[nodata]!r}: pixels of that "
-            "class are not compared"
-        )
+    warn_of_nodata(truth, nodata, meta)
     if scene.is_measurable and is_measurable(crs, transform, height, width):
         corners = np.array([(0, width, 0), (0, 0, height)])
         found = np.stack(~scene.transform * project(transform, crs, scene.crs, *corners))

@@ -74,6 +74,9 @@ class Scene:
         self.table = colour_table(self.raster, self.bands)
         self.nodata = options.nodata
         self.notes: list[str] = []
+        names = [self.raster.descriptions[band - 1] for band in self.bands]
+        if options.bands is None and self.bands == [1, 2, 3] and any(names):
+            self.notes.append(f"taken as red, green and blue: {names} (--bands takes others)")
         self.alphas = self._choose_alphas(options.alpha)
         self.aoi = None
         if options.aoi:
@@ -152,7 +155,7 @@ class Scene:
             raise UserError(
                 f"{self.path}: samples are {', '.join(sorted(types))}; uint8 and uint16 are mapped"
             )
-        if types == {"uint8"}:
+        if types == {"uint8"} or self.table is not None:
             return None
         if scale is not None:
             return [scale] * 3

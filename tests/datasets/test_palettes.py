@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
+from rasterio import Affine
 
 from mmseg.datasets import build_dataset
 from mmseg.datasets.check import build_parts, check_sample
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError
+from mmseg.imagery.geotiff import write_geotiff
 
 PALETTE = [(250, 180, 60), (0, 100, 0), (0, 0, 255)]  # of `folder_config`: field, wood, water
 IDS = np.repeat(np.arange(64) * 3 // 64, 48).reshape(64, 48).T.astype(np.uint8)
@@ -90,3 +93,17 @@ def test_a_palette_that_is_none_is_refused_at_once(folder_config, colour):
     folder_config["metainfo"]["palette"][1] = colour
     with pytest.raises(UserError, match=r"metainfo.palette has .*; give \(R, G, B\) of whole"):
         build_dataset({**folder_config, "lazy_init": True})
+
+
+@pytest.mark.parametrize("nodata", [0, 200])
+def test_a_nodata_value_that_is_the_id_of_a_class_is_told(
+    image_folder, folder_config, warnings, nodata
+):
+    for name in "abcd":
+        mask = image_folder / f"ann_dir/{name}.tif"
+        write_geotiff(mask, IDS, Affine.scale(2), "EPSG:2180")
+        with rasterio.open(mask, "r+") as raster:
+            raster.nodata = nodata
+    build_dataset({**folder_config, "seg_map_suffix": ".tif"})
+    told = f"a.tif: its nodata value is 0, the id of {folder_config['metainfo']['classes'][0]!r}"
+    assert any(told in line for line in warnings) == (nodata == 0)

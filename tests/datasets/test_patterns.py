@@ -41,6 +41,9 @@ def test_a_glob_finds_the_images_of_several_folders_and_their_masks(root):
     assert pairs(root, {"img_path": TILES["img_path"]}) == [[image] for image, _ in expected]
     (root / "list.txt").write_text("Tile 2/images/c.jpg\n")
     assert pairs(root, TILES, ann_file="list.txt") == expected[1:]
+    (root / "list.txt").write_text("c\n")
+    with pytest.raises(UserError, match=r"^c: does not match img_path; write paths below"):
+        pairs(root, TILES, ann_file="list.txt")
 
 
 def test_a_regular_expression_names_the_mask_by_its_groups(root):
@@ -53,14 +56,26 @@ def test_a_regular_expression_names_the_mask_by_its_groups(root):
 @pytest.mark.parametrize(
     ("prefix", "message"),
     [
+        ({"img_path": r"tile_(.*\.png"}, r"img_path='tile_.*: no regular expression \(missing \)"),
         ({"img_path": "Tile */{name}.tif"}, "no image matches the pattern of img_path"),
-        ({**TILES, "seg_map_path": "Tile */*/{name}.png"}, "do not fit it"),
+        ({**TILES, "seg_map_path": "Tile */*/{name}.png"}, "seg_map_path does not fit img_path"),
         (
             {**TILES, "seg_map_path": "Tile */ids/{name}.png"},
-            r"a\.b\.png, one of 2 masks, is not",
+            r"a\.b\.png: it and 1 more files are not",
         ),
     ],
 )
 def test_a_pattern_that_cannot_be_right_is_one_line(root, prefix, message):
     with pytest.raises(UserError, match=message):
         pairs(root, prefix)
+
+
+def test_palettes_that_differ_are_read_by_their_colours_here_too(root):
+    palettes = {"Tile 1/masks/a.b.png": [0, 0, 0, 255, 0, 0], "Tile 2/masks/c.png": [255, 0, 0]}
+    for name, colours in palettes.items():
+        mask = Image.new("P", (4, 4))
+        mask.putpalette(colours)
+        mask.save(root / name)
+    config = {"type": "BaseSegDataset", "metainfo": META, "data_root": str(root)}
+    dataset = build_dataset({**config, "data_prefix": TILES})
+    assert [dataset.get_seg_map(index).max() for index in (0, 1)] == [0, 1]

@@ -96,6 +96,20 @@ def test_unusual_tiffs_and_deep_channels_give_their_values(tmp_path):
         assert read_mask(tmp_path / name).tolist() == deep.tolist(), name
 
 
+@pytest.mark.parametrize(("nodata", "dtype"), [(-2, np.int8), (9, np.uint8), (65535, np.uint16)])
+def test_the_nodata_value_of_a_tiff_is_ignored(tmp_path, nodata, dtype):
+    expected = IDS % 3
+    values = expected.astype(dtype)
+    values[0] = nodata
+    path = tmp_path / "a.tif"
+    size = {"width": IDS.shape[1], "height": IDS.shape[0], "count": 1}
+    with rasterio.open(path, "w", driver="GTiff", dtype=dtype, nodata=nodata, **size) as raster:
+        raster.write(values, 1)
+    ids = to_train_ids(read_mask(path), 3, False, str(path))
+    assert (ids[0] == 255).all()
+    assert (ids[1:] == expected[1:]).all()
+
+
 def test_a_file_that_no_decoder_knows_is_named_and_no_object_in_memory(tmp_path):
     for name, data in (("a.png", b"GIF89b"), ("a.tif", b"II*\0" + b"\1" * 50)):
         (tmp_path / name).write_bytes(data)

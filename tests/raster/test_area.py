@@ -40,6 +40,14 @@ def test_only_the_area_of_interest_is_mapped(colour_model, tmp_path):
     assert colour_model.windows == 3 * 3
 
 
+@pytest.mark.parametrize("name", ["a!b.geojson", "a;b.geojson", "a!b/[1].geojson"])
+def test_the_file_of_an_area_may_have_any_name(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    ring = [[20, 52], [20.1, 52], [20.1, 52.1], [20, 52]]
+    path = write_geojson(tmp_path / name, "Polygon", [ring])
+    assert AreaOfInterest(path, CRS.from_epsg(4326), (20.0, 52.0, 20.1, 52.1)).shapes
+
+
 def test_an_area_of_interest_beside_the_scene_is_told(colour_model, tmp_path, log):
     ring = [[21, 52], [21.1, 52], [21.1, 52.1], [21, 52]]
     aoi = write_geojson(tmp_path / "area.geojson", "Polygon", [ring])

@@ -102,6 +102,23 @@ def test_bands_that_only_descriptions_name_and_palettes_are_read_in_their_colour
     assert {tuple(colour) for colour in smaller} <= {tuple(colour) for colour in COLOURS}
 
 
+def test_a_palette_of_16_bits_gives_its_colours(tmp_path):
+    ids = make_ids(20, 30)
+    path = write_scene(tmp_path, ids[None].astype(np.uint16) * 300, photometric="palette")
+    with rasterio.open(path, "r+") as raster:
+        raster.write_colormap(1, {300 * i: tuple(map(int, c)) for i, c in enumerate(COLOURS)})
+    image, _ = Scene(path, MapOptions()).read(0, 20)
+    assert (image.transpose(1, 2, 0) == COLOURS[ids]).all()
+
+
+def test_names_of_bands_that_are_no_colours_are_told(colour_model, tmp_path, log):
+    path = write_scene(tmp_path, paint(make_ids(20, 30)))
+    with rasterio.open(path, "r+") as raster:
+        raster.descriptions = ("B02", "B03", "B04")
+    map_scene(colour_model, path, tmp_path / "out")
+    assert "taken as red, green and blue: ['B02', 'B03', 'B04'] (--bands" in log.read()
+
+
 @pytest.mark.parametrize("bits", [1, 4, 8])
 @pytest.mark.parametrize("photometric", ["MINISBLACK", "MINISWHITE"])
 def test_a_grey_scene_has_the_grey_of_the_same_training_image(tmp_path, bits, photometric):

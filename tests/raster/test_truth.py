@@ -35,7 +35,7 @@ def test_pixels_without_a_map_or_a_truth_do_not_count(colour_model, tmp_path, lo
     np.add.at(expected, (truth[counted], ids[counted]), 1)
     assert result.confusion.dtype == np.int64
     assert (result.confusion == expected).all()
-    told = f"its nodata value is 0, the id of {CLASSES[0]!r}: pixels of that class are not compared"
+    told = f"its nodata value is 0, the id of {CLASSES[0]!r}: pixels of that class are ignored"
     assert (told in log.read()) == (nodata == 0)
 
 
