@@ -14,12 +14,8 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from PIL import Image, ImageOps
 
+from mmseg.checkpoints import loading
 from mmseg.checkpoints.dialects import class_names
-from mmseg.checkpoints.loading import (
-    check_number_of_classes,
-    load_model_weights,
-    warn_of_other_classes,
-)
 from mmseg.config import load_config
 from mmseg.config.changes import keep_test_scale, use_rank
 from mmseg.config.parts import parts_of
@@ -98,14 +94,16 @@ def init_model(
     model = MODELS.build(config.model)
     model.cfg = config
     model.dataset_meta = build_parts(config.test_dataloader.dataset)[0].metainfo
-    check_number_of_classes(model, model.dataset_meta["classes"])
+    loading.check_number_of_classes(model, model.dataset_meta["classes"])
     if checkpoint is not None:
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
-        content = load_model_weights(model, checkpoint, nmf_rank=rank)
+        content = loading.load_model_weights(model, checkpoint, nmf_rank=rank)
         keep_test_scale(config, str(checkpoint), content)
         if stored := class_names(content):
             classes = model.dataset_meta["classes"]
-            warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
+            loading.warn_of_other_classes(
+                stored[0], str(checkpoint), classes, "the config's data set"
+            )
     model = model.to(device).eval()
     return cast(EncoderDecoder, fuse(model)) if fused else model
 
@@ -241,10 +239,7 @@ def show_result_pyplot(
 
 
 def _draw(
-    img: str | Path | np.ndarray,
-    ids: np.ndarray,
-    palette: Sequence[Sequence[int]],
-    opacity: float,
+    img: str | Path | np.ndarray, ids: np.ndarray, palette: Sequence[Sequence[int]], opacity: float
 ) -> np.ndarray:
     image = img if isinstance(img, np.ndarray) else read_image(img)
     if ids.shape != image.shape[:2]:

@@ -16,25 +16,27 @@ from mmengine.registry import Registry
 from mmseg.errors import UserError, shorten
 
 SCOPE = "mmseg"
-# The values that annotations allow, besides None, which `check_types` lets pass.
+# The values that annotations allow.
 SIMPLE: dict[Any, Any] = {
     **{int: numbers.Integral, float: numbers.Real, bool: bool},
-    **{str: str | os.PathLike, NoneType: ()},
+    **{str: str | os.PathLike, NoneType: NoneType},
 }
+
+
+ALL: list[Registry] = []
 
 
 def check_types(component: Any, arguments: Mapping, where: str) -> None:
     """Raise `UserError` for an argument of another kind than a class of ours is annotated with.
 
-    mmengine's bases of our data sets count as ours.
-    `where` names the component in the error. None passes: the class decides what it means.
+    mmengine's bases of our data sets count as ours. `where` names the component in the error.
     """
     hints: dict[str, Any] = {}
     for cls in reversed(getattr(component, "__mro__", ())):
         if cls.__module__.startswith(("mmseg.", "mmengine.dataset.")) and "__init__" in vars(cls):
             hints |= get_type_hints(cls.__init__)
     for key, value in arguments.items():
-        if key in hints and value is not None and not _fits(value, hints[key]):
+        if key in hints and not _fits(value, hints[key]):
             kind = inspect.formatannotation(hints[key]).replace("collections.abc.", "")
             raise UserError(f"{where}.{key}={shorten(repr(value))}: give a value of type {kind}")
 
@@ -62,7 +64,9 @@ def _child(parent: Registry, *locations: str) -> Registry:
             check_types(registry.get(kind), cfg, kind)
         return parent.build_func(cfg, *args, registry=registry, **kwargs)
 
-    return Registry(parent.name, build, parent=parent, scope=SCOPE, locations=list(locations))
+    child = Registry(parent.name, build, parent=parent, scope=SCOPE, locations=list(locations))
+    ALL.append(child)
+    return child
 
 
 DATASETS = _child(root.DATASETS, "mmseg.datasets")
@@ -78,15 +82,9 @@ LOOPS = _child(root.LOOPS, "mmseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, "mmseg.engine")
 
 # mmengine warns of every kind that a scope lacks, also of those to which this project adds nothing.
-_OTHERS = [
-    _child(parent, "mmseg.engine")
-    for parent in (
-        *(root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS, root.LOG_PROCESSORS),
-        *(root.MODEL_WRAPPERS, root.OPTIMIZERS, root.PARAM_SCHEDULERS, root.RUNNER_CONSTRUCTORS),
-        *(root.TASK_UTILS, root.VISBACKENDS, root.VISUALIZERS),
-    )
-]
-ALL = (
-    *(DATASETS, TRANSFORMS, MODELS, METRICS, HOOKS, RUNNERS, OPTIM_WRAPPERS, WEIGHT_INITIALIZERS),
-    *(DATA_SAMPLERS, LOOPS, OPTIM_WRAPPER_CONSTRUCTORS, *_OTHERS),
-)
+for _parent in (
+    *(root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS),
+    *(root.OPTIMIZERS, root.PARAM_SCHEDULERS, root.RUNNER_CONSTRUCTORS, root.TASK_UTILS),
+    *(root.VISBACKENDS, root.VISUALIZERS),
+):
+    _child(_parent, "mmseg.engine")

@@ -14,16 +14,8 @@ from common import config_parser, in_threads, positive_int, read_config
 from mmengine.config import Config
 from rich.console import Console
 
+from mmseg.datasets import check
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.check import (
-    build_parts,
-    check_sample,
-    class_table,
-    find_leaks,
-    lonely_class,
-    masks_without_image,
-    overview,
-)
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import write_whole
 
@@ -40,7 +32,7 @@ def list_tasks(config: Config, wanted: Sequence[str]) -> dict[str, list[Task]]:
         if not loader:
             continue
         tasks = []
-        for part in build_parts(loader.dataset):
+        for part in check.build_parts(loader.dataset):
             names = part.list_names()
             with suppress(UserError):  # The check names each mask that cannot be read.
                 part.compare_palettes(names)
@@ -70,11 +62,10 @@ def fix_lists(out: Path, tasks: Mapping[str, Sequence[Task]]) -> dict[str, Path]
 
 def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
-    parser.add_argument("--split", nargs="+", choices=SPLITS, default=SPLITS)
-    parser.add_argument(
-        "--fix-list", type=Path, metavar="OUT", help="write the names of good files"
-    )
-    parser.add_argument("--workers", type=positive_int, default=2, help="threads that read")
+    add = parser.add_argument
+    add("--split", nargs="+", choices=SPLITS, default=SPLITS)
+    add("--fix-list", type=Path, metavar="OUT", help="write the names of good files")
+    add("--workers", type=positive_int, default=2, help="threads that read")
     return parser.parse_args()
 
 
@@ -84,19 +75,21 @@ def main() -> None:
     tasks = list_tasks(read_config(args), sorted(args.split, key=SPLITS.index))
     lists = fix_lists(args.fix_list, tasks) if args.fix_list else {}
     splits = {
-        split: in_threads(lambda task: check_sample(*task), own, args.workers, f"Reading {split}")
+        split: in_threads(
+            lambda task: check.check_sample(*task), own, args.workers, f"Reading {split}"
+        )
         for split, own in tasks.items()
     }
-    find_leaks(splits)
+    check.find_leaks(splits)
 
     parts = {id(part): part for own in tasks.values() for part, _ in own}.values()
-    problems = [line for part in parts for line in masks_without_image(part)]
+    problems = [line for part in parts for line in check.masks_without_image(part)]
     problems += [line for samples in splits.values() for s in samples for line in s.problems]
     classes = next(iter(parts)).metainfo["classes"]
-    problems += lonely_class(splits.get("train", []), classes)
+    problems += check.lonely_class(splits.get("train", []), classes)
     sys.stdout.writelines(f"{line}\n" for line in problems)
     console = Console()
-    console.print(overview(splits), class_table(splits, classes))
+    console.print(check.overview(splits), check.class_table(splits, classes))
     for split, path in lists.items():
         names = [sample.name for sample in splits[split] if not sample.problems]
         write_whole(path, "".join(f"{name}\n" for name in names).encode())

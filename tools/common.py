@@ -62,17 +62,10 @@ def tool_parser(description: str | None) -> argparse.ArgumentParser:
 def config_parser(description: str | None) -> argparse.ArgumentParser:
     """Make a parser for a tool that reads a config."""
     parser = tool_parser(description)
-    parser.add_argument(
-        "config", type=find_config, help="a config file, or the name of a shipped one"
-    )
-    parser.add_argument(
-        "--cfg-options",
-        "--options",
-        nargs="+",
-        action=KeyValues,
-        metavar="KEY=VALUE",
-        help="change keys of the config, as in train_dataloader.batch_size=8",
-    )
+    text = "a config file, or the name of a shipped one"
+    parser.add_argument("config", type=find_config, help=text)
+    names, text = ("--cfg-options", "--options"), "keys of the config, as in train_cfg.max_iters=8"
+    parser.add_argument(*names, nargs="+", action=KeyValues, metavar="KEY=VALUE", help=text)
     return parser
 
 
@@ -81,9 +74,7 @@ def find_config(name: str) -> str:
     if not name or Path(name).is_file():
         return name
     # Inside an installed package, or beside the tools of a checkout.
-    shipped = [
-        path for folder in (HERE, HERE.parent) for path in folder.glob("local_configs/**/*.py")
-    ]
+    shipped = [p for each in (HERE, HERE.parent) for p in each.glob("local_configs/**/*.py")]
     found = [path for path in shipped if path.match(name) or path.match(f"{name}.py")]
     return str(found[0]) if len(found) == 1 else name
 
@@ -105,19 +96,16 @@ positive_int, seed = _integer(COUNT), _integer(SEED)
 def run_parser(description: str | None) -> argparse.ArgumentParser:
     """Make a parser for training or testing."""
     parser = config_parser(description)
-    parser.add_argument("--work-dir", help="where logs and checkpoints go (work_dirs/<config>)")
-    parser.add_argument(
-        "--launcher",
-        choices=("none", "pytorch", "slurm", "mpi"),
-        default="pytorch" if "TORCHELASTIC_RUN_ID" in os.environ else "none",
-        help="who started the processes; torchrun is recognised",
-    )
-    parser.add_argument(
-        "--gpu-id", "--gpu-ids", type=int, metavar="N", help="the GPU of a run with one process"
-    )
+    add = parser.add_argument
+    add("--work-dir", help="where logs and checkpoints go (work_dirs/<config>)")
+    default = "pytorch" if "TORCHELASTIC_RUN_ID" in os.environ else "none"
+    launchers, text = ("none", "pytorch", "slurm", "mpi"), "who started the processes"
+    add("--launcher", choices=launchers, default=default, help=text)
+    text = "the GPU of a run with one process"
+    add("--gpu-id", "--gpu-ids", type=int, metavar="N", help=text)
     add_rank_flag(parser)
     # Old versions of torch.distributed.launch pass it. Newer ones set a variable.
-    parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+    add("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     return parser
 
 

@@ -10,30 +10,22 @@ from pathlib import Path
 from common import tool_parser
 
 import mmseg
-from mmseg.checkpoints.dialects import (
-    DIALECTS,
-    OURS,
-    class_names,
-    dialect_of,
-    metadata,
-    rank_of,
-    state_dict_as,
-)
+from mmseg.checkpoints import dialects
 from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.errors import UserError, one_line_errors
 
 
 def converted_meta(checkpoint: dict, dialect: str) -> dict:
-    """Return the metadata with the rank, and with the classes at the places of each dialect."""
-    meta = metadata(checkpoint)
-    if named := class_names(checkpoint):
+    """Return the dialects.metadata with the rank, and with the classes at the places of each dialect."""
+    meta = dialects.metadata(checkpoint)
+    if named := dialects.class_names(checkpoint):
         classes, palette = named
         meta |= {"CLASSES": classes, "PALETTE": palette}
         names = {"classes": classes, "palette": palette}
         meta["dataset_meta"] = {**meta.get("dataset_meta", {}), **names}
-    if (rank := rank_of(checkpoint)) is not None:
+    if (rank := dialects.rank_of(checkpoint)) is not None:
         meta["nmf_rank"] = rank
-    if dialect != OURS:
+    if dialect != dialects.OURS:
         meta.pop("segnext_version", None)
     elif "segnext_version" not in meta:
         meta["segnext_version"] = mmseg.__version__
@@ -45,16 +37,18 @@ def main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument("input", metavar="IN")
     parser.add_argument("output", metavar="OUT")
-    parser.add_argument("--to", required=True, choices=DIALECTS, help="whose key names to write")
+    parser.add_argument(
+        "--to", required=True, choices=dialects.DIALECTS, help="whose key names to write"
+    )
     args = parser.parse_args()
     if Path(args.output).exists():  # it may be a checkpoint of a run
         raise UserError(f"{args.output}: is there already; name a new file")
     checkpoint = read_checkpoint(args.input)
-    state = state_dict_as(checkpoint, args.to)
+    state = dialects.state_dict_as(checkpoint, args.to)
     meta = converted_meta(checkpoint, args.to)
     write_checkpoint(args.output, state, meta)
     sys.stdout.write(
-        f"{args.output}: {len(state)} tensors, {dialect_of(checkpoint)} to {args.to}, "
+        f"{args.output}: {len(state)} tensors, {dialects.dialect_of(checkpoint)} to {args.to}, "
         f"NMF rank {meta.get('nmf_rank', 'unknown')}\n"
     )
 

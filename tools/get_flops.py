@@ -41,19 +41,16 @@ def count(model: nn.Module, height: int, width: int) -> tuple[int, dict[str, int
     parts = counter.get_flop_counts()
     name = type(model).__name__
     # torch counts a multiply-add as two operations.
-    macs = {
-        part: sum(parts.get(f"{name}.{part}", {}).values()) // 2
-        for part in ("backbone", "decode_head")
-    }
+    names = "backbone", "decode_head"
+    macs = {part: sum(parts.get(f"{name}.{part}", {}).values()) // 2 for part in names}
     return sum(p.numel() for p in model.parameters()), macs
 
 
 @one_line_errors
 def main() -> None:
     parser = config_parser(__doc__)
-    parser.add_argument(
-        "--shape", type=positive_int, nargs=2, default=(512, 512), metavar=("H", "W")
-    )
+    add = parser.add_argument
+    add("--shape", type=positive_int, nargs=2, default=(512, 512), metavar=("H", "W"))
     args = parser.parse_args()
     if any(side % 32 for side in args.shape):
         raise UserError(f"--shape {args.shape[0]} {args.shape[1]}: give multiples of 32")
@@ -63,11 +60,9 @@ def main() -> None:
         parameters, macs = count(MODELS.build(config.model), *args.shape)
     total = sum(macs.values())
     rows = [[part, f"{value / 1e9:.2f} G"] for part, value in macs.items()]
-    rows += [
-        ["all, MACs", f"{total / 1e9:.2f} G"],
-        ["all, FLOPs = 2 x MACs", f"{total / 5e8:.2f} G"],
-    ]
-    rows += [["parameters", f"{parameters / 1e6:.2f} M"]]
+    rows.append(["all, MACs", f"{total / 1e9:.2f} G"])
+    rows.append(["all, FLOPs = 2 x MACs", f"{total / 5e8:.2f} G"])
+    rows.append(["parameters", f"{parameters / 1e6:.2f} M"])
     title = (
         f"1 image of {args.shape[0]}x{args.shape[1]}: multiply-adds (MACs) of convolutions and "
         "matrix products, NMF included.\nThe paper's GFLOPs are MACs."

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from common import add_amp_flag, add_rank_flag, config_parser, leave_group, read_config
+from common import add_amp_flag, add_rank_flag, config_parser, console, leave_group, read_config
 
 import torch
 from mmengine.dist import get_rank
 from mmengine.logging import MMLogger
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
@@ -32,27 +31,25 @@ from mmseg.raster import MapOptions, SceneMap, find_scenes, map_scene
 
 def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
-    parser.add_argument("checkpoint")
-    parser.add_argument(
-        "scenes", nargs="+", metavar="SCENE", help="rasters, folders of them, or /vsi paths"
-    )
-    parser.add_argument("--out", required=True, metavar="DIR")
-    parser.add_argument("--overlap", type=float, help="of windows, 0 to 0.5")
-    parser.add_argument("--batch-size", type=int, help="windows predicted at a time")
-    parser.add_argument("--bands", type=int, nargs=3, metavar=("R", "G", "B"))
-    parser.add_argument(
-        "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="16-bit values for 0 and 255"
-    )
-    parser.add_argument("--nodata", type=float, help="value of pixels without image")
-    parser.add_argument("--alpha", type=int, metavar="BAND", help="0 where there is no image")
-    parser.add_argument("--no-alpha", dest="alpha", action="store_const", const=0, help="take none")
-    parser.add_argument("--gsd", type=float, help="metres per pixel that the model was trained at")
-    parser.add_argument("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
-    parser.add_argument("--polygons", action="store_true", help="also write a GeoPackage")
-    parser.add_argument("--min-area", type=float, help="of polygons, in m2")
-    parser.add_argument("--probabilities", action="store_true", help="also of each class")
-    parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
-    parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    add = parser.add_argument
+    add("checkpoint")
+    add("scenes", nargs="+", metavar="SCENE", help="rasters, folders of them, or /vsi paths")
+    add("--out", required=True, metavar="DIR")
+    add("--overlap", type=float, help="of windows, 0 to 0.5")
+    add("--batch-size", type=int, help="windows predicted at a time")
+    add("--bands", type=int, nargs=3, metavar=("R", "G", "B"))
+    text = "16-bit values for 0 and 255"
+    add("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help=text)
+    add("--nodata", type=float, help="value of pixels without image")
+    add("--alpha", type=int, metavar="BAND", help="0 where there is no image")
+    add("--no-alpha", dest="alpha", action="store_const", const=0, help="take none")
+    add("--gsd", type=float, help="metres per pixel that the model was trained at")
+    add("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
+    add("--polygons", action="store_true", help="also write a GeoPackage")
+    add("--min-area", type=float, help="of polygons, in m2")
+    add("--probabilities", action="store_true", help="also of each class")
+    add("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
+    add("--device", help="cuda:0 or cpu; the first GPU if there is one")
     add_amp_flag(parser)
     add_rank_flag(parser)
     parser.set_defaults(**vars(MapOptions()))
@@ -129,18 +126,14 @@ def report(result: SceneMap | None, scene: str, classes: Sequence[str]) -> None:
 
 def progress_bar() -> Progress:
     # Without a terminal, whose width is known, the columns would wrap to several lines.
-    whole = partial(Column, no_wrap=True)
-    return Progress(
+    whole, text = partial(Column, no_wrap=True), "{task.completed:.0f}/{task.total:.0f} windows"
+    columns = (
         TextColumn("{task.description}", table_column=whole(max_width=24)),
         BarColumn(bar_width=12),
-        TextColumn(
-            "{task.completed:.0f}/{task.total:.0f} windows, {task.fields[speed]:.1f}/s",
-            table_column=whole(),
-        ),
+        TextColumn(f"{text}, {{task.fields[speed]:.1f}}/s", table_column=whole()),
         TimeRemainingColumn(table_column=whole()),
-        console=Console(stderr=True),
-        disable=get_rank() != 0,
     )
+    return Progress(*columns, console=console, disable=get_rank() != 0)
 
 
 def show_progress(bar: Progress, task: TaskID, done: int, total: int) -> None:

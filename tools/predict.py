@@ -7,14 +7,7 @@ Writes for every image <out>/ids/<name>.png, class ids with the palette, and
 import os
 from pathlib import Path
 
-from common import (
-    add_amp_flag,
-    add_rank_flag,
-    config_parser,
-    console,
-    progress,
-    read_config,
-)
+from common import add_amp_flag, add_rank_flag, config_parser, console, progress, read_config
 
 import mmcv
 

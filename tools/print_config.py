@@ -16,9 +16,8 @@ from mmseg.errors import one_line_errors
 @one_line_errors
 def main() -> None:
     parser = config_parser(__doc__)
-    parser.add_argument(
-        "--dialect", action="store_true", help="first print the dialect of the file"
-    )
+    text = "first print the dialect of the file"
+    parser.add_argument("--dialect", action="store_true", help=text)
     args = parser.parse_args()
     config = read_config(args)
     if args.dialect:

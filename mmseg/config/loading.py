@@ -14,6 +14,7 @@ from mmseg.config.check import TOP_LEVEL, check_config
 from mmseg.errors import UserError, reason, shorten
 
 MAX_PLACES = 4  # how many keys an error names
+TEXTS = ("work_dir", "load_from", "experiment_name")  # a config may lack them
 
 
 class Typed(str):
@@ -90,7 +91,7 @@ def _meant(key: str, value: Any, config: Config) -> Any:
             held = held.get(name) if isinstance(held, Mapping | Config) else None
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     text = value[1:-1] if quoted else str(value)
-    if quoted or (isinstance(held, str) and value != "None"):
+    if quoted or ((isinstance(held, str) or key in TEXTS) and value != "None"):
         return text
     try:
         read = DictAction._parse_iterable(text)
@@ -104,15 +105,13 @@ def _meant(key: str, value: Any, config: Config) -> Any:
 
 def _take_out_fast_ops(config: Config) -> None:
     """Remove the key that chose between implementations in earlier versions of this project."""
-    if "fast_ops" not in config:
-        return
-    value = config.pop("fast_ops")
-    if value == "triton":
+    if (value := config.pop("fast_ops", ())) == "triton":
         config.triton_kernels = True
-    now = "triton_kernels=True is set" if value == "triton" else "the key is ignored"
-    MMLogger.get_current_instance().info(
-        f"fast_ops={value!r} is a key of an earlier version: {now}; remove it from the config"
-    )
+    if value != ():
+        now = "triton_kernels=True is set" if value == "triton" else "the key is ignored"
+        MMLogger.get_current_instance().info(
+            f"fast_ops={value!r} is a key of an earlier version: {now}; remove it from the config"
+        )
 
 
 def _places_of(value: Any, section: Any, key: str) -> Iterator[str]:

@@ -23,5 +23,5 @@ class CityscapesDataset(BaseSegDataset):
     seg_map_suffix = "_gtFine_labelTrainIds.png"
     source = (
         "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, unpacked in one folder; then "
-        "tools/convert_datasets/cityscapes.py writes the train ids"
+        "tools/convert_dataset.py cityscapes writes the train ids"
     )

@@ -48,5 +48,5 @@ class COCOStuffDataset(BaseSegDataset):
     seg_map_suffix = "_labelTrainIds.png"
     source = (
         "train2017.zip, val2017.zip and stuffthingmaps_trainval2017.zip, unpacked; then "
-        "tools/convert_datasets/coco_stuff164k.py writes the train ids"
+        "tools/convert_dataset.py coco_stuff164k writes the train ids"
     )

@@ -22,4 +22,4 @@ class iSAIDDataset(BaseSegDataset):
     )
     img_suffix = ".png"
     seg_map_suffix = "_instance_color_RGB.png"
-    source = "tools/convert_datasets/isaid.py cuts its images and masks into tiles"
+    source = "tools/convert_dataset.py isaid cuts its images and masks into tiles"

@@ -13,4 +13,4 @@ class LandCoverAIDataset(BaseSegDataset):
         "background, building, woodland, water, road", "000000 614a4a 267300 00c5ff cfcfcf"
     )
     group_pattern = r"(.+)_\d+"  # a sheet and the number of the tile in it
-    source = "tools/convert_datasets/landcover.py makes it from landcover.ai.v1.zip"
+    source = "tools/convert_dataset.py landcover makes it from landcover.ai.v1.zip"

@@ -15,4 +15,4 @@ class LoveDADataset(BaseSegDataset):
     )
     img_suffix = ".png"
     reduce_zero_label = True
-    source = "tools/convert_datasets/loveda.py sorts the files of Train.zip and Val.zip"
+    source = "tools/convert_dataset.py loveda sorts the files of Train.zip and Val.zip"

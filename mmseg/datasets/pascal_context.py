@@ -22,7 +22,7 @@ class PascalContextDataset(BaseSegDataset):
     # The colours are the first of ADE20K.
     METAINFO = metainfo(CLASSES, " ".join(ADE_PALETTE.split()[:60]))
     source = (
-        "VOCtrainval_03-May-2010.tar, unpacked; tools/convert_datasets/pascal_context.py makes the "
+        "VOCtrainval_03-May-2010.tar, unpacked; tools/convert_dataset.py pascal_context makes the "
         "masks from the label maps of trainval.tar.gz"
     )
 

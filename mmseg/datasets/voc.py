@@ -20,6 +20,6 @@ class PascalVOCDataset(BaseSegDataset):
         """,
     )
     source = (
-        "VOCtrainval_11-May-2012.tar, unpacked; tools/convert_datasets/voc_aug.py makes the "
+        "VOCtrainval_11-May-2012.tar, unpacked; tools/convert_dataset.py voc_aug makes the "
         "SegmentationClassAug masks and trainaug.txt from SBD"
     )

@@ -11,13 +11,7 @@ from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 
 from mmseg.errors import UserError
-from mmseg.imagery.pictures import (
-    Palette,
-    colorize,
-    legend,
-    side_by_side,
-    write_image,
-)
+from mmseg.imagery.pictures import Palette, colorize, legend, side_by_side, write_image
 from mmseg.raster.cog import NODATA, write_cog, write_vrt
 from mmseg.raster.georeference import row_areas
 from mmseg.raster.measure import ClassAreas, class_areas

@@ -64,8 +64,11 @@ def test_classes_are_in_the_official_order():
 @pytest.mark.parametrize(
     ("known", "message"),
     [
-        ({"type": "LandCoverAIDataset", "data_root": "no"}, r"no/img_dir.*datasets/landcover\.py"),
-        ({"type": "PascalVOCDataset", "ann_file": "trainaug.txt"}, r"convert_datasets/voc_aug\.py"),
+        (
+            {"type": "LandCoverAIDataset", "data_root": "no"},
+            r"no/img_dir.*convert_dataset\.py landcover",
+        ),
+        ({"type": "PascalVOCDataset", "ann_file": "trainaug.txt"}, r"convert_dataset\.py voc_aug"),
     ],
 )
 def test_a_missing_folder_or_list_names_its_converter(image_folder, known, message):
