@@ -74,12 +74,10 @@ def main() -> None:
     args = parse_args()
     tasks = list_tasks(read_config(args), sorted(args.split, key=SPLITS.index))
     lists = fix_lists(args.fix_list, tasks) if args.fix_list else {}
-    splits = {
-        split: in_threads(
-            lambda task: check.check_sample(*task), own, args.workers, f"Reading {split}"
-        )
-        for split, own in tasks.items()
-    }
+    splits = {}
+    for split, own in tasks.items():
+        title = f"Reading {split}"
+        splits[split] = in_threads(lambda t: check.check_sample(*t), own, args.workers, title)
     check.find_leaks(splits)
 
     parts = {id(part): part for own in tasks.values() for part, _ in own}.values()

@@ -16,7 +16,7 @@ from mmseg.errors import UserError, one_line_errors
 
 
 def converted_meta(checkpoint: dict, dialect: str) -> dict:
-    """Return the dialects.metadata with the rank, and with the classes at the places of each dialect."""
+    """Return the metadata with the rank, and with the classes at the places of each dialect."""
     meta = dialects.metadata(checkpoint)
     if named := dialects.class_names(checkpoint):
         classes, palette = named

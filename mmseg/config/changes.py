@@ -39,10 +39,7 @@ def _derived_pipeline(pipeline: list) -> list:
     resizes = [i for i, step in enumerate(pipeline) if step["type"] == "Resize"]
     index = next((i for i in resizes if _scaled(pipeline[i], 1.0)), None)
     if index is None:
-        raise UserError(
-            "multi-scale testing needs Resize with scale=(width, height) or with a scale_factor in "
-            "the test pipeline"
-        )
+        raise UserError("--tta needs Resize with scale=(w, h) or scale_factor in the test pipeline")
     scales = [_scaled(pipeline[index], ratio) for ratio in RATIOS]
     flips = [{"type": "RandomFlip", "prob": prob, "direction": "horizontal"} for prob in (0.0, 1.0)]
     # Predictions are flipped back, so labels must not be flipped: they are read after the flip.

@@ -43,13 +43,10 @@ Kind = tuple[str, Callable[[Any], bool]]
 
 def _number(least: float, most: float = math.inf, whole: bool = False) -> Callable[[Any], bool]:
     def test(value: Any) -> bool:
-        if (
-            not isinstance(value, int | float)
-            or isinstance(value, bool)
-            or not least <= value <= most
-        ):
+        if not isinstance(value, int | float) or isinstance(value, bool):
             return False
-        return math.isfinite(value) and (not whole or float(value).is_integer())
+        is_inside = math.isfinite(value) and least <= value <= most
+        return is_inside and (not whole or float(value).is_integer())
 
     return test
 

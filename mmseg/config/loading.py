@@ -96,10 +96,8 @@ def _meant(key: str, value: Any, config: Config) -> Any:
     try:
         read = DictAction._parse_iterable(text)
     except (AssertionError, RecursionError) as error:
-        raise UserError(
-            f"--cfg-options {key}={shorten(text)}: is no number, list or text; write it into the "
-            "config"
-        ) from error
+        pair = f"--cfg-options {key}={shorten(text)}"
+        raise UserError(f"{pair}: no number, list or text; write it into the config") from error
     return text if isinstance(read, str) else read
 
 

@@ -82,10 +82,8 @@ class BaseSegDataset(Seeded, BaseDataset):
                 )
             self.reduce_zero_label = reduce_zero_label
         if unknown := set(data_prefix) - {"img_path", "seg_map_path"}:
-            raise UserError(
-                f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
-                "img_path and seg_map_path"
-            )
+            names = ", ".join(map(repr, sorted(unknown)))
+            raise UserError(f"data_prefix: nothing reads {names}; it has img_path and seg_map_path")
         for key, folder in data_prefix.items():
             if not isinstance(folder, str | os.PathLike | None):
                 raise UserError(
@@ -155,8 +153,7 @@ class BaseSegDataset(Seeded, BaseDataset):
             return samples
         if not all("seg_map_path" in sample for sample in samples):
             raise UserError(
-                f"{type(self).__name__}: subset chooses by the classes in the files of masks, and "
-                "not all samples have one (seg_map_path)"
+                f"{type(self).__name__}: subset needs a mask of each image (seg_map_path)"
             )
         masks = [sample["seg_map_path"] for sample in samples]
         presence = class_presence(masks, **self._facts_of_masks(), cache_dir=Path(self.data_root))

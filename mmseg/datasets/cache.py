@@ -54,10 +54,10 @@ class ImageCache:
             size = sum(pool.map(_decoded_size, samples))
             needed = size * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
             if needed > MAX_SHARE * (available := available_memory()):
+                sizes = f"need {needed / GIGABYTE:.1f} GB and {available / GIGABYTE:.1f} GB"
                 raise UserError(
-                    f"cache_in_memory=True: the decoded images need {needed / GIGABYTE:.1f} GB and "
-                    f"{available / GIGABYTE:.1f} GB are available, of which the training needs a "
-                    "part: leave it out, or use fewer images (subset)"
+                    f"cache_in_memory=True: the decoded images {sizes} are available, of which the "
+                    "training needs a part: leave it out, or use fewer images (subset)"
                 )
             decoded = _reported(pool.map(decode, samples), len(samples), size)
             self.arrays = {s["img_path"]: a for s, a in zip(samples, decoded, strict=True)}

@@ -158,10 +158,7 @@ def _check_image(sample: Sample, load: LoadImageFromFile) -> None:
     sample.digest = digest.digest()
     channels = _channels(sample.image)
     if channels not in (1, 3):
-        raise UserError(
-            f"{sample.image}: has {channels} channels; only the colours of an RGB or grey image "
-            "are read: convert it"
-        )
+        raise UserError(f"{sample.image}: has {channels} channels; convert it to RGB or grey")
 
 
 def _channels(path: str) -> int:

@@ -29,8 +29,7 @@ def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> Non
     count, colour_count = len(info["classes"]), len(info["palette"])
     if count > IGNORE_INDEX:
         raise UserError(
-            f"{dataset}: metainfo has {count} classes; masks of 8 bits hold {IGNORE_INDEX} at "
-            f"most, and {IGNORE_INDEX} is ignored"
+            f"{dataset}: metainfo has {count} classes; masks of 8 bits hold 255 at most"
         )
     if own is not None and list(info["classes"]) != list(own):
         raise UserError(
@@ -38,10 +37,8 @@ def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> Non
             "hold; for a data set of your own use type='BaseSegDataset'"
         )
     if count != colour_count:
-        raise UserError(
-            f"{dataset}: metainfo has {count} classes and {colour_count} colours in its palette: "
-            "give one colour per class"
-        )
+        counts = f"{count} classes and {colour_count} colours"
+        raise UserError(f"{dataset}: metainfo has {counts} in its palette: give a colour per class")
     for colour in info["palette"]:
         parts = np.asarray(colour)
         if parts.shape != (3,) or parts.dtype.kind not in "iu" or (parts != parts % 256).any():

@@ -18,6 +18,7 @@ from mmseg.files import whole_file
 from mmseg.imagery.files import check_depth
 from mmseg.imagery.mask import IGNORE_INDEX
 
+SIZE = {"tiled": True, "blockxsize": 256, "blockysize": 256}
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # A damaged header may declare gigabytes, and an honest file of this size must be cut into tiles.
 MOST_PIXELS = 2**28
@@ -131,19 +132,9 @@ def write_geotiff(path: Path, array: np.ndarray, transform: Affine, crs: str) ->
     """
     bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     count, height, width = bands.shape
-    profile = {
-        "driver": "GTiff",
-        "dtype": bands.dtype,
-        "photometric": "RGB" if count == 3 else "MINISBLACK",
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-        "compress": "deflate",
-        "predictor": 2,
-    }
-    size = {"width": width, "height": height, "count": count}
-    with (
-        whole_file(path) as part,
-        rasterio.open(part, "w", transform=transform, crs=crs, **size, **profile) as target,
-    ):
+    profile = {"driver": "GTiff", "transform": transform, "crs": crs, "dtype": bands.dtype}
+    profile |= {"width": width, "height": height, "count": count}
+    profile |= {"photometric": "RGB" if count == 3 else "MINISBLACK", **SIZE}
+    profile |= {"compress": "deflate", "predictor": 2}
+    with whole_file(path) as part, rasterio.open(part, "w", **profile) as target:
         target.write(bands)

@@ -42,8 +42,7 @@ def list_images(
         found = [path for path in found if not _is_inside(path, skip_folders)]
         if not found:
             raise UserError(
-                f"{name}: no image there; give files, folders or globs of images "
-                f"({' '.join(suffixes)})"
+                f"{name}: no image there; give files or folders of {' '.join(suffixes)}"
             )
         images += sorted(found)
     return images

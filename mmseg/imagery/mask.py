@@ -68,10 +68,8 @@ def _by_colour(
 def single_channel(values: np.ndarray, path: str | Path) -> np.ndarray:
     """Return (H, W, C) with equal channels as (H, W); `UserError` when they differ."""
     if (values != values[..., :1]).any():
-        raise UserError(
-            f"{path}: the {values.shape[2]} channels of the mask differ; masks hold one class id "
-            "per pixel: convert colours to ids first"
-        )
+        count = values.shape[2]
+        raise UserError(f"{path}: the {count} channels of the mask differ; convert colours to ids")
     return np.ascontiguousarray(values[..., 0])
 
 
@@ -80,10 +78,8 @@ def check_size(
 ) -> None:
     """Raise `UserError` if the (height, width) of a mask is not that of its image."""
     if tuple(shape) != tuple(image_shape):
-        raise UserError(
-            f"{mask}: the mask is {shape[1]}x{shape[0]} pixels, its image {image} "
-            f"{image_shape[1]}x{image_shape[0]}"
-        )
+        sizes = [f"{each[1]}x{each[0]}" for each in (shape, image_shape)]
+        raise UserError(f"{mask}: the mask is {sizes[0]} pixels, its image {image} {sizes[1]}")
 
 
 def to_train_ids(

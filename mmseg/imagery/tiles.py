@@ -25,9 +25,8 @@ def full_tiles(height: int, width: int, size: int) -> list[int]:
     they are counted, so the numbers have gaps. This is the numbering of LandCover.ai.
     """
     columns = ceil(width / size)
-    return [
-        row * columns + column for row in range(height // size) for column in range(width // size)
-    ]
+    whole = range(width // size)
+    return [row * columns + column for row in range(height // size) for column in whole]
 
 
 def raster_shape(path: Path) -> tuple[int, int, int]:
@@ -55,9 +54,7 @@ def _open_uint8(path: Path) -> Iterator[rasterio.DatasetReader]:
     try:
         with open_geotiff(path) as raster:
             if set(raster.dtypes) != {"uint8"}:
-                raise UserError(
-                    f"{path}: samples are {raster.dtypes[0]}, not uint8; convert it to 8 bits first"
-                )
+                raise UserError(f"{path}: samples are {raster.dtypes[0]}, not uint8; convert it")
             declared, size = raster.height * raster.width * raster.count, path.stat().st_size
             if declared > ALWAYS_ACCEPTED + MAX_COMPRESSION * size:
                 raise UserError(
@@ -66,6 +63,4 @@ def _open_uint8(path: Path) -> Iterator[rasterio.DatasetReader]:
                 )
             yield raster
     except RasterioIOError as error:
-        raise UserError(
-            f"{path}: not a readable raster, or cut short; get the file again"
-        ) from error
+        raise UserError(f"{path}: not a readable raster, or cut short; get it again") from error

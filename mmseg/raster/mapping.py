@@ -158,15 +158,11 @@ def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid
     height, width = crop_size
     if options.gsd is not None:
         if not scene.is_measurable:
-            raise UserError(
-                f"{scene.path}: its place is unknown and with it its resolution; omit the gsd"
-            )
+            raise UserError(f"{scene.path}: its place is unknown, so its resolution; omit the gsd")
         down, across = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
         if not 1 / MOST_RESAMPLING <= options.gsd / across <= MOST_RESAMPLING:
-            raise UserError(
-                f"{scene.path}: its pixels are {across:g} m wide, the gsd is {options.gsd:g} m: "
-                f"they may differ {MOST_RESAMPLING}-fold; give metres"
-            )
+            sizes = f"its pixels are {across:g} m wide, the gsd is {options.gsd:g} m"
+            raise UserError(f"{scene.path}: {sizes}: they may differ {MOST_RESAMPLING}-fold")
         height = max(1, round(height * options.gsd / down))
         width = max(1, round(width * options.gsd / across))
     return Grid(
@@ -202,10 +198,8 @@ def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
         *scene.notes,
     ]
     if not scene.is_measurable:
-        lines.append(
-            "its place is unknown (no CRS, a local one, or no transform): areas are in pixels, and "
-            "there are no polygons"
-        )
+        why = "no CRS, a local one, or no transform"
+        lines.append(f"its place is unknown ({why}): areas are in pixels, without polygons")
     if scene.aoi and not scene.aoi.shapes:
         lines.append("the area of interest lies elsewhere: nothing is mapped")
     if scene.ranges is not None:

@@ -58,13 +58,15 @@ class ClassAreas:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["class_id", "class_name", "pixels", "hectares", "percent"])
         for index, name in enumerate(classes):
-            hectares = ""
-            if self.hectares is not None:  # to the cm2: a pixel may be 1 cm wide
-                hectares = np.format_float_positional(self.hectares[index], 8, False, trim="-")
+            hectares = "" if self.hectares is None else _decimal(self.hectares[index])
             table.writerow([index, name, self.pixels[index], hectares, f"{percent[index]:.2f}"])
-        hectares = "" if self.hectares is None else f"{self.nodata[1]:.4f}"
+        hectares = "" if self.hectares is None else _decimal(self.nodata[1])
         table.writerow([NODATA, "nodata", self.nodata[0], hectares, ""])
         return text.getvalue()
+
+
+def _decimal(hectares: float) -> str:
+    return f"{hectares:.8f}".rstrip("0").rstrip(".")  # to the cm2: a pixel may be 1 cm wide
 
 
 def class_areas(path: str, num_classes: int, row_areas: np.ndarray | None) -> ClassAreas:
@@ -115,10 +117,8 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
     except RasterioError as error:
         raise UserError(f"{truth}: not a readable raster") from error
     if (height, width) != (scene.height, scene.width):
-        raise UserError(
-            f"{truth}: the truth has {width} x {height} pixels, the scene {scene.width} x "
-            f"{scene.height}"
-        )
+        sizes = f"{width} x {height} pixels, the scene {scene.width} x {scene.height}"
+        raise UserError(f"{truth}: the truth has {sizes}")
     if count != 1 or not np.issubdtype(dtype, np.integer):
         raise UserError(
             f"{truth}: the truth has {count} bands of {dtype}; one band of class ids is compared"

@@ -102,17 +102,11 @@ def _write(path: Path, numbered: Path, regions: Regions, classes: Sequence[str])
                 "area_m2": regions.areas[ids],
                 "confidence": regions.confidence[ids],
             }
-            pyogrio.raw.write(
-                path,
-                geometry=np.array([polygon for polygon, _ in batch], dtype=object),
-                field_data=list(fields.values()),
-                fields=list(fields),
-                geometry_type="Polygon",
-                crs=raster.crs.to_wkt(),
-                driver="GPKG",
-                layer=LAYER,
-                append=not is_first,
-            )
+            shapes_of = np.array([polygon for polygon, _ in batch], dtype=object)
+            kind = {"geometry_type": "Polygon", "crs": raster.crs.to_wkt(), "driver": "GPKG"}
+            columns = {"field_data": list(fields.values()), "fields": list(fields)}
+            more = {"layer": LAYER, "append": not is_first}
+            pyogrio.raw.write(path, geometry=shapes_of, **columns, **kind, **more)
             is_first = False
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -54,12 +55,9 @@ class Products:
         self.row_areas: np.ndarray | None = None
         if scene.is_measurable:
             self.row_areas = row_areas(scene.transform, scene.crs, scene.height, scene.width)
-        wanted = {
-            "landcover": True,
-            "confidence": options.polygons and scene.is_measurable,
-            "probabilities": options.probabilities,
-        }
-        self.layers = [layer for layer in wanted if wanted[layer]]
+        has_polygons = options.polygons and scene.is_measurable
+        wanted = True, has_polygons, options.probabilities
+        self.layers = list(compress(("landcover", "confidence", "probabilities"), wanted))
         self.kinds = [kind for kind, layer in LAYER_OF.items() if layer in self.layers]
         self.map_path = self._path("landcover.tif")
         self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", self.layers)
@@ -78,7 +76,6 @@ class Products:
         other = self.unfinished.job.get("scene", {}).get("path", self.scene.source)
         if other != self.scene.source:
             raise UserError(f"{self.unfinished.folder}: is the unfinished map of {other}; {cure}")
-
         self._check_unused()
 
     def _check_unused(self) -> None:

@@ -63,9 +63,9 @@ class Scene:
         with _readable(self.path):
             self.raster = rasterio.open(self.path)
         if not self.raster.count and (parts := self.raster.subdatasets):
+            shown = ", ".join(parts[:5])
             raise UserError(
-                f"{self.path}: it holds {len(parts)} rasters; map one by its name: "
-                f"{', '.join(parts[:5])}"
+                f"{self.path}: it holds {len(parts)} rasters; map one by its name: {shown}"
             )
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
@@ -180,11 +180,9 @@ class Scene:
                 values = np.concatenate([piece.flatten() for piece in pieces])
                 is_mask = np.isin(values, (0, values.max())).mean() > MASK_SHARE
                 chosen += [band] if is_mask else []
-                self.notes.append(
-                    f"band {band} is the alpha band (--no-alpha leaves it out)"
-                    if is_mask
-                    else f"band {band} is called alpha, but is no mask (--alpha {band} takes it)"
-                )
+                told = f"called alpha, but is no mask (--alpha {band} takes it)"
+                told = "the alpha band (--no-alpha leaves it out)" if is_mask else told
+                self.notes.append(f"band {band} is {told}")
         return chosen
 
     def gaps(self) -> str | None:
@@ -195,10 +193,10 @@ class Scene:
             same = valid & (samples == value).all(axis=0)
             whole, border = same.mean(), same[is_border].mean()
             if max(whole, border) > GAP_SHARE:
+                shares = f"{whole:.1%} of the scene and {border:.1%} of its border"
                 return (
-                    f"{self.path}: {whole:.1%} of the scene and {border:.1%} of its border are "
-                    f"exactly {value} in all bands, and are mapped; if there is no image, map with "
-                    f"--nodata {value}"
+                    f"{self.path}: {shares} are exactly {value} in all bands, and are mapped; if "
+                    f"there is no image, map with --nodata {value}"
                 )
         return None
 
@@ -244,10 +242,8 @@ class Scene:
 def _choose_bands(raster: rasterio.DatasetReader, bands: Sequence[int] | None) -> list[int]:
     bands = colour_bands(raster) if bands is None else bands
     if len(bands) != 3 or not all(1 <= band <= raster.count for band in bands):
-        raise UserError(
-            f"{raster.name}: it has {raster.count} bands, bands {list(bands)} were asked for; "
-            "give the numbers of the red, green and blue band, as in --bands 1 2 3"
-        )
+        shown = f"{raster.count} bands, bands {list(bands)} were asked for"
+        raise UserError(f"{raster.name}: it has {shown}; give --bands RED GREEN BLUE, from 1")
     return list(bands)
 
 
@@ -256,7 +252,5 @@ def _readable(path: str, problem: str = "not a readable raster") -> Iterator[Non
     try:
         yield
     except RasterioIOError as error:
-        raise UserError(
-            f"{path}: {problem}, or cut short ({reason(error.__cause__ or error)}); get the file "
-            "again"
-        ) from error
+        cause = reason(error.__cause__ or error)
+        raise UserError(f"{path}: {problem}, or cut short ({cause}); get it again") from error

@@ -122,7 +122,7 @@ def test_a_data_set_without_masks_lists_images_and_refuses_to_read_masks(folder_
     dataset = DATASETS.build({**folder_config, "pipeline": steps})
     assert len(dataset) == 4
     assert "seg_map_path" not in dataset.get_data_info(0)
-    with pytest.raises(UserError, match=r"a\.jpg: the data set has no masks; .*seg_map_path"):
+    with pytest.raises(UserError, match=r"a\.jpg: has no mask; give data_prefix\.seg_map_path"):
         dataset[0]
 
 

@@ -44,7 +44,7 @@ def test_results_of_an_earlier_run_are_left_out(folder):
 @pytest.mark.parametrize("name", ["absent.tif", "images/*.jpg", "empty"])
 def test_an_input_without_an_image_is_refused(folder, name):
     (folder.parent / "empty").mkdir()
-    with pytest.raises(UserError, match="no image there; give files, folders or globs"):
+    with pytest.raises(UserError, match="no image there; give files or folders of"):
         list_images([name], SUFFIXES)
 
 

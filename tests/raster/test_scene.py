@@ -173,7 +173,7 @@ def test_a_scene_whose_place_is_unknown_is_mapped_without_areas_and_polygons(
     assert not (tmp_path / "scene.landcover.gpkg").exists()
     with rasterio.open(tmp_path / "scene.tif") as source, rasterio.open(result.path) as raster:
         assert (raster.crs, raster.transform) == (source.crs, source.transform)
-    with pytest.raises(UserError, match="place is unknown and with it its resolution"):
+    with pytest.raises(UserError, match="place is unknown, so its resolution"):
         map_scene(colour_model, tmp_path / "scene.tif", tmp_path, MapOptions(gsd=1.0))
 
 
@@ -217,7 +217,7 @@ def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_mod
     [
         (1, np.uint8, {"bands": (1, 2, 3)}, r"it has 1 bands, bands \[1, 2, 3\] were asked for"),
         (3, np.uint8, {"alpha": 4}, "it has no band 4 to be the alpha band"),
-        (3, np.uint8, {"bands": (1, 2, 4)}, "give the numbers of the red"),
+        (3, np.uint8, {"bands": (1, 2, 4)}, "give --bands RED GREEN BLUE"),
         (3, np.float32, {}, "samples are float32; uint8 and uint16"),
         (3, np.uint8, {"aoi": "no.gpkg"}, r"no\.gpkg: not a readable file"),
         (3, np.uint8, {"overlap": 0.7}, "choose a fraction"),

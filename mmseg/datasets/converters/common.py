@@ -59,10 +59,7 @@ def count_ids(
     unknown = present[((present < 0) | (present >= num_classes)) & (present != ignore_index)]
     if unknown.size:
         shown = f"{unknown[:5].tolist()}{' and more' if unknown.size > 5 else ''}"
-        raise UserError(
-            f"{path}: ids {shown} are outside 0..{num_classes - 1}; "
-            "is this the mask of another data set?"
-        )
+        raise UserError(f"{path}: ids {shown} are outside 0..{num_classes - 1}; is this its mask?")
     return np.bincount(mask.ravel(), minlength=num_classes)[:num_classes]
 
 

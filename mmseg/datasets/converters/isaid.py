@@ -40,9 +40,9 @@ def convert_isaid(
         found = common.find(root / split / "Semantic_masks", f"**/*{MASK_SUFFIX}")
         masks = {mask.name: mask for mask in found}
         if absent := [i.stem for i in images if i.stem + MASK_SUFFIX not in masks]:
+            names = common.name_some(absent, len(images))
             raise UserError(
-                f"{root / split}/Semantic_masks: {common.name_some(absent, len(images))} without "
-                f"a mask <image>{MASK_SUFFIX}"
+                f"{root / split}/Semantic_masks: {names} without a mask <image>{MASK_SUFFIX}"
             )
         pairs = [(image, masks[image.stem + MASK_SUFFIX]) for image in images]
         cut = partial(_cut, out=out, split=split, tile=tile, overlap=overlap)

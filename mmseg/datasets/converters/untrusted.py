@@ -75,10 +75,8 @@ def _check_expansion(archive: Path, size: int, folder: Path) -> None:
     """Refuse `size` bytes; zipfile never writes more of a member than the archive declares."""
     packed = archive.stat().st_size
     if size > ALWAYS_ACCEPTED + MAX_EXPANSION * packed:
-        raise UserError(
-            f"{archive}: its {packed:,} bytes would unpack to {size:,}; do not trust this archive, "
-            "get it from its publisher"
-        )
+        sizes = f"its {packed:,} bytes would unpack to {size:,}"
+        raise UserError(f"{archive}: {sizes}; get it from its publisher, do not trust this one")
     existing = next(parent for parent in folder.absolute().parents if parent.exists())
     if size > (free := shutil.disk_usage(existing).free):
         raise UserError(f"{archive}: unpacks to {size:,} bytes, but {existing} has {free:,} free")

@@ -53,10 +53,7 @@ class LoadAnnotations(BaseTransform):
             return results
         path = results.get("seg_map_path")
         if path is None:
-            raise UserError(
-                f"{results['img_path']}: the data set has no masks; give data_prefix.seg_map_path, "
-                "or leave LoadAnnotations out of the pipeline"
-            )
+            raise UserError(f"{results['img_path']}: has no mask; give data_prefix.seg_map_path")
         values = read_mask(path, self.backend_args, results.get("colour_ids"))
         check_size(path, values.shape, results["img_path"], results["ori_shape"])
         results["gt_seg_map"] = to_train_ids(
