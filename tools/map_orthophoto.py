@@ -110,9 +110,7 @@ def map_scenes(args: argparse.Namespace) -> None:
         "tools/estimate_areas.py corrects them and gives intervals"
     )
     if failed:
-        raise UserError(
-            f"{len(failed)} of {len(scenes)} scenes are not mapped: {', '.join(failed)}"
-        )
+        raise UserError(f"{len(failed)} of {len(scenes)} scenes not mapped: {', '.join(failed)}")
 
 
 def report(result: SceneMap | None, scene: str, classes: Sequence[str]) -> None:

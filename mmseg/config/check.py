@@ -126,9 +126,7 @@ def _check_sections(config: Config) -> None:
             _check_keys(config[name], known, name)
     train = config.get("train_cfg") or {}
     if train.get("by_epoch") or train.get("type") == "EpochBasedTrainLoop":
-        raise UserError(
-            "train_cfg counts in epochs; use dict(type='IterBasedTrainLoop', max_iters=...)"
-        )
+        raise UserError("train_cfg counts in epochs; use type='IterBasedTrainLoop', max_iters")
 
 
 def _check_component(value: Any, where: str, foreign: bool = False) -> None:

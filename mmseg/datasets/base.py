@@ -56,6 +56,7 @@ class BaseSegDataset(Seeded, BaseDataset):
     seg_map_suffix = ".png"
     reduce_zero_label = False
     group_pattern: str | None = None
+    backend_args = None  # subclasses written for MMSegmentation read it
     source = "data_root and data_prefix of the config say where the images and masks are"
 
     def __init__(
@@ -86,9 +87,7 @@ class BaseSegDataset(Seeded, BaseDataset):
             raise UserError(f"data_prefix: nothing reads {names}; it has img_path and seg_map_path")
         for key, folder in data_prefix.items():
             if not isinstance(folder, str | os.PathLike | None):
-                raise UserError(
-                    f"data_prefix.{key}={folder!r}: give one folder; a ConcatDataset joins several"
-                )
+                raise UserError(f"data_prefix.{key}={folder!r}: give one folder, or ConcatDataset")
         check_subset(subset)
         self.subset = subset
         if on_bad_sample not in ("raise", "skip"):
@@ -152,9 +151,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         if self.subset is None:
             return samples
         if not all("seg_map_path" in sample for sample in samples):
-            raise UserError(
-                f"{type(self).__name__}: subset needs a mask of each image (seg_map_path)"
-            )
+            raise UserError(f"{type(self).__name__}: subset needs masks (seg_map_path)")
         masks = [sample["seg_map_path"] for sample in samples]
         presence = class_presence(masks, **self._facts_of_masks(), cache_dir=Path(self.data_root))
         # The names of the samples, as `list_names` gives them.

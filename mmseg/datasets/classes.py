@@ -28,9 +28,7 @@ def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> Non
         raise UserError(f"{dataset}: classes is the text {classes!r}; write ({classes!r},)")
     count, colour_count = len(info["classes"]), len(info["palette"])
     if count > IGNORE_INDEX:
-        raise UserError(
-            f"{dataset}: metainfo has {count} classes; masks of 8 bits hold 255 at most"
-        )
+        raise UserError(f"{dataset}: metainfo has {count} classes; masks hold 255 at most")
     if own is not None and list(info["classes"]) != list(own):
         raise UserError(
             f"{dataset}: the config names other classes than its {len(own)}, whose ids the masks "

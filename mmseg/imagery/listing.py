@@ -41,9 +41,7 @@ def list_images(
                 found = [name]
         found = [path for path in found if not _is_inside(path, skip_folders)]
         if not found:
-            raise UserError(
-                f"{name}: no image there; give files or folders of {' '.join(suffixes)}"
-            )
+            raise UserError(f"{name}: no image there; give files or folders of {suffixes}")
         images += sorted(found)
     return images
 

@@ -120,9 +120,7 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
         sizes = f"{width} x {height} pixels, the scene {scene.width} x {scene.height}"
         raise UserError(f"{truth}: the truth has {sizes}")
     if count != 1 or not np.issubdtype(dtype, np.integer):
-        raise UserError(
-            f"{truth}: the truth has {count} bands of {dtype}; one band of class ids is compared"
-        )
+        raise UserError(f"{truth}: the truth has {count} bands of {dtype}, not one of class ids")
     warn_of_nodata(truth, nodata, meta)
     if scene.is_measurable and is_measurable(crs, transform, height, width):
         corners = np.array([(0, width, 0), (0, 0, height)])

@@ -70,9 +70,7 @@ class Products:
         """Raise `UserError` if the outputs would replace those of another scene of this name."""
         cure = "choose another --out, or delete it"
         if self._tag(SCENE) not in (None, self.scene.mark):
-            raise UserError(
-                f"{self.map_path}: is the map of a scene of this name at another place; {cure}"
-            )
+            raise UserError(f"{self.map_path}: is the map of another scene of this name; {cure}")
         other = self.unfinished.job.get("scene", {}).get("path", self.scene.source)
         if other != self.scene.source:
             raise UserError(f"{self.unfinished.folder}: is the unfinished map of {other}; {cure}")

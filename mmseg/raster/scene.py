@@ -64,9 +64,7 @@ class Scene:
             self.raster = rasterio.open(self.path)
         if not self.raster.count and (parts := self.raster.subdatasets):
             shown = ", ".join(parts[:5])
-            raise UserError(
-                f"{self.path}: it holds {len(parts)} rasters; map one by its name: {shown}"
-            )
+            raise UserError(f"{self.path}: it holds {len(parts)} rasters; map one: {shown}")
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
         self.is_measurable = is_measurable(self.crs, self.transform, self.height, self.width)
@@ -86,9 +84,7 @@ class Scene:
         self.ranges = self._choose_ranges(options.scale)
         most = 2**8 - 1 if self.ranges is None else 2**16 - 1
         if self.nodata is not None and not 0 <= self.nodata <= most:
-            raise UserError(
-                f"{self.path}: no sample is {self.nodata:g}, the nodata value: they are 0 to {most}"
-            )
+            raise UserError(f"{self.path}: no sample is {self.nodata:g}: they are 0 to {most}")
 
     @property
     def name(self) -> str:
@@ -153,7 +149,7 @@ class Scene:
         types = {self.raster.dtypes[band - 1] for band in self.bands}
         if types not in ({"uint8"}, {"uint16"}):
             raise UserError(
-                f"{self.path}: samples are {', '.join(sorted(types))}; uint8 and uint16 are mapped"
+                f"{self.path}: samples are {'/'.join(types)}; uint8 and uint16 are mapped"
             )
         if types == {"uint8"} or self.table is not None:
             return None

@@ -56,7 +56,7 @@ class WindowPredictor:
         size = getattr(model.data_preprocessor, "size", None)
         if size is None:
             raise UserError(
-                "the config names no training crop: set model.data_preprocessor.size=(height,width)"
+                "the config lacks the crop: model.data_preprocessor.size=(height,width)"
             )
         self.crop_size: tuple[int, int] = tuple(size)
 

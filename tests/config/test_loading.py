@@ -192,5 +192,5 @@ def test_a_typed_override_is_a_text_where_the_key_holds_one(key, typed, meant):
 
 def test_a_typed_override_that_cannot_be_read_is_named():
     for typed in ("[dict(type='PolyLR',power=1.0)]", "[1,2", "((1)"):
-        with pytest.raises(UserError, match=r"--cfg-options param_scheduler=.*: is no number"):
+        with pytest.raises(UserError, match=r"--cfg-options param_scheduler=.*: no number"):
             load_config(ADE, {"param_scheduler": Typed(typed)})

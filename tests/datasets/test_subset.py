@@ -151,5 +151,5 @@ def test_a_data_set_that_lists_its_samples_itself_has_the_same_subset(folder_con
 def test_a_subset_needs_the_files_of_masks(folder_config):
     images = {"img_path": "img_dir"}
     config = {**folder_config, "data_prefix": images, "subset": {"fraction": 0.5, "seed": 0}}
-    with pytest.raises(UserError, match="subset needs a mask of each image"):
+    with pytest.raises(UserError, match="subset needs masks"):
         build_dataset(config)

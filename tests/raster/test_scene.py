@@ -136,7 +136,7 @@ def test_of_a_container_of_several_rasters_the_names_are_told(tmp_path):
         path = tmp_path / "both.gpkg"
         with rasterio.open(path, "w", driver="GPKG", **size, **place, **options) as raster:
             raster.write(np.zeros((3, 9, 9), np.uint8))
-    with pytest.raises(UserError, match=r"both\.gpkg: it holds 2 rasters; map one .*GPKG:.*:one, "):
+    with pytest.raises(UserError, match=r"both\.gpkg: it holds 2 rasters; map one: GPKG:.*:one, "):
         Scene(path, MapOptions())
 
 
@@ -227,7 +227,7 @@ def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_mod
         (3, np.uint8, {"gsd": np.nan}, "the gsd is nan"),
         (3, np.uint8, {"scale": (5, 5)}, "the scale is 5 to 5"),
         (3, np.uint8, {"scale": (0, np.nan)}, "the scale is 0 to nan"),
-        (3, np.uint8, {"nodata": 300}, "no sample is 300, .* they are 0 to 255"),
+        (3, np.uint8, {"nodata": 300}, "no sample is 300: they are 0 to 255"),
         (3, np.uint8, {"nodata": np.nan}, "the nodata value is nan"),
         (3, np.uint8, {"nodata": 0.5}, r"the nodata value is 0\.5"),
         (3, np.uint8, {"min_area": np.nan}, "the smallest area is nan"),

@@ -143,7 +143,9 @@ def test_a_scene_of_the_same_name_does_not_replace_a_map(colour_model, tmp_path)
     with pytest.raises(UserError, match=r"is the unfinished map of \S+/2023/scene\.tif; choose"):
         map_scene(colour_model, tmp_path / "2024/scene.tif", tmp_path / "out")
     first = map_scene(colour_model, tmp_path / "2023/scene.tif", tmp_path / "out")
-    with pytest.raises(UserError, match=r"landcover\.tif: is the map of a scene of this name"):
+    with pytest.raises(
+        UserError, match=r"landcover\.tif: is the map of another scene of this name"
+    ):
         map_scene(colour_model, tmp_path / "2024/scene.tif", tmp_path / "out")
     assert (read(first.path) == make_ids(64, 64, 0)).all()
     assert not (tmp_path / "out/.scene.unfinished").exists()

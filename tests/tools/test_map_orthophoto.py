@@ -96,7 +96,7 @@ def test_two_processes_write_the_files_of_one_also_after_a_scene_that_one_cannot
     output = result.stdout + result.stderr
     assert result.returncode == 1, output[-3000:]
     assert output.count("scenes/0.tif: cannot be read at rows") == 1
-    assert "error: 1 of 2 scenes are not mapped: scenes/0.tif" in output
+    assert "error: 1 of 2 scenes not mapped: scenes/0.tif" in output
     shutil.rmtree(project / "two/.0.unfinished")
     names = sorted(path.name for path in (project / "one").iterdir())
     assert len(names) == 6
@@ -140,7 +140,7 @@ def test_a_folder_without_rasters_is_one_line(project, call):
 def test_a_scene_that_cannot_be_read_does_not_keep_the_others_from_being_mapped(project, call, log):
     (project / "scenes/aa.tif").write_text("not a raster")
     (project / "scenes/._a.tif").write_text("what macOS leaves")
-    assert call("scenes", "--out", "maps") == "error: 1 of 3 scenes are not mapped: scenes/aa.tif"
+    assert call("scenes", "--out", "maps") == "error: 1 of 3 scenes not mapped: scenes/aa.tif"
     assert "scenes/aa.tif: not a readable raster" in log.read()
     assert all((project / f"maps/{name}.landcover.tif").is_file() for name in "ab")
 
@@ -148,6 +148,6 @@ def test_a_scene_that_cannot_be_read_does_not_keep_the_others_from_being_mapped(
 def test_a_scene_whose_name_is_not_utf8_does_not_keep_the_others_from_being_mapped(project, call):
     shutil.copy("scenes/a.tif", b"scenes/caf\xe9.tif")
     message = call("scenes", "--out", "maps")
-    assert "1 of 3 scenes are not mapped" in message
+    assert "1 of 3 scenes not mapped" in message
     assert Path("maps/a.landcover.tif").is_file()
     assert Path("maps/b.landcover.tif").is_file()

@@ -29,9 +29,7 @@ def convert_isaid(
     Masks lie in `Semantic_masks/images` beside `images`, as `<image>_instance_color_RGB.png`.
     """
     if not 0 <= overlap < tile:
-        raise UserError(
-            f"overlap {overlap} of tiles of {tile}: give 0 or more and less than a tile"
-        )
+        raise UserError(f"overlap {overlap} of tiles of {tile}: give 0 to less than a tile")
     total = 0
     for split in ("train", "val"):
         images = common.find(root / split / "images", "**/*.png")

@@ -50,9 +50,7 @@ def _extract(archive: Path, folder: Path, suffixes: Collection[str]) -> None:
     except UserError:
         raise
     except OSError as error:
-        raise UserError(
-            f"{archive}: cannot be unpacked into {folder} ({error.strerror or error})"
-        ) from error
+        raise UserError(f"{archive}: cannot be unpacked ({error.strerror or error})") from error
     except Exception as error:  # zipfile raises a dozen kinds on broken archives
         raise UserError(
             f"{archive}: not a whole zip archive ({reason(error)}); get it again"

@@ -115,7 +115,7 @@ def test_an_archive_that_the_disk_cannot_hold_is_refused_at_once(archive, out, m
 @pytest.mark.parametrize("name", ["images/a.tif/x.txt", "n" * 300 + ".txt"])
 def test_a_member_that_no_folder_can_hold_names_the_archive(archive, out, name):
     add(archive, name)
-    with pytest.raises(UserError, match=r"a\.zip: cannot be unpacked into"):
+    with pytest.raises(UserError, match=r"a\.zip: cannot be unpacked \("):
         unpack(archive, out)
 
 
