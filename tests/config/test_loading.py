@@ -184,6 +184,8 @@ def test_fast_ops_is_taken_out_with_one_line(tmp_path, log, value, triton, told,
         ("model.backbone.depths", "1,2,3,4", [1, 2, 3, 4]),
         ("model.backbone.with_cp", "True", True),
         ("model.backbone.init_cfg", "None", None),
+        ("work_dir", "2021", "2021"),
+        ("load_from", "a,b.pth", "a,b.pth"),
     ],
 )
 def test_a_typed_override_is_a_text_where_the_key_holds_one(key, typed, meant):
