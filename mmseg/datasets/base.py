@@ -56,7 +56,6 @@ class BaseSegDataset(Seeded, BaseDataset):
     seg_map_suffix = ".png"
     reduce_zero_label = False
     group_pattern: str | None = None
-    backend_args = None  # subclasses written for MMSegmentation read it
     source = "data_root and data_prefix of the config say where the images and masks are"
 
     def __init__(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from mmengine.fileio import get_file_backend
 from mmengine.registry import DefaultScope
 
 from mmseg.datasets.base import BaseSegDataset
@@ -14,10 +13,7 @@ PIPELINES = TRANSFORMS
 
 @DATASETS.register_module()
 class CustomDataset(BaseSegDataset):
-    """A base of data sets: its subclasses state `CLASSES` and `PALETTE` instead of `METAINFO`.
-
-    They may also read `img_dir`, `ann_dir`, `split` and `file_client`.
-    """
+    """A base of data sets: its subclasses state `CLASSES` and `PALETTE` instead of `METAINFO`."""
 
     CLASSES: ClassVar[tuple[str, ...] | None] = None
     PALETTE: ClassVar[list | None] = None
@@ -27,11 +23,6 @@ class CustomDataset(BaseSegDataset):
         stated = {"classes": cls.CLASSES, "palette": cls.PALETTE}
         stated = {key: value for key, value in stated.items() if value is not None}
         return super()._load_metainfo({**stated, **(metainfo or {})})
-
-    img_dir = property(lambda self: self.data_prefix["img_path"])
-    ann_dir = property(lambda self: self.data_prefix.get("seg_map_path"))
-    split = property(lambda self: self.ann_file or None)
-    file_client = property(lambda self: get_file_backend(self.img_dir))
 
 
 def build_dataset(cfg: dict) -> Any:

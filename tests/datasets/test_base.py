@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine import fileio
 from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mmseg.config.parts import parts_of
-from mmseg.datasets import CustomDataset, build_dataset
+from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
 from mmseg.registry import DATASETS
 
@@ -198,19 +197,3 @@ def test_parts_of_joined_and_repeated_data_sets(folder_config):
     assert parts_of(folder_config) == [folder_config]
     assert parts_of(joined) == [folder_config, folder_config]
     assert len(build_dataset(joined)) == 12
-
-
-def test_classes_written_as_the_tutorials_of_mmsegmentation_teach_are_built(
-    folder_config, image_folder
-):
-    class Old(CustomDataset):
-        CLASSES, PALETTE = folder_config["metainfo"].values()
-
-        def __init__(self, **kwargs):
-            super().__init__(img_suffix=".jpg", seg_map_suffix=".png", **kwargs)
-            assert self.file_client.exists(self.img_dir) and self.file_client.exists(self.ann_dir)
-            assert self.split is None
-            assert fileio.exists(self.img_dir, backend_args=self.backend_args)
-
-    config = {k: v for k, v in folder_config.items() if k not in ("type", "metainfo")}
-    assert len(Old(**config)) == 4
