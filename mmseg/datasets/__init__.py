@@ -2,7 +2,7 @@
 
 from mmseg.datasets.ade import ADE20KDataset
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.builder import PIPELINES, TRANSFORMS, CustomDataset, build_dataset
+from mmseg.datasets.builder import build_dataset
 from mmseg.datasets.camvid import CamVidDataset
 from mmseg.datasets.cityscapes import CityscapesDataset
 from mmseg.datasets.coco_stuff import COCOStuffDataset
@@ -16,8 +16,6 @@ from mmseg.registry import DATASETS
 
 __all__ = [
     "DATASETS",
-    "PIPELINES",
-    "TRANSFORMS",
     "ADE20KDataset",
     "BaseSegDataset",
     "COCOStuffDataset",
@@ -25,7 +23,6 @@ __all__ = [
     "CityscapesDataset",
     "ClassBalancedDataset",
     "ConcatDataset",
-    "CustomDataset",
     "LandCoverAIDataset",
     "LoveDADataset",
     "PascalContextDataset",
