@@ -70,6 +70,10 @@ NAMES = {
     "SEGMENTORS": "mmseg.peers.models",
     "TRANSFORMS": "mmseg.registry",
     "VISUALIZERS": "mmengine.registry",
+    "build_backbone": "mmseg.peers.models",
+    "build_head": "mmseg.peers.models",
+    "build_loss": "mmseg.peers.models",
+    "build_neck": "mmseg.peers.models",
     "build_segmentor": "mmseg.peers.models",
     "register_all_modules": "mmseg.peers.results",
 }
@@ -77,6 +81,10 @@ NAMES = {
 LOCATIONS = {
     "DATASETS": ("mmseg.peers.datasets",),
 }
+
+
+def _build_model(cfg: Any, *args: Any, **kwargs: Any) -> Any:
+    return import_module("mmseg.peers.models").build_adapted(cfg, *args, **kwargs)
 
 
 class _Opened(SourceFileLoader):
@@ -88,6 +96,7 @@ class _Opened(SourceFileLoader):
         if module.__name__ == "mmseg.registry":
             for registry, locations in LOCATIONS.items():
                 getattr(module, registry)._locations.extend(locations)
+            module.MODELS.build_func = _build_model  # type: ignore[attr-defined]
 
 
 class _Names(MetaPathFinder, Loader):
