@@ -15,21 +15,21 @@ from typing import Any
 # A module path of MMSegmentation, below mmseg, and the module here that has its names. Packages
 # stand before what is in them.
 MODULES = {
-    "core": "peers.results",
-    "core.evaluation": "peers.results",
-    "core.evaluation.class_names": "peers.results",
     "apis.inference": "apis",
     "apis.mmseg_inferencer": "peers.results",
+    "core": "evaluation",
+    "core.evaluation": "evaluation",
+    "core.evaluation.class_names": "peers.datasets",
     "datasets.basesegdataset": "datasets",
     "datasets.custom": "peers.datasets",
     "datasets.dataset_wrappers": "datasets",
-    "datasets.isprs": "datasets",
     "datasets.pipelines": "datasets.transforms",
     "datasets.pipelines.compose": "datasets.transforms",
     "datasets.pipelines.formating": "datasets.transforms",
     "datasets.pipelines.formatting": "datasets.transforms",
     "datasets.pipelines.loading": "datasets.transforms",
     "datasets.pipelines.transforms": "datasets.transforms",
+    "datasets.potsdam": "datasets",
     "datasets.transforms.formatting": "datasets.transforms",
     "datasets.transforms.transforms": "datasets.transforms",
     "engine.hooks": "engine",
@@ -54,10 +54,10 @@ MODULES = {
     "registry.registry": "registry",
     "structures.seg_data_sample": "structures",
     "utils": "peers.results",
-    "utils.class_names": "peers.results",
+    "utils.class_names": "peers.datasets",
     "utils.set_env": "peers.results",
-    "visualization": "peers.results",
-    "visualization.local_visualizer": "peers.results",
+    "visualization": "peers.visualizer",
+    "visualization.local_visualizer": "peers.visualizer",
 }
 # A name of MMSegmentation, and the module that has it. It is found in every module of mmseg.
 NAMES = {
@@ -65,9 +65,11 @@ NAMES = {
     "CustomDataset": "mmseg.peers.datasets",
     "HEADS": "mmseg.peers.models",
     "LOSSES": "mmseg.peers.models",
+    "MMSegInferencer": "mmseg.peers.results",
     "NECKS": "mmseg.peers.models",
     "PIPELINES": "mmseg.peers.datasets",
     "SEGMENTORS": "mmseg.peers.models",
+    "SegLocalVisualizer": "mmseg.peers.visualizer",
     "TRANSFORMS": "mmseg.registry",
     "VISUALIZERS": "mmengine.registry",
     "build_backbone": "mmseg.peers.models",
@@ -75,7 +77,12 @@ NAMES = {
     "build_loss": "mmseg.peers.models",
     "build_neck": "mmseg.peers.models",
     "build_segmentor": "mmseg.peers.models",
+    "get_classes": "mmseg.peers.datasets",
+    "get_palette": "mmseg.peers.datasets",
+    "inference_segmentor": "mmseg.peers.results",
+    "init_segmentor": "mmseg.peers.results",
     "register_all_modules": "mmseg.peers.results",
+    "show_result_pyplot": "mmseg.peers.results",
 }
 # Modules whose classes a config finds by name, besides those of mmseg/registry.py.
 LOCATIONS = {
