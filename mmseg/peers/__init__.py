@@ -53,15 +53,17 @@ MODULES = {
     "ops.wrappers": "models",
     "registry.registry": "registry",
     "structures.seg_data_sample": "structures",
-    "utils": "peers.results",
+    "utils": "peers.types",
     "utils.class_names": "peers.datasets",
     "utils.set_env": "peers.results",
+    "utils.typing_utils": "peers.types",
     "visualization": "peers.visualizer",
     "visualization.local_visualizer": "peers.visualizer",
 }
 # A name of MMSegmentation, and the module that has it. It is found in every module of mmseg.
 NAMES = {
     "BACKBONES": "mmseg.peers.models",
+    "BaseSegmentor": "mmseg.peers.models",
     "CustomDataset": "mmseg.peers.datasets",
     "HEADS": "mmseg.peers.models",
     "LOSSES": "mmseg.peers.models",
