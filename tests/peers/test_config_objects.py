@@ -1,10 +1,13 @@
 """Configs that are objects, parts of configs, and configs that inherit MMSegmentation's."""
 
 import pytest
+import torch
 from mmengine.config import Config
 from tiny_project import ROOT, write_project
 
 from mmseg.apis import init_model
+from mmseg.checkpoints.loading import PretrainedBackbone
+from mmseg.compat.legacy.data import Preprocessing, translate_dataset
 from mmseg.config import load_config, translate_config
 from mmseg.datasets import build_dataset
 from mmseg.engine import SegRunner
@@ -104,3 +107,22 @@ def test_a_config_that_was_written_by_a_multi_scale_test_is_read(tmp_path):
     merged.dump(tmp_path / "dumped.py")
     model = load_config(tmp_path / "dumped.py").model.module
     assert model.type == "EncoderDecoder" and "auxiliary_head" not in model
+
+
+def test_weights_below_another_prefix_of_a_file_are_loaded(raw, tmp_path):
+    model = build_backbone(raw.model.backbone)
+    state = {f"encoder.{key}": value + 1 for key, value in model.state_dict().items()}
+    torch.save({"state_dict": {**state, "head.weight": torch.zeros(1)}}, tmp_path / "other.pth")
+    PretrainedBackbone(str(tmp_path / "other.pth"), prefix="encoder")(model)
+    assert all(torch.equal(state[f"encoder.{k}"], v) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("ratios", "scale"), [(None, (64, 32)), ([1.5], (96, 48)), (0.5, (32, 16))]
+)
+def test_one_ratio_of_a_multi_scale_step_changes_the_size_of_the_test(ratios, scale):
+    inner = [{"type": "Resize", "keep_ratio": True}, {"type": "RandomFlip"}]
+    step = {"type": "MultiScaleFlipAug", "img_scale": (64, 32), "img_ratios": ratios}
+    section = {"type": "CustomDataset", "pipeline": [{**step, "flip": False, "transforms": inner}]}
+    (resize, _) = translate_dataset(section, True, Preprocessing())["pipeline"]
+    assert resize == {"type": "Resize", "scale": scale, "keep_ratio": True}
