@@ -67,7 +67,7 @@ def _outcomes(step: Any, results: dict) -> Iterable[Any]:
 def _marks(results: Mapping) -> np.ndarray | None:
     """Return random squares of 0 and 1, (H, W) uint8, or None if there are no labels to mark."""
     image, labels = results.get("img"), results.get("gt_seg_map")
-    if image is None or labels is None or image.shape[:2] != labels.shape:
+    if not _are_arrays(image, labels) or image.shape[:2] != labels.shape:
         return None
     height, width = labels.shape
     squares = np.random.default_rng(0).integers(
@@ -76,15 +76,20 @@ def _marks(results: Mapping) -> np.ndarray | None:
     return np.kron(squares, np.ones((BLOCK, BLOCK), np.uint8))[:height, :width]
 
 
+def _are_arrays(*maps: Any) -> bool:
+    return all(isinstance(each, np.ndarray) for each in maps)
+
+
 def _fault(results: Mapping | None, marks: np.ndarray) -> str | None:
-    if results is None or "img" not in results or "gt_seg_map" not in results:
-        return None
-    image, labels = results["img"], results["gt_seg_map"]
+    found: Any = results or {}
+    image, labels = found.get("img"), found.get("gt_seg_map")
+    if not _are_arrays(image, labels) or image.shape[1:] == labels.shape:
+        return None  # dropped, or packed for the model
     if image.shape[:2] != labels.shape[:2]:
         return f"makes an image {image.shape[:2]} and labels {labels.shape[:2]}"
     if not np.array_equal(labels, marks):
         return None
-    shown = image.mean(2).ravel()
+    shown = image.reshape(labels.size, -1).mean(1)
     if not shown.std() or abs(np.corrcoef(shown, marks.ravel())[0, 1]) > AGREEING:
         return None
     return "moves the pixels of the image and leaves the labels as they were"

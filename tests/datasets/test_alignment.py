@@ -59,7 +59,12 @@ CHANGES = {
     "negative": lambda image: 255 - image,
     "blur": lambda image: cv2.GaussianBlur(image, (5, 5), 0),
     "black": lambda image: image * 0,
+    "grey": lambda image: image.mean(2),
+    "channels first": lambda image: image.transpose(2, 0, 1),
 }
+
+
+COLOURS = ("noise", "hole", "negative", "blur", "black")
 
 
 def steps(*added):
@@ -98,8 +103,8 @@ def test_a_step_that_resizes_the_image_alone_is_named(folder_config):
         build_dataset({**folder_config, "pipeline": steps(step)})
 
 
-@pytest.mark.parametrize("change", ["noise", "hole", "negative", "blur", "black"])
-def test_a_step_that_changes_colours_passes(folder_config, change):
+@pytest.mark.parametrize("change", [*COLOURS, "grey", "channels first"])
+def test_a_step_that_changes_colours_or_packs_passes(folder_config, change):
     step = {"type": "ChangeImage", "change": change, "always": True}
     build_dataset({**folder_config, "pipeline": steps(step)})
 
