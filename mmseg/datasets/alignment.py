@@ -64,7 +64,7 @@ def _outcomes(step: Any, results: dict) -> Iterable[Any]:
         yield step({**results, **own})
 
 
-def _marks(results: Mapping) -> np.ndarray | None:
+def _marks(results: Any) -> np.ndarray | None:
     """Return random squares of 0 and 1, (H, W) uint8, or None if there are no labels to mark."""
     image, labels = results.get("img"), results.get("gt_seg_map")
     if not _are_arrays(image, labels) or image.shape[:2] != labels.shape:
