@@ -90,25 +90,6 @@ def test_an_inherited_config_without_counterpart_is_named(tmp_path):
         load_config(tmp_path / "mine.py")
 
 
-def test_an_optimizer_that_is_a_variable_is_no_key_of_0_x(tmp_path, log):
-    write_project(tmp_path, "optimizer = dict(type='AdamW', lr=1e-3)\n")
-    with (tmp_path / "tiny.py").open("a") as file:
-        file.write("optim_wrapper = dict(optimizer=dict(optimizer, _delete_=True))\n")
-    assert load_config(tmp_path / "tiny.py").optim_wrapper.optimizer.lr == 1e-3
-    assert "has no effect" not in log.read()
-    load_config(tmp_path / "tiny.py", {"optim_wrapper.optimizer.lr": 1e-4})
-    assert "the variable 'optimizer' of the config has no effect" in log.read()
-
-
-def test_a_config_that_was_written_by_a_multi_scale_test_is_read(tmp_path):
-    write_project(tmp_path, THERE)
-    merged = Config.fromfile(tmp_path / "tiny.py")
-    merged.model = {"type": "SegTTAModel", "module": merged.model.to_dict()}
-    merged.dump(tmp_path / "dumped.py")
-    model = load_config(tmp_path / "dumped.py").model.module
-    assert model.type == "EncoderDecoder" and "auxiliary_head" not in model
-
-
 def test_weights_below_another_prefix_of_a_file_are_loaded(raw, tmp_path):
     model = build_backbone(raw.model.backbone)
     state = {f"encoder.{key}": value + 1 for key, value in model.state_dict().items()}
@@ -126,3 +107,22 @@ def test_one_ratio_of_a_multi_scale_step_changes_the_size_of_the_test(ratios, sc
     section = {"type": "CustomDataset", "pipeline": [{**step, "flip": False, "transforms": inner}]}
     (resize, _) = translate_dataset(section, True, Preprocessing())["pipeline"]
     assert resize == {"type": "Resize", "scale": scale, "keep_ratio": True}
+
+
+def test_an_optimizer_that_is_a_variable_is_no_key_of_0_x(tmp_path, log):
+    write_project(tmp_path, "optimizer = dict(type='AdamW', lr=1e-3)\n")
+    with (tmp_path / "tiny.py").open("a") as file:
+        file.write("optim_wrapper = dict(optimizer=dict(optimizer, _delete_=True))\n")
+    assert load_config(tmp_path / "tiny.py").optim_wrapper.optimizer.lr == 1e-3
+    assert "has no effect" not in log.read()
+    load_config(tmp_path / "tiny.py", {"optim_wrapper.optimizer.lr": 1e-4})
+    assert "the variable 'optimizer' of the config has no effect" in log.read()
+
+
+def test_a_config_that_was_written_by_a_multi_scale_test_is_read(tmp_path):
+    write_project(tmp_path, THERE)
+    merged = Config.fromfile(tmp_path / "tiny.py")
+    merged.model = {"type": "SegTTAModel", "module": merged.model.to_dict()}
+    merged.dump(tmp_path / "dumped.py")
+    model = load_config(tmp_path / "dumped.py").model.module
+    assert model.type == "EncoderDecoder" and "auxiliary_head" not in model
