@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -20,13 +19,11 @@ from mmseg.checkpoints.loading import (
     load_model_weights,
     warn_of_other_classes,
 )
-from mmseg.config import load_config
+from mmseg.config import load_config, translate_config
 from mmseg.config.changes import keep_test_scale, use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
-from mmseg.imagery.image import read_image
-from mmseg.imagery.pictures import overlay, write_image
 from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
@@ -61,8 +58,11 @@ def init_model(
     device: str | None = None,
     nmf_rank: int | None = None,
     fused: bool = True,
+    cfg_options: Mapping | None = None,
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
+
+    The config may be of any dialect. `cfg_options` ('a.b.c': value) change keys of it.
 
     `nmf_rank` is the rank that the checkpoint was trained with. Give it if the file tells none or a
     wrong one; it is written into the config. The config's `triton_kernels` holds for the process.
@@ -77,9 +77,9 @@ def init_model(
     """
     check_device(device := device or default_device())
     if isinstance(config, str | Path):
-        config = load_config(config)
-    elif not isinstance(config, Config):
-        config = Config(dict(config))
+        config = load_config(config, cfg_options)
+    else:
+        config = translate_config(config, cfg_options)
     if config.get("test_dataloader") is None:
         raise UserError("the config has no test_dataloader, which tells the classes and the size")
     use_rank(config, nmf_rank)
@@ -108,14 +108,16 @@ def inference_model(
     """Predict one image or a list of them: files, PIL images, or (H, W, 3) uint8 arrays.
 
     `channels` is the order of the colours in arrays; that of OpenCV, and of MMSegmentation, is BGR.
-    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the size of the image.
+    Returns samples with `pred_sem_seg.data`, (1, H, W) int64 class ids at the size of the image.
     With `with_logits` they also have `seg_logits.data`, (K, H, W) float32; `softmax(0)` makes
     probabilities of them. A model in training mode predicts as in evaluation mode and stays in
     training mode. Several threads may share a model in evaluation mode. Raises `UserError` for
     anything but an image.
     """
-    several, listed = _listed(images)
-    samples = list(predict_images(model, listed, channels, with_logits))
+    several, every = listed(images)
+    samples = list(predict_images(model, every, channels, with_logits))
+    for sample in samples:
+        sample.pred_sem_seg.data = sample.pred_sem_seg.data.long()  # uint8 would overflow in sums
     return samples if several else samples[0]
 
 
@@ -125,7 +127,7 @@ def predict_images(
     channels: Literal["bgr", "rgb"] = "bgr",
     with_logits: bool = False,
 ) -> Iterator[SegDataSample]:
-    """Predict images one after the other with `inference_model`; only one is in memory."""
+    """Predict images one after the other, with uint8 class ids; only one is in memory."""
     if channels not in ("bgr", "rgb"):
         raise UserError(f"channels={channels!r}: give 'bgr' or 'rgb'")
     steps = parts_of(model.cfg.test_dataloader.dataset)[0]["pipeline"]
@@ -158,7 +160,7 @@ def _evaluation(model: EncoderDecoder) -> Iterator[None]:
             module.training = training
 
 
-def _listed(images: Any) -> tuple[bool, Iterable[Any]]:
+def listed(images: Any) -> tuple[bool, Iterable[Any]]:
     """Return whether several images are given, and all of them; anything else counts as one."""
     several = isinstance(images, Iterable) and not isinstance(images, AnyImage)
     return several, images if several else [images]
@@ -176,61 +178,3 @@ def _as_input(image: AnyImage, channels: str) -> dict:
     raise UserError(
         f"an image is a file's name, a PIL image or a (height, width, 3) uint8 array, not {found}"
     )
-
-
-def init_segmentor(
-    config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None
-) -> EncoderDecoder:
-    """Call `init_model`; this is its name in MMSegmentation 0.x."""
-    return init_model(config, checkpoint, device)
-
-
-def inference_segmentor(
-    model: EncoderDecoder, imgs: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
-) -> list[np.ndarray]:
-    """Predict as in MMSegmentation 0.x: one (H, W) array of class ids per image, in a list."""
-    return [_class_ids(sample) for sample in predict_images(model, _listed(imgs)[1])]
-
-
-def show_result_pyplot(
-    model: EncoderDecoder,
-    img: str | Path | np.ndarray,
-    result: SegDataSample | Sequence[SegDataSample] | Sequence[np.ndarray],
-    palette: Sequence[Sequence[int]] | None = None,
-    fig_size: tuple[float, float] = (15, 10),
-    opacity: float = 0.5,
-    title: str = "",
-    block: bool = True,
-    show: bool = True,
-    out_file: str | Path | None = None,
-) -> np.ndarray:
-    """Draw a prediction over its image; show it with matplotlib and write it to `out_file`.
-
-    `img` is a file or a BGR array. `result` is the return value of `inference_model` or
-    `inference_segmentor` for it. Returns the picture, (H, W, 3) uint8 RGB.
-    """
-    first = result if isinstance(result, SegDataSample) else result[0]
-    ids = _class_ids(first) if isinstance(first, SegDataSample) else np.asarray(first)
-    image = img if isinstance(img, np.ndarray) else read_image(str(img))
-    if ids.shape != image.shape[:2]:
-        raise UserError(
-            f"the result is of an image of {ids.shape[1]}x{ids.shape[0]} pixels, this one has "
-            f"{image.shape[1]}x{image.shape[0]}"
-        )
-    colours = model.dataset_meta["palette"] if palette is None else palette
-    picture = overlay(mmcv.bgr2rgb(image), ids.astype(np.uint8), colours, opacity)
-    if out_file is not None:
-        write_image(Path(out_file), picture)
-    if show:
-        from matplotlib import pyplot
-
-        pyplot.figure(figsize=fig_size)
-        pyplot.imshow(picture)
-        pyplot.title(title)
-        pyplot.axis("off")
-        pyplot.show(block=block)
-    return picture
-
-
-def _class_ids(sample: SegDataSample) -> np.ndarray:
-    return sample.pred_sem_seg.data[0].cpu().numpy()
