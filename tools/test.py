@@ -27,6 +27,8 @@ def parse_args():
     add("--eval-options", nargs="+", action=KeyValues, default={}, help="imgfile_prefix=DIR")
     add("--gpu-collect", action="store_true", help="gather results by the GPUs")
     add("--show-dir", metavar="DIR", help="also write overlays beside the images")
+    add("--show", action="store_true", help="show the overlays in a window")
+    add("--wait-time", type=float, default=2, metavar="SECONDS", help="for each, with --show")
     add("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     add_amp_flag(parser)
     add("--compile", action="store_true", help="torch.compile the network, for many images")
@@ -62,8 +64,9 @@ def apply_flags(config: Config, args) -> None:
     config.compile = args.compile
     if format_only:
         drop_masks(config.test_dataloader.dataset)
-    if args.show_dir:
+    if args.show_dir or args.show:
         drawing = {"show_dir": args.show_dir, "opacity": args.opacity}
+        drawing |= {"show": args.show, "wait_time": args.wait_time}
         hooks = config.get("custom_hooks") or []
         config.custom_hooks = [*hooks, {"type": "SegVisualizationHook", **drawing}]
 

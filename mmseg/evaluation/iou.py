@@ -37,6 +37,8 @@ class IoUMetric(BaseMetric):
         format_only: Only write the predictions. No ground truth is needed.
         json_file: File for the scores (percent, null where undefined) and the confusion matrix.
         collect_device: `cpu` or `gpu`: where processes exchange results.
+        beta: Weight of recall against precision in mFscore.
+        nan_to_num: Score, from 0 to 1, of a class that has none; by default it does not count.
         prefix: Comes before the name of each returned score, as in `prefix/mIoU`.
 
     Raises `UserError` for an unknown metric, and for `format_only` without `output_dir`.
@@ -51,6 +53,8 @@ class IoUMetric(BaseMetric):
         json_file: str | None = None,
         collect_device: str = "cpu",
         prefix: str | None = None,
+        beta: float = 1,
+        nan_to_num: float | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if unknown := [name for name in iou_metrics if name not in METRIC_SCORES]:
@@ -62,6 +66,7 @@ class IoUMetric(BaseMetric):
         self.output_names = None if output_dir is None else OutputNames(output_dir)
         self.format_only = format_only
         self.json_file = json_file
+        self.options: dict[str, Any] = {"beta": beta, "nan_to_num": nan_to_num}
 
     def summary_names(self) -> list[str]:
         """Return the names of the scores over all classes, without `prefix`."""
@@ -97,8 +102,15 @@ class IoUMetric(BaseMetric):
         matrix = np.zeros((len(classes), len(classes)), np.int64)
         for _, cells, counts in results:
             matrix.flat[cells] += counts
-        result = scores(matrix)
+        result = scores(matrix, **self.options)
         logger.info(f"{len(results)} images\n{score_table(result, classes, self.metrics)}")
+        values = result.per_class["Fscore"]
+        if "mFscore" in self.metrics and (missed := int((values == 0).sum())):
+            hits = values[values > 0].mean() if (values > 0).any() else np.nan
+            logger.info(
+                f"mFscore counts the {missed} classes without a right pixel as 0; MMSegmentation "
+                f"leaves them out, which gives {hits:.2f}"
+            )
         if self.json_file is not None:
             facts = {"metrics": self.metrics, "images": len(results), "classes": list(classes)}
             write_whole(self.json_file, _json(facts, result, matrix))

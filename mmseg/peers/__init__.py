@@ -62,7 +62,11 @@ MODULES = {
 # A name of MMSegmentation, and the module that has it. It is found in every module of mmseg.
 NAMES = {
     "BACKBONES": "mmseg.peers.models",
+    "BaseDecodeHead": "mmseg.peers.heads",
     "CustomDataset": "mmseg.peers.datasets",
+    "DepthwiseSeparableFCNHead": "mmseg.peers.heads",
+    "FCNHead": "mmseg.peers.heads",
+    "FocalLoss": "mmseg.peers.losses",
     "HEADS": "mmseg.peers.models",
     "LOSSES": "mmseg.peers.models",
     "NECKS": "mmseg.peers.models",
@@ -71,11 +75,27 @@ NAMES = {
     "TRANSFORMS": "mmseg.registry",
     "VISUALIZERS": "mmengine.registry",
     "build_segmentor": "mmseg.peers.models",
+    "weighted_loss": "mmseg.peers.losses",
+    "AdjustGamma": "mmseg.peers.colours",
+    "Albu": "mmseg.peers.transforms",
+    "CLAHE": "mmseg.peers.colours",
+    "LoadImageFromNDArray": "mmseg.peers.transforms",
+    "MultiImageMixDataset": "mmseg.peers.mosaic",
+    "RGB2Gray": "mmseg.peers.colours",
+    "RandomCutOut": "mmseg.peers.transforms",
+    "RandomMosaic": "mmseg.peers.mosaic",
+    "RandomRotFlip": "mmseg.peers.transforms",
+    "RandomRotate": "mmseg.peers.transforms",
+    "Rerange": "mmseg.peers.colours",
+    "ResizeShortestEdge": "mmseg.peers.transforms",
+    "SegRescale": "mmseg.peers.transforms",
     "register_all_modules": "mmseg.peers.results",
 }
 # Modules whose classes a config finds by name, besides those of mmseg/registry.py.
 LOCATIONS = {
-    "DATASETS": ("mmseg.peers.datasets",),
+    "DATASETS": ("mmseg.peers.datasets", "mmseg.peers.mosaic"),
+    "MODELS": ("mmseg.peers.heads", "mmseg.peers.losses"),
+    "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.colours", "mmseg.peers.mosaic"),
 }
 
 

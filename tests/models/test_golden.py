@@ -83,7 +83,7 @@ def test_evaluation_gives_the_official_stages_and_logits(model, batch, prepare):
 def test_training_gives_the_official_loss_and_gradients(model, batch):
     image, labels = batch
     model.train()
-    logits = model.training_logits(image)
+    (logits,) = model.training_logits(image)
     assert deviation("train/logits", logits) < TOLERANCE
     loss = model.decode_head.loss(logits, labels)["loss_ce"]
     assert loss.item() == pytest.approx(GOLDEN["train/loss"].item(), rel=TOLERANCE)
