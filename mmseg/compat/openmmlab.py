@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.fileio import load
 
 from mmseg.errors import UserError
+from mmseg.registry import DATASETS
 
 ADAPTED = (
     *("model", "train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline"),
@@ -206,7 +207,9 @@ def _drop_idle_visualization(hooks: dict) -> None:
 
 
 def _settle_zero_label(dataset: dict, where: str) -> None:
-    """Move `reduce_zero_label` from the transform to the data set."""
+    """Move `reduce_zero_label` from the transform to the data set, if that takes it."""
+    if _settles_zero_label(dataset.get("type")):
+        return  # The transform compares its own with that of the data set.
     said = set(_take_from_steps(dataset["pipeline"], "LoadAnnotations", "reduce_zero_label"))
     if "reduce_zero_label" in dataset:
         said.add(dataset["reduce_zero_label"])
@@ -215,6 +218,20 @@ def _settle_zero_label(dataset: dict, where: str) -> None:
         raise UserError(f"{where}: reduce_zero_label is True in one place and False in another")
     if said:
         dataset["reduce_zero_label"] = said.pop()
+
+
+def _settles_zero_label(kind: Any) -> bool:
+    """Return whether a user's data set passes on a `reduce_zero_label` that it takes from nobody.
+
+    Its constructor then has the name as the key of a call, and not as a parameter.
+    """
+    cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+    code = getattr(getattr(cls, "__init__", None), "__code__", None)
+    return (
+        code is not None
+        and "reduce_zero_label" in str(code.co_consts)
+        and "reduce_zero_label" not in code.co_varnames
+    )
 
 
 def _take_from_steps(steps: Any, kind: str, key: str) -> list:

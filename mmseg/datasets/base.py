@@ -3,17 +3,20 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.fileio import FileClient
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
+from mmseg.datasets.alignment import check_alignment
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import check_classes, single_class_advice
+from mmseg.datasets.classes import check_classes, label_map, palette_of, single_class_advice
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
@@ -24,6 +27,7 @@ from mmseg.registry import DATASETS, SCOPE
 
 # This many masks are read before a training, to warn of masks with a single class.
 GLANCE = 8
+FOLDERS = {"img_path": "", "seg_map_path": ""}
 
 
 @DATASETS.register_module()
@@ -37,6 +41,8 @@ class BaseSegDataset(Seeded, BaseDataset):
       Without `seg_map_path` there are no masks (prediction only).
     - `ann_file`: a list of names without suffix, one per line; without it, all images.
     - `reduce_zero_label`: the value 0 in a mask is ignored, and k is class k - 1.
+    - `metainfo=dict(classes=...)` of a known data set may name some of its classes in any order;
+      the others are ignored (`label_map`). Without a palette, colours are drawn.
     - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images.
     - `on_bad_sample`: 'raise' ends a training at a file that cannot be read; 'skip' logs it and
       draws another one, until more than `max_bad_share` of the samples are bad.
@@ -51,7 +57,7 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def __init__(
         self,
-        data_prefix: Mapping[str, str],
+        data_prefix: Mapping[str, str] = FOLDERS,
         img_suffix: str | None = None,
         seg_map_suffix: str | None = None,
         reduce_zero_label: bool | None = None,
@@ -59,18 +65,26 @@ class BaseSegDataset(Seeded, BaseDataset):
         on_bad_sample: Literal["raise", "skip"] = "raise",
         max_bad_share: float = 0.01,
         cache_in_memory: bool = False,
+        ignore_index: int = IGNORE_INDEX,
+        backend_args: dict | None = None,
         **kwargs: object,
     ) -> None:
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
         if reduce_zero_label is not None:
-            if self.METAINFO and reduce_zero_label != self.reduce_zero_label:
+            # A class that the user wrote for MMSegmentation states it in its own constructor.
+            author = next((c for c in type(self).__mro__ if vars(c).get("METAINFO")), None)
+            known = author and author.__module__.startswith("mmseg.")
+            if known and reduce_zero_label != self.reduce_zero_label:
                 raise UserError(
                     f"{type(self).__name__}: reduce_zero_label={reduce_zero_label}, but its masks "
                     f"need {self.reduce_zero_label}, says the class; leave the argument out"
                 )
             self.reduce_zero_label = reduce_zero_label
-        if unknown := set(data_prefix) - {"img_path", "seg_map_path"}:
+        if ignore_index != IGNORE_INDEX:
+            raise UserError(f"ignore_index={ignore_index}: only {IGNORE_INDEX} is ignored here")
+        self.ignore_index, self.backend_args = ignore_index, backend_args
+        if unknown := set(data_prefix) - set(FOLDERS):
             raise UserError(
                 f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
                 "img_path and seg_map_path"
@@ -86,11 +100,13 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.cache: ImageCache | None = None
         # The pipeline then means our transforms by their names, with and without a runner.
         with DefaultScope.overwrite_default_scope(SCOPE):
-            super().__init__(data_prefix=dict(data_prefix), **kwargs)
+            super().__init__(data_prefix={"img_path": "", **data_prefix}, **kwargs)
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
         info = super()._load_metainfo(metainfo)
+        if "classes" in info and "palette" not in (metainfo or {}):
+            info["palette"] = palette_of(info["classes"], cls.METAINFO)
         check_classes(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
@@ -98,6 +114,16 @@ class BaseSegDataset(Seeded, BaseDataset):
     def metainfo(self) -> dict:
         """Classes, palette and `reduce_zero_label`."""
         return {**super().metainfo, "reduce_zero_label": self.reduce_zero_label}
+
+    @cached_property
+    def label_map(self) -> dict[int, int] | None:
+        """The new id of each class of the masks, if the config names other classes."""
+        return label_map(self._metainfo["classes"], self.METAINFO.get("classes"))
+
+    @property
+    def file_client(self) -> FileClient:
+        """The disk, as data sets of MMSegmentation ask for it."""
+        return FileClient("disk")
 
     def full_init(self) -> None:
         """List the samples, and decode them if they are to be kept in memory."""
@@ -109,6 +135,8 @@ class BaseSegDataset(Seeded, BaseDataset):
             self.bad_samples = BadSamples(len(self), self.max_bad_share)
         if not self.test_mode and self._has("seg_map_path"):
             self._warn_of_one_class()
+        if not self.test_mode and len(self):
+            check_alignment(self.get_data_info(0), self.pipeline.transforms)
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` if one of their files is missing."""
@@ -168,8 +196,12 @@ class BaseSegDataset(Seeded, BaseDataset):
         return sample
 
     def _facts_of_masks(self) -> dict:
-        classes = self._metainfo["classes"]  # not the property, which copies
-        return {"reduce_zero_label": self.reduce_zero_label, "num_classes": len(classes)}
+        return {
+            "reduce_zero_label": self.reduce_zero_label,
+            # Not the property, which copies.
+            "num_classes": len(self.label_map or self._metainfo["classes"]),
+            "label_map": self.label_map,
+        }
 
     def get_data_info(self, idx: int) -> dict:
         """Return sample `idx`, with the facts that reading its mask needs.
@@ -200,8 +232,8 @@ class BaseSegDataset(Seeded, BaseDataset):
         info = self.get_data_info(index)
         if "gt_seg_map" in info:
             return info["gt_seg_map"]
-        path = info["seg_map_path"]
-        return to_train_ids(read_mask(path), info["num_classes"], self.reduce_zero_label, path)
+        path, facts = info["seg_map_path"], self._facts_of_masks()
+        return to_train_ids(read_mask(path), path=path, **facts)
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""

@@ -65,7 +65,7 @@ def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
         _check_image(sample, loaders[0] if loaders else LoadImageFromFile())
     if "seg_map_path" in info:
         with _noted(sample.problems):
-            _check_mask(sample, info)
+            _check_mask(sample, info, len(dataset.metainfo["classes"]))
     return sample
 
 
@@ -176,7 +176,7 @@ def _channels(path: str) -> int:
         return 3  # PIL does not know the format, but the loader does.
 
 
-def _check_mask(sample: Sample, info: Mapping) -> None:
+def _check_mask(sample: Sample, info: Mapping, num_classes: int) -> None:
     path = info["seg_map_path"]
     if not Path(path).is_file():
         raise UserError(f"{path}: the mask of {sample.image} is not there")
@@ -184,8 +184,9 @@ def _check_mask(sample: Sample, info: Mapping) -> None:
     if sample.size:
         with _noted(sample.problems):
             check_size(path, values.shape, sample.image, sample.size)
-    ids = to_train_ids(values, info["num_classes"], info["reduce_zero_label"], path)
+    facts = info["num_classes"], info["reduce_zero_label"]
+    ids = to_train_ids(values, *facts, path, info.get("label_map"))
     counts = np.bincount(ids.ravel(), minlength=256)
-    sample.class_pixels = counts[: info["num_classes"]]
+    sample.class_pixels = counts[:num_classes]
     if counts[IGNORE_INDEX] == ids.size:
         raise UserError(f"{path}: the mask is empty, every pixel is ignored")

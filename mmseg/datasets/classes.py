@@ -1,8 +1,9 @@
 """The classes of a data set and their colours: how they are written down, and what is refused."""
 
 from collections.abc import Mapping, Sequence
+from colorsys import hsv_to_rgb
 
-from mmseg.errors import UserError
+from mmseg.errors import UserError, shorten
 from mmseg.imagery.mask import IGNORE_INDEX
 
 
@@ -12,6 +13,34 @@ def metainfo(classes: str, palette: str) -> dict:
         "classes": tuple(name.strip() for name in classes.split(",")),
         "palette": [tuple(bytes.fromhex(colour)) for colour in palette.split()],
     }
+
+
+def label_map(classes: Sequence[str], own: Sequence[str] | None) -> dict[int, int] | None:
+    """Return the new id of each of the `own` classes of a data set; those left out are ignored.
+
+    None means that the classes are the own ones, or that the data set states none.
+    """
+    if own is None or list(classes) == list(own):
+        return None
+    return {
+        old: classes.index(name) if name in classes else IGNORE_INDEX
+        for old, name in enumerate(own)
+    }
+
+
+def palette_of(classes: Sequence[str], own: Mapping) -> list[tuple[int, int, int]]:
+    """Return the colours of classes in the metainfo `own`, or others that are easy to tell apart.
+
+    Neighbours on the colour circle are as far apart as the golden ratio lays them; brightness
+    changes too. The colours depend on the number of classes alone.
+    """
+    if "palette" in own and set(classes) <= set(own["classes"]):
+        colours = dict(zip(own["classes"], own["palette"], strict=True))
+        return [colours[name] for name in classes]
+    hues = [(i * 0.618034) % 1 for i in range(len(classes))]
+    shades = [(1 - 0.3 * (i % 3) / 2, 1 - 0.4 * (i % 2)) for i in range(len(classes))]
+    drawn = [hsv_to_rgb(hue, *shade) for hue, shade in zip(hues, shades, strict=True)]
+    return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in drawn]
 
 
 def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> None:
@@ -28,10 +57,10 @@ def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> Non
             f"{dataset}: metainfo has {count} classes; masks of 8 bits hold {IGNORE_INDEX} at "
             f"most, and {IGNORE_INDEX} is ignored"
         )
-    if own is not None and list(info["classes"]) != list(own):
+    if own is not None and (other := [name for name in info["classes"] if name not in own]):
         raise UserError(
             f"{dataset}: the config names other classes than its {len(own)}, whose ids the masks "
-            "hold; for a data set of your own use type='BaseSegDataset'"
+            f"hold: {shorten(other[0])!r}; for a data set of your own use type='BaseSegDataset'"
         )
     if count != colour_count:
         raise UserError(

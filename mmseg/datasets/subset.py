@@ -52,14 +52,18 @@ def stratified_subset(
 
 
 def class_presence(
-    masks: Sequence[str], num_classes: int, reduce_zero_label: bool, cache_dir: Path
+    masks: Sequence[str],
+    num_classes: int,
+    reduce_zero_label: bool,
+    cache_dir: Path,
+    label_map: Mapping[int, int] | None = None,
 ) -> np.ndarray:
     """Read every mask once: (N, K) bool, which classes each image has.
 
     The result is kept in `cache_dir`, if that folder can be written, under a name that changes with
     the masks.
     """
-    digest = hashlib.sha256(f"{num_classes} {reduce_zero_label}".encode())
+    digest = hashlib.sha256(f"{num_classes} {reduce_zero_label}{label_map or ''}".encode())
     for path in masks:
         stat = os.stat(path)
         digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -68,7 +72,7 @@ def class_presence(
         return np.load(cache)
 
     def classes_of(path: str) -> np.ndarray:
-        ids = to_train_ids(read_mask(path), num_classes, reduce_zero_label, path)
+        ids = to_train_ids(read_mask(path), num_classes, reduce_zero_label, path, label_map)
         return np.bincount(ids.ravel(), minlength=256)[:num_classes] > 0
 
     logger = MMLogger.get_current_instance()

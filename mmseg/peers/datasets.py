@@ -1,23 +1,95 @@
-"""The names by which code for MMSegmentation 0.x writes and registers data sets."""
+"""Data sets as code for MMSegmentation 0.x writes, registers and asks them."""
 
-from collections.abc import Mapping
-from typing import ClassVar
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
+
+from mmseg.compat.legacy.data import Preprocessing, translate_dataset
 from mmseg.datasets.base import BaseSegDataset
 from mmseg.registry import DATASETS, TRANSFORMS
 
 PIPELINES = TRANSFORMS
+# Arguments of 0.x that `translate_dataset` turns into those of `BaseSegDataset`.
+LEGACY = ("img_dir", "ann_dir", "split", "classes", "palette")
 
 
 @DATASETS.register_module()
 class CustomDataset(BaseSegDataset):
-    """A base of data sets: its subclasses state `CLASSES` and `PALETTE` instead of `METAINFO`."""
+    """The base of data sets in 0.x: subclasses state `CLASSES` and `PALETTE`, not `METAINFO`.
 
-    CLASSES: ClassVar[tuple[str, ...] | None] = None
-    PALETTE: ClassVar[list | None] = None
+    It takes the arguments of 0.x and those of `BaseSegDataset`. A subclass may list its samples in
+    `load_annotations`.
+    """
 
-    @classmethod
-    def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
-        stated = {"classes": cls.CLASSES, "palette": cls.PALETTE}
-        stated = {key: value for key, value in stated.items() if value is not None}
-        return super()._load_metainfo({**stated, **(metainfo or {})})
+    CLASSES: Sequence[str] | None = None
+    PALETTE: Sequence | None = None
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "CLASSES" in vars(cls) and cls.CLASSES is not None:
+            palette = {} if cls.PALETTE is None else {"palette": list(cls.PALETTE)}
+            cls.METAINFO = {"classes": tuple(cls.CLASSES), **palette}
+
+    def __init__(self, pipeline: Sequence = (), test_mode: bool = False, **kwargs: Any) -> None:
+        kwargs.pop("file_client_args", None)
+        kwargs.pop("gt_seg_map_loader_cfg", None)
+        if any(key in kwargs for key in LEGACY):
+            old = {"type": "CustomDataset", **kwargs, "pipeline": pipeline}
+            kwargs = translate_dataset(old, test_mode, Preprocessing())
+            steps = kwargs.pop("pipeline")
+            pipeline = steps if pipeline else ()
+            del kwargs["type"]
+        super().__init__(**{"pipeline": list(pipeline), "test_mode": test_mode, **kwargs})
+        self.CLASSES, self.PALETTE = (self._metainfo[key] for key in ("classes", "palette"))
+
+    @property
+    def img_dir(self) -> str:
+        return self.data_prefix["img_path"]
+
+    @property
+    def ann_dir(self) -> str | None:
+        return self.data_prefix.get("seg_map_path")
+
+    @property
+    def split(self) -> str | None:
+        return self.ann_file or None
+
+    @property
+    def img_infos(self) -> list[dict]:
+        """All samples as `load_annotations` lists them."""
+        folders = self.img_dir, self.img_suffix, self.ann_dir, self.seg_map_suffix
+        return self.load_annotations(*folders, self.split)
+
+    def load_annotations(
+        self,
+        img_dir: str,
+        img_suffix: str,
+        ann_dir: str | None,
+        seg_map_suffix: str,
+        split: str | None,
+    ) -> list[dict]:
+        """List the samples: the `filename` below `img_dir`, the mask below `ann_dir` in `ann`."""
+        samples = super().load_data_list()
+        return [
+            {
+                "filename": os.path.relpath(sample["img_path"], img_dir),
+                **({"ann": {"seg_map": os.path.relpath(path, ann_dir)}} if path else {}),
+            }
+            for sample in samples
+            for path in [sample.get("seg_map_path")]
+        ]
+
+    def load_data_list(self) -> list[dict]:
+        samples = []
+        for info in self.img_infos:
+            sample = {"img_path": os.path.join(self.img_dir, info["filename"])}
+            if self.ann_dir and "ann" in info:
+                sample["seg_map_path"] = os.path.join(self.ann_dir, info["ann"]["seg_map"])
+            samples.append({**self._facts_of_masks(), **sample})
+        return samples
+
+    def get_gt_seg_maps(self, efficient_test: object = None) -> Iterator[np.ndarray]:
+        """Yield the masks of all samples: (H, W) uint8 train ids, 255 = ignored."""
+        return map(self.get_seg_map, range(len(self)))

@@ -40,15 +40,25 @@ class LoadImageFromFile(BaseTransform):
 class LoadAnnotations(BaseTransform):
     """Add `gt_seg_map`, (H, W) uint8 train ids with 255 = ignored, from `seg_map_path`.
 
-    The data set gives the number of classes and whether 0 is ignored (`reduce_zero_label`). Train
-    ids that are already in `gt_seg_map` are kept. Raises `UserError` if there is no mask, or if
-    its size is not that of the image.
+    The data set gives the number of classes, whether 0 is ignored (`reduce_zero_label`, which may
+    be repeated here), and which classes become others (`label_map`). Train ids that are already in
+    `gt_seg_map` are kept. `seg_fields` names the map, because transforms written for MMSegmentation
+    ask it. Raises `UserError` if there is no mask, or if its size is not that of the image.
     """
 
-    def __init__(self, backend_args: dict | None = None) -> None:
+    def __init__(
+        self, backend_args: dict | None = None, reduce_zero_label: bool | None = None
+    ) -> None:
         self.backend_args = backend_args
+        self.reduce_zero_label = reduce_zero_label
 
     def transform(self, results: dict) -> dict:
+        results["seg_fields"] = ["gt_seg_map"]
+        if self.reduce_zero_label not in (None, results.get("reduce_zero_label")):
+            raise UserError(
+                f"LoadAnnotations(reduce_zero_label={self.reduce_zero_label}) contradicts the data "
+                f"set: give the data set reduce_zero_label={self.reduce_zero_label} too"
+            )
         if "gt_seg_map" in results:
             return results
         path = results.get("seg_map_path")
@@ -60,7 +70,11 @@ class LoadAnnotations(BaseTransform):
         values = read_mask(path, self.backend_args)
         check_size(path, values.shape, results["img_path"], results["ori_shape"])
         results["gt_seg_map"] = to_train_ids(
-            values, results["num_classes"], results["reduce_zero_label"], path
+            values,
+            results["num_classes"],
+            results["reduce_zero_label"],
+            path,
+            results.get("label_map"),
         )
         return results
 
