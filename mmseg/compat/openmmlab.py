@@ -40,7 +40,7 @@ FIXED: dict[str, dict[str, tuple]] = {
     "LightHamHead": {
         "input_transform": ("multiple_select",),
         "act_cfg": ({"type": "ReLU"},),
-        **dict.fromkeys(("conv_cfg", "sampler"), (None,)),
+        "conv_cfg": (None,),
     },
     "CrossEntropyLoss": {"use_sigmoid": (False,), "use_mask": (False,), "reduction": ("mean",)},
     "LoadImageFromFile": {
@@ -160,6 +160,11 @@ def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
 
 
 def _head(value: dict, where: str) -> None:
+    if value.pop("sampler", None):
+        raise UserError(
+            f"{where}.sampler: hard pixels are not sampled here (OHEM); leave it out, or weigh "
+            "rare classes by class_weight"
+        )
     ham = {k: v for k, v in value.get("ham_kwargs", {}).items() if k not in HAM_WITHOUT_EFFECT}
     _leave_out(ham, HAM, f"{where}.ham_kwargs")
     value["ham_kwargs"] = {"MD_R": 64, **ham}

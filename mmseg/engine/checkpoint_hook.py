@@ -24,9 +24,9 @@ class LatestCheckpointHook(Hook):
     The arguments are those of mmengine's `CheckpointHook`, without those that name files and
     places. A run of epochs counts `interval` and `save_begin` in epochs, unless `by_epoch=False`
     says otherwise. Without an `interval` a checkpoint is saved as often as the run validates. An
-    old file goes only after the one that replaces it is whole. A file that cannot be written (a full disk)
-    does not end the run: the older files stay, and the next interval is the next attempt. A run
-    whose last file could not be written ends with a `UserError`.
+    old file goes only after the one that replaces it is whole. A file that cannot be written (a
+    full disk) does not end the run: the older files stay, and the next interval is the next
+    attempt. A run whose last file could not be written ends with a `UserError`.
     """
 
     priority = "VERY_LOW"

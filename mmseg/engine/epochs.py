@@ -21,7 +21,7 @@ class EpochTrainLoop(SegTrainLoop):
 
     An epoch has as many iterations as there are images, divided by the images of an iteration and
     rounded up. Checkpoint intervals count in epochs too. So do the schedulers with `by_epoch`, but
-    the rate changes at each iteration instead of once in an epoch.
+    the rate changes at each iteration, as mmengine's `convert_to_iter_based` lets it.
     """
 
     def __init__(

@@ -239,7 +239,7 @@ def test_overrides_name_keys_as_written_or_as_translated(path):
         ({"evaluation__start": 5}, ("evaluation.start=5", "no counterpart")),
         ({"optimizer_config__detect_anomaly": True}, ("optimizer_config.detect_anomaly=True",)),
         ({"workflow": [("train", 1), ("val", 1)]}, ("workflow", "evaluation.interval")),
-        ({"model__auxiliary_head": {"type": "FCNHead"}}, ("model.auxiliary_head", "None")),
+        ({"model__neck": {"type": "FPN"}}, ("model.neck", "None")),
         ({"model__backbone__norm_cfg": {"type": "GN"}}, ("model.backbone.norm_cfg", "BN")),
         ({"model__decode_head__ham_kwargs__MD_S": 2}, ("ham_kwargs.MD_S=2", "1")),
         ({"model__backbone__type": "MSCA"}, ("model.backbone.type", "'MSCAN'")),

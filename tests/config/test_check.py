@@ -140,9 +140,20 @@ def test_arguments_that_a_class_hands_to_its_base_are_known(leaf):
     assert load_config(leaf(lines)).model.decode_head.align_corners is True
 
 
-def test_training_by_epochs_is_refused(leaf):
-    epochs = 'dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=2)'
-    assert "train_cfg counts in epochs" in refused(leaf(f"train_cfg = {epochs}"))
+def test_a_training_may_count_in_epochs(leaf):
+    epochs = 'dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs={})'
+    assert load_config(leaf(f"train_cfg = {epochs.format(2)}")).train_cfg.max_epochs == 2
+    assert "train_cfg.max_epochs=0: give a" in refused(leaf(f"train_cfg = {epochs.format(0)}"))
+
+
+def test_a_constructor_of_rates_by_layer_is_refused_with_the_way_out(leaf):
+    message = refused(leaf("optim_wrapper = dict(constructor='LayerDecayOptimizerConstructor')"))
+    assert "paramwise_cfg.custom_keys sets rates by layer" in message
+
+
+def test_an_unknown_type_that_resembles_none_is_told_of_custom_imports(leaf):
+    message = refused(leaf("model = dict(decode_head=dict(type='Qqqqq'))"))
+    assert "'Qqqqq' is not known; if it is your own, name its module in custom_imports" in message
 
 
 @pytest.mark.parametrize("key", ["out_dir", "filename_tmpl"])

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mmseg.errors import UserError
-from mmseg.models.losses import ClassDiceLoss, CrossEntropyLoss, DiceLoss, LovaszLoss
+from mmseg.models.losses import ClassDiceLoss, CrossEntropyLoss, LovaszLoss
 from mmseg.registry import MODELS
 
 WEIGHT = [0.5, 2.0, 1.25]
