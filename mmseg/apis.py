@@ -18,7 +18,7 @@ from mmseg.checkpoints.loading import (
     load_model_weights,
     warn_of_other_classes,
 )
-from mmseg.config import load_config
+from mmseg.config import load_config, translate_config
 from mmseg.config.changes import use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
@@ -55,8 +55,11 @@ def init_model(
     device: str | None = None,
     nmf_rank: int | None = None,
     fused: bool = True,
+    cfg_options: Mapping | None = None,
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
+
+    The config may be of any dialect. `cfg_options` ('a.b.c': value) change keys of it.
 
     `nmf_rank` is the rank that the checkpoint was trained with. Give it if the file tells none or a
     wrong one; it is written into the config. The config's `triton_kernels` holds for the process.
@@ -71,9 +74,9 @@ def init_model(
     """
     check_device(device := device or default_device())
     if isinstance(config, str | Path):
-        config = load_config(config)
-    elif not isinstance(config, Config):
-        config = Config(dict(config))
+        config = load_config(config, cfg_options)
+    else:
+        config = translate_config(config, cfg_options)
     if config.get("test_dataloader") is None:
         raise UserError("the config has no test_dataloader, which tells the classes and the size")
     use_rank(config, nmf_rank)

@@ -60,14 +60,15 @@ def load_model_weights(
 class PretrainedBackbone:
     """Initialise a backbone from the file `checkpoint` or, if it is absent, from `url`.
 
-    The file may also hold a full model, whose backbone is taken, or a classifier, whose `head.*` is
+    The file may also hold a full model, whose `prefix` is taken, or a classifier, whose `head.*` is
     left out. `UserError` if there are no weights or if they do not fit: a run that asked for
     ImageNet weights never trains without them. As `Pretrained` it also stands for mmengine's class,
     so that no file which `init_cfg` names is unpickled without limits.
     """
 
-    def __init__(self, checkpoint: str, url: str | None = None) -> None:
+    def __init__(self, checkpoint: str, url: str | None = None, prefix: str = "backbone.") -> None:
         self.checkpoint, self.url = checkpoint, url
+        self.prefix = prefix.rstrip(".") + "."
 
     def __call__(self, module: nn.Module) -> None:
         there = Path(self.checkpoint).is_file()
@@ -83,7 +84,7 @@ class PretrainedBackbone:
                 "(model.backbone.init_cfg=None): the configs whose names end in _nopre need none"
             ) from error
         state = state_dict_of(content)
-        prefix = "backbone."
+        prefix = self.prefix
         if any(key.startswith(prefix) for key in state):
             state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         _load_state(module, state, _check_fit(module, state, source), source, "backbone")

@@ -6,7 +6,6 @@ places there and in one place here. They are moved to that place.
 """
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -78,25 +77,34 @@ def adapt_components(config: Config) -> None:
 
     Raises `UserError` with the key, its value and the only value that works here.
     """
-    if "model" in config:
-        _settle_sync_bn(config)
-    if "default_hooks" in config:  # the hook compares the classes of model and data set
+    # The hook compares the classes of model and data set. Configs of this project, and translated
+    # ones, say `sync_bn`.
+    if "default_hooks" in config and "sync_bn" not in config:
         config.default_hooks.setdefault(
             "summary", {"type": "RunSummaryHook", "base_batch_size": None}
         )
+    if "model" in config:
+        _settle_sync_bn(config)
     for key in ADAPTED:
         if key in config:
             config[key] = adapt_component(config[key], key)
 
 
 def adapt_component(value: Any, where: str) -> Any:
-    """Return one part of a config, translated; `where` is its key."""
-    return _adapted(deepcopy(value), where)
+    """Return one part of a config, translated; `where` is its key. The argument stays as it is."""
+    return _adapted(_copied(value), where)
+
+
+def _copied(value: Any) -> Any:
+    """Return new dicts and lists with the same objects in them."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_copied, value))
+    return {key: _copied(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _settle_sync_bn(config: Config) -> None:
     """Set the run's `sync_bn` from the `norm_cfg` of the components, by default SyncBN there."""
-    backbone = config.model.get("backbone", {})
+    backbone = config.model.get("module", config.model).get("backbone") or {}
     unsaid = backbone.get("type") == "MSCAN" and "norm_cfg" not in backbone
     if _has_sync_bn(config.model) or (unsaid and "sync_bn" not in config):
         config.sync_bn = "torch"
@@ -144,6 +152,13 @@ def _as_lists(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _as_lists(item) for key, item in value.items()}
     return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _segmentor(value: dict, where: str) -> None:
+    _move_pretrained(value, value["backbone"], where)
+    if (tested := value.get("test_cfg") or {}).get("mode") == "whole":
+        for key in ("crop_size", "stride"):  # left over from the other mode
+            tested.pop(key, None)
 
 
 def _mscan(value: dict, where: str) -> None:
@@ -253,7 +268,7 @@ def _take_from_steps(steps: Any, kind: str, key: str) -> list:
 
 
 SPECIAL: dict[str, Callable[[dict, str], None]] = {
-    "EncoderDecoder": lambda model, where: _move_pretrained(model, model["backbone"], where),
+    "EncoderDecoder": _segmentor,
     "MSCAN": _mscan,
     "LightHamHead": _head,
     "SegLocalVisualizer": lambda visualizer, where: visualizer.update(type="Visualizer"),

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from mmseg.checkpoints.dialects import class_names, metadata, model_facts
 from mmseg.checkpoints.files import check_written, read_checkpoint
 from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
-from mmseg.config.check import check_config
+from mmseg.config import translate_config
 from mmseg.engine.compile import FuseHook, compile_training
 from mmseg.engine.loaders import build_loader
 from mmseg.engine.preemption import PreemptionHook
@@ -55,19 +55,17 @@ class SegRunner(Runner):
     # mmengine's does not check a config, and finds out too late from where a run starts.
     @classmethod
     def from_cfg(cls, cfg: Config | Mapping) -> "SegRunner":
-        """Build the runner of a config, after the checks of `load_config`: keys may have changed.
+        """Build the runner of a config of any dialect, and check it again: keys may have changed.
 
         Without a `work_dir` the run goes to work_dirs/<name of the config>. `where_to_start` tells
         how `resume`, `resume_from_work_dir` and `load_from` go together.
         """
-        content = cfg.to_dict() if isinstance(cfg, Config) else dict(cfg)
         # mmengine formats the text of a config again for each log, file and checkpoint, which takes
         # half a second. The text is as readable without.
         name = getattr(cfg, "filename", None)
-        config = Config(content, filename=name, format_python_code=False)
+        config = Config(translate_config(cfg).to_dict(), filename=name, format_python_code=False)
         if config.get("work_dir") is None:
             config.work_dir = default_work_dir(config.filename or "run.py")
-        check_config(config, str(config.filename or "the config"))
         check_complete(config)
         make_writable(config.work_dir)
         prepare_process(config)

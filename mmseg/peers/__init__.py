@@ -74,6 +74,10 @@ NAMES = {
     "SEGMENTORS": "mmseg.peers.models",
     "TRANSFORMS": "mmseg.registry",
     "VISUALIZERS": "mmengine.registry",
+    "build_backbone": "mmseg.peers.models",
+    "build_head": "mmseg.peers.models",
+    "build_loss": "mmseg.peers.models",
+    "build_neck": "mmseg.peers.models",
     "build_segmentor": "mmseg.peers.models",
     "weighted_loss": "mmseg.peers.losses",
     "AdjustGamma": "mmseg.peers.colours",
@@ -99,6 +103,10 @@ LOCATIONS = {
 }
 
 
+def _build_model(cfg: Any, *args: Any, **kwargs: Any) -> Any:
+    return import_module("mmseg.peers.models").build_adapted(cfg, *args, **kwargs)
+
+
 class _Opened(SourceFileLoader):
     """Loads a module of mmseg, and lets the names and modules of the tables be found in it."""
 
@@ -108,6 +116,7 @@ class _Opened(SourceFileLoader):
         if module.__name__ == "mmseg.registry":
             for registry, locations in LOCATIONS.items():
                 getattr(module, registry)._locations.extend(locations)
+            module.MODELS.build_func = _build_model  # type: ignore[attr-defined]
 
 
 class _Names(MetaPathFinder, Loader):

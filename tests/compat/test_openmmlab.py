@@ -157,7 +157,6 @@ def test_loading_a_loaded_config_changes_nothing(path, tmp_path):
     "lines, parts",
     [
         ("lr_config = dict(policy='poly')", ("'lr_config'", "param_scheduler")),
-        ("optimizer = dict(type='AdamW', lr=1.0)", ("'optimizer'", "optim_wrapper")),
         ("model['backbone']['act_cfg'] = dict(type='ReLU')", ("backbone.act_cfg", "GELU")),
         (
             "model['decode_head']['sampler'] = dict(type='OHEM')",
