@@ -124,7 +124,8 @@ class IoUMetric(BaseMetric):
 
     def _write(self, sample: dict, output_names: OutputNames) -> None:
         ids = sample["pred_sem_seg"]["data"][0].cpu().numpy()
-        palette = list(self._meta["palette"])
+        greys = [(i, i, i) for i in range(len(self._meta["classes"]))]
+        palette = list(self._meta.get("palette") or greys)
         if sample.get("reduce_zero_label"):
             ids, palette = ids + 1, [(0, 0, 0), *palette]
         write_id_png(output_names(sample["img_path"]), ids.astype(np.uint8), palette)

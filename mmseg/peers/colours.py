@@ -96,4 +96,5 @@ class RGB2Gray(BaseTransform):
         )
         grey = (image * np.array(self.weights)).sum(2, keepdims=True).astype(np.float32)
         results["img"] = grey.repeat(self.out_channels or count, axis=2)
+        results["img_shape"] = results["img"].shape
         return results

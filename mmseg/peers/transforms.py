@@ -247,6 +247,7 @@ class Albu(BaseTransform):
         if hasattr(self.compose, "set_random_seed"):  # newer versions have their own generators
             self.compose.set_random_seed(np.random.randint(2**31))
         given = {k: mmcv.bgr2rgb(results[k]) if k in swapped else results[k] for k in targets}
+        results = {**results}
         changed = self.compose(**{targets[key]: pixels for key, pixels in given.items()})
         for key, name in targets.items():
             results[key] = mmcv.rgb2bgr(changed[name]) if key in swapped else changed[name]

@@ -156,6 +156,19 @@ def test_albu_names_the_package_that_it_needs(monkeypatch):
         TRANSFORMS.build({"type": "Albu", "transforms": []})
 
 
+def test_albu_moves_labels_with_the_rgb_image_and_depends_on_the_seed():
+    pytest.importorskip("albumentations")
+    steps = [{"type": "OneOf", "transforms": [{"type": "RandomRotate90", "p": 1.0}], "p": 1.0}]
+    turned = [run(seed=seed, type="Albu", transforms=steps) for seed in (0, 1, 2, 3, 4, 0)]
+    for each in turned:
+        assert np.array_equal(each["img"][..., 0], 20 * each["gt_seg_map"])
+    assert np.array_equal(turned[0]["img"], turned[-1]["img"])
+    assert len({each["img"].tobytes() for each in turned}) > 1
+    shift = {"r_shift_limit": (50, 50), "g_shift_limit": 0, "b_shift_limit": 0, "p": 1.0}
+    red = run(type="Albu", transforms=[{"type": "RGBShift", **shift}])["img"].astype(int)
+    assert np.array_equal(red - sample()["img"], np.full((*SIDES, 3), (0, 0, 50)))
+
+
 def test_an_image_in_memory_is_taken_as_it_is():
     found = TRANSFORMS.build({"type": "LoadImageFromNDArray", "to_float32": True})(sample())
     assert found["img"].dtype == np.float32 and found["ori_shape"] == SIDES
