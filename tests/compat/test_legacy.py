@@ -136,6 +136,12 @@ def test_every_section_lands_where_mmengine_reads_it(config):
     assert "data" not in config and "lr_config" not in config
 
 
+def test_the_dice_loss_of_0x_is_not_that_of_1x(path):
+    loss = {"type": "DiceLoss", "smooth": 1, "exponent": 2, "loss_weight": 3.0}
+    config = load_config(path, {"model.decode_head.loss_decode": [loss]})
+    assert config.model.decode_head.loss_decode == [{**loss, "type": "ClassDiceLoss"}]
+
+
 def test_the_translation_of_a_translation_is_refused_as_mixed(path):
     path.write_text(path.read_text() + "\ntrain_dataloader = dict(batch_size=2)\n")
     assert "'data' is a key of MMSegmentation 0.x" in refusal(path)

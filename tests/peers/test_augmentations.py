@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset
 
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError
 from mmseg.peers.mosaic import MultiImageMixDataset
 from mmseg.randomness import Draw
@@ -172,3 +173,23 @@ def test_albu_moves_labels_with_the_rgb_image_and_depends_on_the_seed():
 def test_an_image_in_memory_is_taken_as_it_is():
     found = TRANSFORMS.build({"type": "LoadImageFromNDArray", "to_float32": True})(sample())
     assert found["img"].dtype == np.float32 and found["ori_shape"] == SIDES
+
+
+class FromTheName(LoadAnnotations):
+    """As the guides write it: masks that are no images of ids."""
+
+    def __init__(self, reduce_zero_label=None, backend_args=None, imdecode_backend="pillow"):
+        super().__init__(
+            reduce_zero_label=reduce_zero_label,
+            imdecode_backend=imdecode_backend,
+            backend_args=backend_args,
+        )
+
+    def _load_seg_map(self, results):
+        results["gt_seg_map"] = np.full(SIDES, int(results["seg_map_path"]), np.uint8)
+        results["seg_fields"].append("gt_seg_map")
+
+
+def test_a_subclass_that_loads_its_own_masks_is_asked_and_listed_once():
+    found = FromTheName()({"seg_map_path": "3", "img_path": "a"})
+    assert (found["gt_seg_map"] == 3).all() and found["seg_fields"] == ["gt_seg_map"]
