@@ -123,13 +123,13 @@ def _adapted(value: Any, where: str) -> Any:
         return type(value)(_adapted(item, f"{where}[{i}]") for i, item in enumerate(value))
     if not isinstance(value, dict):
         return value
+    if value.get("type") == "SyncBN":
+        value["type"] = "BN"  # the run's `sync_bn` synchronises it
     kind = str(value.get("type"))
     if "pipeline" in value:
         _settle_zero_label(value, where)
         _leave_out(value, DATASET, where)
     _leave_out(value, FIXED.get(kind, {}), where)
-    if kind == "SyncBN":
-        value["type"] = "BN"  # the run's `sync_bn` synchronises it
     if value.get("out_channels") == 1:  # which has a sigmoid here as well
         losses = value.get("loss_decode") or {}
         for loss in losses if isinstance(losses, list | tuple) else [losses]:
