@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -23,8 +22,6 @@ from mmseg.config.changes import use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
-from mmseg.imagery.image import read_image
-from mmseg.imagery.pictures import overlay, write_image
 from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
@@ -100,19 +97,21 @@ def inference_model(
 ) -> SegDataSample | list[SegDataSample]:
     """Predict one image or a list of them, each a file or a (H, W, 3) uint8 BGR array.
 
-    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the size of the image. A
+    Returns samples with `pred_sem_seg.data`, (1, H, W) int64 class ids at the size of the image. A
     model in training mode predicts as in evaluation mode and stays in training mode. Several
     threads may share a model in evaluation mode. Raises `UserError` for anything but an image.
     """
-    several, listed = _listed(images)
-    samples = list(predict_images(model, listed))
+    several, every = listed(images)
+    samples = list(predict_images(model, every))
+    for sample in samples:
+        sample.pred_sem_seg.data = sample.pred_sem_seg.data.long()  # uint8 would overflow in sums
     return samples if several else samples[0]
 
 
 def predict_images(
     model: EncoderDecoder, images: Iterable[str | Path | np.ndarray]
 ) -> Iterator[SegDataSample]:
-    """Predict images one after the other with `inference_model`; only one is in memory."""
+    """Predict images one after the other, with uint8 class ids; only one is in memory."""
     steps = parts_of(model.cfg.test_dataloader.dataset)[0]["pipeline"]
     with DefaultScope.overwrite_default_scope(SCOPE):
         pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
@@ -137,7 +136,7 @@ def _evaluation(model: EncoderDecoder) -> Iterator[None]:
             module.training = training
 
 
-def _listed(images: Any) -> tuple[bool, Iterable[Any]]:
+def listed(images: Any) -> tuple[bool, Iterable[Any]]:
     """Return whether several images are given, and all of them; anything else counts as one."""
     several = isinstance(images, Iterable) and not isinstance(images, str | Path | np.ndarray)
     return several, images if several else [images]
@@ -153,61 +152,3 @@ def _as_input(image: str | Path | np.ndarray) -> dict:
     raise UserError(
         f"an image is a file's name or a (height, width, 3) uint8 array in BGR order, not {found}"
     )
-
-
-def init_segmentor(
-    config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None
-) -> EncoderDecoder:
-    """Call `init_model`; this is its name in MMSegmentation 0.x."""
-    return init_model(config, checkpoint, device)
-
-
-def inference_segmentor(
-    model: EncoderDecoder, imgs: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
-) -> list[np.ndarray]:
-    """Predict as in MMSegmentation 0.x: one (H, W) array of class ids per image, in a list."""
-    return [_class_ids(sample) for sample in predict_images(model, _listed(imgs)[1])]
-
-
-def show_result_pyplot(
-    model: EncoderDecoder,
-    img: str | Path | np.ndarray,
-    result: SegDataSample | Sequence[SegDataSample] | Sequence[np.ndarray],
-    palette: Sequence[Sequence[int]] | None = None,
-    fig_size: tuple[float, float] = (15, 10),
-    opacity: float = 0.5,
-    title: str = "",
-    block: bool = True,
-    show: bool = True,
-    out_file: str | Path | None = None,
-) -> np.ndarray:
-    """Draw a prediction over its image; show it with matplotlib and write it to `out_file`.
-
-    `img` is a file or a BGR array. `result` is the return value of `inference_model` or
-    `inference_segmentor` for it. Returns the picture, (H, W, 3) uint8 RGB.
-    """
-    first = result if isinstance(result, SegDataSample) else result[0]
-    ids = _class_ids(first) if isinstance(first, SegDataSample) else np.asarray(first)
-    image = img if isinstance(img, np.ndarray) else read_image(str(img))
-    if ids.shape != image.shape[:2]:
-        raise UserError(
-            f"the result is of an image of {ids.shape[1]}x{ids.shape[0]} pixels, this one has "
-            f"{image.shape[1]}x{image.shape[0]}"
-        )
-    colours = model.dataset_meta["palette"] if palette is None else palette
-    picture = overlay(mmcv.bgr2rgb(image), ids.astype(np.uint8), colours, opacity)
-    if out_file is not None:
-        write_image(Path(out_file), picture)
-    if show:
-        from matplotlib import pyplot
-
-        pyplot.figure(figsize=fig_size)
-        pyplot.imshow(picture)
-        pyplot.title(title)
-        pyplot.axis("off")
-        pyplot.show(block=block)
-    return picture
-
-
-def _class_ids(sample: SegDataSample) -> np.ndarray:
-    return sample.pred_sem_seg.data[0].cpu().numpy()

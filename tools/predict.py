@@ -23,10 +23,8 @@ from mmseg.engine.prepare import use_inference_amp
 from mmseg.engine.visualization import draw_sample
 from mmseg.errors import one_line_errors
 from mmseg.imagery import list_images, read_image
-from mmseg.imagery.listing import OutputNames
+from mmseg.imagery.listing import IMAGE_SUFFIXES, OutputNames
 from mmseg.imagery.pictures import write_id_png, write_image
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
 def parse_args():
@@ -45,7 +43,7 @@ def parse_args():
 def main() -> None:
     args = parse_args()
     ids_folder, overlay_folder = Path(args.out) / "ids", Path(args.out) / "overlay"
-    images = list_images(args.inputs, SUFFIXES, skip_folders=(ids_folder, overlay_folder))
+    images = list_images(args.inputs, IMAGE_SUFFIXES, skip_folders=(ids_folder, overlay_folder))
     config = read_config(args)
     if args.amp:
         use_inference_amp(config)

@@ -7,6 +7,7 @@ from mmseg.datasets.camvid import CamVidDataset
 from mmseg.datasets.cityscapes import CityscapesDataset
 from mmseg.datasets.coco_stuff import COCOStuffDataset
 from mmseg.datasets.isaid import iSAIDDataset
+from mmseg.datasets.isprs import ISPRSDataset, PotsdamDataset
 from mmseg.datasets.landcover import LandCoverAIDataset
 from mmseg.datasets.loveda import LoveDADataset
 from mmseg.datasets.pascal_context import PascalContextDataset, PascalContextDataset59
@@ -23,11 +24,13 @@ __all__ = [
     "CityscapesDataset",
     "ClassBalancedDataset",
     "ConcatDataset",
+    "ISPRSDataset",
     "LandCoverAIDataset",
     "LoveDADataset",
     "PascalContextDataset",
     "PascalContextDataset59",
     "PascalVOCDataset",
+    "PotsdamDataset",
     "RepeatDataset",
     "build_dataset",
     "iSAIDDataset",

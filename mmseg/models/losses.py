@@ -27,6 +27,10 @@ class _Loss(nn.Module):
         weight = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float32)
         self.register_buffer("class_weight", weight, persistent=False)
 
+    def _refuse(self, weight: Tensor | None) -> None:
+        if weight is not None:
+            raise UserError(f"{type(self).__name__} weighs classes (class_weight), not pixels")
+
 
 @MODELS.register_module()
 class CrossEntropyLoss(_Loss):
@@ -46,7 +50,11 @@ class CrossEntropyLoss(_Loss):
         super().__init__(class_weight, loss_weight, loss_name)
         self.avg_non_ignore = avg_non_ignore
 
-    def forward(self, logits: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
+    def forward(
+        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
+    ) -> Tensor:
+        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
+        self._refuse(weight)
         total = cross_entropy(logits, labels, self.class_weight, ignore_index)
         return self._mean(total, labels, ignore_index)
 
@@ -172,7 +180,11 @@ class ClassDiceLoss(_Loss):
         super().__init__(class_weight, loss_weight, loss_name)
         self.smooth, self.exponent = smooth, exponent
 
-    def forward(self, logits: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
+    def forward(
+        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
+    ) -> Tensor:
+        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
+        self._refuse(weight)
         target = one_hot(labels, logits.shape[1], ignore_index)
         prob = logits.float().softmax(1) * (labels != ignore_index)[:, None]
         overlap = (prob * target).sum((2, 3))  # (B, K)
@@ -201,7 +213,11 @@ class LovaszLoss(_Loss):
         super().__init__(class_weight, loss_weight, loss_name)
         self.per_image = per_image
 
-    def forward(self, logits: Tensor, labels: Tensor, ignore_index: int = 255) -> Tensor:
+    def forward(
+        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
+    ) -> Tensor:
+        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
+        self._refuse(weight)
         size = 1 if self.per_image else len(logits)
         groups = zip(logits.split(size), labels.split(size), strict=True)
         return torch.stack([self._lovasz(x, y, ignore_index) for x, y in groups]).mean()

@@ -6,13 +6,45 @@ from typing import Any
 
 import numpy as np
 
+from mmseg import datasets
 from mmseg.compat.legacy.data import Preprocessing, translate_dataset
 from mmseg.datasets.base import BaseSegDataset
+from mmseg.errors import UserError
 from mmseg.registry import DATASETS, TRANSFORMS
 
 PIPELINES = TRANSFORMS
 # Arguments of 0.x that `translate_dataset` turns into those of `BaseSegDataset`.
 LEGACY = ("img_dir", "ann_dir", "split", "classes", "palette")
+
+# Names of data sets as MMSegmentation writes them, without dashes and in lower case.
+KNOWN: dict[str, type[BaseSegDataset]] = {
+    **dict.fromkeys(("ade", "ade20k"), datasets.ADE20KDataset),
+    "cityscapes": datasets.CityscapesDataset,
+    **dict.fromkeys(("cocostuff", "cocostuff10k", "cocostuff164k"), datasets.COCOStuffDataset),
+    "isaid": datasets.iSAIDDataset,
+    "loveda": datasets.LoveDADataset,
+    **dict.fromkeys(("pcontext", "pascalcontext", "voc2010"), datasets.PascalContextDataset),
+    "potsdam": datasets.PotsdamDataset,
+    "vaihingen": datasets.ISPRSDataset,
+    **dict.fromkeys(("voc", "pascalvoc", "voc12", "voc12aug"), datasets.PascalVOCDataset),
+}
+
+
+def _known(name: str) -> dict:
+    key = name.lower().replace("-", "").replace("_", "")
+    if key not in KNOWN:
+        raise UserError(f"data set {name!r}: there are {', '.join(sorted(KNOWN))}")
+    return KNOWN[key].METAINFO
+
+
+def get_classes(dataset: str) -> list[str]:
+    """Return the classes of a data set by one of its names in MMSegmentation."""
+    return list(_known(dataset)["classes"])
+
+
+def get_palette(dataset: str) -> list:
+    """Return the (R, G, B) of the classes of a data set by one of its names in MMSegmentation."""
+    return list(_known(dataset)["palette"])
 
 
 @DATASETS.register_module()

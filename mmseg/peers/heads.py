@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
@@ -16,6 +17,19 @@ from mmseg.structures import SegDataSample
 
 CROSS_ENTROPY = {"type": "CrossEntropyLoss"}
 RELU = {"type": "ReLU"}
+
+
+def resize(
+    input: Tensor,
+    size: Sequence[int] | None = None,
+    scale_factor: float | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    warning: bool = True,
+) -> Tensor:
+    """Interpolate (B, C, h, w) as torch does; `warning` has no effect."""
+    size = None if size is None else tuple(map(int, size))
+    return F.interpolate(input, size, scale_factor, mode, align_corners)
 
 
 class BaseDecodeHead(DecodeHead):
@@ -55,6 +69,7 @@ class BaseDecodeHead(DecodeHead):
             raise TypeError("loss_decode is a dict or a list of dicts")
         losses = adapt_component(loss_decode, "loss_decode")
         super().__init__(in_channels, channels, num_classes, in_index, loss_decode=losses, **kwargs)
+        self.sampler = None
         self.channels, self.input_transform, self.in_index = channels, input_transform, in_index
         self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg
         self.in_channels = sum(in_channels) if input_transform == "resize_concat" else in_channels

@@ -32,6 +32,13 @@ def weighted_loss(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return wrapper
 
 
+def accuracy(pred: Tensor, target: Tensor, ignore_index: int | None = None) -> Tensor:
+    """Return the percentage of right pixels of logits (B, K, H, W), a tensor of one number."""
+    counts = torch.ones_like(target) if ignore_index is None else target != ignore_index
+    right = (pred.argmax(1) == target) & counts.bool()
+    return 100.0 * right.sum().view(1) / counts.sum().clamp(min=1)
+
+
 @MODELS.register_module()
 class FocalLoss(nn.Module):
     """The focal loss of each class against all others, mean over pixels and classes (1708.02002).

@@ -89,10 +89,10 @@ def test_a_class_that_states_reduce_zero_label_in_its_constructor_is_read_so(
 @pytest.mark.parametrize(
     ("classes", "new_ids"), [(("water", "field"), [1, 255, 0]), (("wood",), [255, 0, 255])]
 )
-@pytest.mark.parametrize("kind", ["OldFields", "Fields"])
+@pytest.mark.parametrize("kind", ["OldFields", "ThreeFields"])
 def test_a_part_of_the_classes_is_relabelled(folder_config, image_folder, kind, classes, new_ids):
-    @DATASETS.register_module(name="Fields", force=True)
-    class Fields(BaseSegDataset):
+    @DATASETS.register_module(name="ThreeFields", force=True)
+    class ThreeFields(BaseSegDataset):
         METAINFO = {"classes": OldFields.CLASSES, "palette": OldFields.PALETTE}
 
     config = {**folder_config, "type": kind, "metainfo": {"classes": classes}, "pipeline": STEPS}

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.losses.utils import weighted_loss
+from mmseg.models.utils import resize
 
 from mmseg.errors import UserError
 from mmseg.models.decode_heads import BaseDecodeHead, FCNHead, LightHamHead
-from mmseg.models.losses import DiceLoss, weight_reduce_loss
+from mmseg.models.losses import DiceLoss, accuracy, weight_reduce_loss
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -36,6 +37,43 @@ class GuideHead(BaseDecodeHead):
 
     def predict_by_feat(self, seg_logits, batch_img_metas):
         return -super().predict_by_feat(seg_logits, batch_img_metas)
+
+
+class CopiedLoss(FCNHead):
+    """Its loss is written as that of the guides' head, from which people start."""
+
+    def loss_by_feat(self, seg_logits, batch_data_samples):
+        seg_label = self._stack_batch_gt(batch_data_samples)
+        loss = {}
+        seg_logits = resize(
+            input=seg_logits,
+            size=seg_label.shape[2:],
+            mode="bilinear",
+            align_corners=self.align_corners,
+        )
+        assert self.sampler is None
+        seg_label = seg_label.squeeze(1).long()
+        for each in self.loss_decode:
+            value = each(seg_logits, seg_label, weight=None, ignore_index=self.ignore_index)
+            loss[each.loss_name] = loss.get(each.loss_name, 0) + value
+        loss["acc_seg"] = accuracy(seg_logits, seg_label, ignore_index=self.ignore_index)
+        return loss
+
+
+def test_a_loss_that_was_copied_from_the_guides_gives_the_same():
+    names = ("CrossEntropyLoss", "LovaszLoss", "ClassDiceLoss", "DiceLoss", "FocalLoss")
+    options = {k: v for k, v in FCN.items() if k != "type"}
+    options["loss_decode"] = [{"type": name} for name in names]
+    heads = [kind(**options) for kind in (CopiedLoss, FCNHead)]
+    heads[1].load_state_dict(heads[0].state_dict())
+    samples = labelled()
+    samples[0].gt_sem_seg.data[:, :9] = 255
+    found, expected = (head.eval().loss(MAPS, samples) for head in heads)
+    assert set(found) == set(expected) and len(found) == 5
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name].squeeze(), value)
+    with pytest.raises(UserError, match="CrossEntropyLoss weighs classes"):
+        heads[0].loss_decode[0](torch.rand(1, 3, 2, 2), torch.zeros(1, 2, 2).long(), torch.rand(1))
 
 
 def labelled(count=2):
