@@ -170,9 +170,13 @@ def _find(name: str) -> Any:
 
 def _unknown(name: str, where: str) -> UserError:
     known = {n for each in registry.ALL for r in (each, each.parent) for n in r.module_dict}
-    hint = did_you_mean(name, known, cutoff=0.75)  # among so many names some resemble any other
-    hint = hint or "; if it is your own, name its module in custom_imports=dict(imports=[...])"
-    return UserError(f"{where}.type = {shorten(name)!r} is not known{hint}")
+    # A name of another project, such as FPNHead, must not be taken for a misspelt one of ours.
+    longer = [each for each in known if each.startswith(name)]
+    hint = did_you_mean(name, known, cutoff=0.88) or did_you_mean(name, longer)
+    return UserError(
+        f"{where}.type = {shorten(name)!r} is not known{hint}; a class of your own needs "
+        "custom_imports=dict(imports=[its module])"
+    )
 
 
 def _arguments(component: Any) -> tuple[set[str] | None, set[str]]:

@@ -19,17 +19,9 @@ CROSS_ENTROPY = {"type": "CrossEntropyLoss"}
 RELU = {"type": "ReLU"}
 
 
-def resize(
-    input: Tensor,
-    size: Sequence[int] | None = None,
-    scale_factor: float | None = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-    warning: bool = True,
-) -> Tensor:
-    """Interpolate (B, C, h, w) as torch does; `warning` has no effect."""
-    size = None if size is None else tuple(map(int, size))
-    return F.interpolate(input, size, scale_factor, mode, align_corners)
+def resize(*args: Any, warning: bool = True, **kwargs: Any) -> Tensor:
+    """Call torch's `interpolate`; `warning` has no effect."""
+    return F.interpolate(*args, **kwargs)
 
 
 class BaseDecodeHead(DecodeHead):

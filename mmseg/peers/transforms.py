@@ -236,14 +236,14 @@ class Albu(BaseTransform):
         more = self.additional_targets or {}
         self.targets = {**(self.keymap or {"img": "image", "gt_seg_map": "mask"})}
         self.targets |= {key: key for key in more}
-        self.images = {"image", *(name for name, kind in more.items() if kind == "image")}
+        self.kinds = {**self.targets, **more}
         self.compose = kinds.Compose(
             [build(each) for each in self.transforms], additional_targets=more
         )
 
     def transform(self, results: dict) -> dict:
         targets = {key: name for key, name in self.targets.items() if key in results}
-        swapped = {key for key, name in targets.items() if self.bgr_to_rgb and name in self.images}
+        swapped = {k for k in targets if self.bgr_to_rgb and self.kinds[k] == "image"}
         if hasattr(self.compose, "set_random_seed"):  # newer versions have their own generators
             self.compose.set_random_seed(np.random.randint(2**31))
         given = {k: mmcv.bgr2rgb(results[k]) if k in swapped else results[k] for k in targets}

@@ -151,9 +151,11 @@ def test_a_constructor_of_rates_by_layer_is_refused_with_the_way_out(leaf):
     assert "paramwise_cfg.custom_keys sets rates by layer" in message
 
 
-def test_an_unknown_type_that_resembles_none_is_told_of_custom_imports(leaf):
-    message = refused(leaf("model = dict(decode_head=dict(type='Qqqqq'))"))
-    assert "'Qqqqq' is not known; if it is your own, name its module in custom_imports" in message
+def test_an_unknown_type_is_told_of_custom_imports_and_of_a_name_only_if_it_is_near(leaf):
+    message = refused(leaf("model = dict(decode_head=dict(type='FPNHead'))"))
+    assert "'FPNHead' is not known; a class of your own needs custom_imports" in message
+    message = refused(leaf("model = dict(decode_head=dict(type='LightHamHed'))"))
+    assert "did you mean 'LightHamHead'?; a class" in message
 
 
 @pytest.mark.parametrize("key", ["out_dir", "filename_tmpl"])
