@@ -6,7 +6,7 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmseg.peers.transforms import require
+from mmseg.peers.transforms import found_in, require
 from mmseg.registry import TRANSFORMS
 
 
@@ -14,7 +14,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class CLAHE(BaseTransform):
     """Equalise the histogram of each channel in tiles, with limited contrast (OpenCV's CLAHE)."""
@@ -34,7 +34,7 @@ class CLAHE(BaseTransform):
         return results
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class AdjustGamma(BaseTransform):
     """Replace each grey level g of a uint8 image by 255 (g / 255)^(1 / gamma), rounded down."""
@@ -51,7 +51,7 @@ class AdjustGamma(BaseTransform):
         return results
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class Rerange(BaseTransform):
     """Stretch the values of an image linearly to [min_value, max_value], as float32."""
@@ -72,7 +72,7 @@ class Rerange(BaseTransform):
         return results
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class RGB2Gray(BaseTransform):
     """Replace the channels by `out_channels` copies, or as many, of their weighted sum (float32).

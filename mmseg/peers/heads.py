@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmseg.compat.openmmlab import adapt_component
 from mmseg.models.decode_heads.decode_head import DecodeHead
-from mmseg.peers.transforms import require
+from mmseg.peers.transforms import found_in, require
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -109,7 +109,7 @@ def _listed(value: Any) -> Sequence:
     return value if isinstance(value, list | tuple) else [value]
 
 
-@MODELS.register_module()
+@found_in(MODELS)
 class FCNHead(BaseDecodeHead):
     """Convolutions, then one of their result with their input, then the classifier (1411.4038)."""
 
@@ -149,7 +149,7 @@ class FCNHead(BaseDecodeHead):
         return self.cls_seg(features)
 
 
-@MODELS.register_module()
+@found_in(MODELS)
 class DepthwiseSeparableFCNHead(FCNHead):
     """An `FCNHead` of depth-wise separable convolutions (Fast-SCNN, arXiv 1902.04502)."""
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.models.losses import one_hot, weight_reduce_loss
+from mmseg.peers.transforms import found_in
 from mmseg.registry import MODELS
 
 
@@ -39,7 +40,7 @@ def accuracy(pred: Tensor, target: Tensor, ignore_index: int | None = None) -> T
     return 100.0 * right.sum().view(1) / counts.sum().clamp(min=1)
 
 
-@MODELS.register_module()
+@found_in(MODELS)
 class FocalLoss(nn.Module):
     """The focal loss of each class against all others, mean over pixels and classes (1708.02002).
 

@@ -12,11 +12,11 @@ from mmcv.transforms.utils import cache_randomness
 from mmengine.registry import DefaultScope
 
 from mmseg.datasets.wrappers import RepeatDataset
-from mmseg.peers.transforms import IGNORED, require
+from mmseg.peers.transforms import IGNORED, found_in, require
 from mmseg.registry import DATASETS, SCOPE, TRANSFORMS
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class RandomMosaic(BaseTransform):
     """With the chance `prob`, lay four images around a random centre, each scaled to `img_scale`.
@@ -77,7 +77,7 @@ class RandomMosaic(BaseTransform):
         return mosaic
 
 
-@DATASETS.register_module()
+@found_in(DATASETS)
 class MultiImageMixDataset(RepeatDataset):
     """A data set and a pipeline whose steps may ask for more of its samples (`get_indices`).
 

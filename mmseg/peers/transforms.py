@@ -8,18 +8,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar
 
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform, Resize
 from mmcv.transforms.utils import cache_randomness
+from mmengine.registry import Registry
 
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
 from mmseg.registry import TRANSFORMS
 
 IGNORED = 255
+T = TypeVar("T")
 
 
 class ArgumentError(UserError, AssertionError):
@@ -30,6 +32,17 @@ def require(right: bool, message: str) -> None:
     """Raise an `ArgumentError` if a condition does not hold."""
     if not right:
         raise ArgumentError(message)
+
+
+def found_in(registry: Registry) -> Callable[[type[T]], type[T]]:
+    """Let a config find a class by its name, unless the user has a class of this name."""
+
+    def register(cls: type[T]) -> type[T]:
+        if cls.__name__ not in registry.module_dict:
+            registry.register_module(module=cls)
+        return cls
+
+    return register
 
 
 def _change(results: dict, image: Callable, labels: Callable | None = None) -> dict:
@@ -62,7 +75,7 @@ def _check_chances(*chances: float) -> None:
     require(all(0 <= each <= 1 for each in chances), f"prob={chances}: a chance is from 0 to 1")
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class RandomRotate(BaseTransform):
     """With the chance `prob`, rotate by an angle from `degree`, a range or d for (-d, d).
@@ -94,7 +107,7 @@ class RandomRotate(BaseTransform):
         )
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class RandomRotFlip(BaseTransform):
     """Rotate by an angle from `degree`, or turn by quarters and flip, or leave as it is.
@@ -120,7 +133,7 @@ class RandomRotFlip(BaseTransform):
         return results
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class RandomCutOut(BaseTransform):
     """With the chance `prob`, fill `n_holes` (a number or a range) rectangles with `fill_in`.
@@ -177,7 +190,7 @@ class RandomCutOut(BaseTransform):
         )
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class SegRescale(BaseTransform):
     """Scale the label maps alone."""
@@ -191,7 +204,7 @@ class SegRescale(BaseTransform):
         return _change(results, lambda x: x, scaled) if self.scale_factor != 1 else results
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class ResizeShortestEdge(BaseTransform):
     """Scale so that the shorter side is `scale`, or less if the longer would exceed `max_size`."""
@@ -207,7 +220,7 @@ class ResizeShortestEdge(BaseTransform):
         return Resize(scale=size, keep_ratio=True)(results)
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 @dataclass(eq=False)
 class Albu(BaseTransform):
     """Transforms of albumentations, which must be installed, on RGB image and labels.
@@ -257,7 +270,7 @@ class Albu(BaseTransform):
         return results
 
 
-@TRANSFORMS.register_module()
+@found_in(TRANSFORMS)
 class LoadImageFromNDArray(LoadImageFromFile):
     """Take the image that is already in `img`, (H, W, C), instead of reading a file."""
 

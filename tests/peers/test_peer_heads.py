@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.registry import Registry
 from mmengine.structures import PixelData
 from mmseg.models.losses.utils import weighted_loss
 from mmseg.models.utils import resize
@@ -13,6 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.errors import UserError
 from mmseg.models.decode_heads import BaseDecodeHead, FCNHead, LightHamHead
 from mmseg.models.losses import DiceLoss, accuracy, weight_reduce_loss
+from mmseg.peers.transforms import found_in
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -271,3 +273,10 @@ def test_a_loss_of_the_guide_is_weighed_and_reduced():
     assert distance(pred, target, weight, avg_factor=2).item() == pytest.approx(1.5)
     with pytest.raises(ValueError, match="avg_factor does not go with reduction='sum'"):
         weight_reduce_loss(pred, None, "sum", 2)
+
+
+def test_a_class_of_the_users_own_goes_before_one_of_the_same_name_here():
+    registry = Registry("parts")
+    own = registry.register_module(name="FCNHead")(CopiedLoss)
+    assert found_in(registry)(FCNHead) is FCNHead
+    assert registry.get("FCNHead") is own
