@@ -1,6 +1,6 @@
 """Decode heads as code for MMSegmentation 1.x writes and builds them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -56,9 +56,6 @@ class BaseDecodeHead(DecodeHead):
         fits = lists[0] == lists[1] and (not lists[0] or len(in_channels) == len(in_index))
         require(fits, name + "in_channels and in_index are two numbers or two lists of one length")
         require(lists[0] or input_transform is None, name + f"{input_transform} takes lists")
-        one = isinstance(loss_decode, Mapping)
-        if not one and not all(isinstance(loss, Mapping) for loss in _listed(loss_decode)):
-            raise TypeError("loss_decode is a dict or a list of dicts")
         losses = adapt_component(loss_decode, "loss_decode")
         super().__init__(in_channels, channels, num_classes, in_index, loss_decode=losses, **kwargs)
         self.sampler = None
@@ -103,10 +100,6 @@ class BaseDecodeHead(DecodeHead):
         changed = (own.predict, own.predict_by_feat) != (base.predict, base.predict_by_feat)
         metas = [{"img_shape": tuple(size), "pad_shape": tuple(size)}] * len(maps[0])
         return self.predict(maps, metas) if changed else self(maps)
-
-
-def _listed(value: Any) -> Sequence:
-    return value if isinstance(value, list | tuple) else [value]
 
 
 @found_in(MODELS)

@@ -4,6 +4,7 @@ Each draws from numpy's generator, which `Seeded` data sets start anew for every
 same state of it each gives MMSegmentation's result, unless its text says otherwise.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -66,8 +67,10 @@ def _rotate(results: dict, angle: float, fill: float, label_fill: int, **how: An
 
 
 def _angles(degree: Any) -> tuple:
+    """Return the range of an angle that is given as a range, or as d for (-d, d)."""
     limits = (-degree, degree) if isinstance(degree, int | float) else tuple(degree)
-    require(len(limits) == 2 and limits[0] <= limits[1], f"degree={degree}: d above 0, or two")
+    least = 0 if isinstance(degree, int | float) else -math.inf
+    require(len(limits) == 2 and limits[1] > least, f"degree={degree}: a number above 0, or two")
     return limits
 
 
@@ -97,7 +100,7 @@ class RandomRotate(BaseTransform):
 
     @cache_randomness
     def _draw(self) -> tuple[bool, float]:
-        return np.random.rand() < self.prob, np.random.uniform(*self.degree)
+        return np.random.rand() < self.prob, np.random.uniform(min(self.degree), max(self.degree))
 
     def transform(self, results: dict) -> dict:
         rotates, angle = self._draw()
@@ -126,7 +129,9 @@ class RandomRotFlip(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         if np.random.random() < self.rotate_prob:
-            return _rotate(results, np.random.uniform(*self.degree), 0, IGNORED)
+            return _rotate(
+                results, np.random.uniform(min(self.degree), max(self.degree)), 0, IGNORED
+            )
         if np.random.random() < self.flip_prob:
             quarters, axis = np.random.randint(0, 4), np.random.randint(0, 2)
             return _change(results, lambda x: np.flip(np.rot90(x, quarters), axis).copy())
