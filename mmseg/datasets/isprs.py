@@ -21,7 +21,7 @@ class PotsdamDataset(BaseSegDataset):
     METAINFO = CLASSES
     img_suffix = ".png"
     reduce_zero_label = True
-    source = "tools/convert_datasets/potsdam.py makes them"
+    source = "tools/convert_dataset.py potsdam makes them"
 
 
 @DATASETS.register_module()
@@ -31,4 +31,4 @@ class ISPRSDataset(BaseSegDataset):
     METAINFO = CLASSES
     img_suffix = ".png"
     reduce_zero_label = True
-    source = "tools/convert_datasets/vaihingen.py makes them"
+    source = "tools/convert_dataset.py vaihingen makes them"

@@ -6,8 +6,10 @@ from typing import Any
 from mmengine.registry import Registry, build_model_from_cfg
 
 from mmseg.compat.openmmlab import adapt_component
+from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 
+BaseSegmentor = EncoderDecoder
 BACKBONES = NECKS = HEADS = LOSSES = SEGMENTORS = MODELS
 build_backbone = build_neck = build_head = build_loss = MODELS.build
 

@@ -28,6 +28,16 @@ from mmseg.apis.inference import init_model, inference_model
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS, VISUALIZERS
 from mmseg.utils import register_all_modules
 from mmseg.utils.set_env import register_all_modules
+from mmseg.utils import ConfigType, OptConfigType, SampleList, OptSampleList, add_prefix
+from mmseg.utils.typing_utils import TensorDict
+from mmseg.utils import get_classes, get_palette
+from mmseg.models import BaseSegmentor
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.apis import MMSegInferencer, init_segmentor, show_result_pyplot
+from mmseg.visualization import SegLocalVisualizer
+from mmseg.datasets import PotsdamDataset, ISPRSDataset
+from mmseg.datasets.isprs import ISPRSDataset
+from mmseg.core.evaluation import get_palette
 """
 
 
