@@ -36,7 +36,7 @@ def parse_args():
     parser.add_argument("--count", type=positive_int, default=24, help="how many samples")
     parser.add_argument("--per-sheet", type=positive_int, default=12, help="samples on a sheet")
     parser.add_argument("--seed", type=seed, default=0, help="of the choice and the augmentation")
-    parser.add_argument("--out", default="work_dirs/browse", metavar="DIR")
+    parser.add_argument("--out", "--output-dir", default="work_dirs/browse", metavar="DIR")
     return parser.parse_args()
 
 

@@ -41,6 +41,8 @@ def parse_args():
     text = "find the temperature of the validation set, and write <checkpoint>.calibrated.pth"
     add("--temperature", choices=("fit",), help=text)
     add("--show-dir", metavar="DIR", help="also write overlays beside the images")
+    add("--show", action="store_true", help="show the overlays in a window")
+    add("--wait-time", type=float, default=2, metavar="SECONDS", help="for each, with --show")
     add("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     add_amp_flag(parser)
     add("--compile", action="store_true", help="torch.compile the network, for many images")
@@ -87,8 +89,9 @@ def apply_flags(config: Config, args) -> None:
     config.compile = args.compile
     if format_only:
         drop_masks(config.test_dataloader.dataset)
-    if args.show_dir:
+    if args.show_dir or args.show:
         drawing = {"show_dir": args.show_dir, "opacity": args.opacity}
+        drawing |= {"show": args.show, "wait_time": args.wait_time}
         hooks = config.get("custom_hooks") or []
         config.custom_hooks = [*hooks, {"type": "SegVisualizationHook", **drawing}]
 

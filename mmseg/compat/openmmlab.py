@@ -6,9 +6,12 @@ places there and in one place here. They are moved to that place.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
+from mmengine.fileio import load
 
 from mmseg.errors import UserError
 from mmseg.registry import DATASETS
@@ -21,7 +24,7 @@ DISK = {"backend": "disk"}
 # Arguments that this project does not have, with the values that it works by. The first is named
 # in errors.
 FIXED: dict[str, dict[str, tuple]] = {
-    "EncoderDecoder": {"train_cfg": ({}, None), "auxiliary_head": (None,), "neck": (None,)},
+    "EncoderDecoder": {"train_cfg": ({}, None), "neck": (None,)},
     "SegDataPreProcessor": {
         "pad_val": (0,),
         "rgb_to_bgr": (False,),
@@ -36,7 +39,7 @@ FIXED: dict[str, dict[str, tuple]] = {
     "LightHamHead": {
         "input_transform": ("multiple_select",),
         "act_cfg": ({"type": "ReLU"},),
-        **dict.fromkeys(("conv_cfg", "out_channels", "threshold", "sampler"), (None,)),
+        "conv_cfg": (None,),
     },
     "CrossEntropyLoss": {"use_sigmoid": (False,), "use_mask": (False,), "reduction": ("mean",)},
     "LoadImageFromFile": {
@@ -49,7 +52,8 @@ FIXED: dict[str, dict[str, tuple]] = {
     **{kind: {"resize_type": ("Resize",)} for kind in ("RandomResize", "RandomChoiceResize")},
     "ResizeToMultiple": {"interpolation": (None, "bilinear")},
     **{kind: {"requires_grad": (True,)} for kind in ("GN", "BN")},
-    "IoUMetric": {"nan_to_num": (None,), "beta": (1,)},
+    "LovaszLoss": {"loss_type": ("multi_class",), "classes": ("present",)},
+    "ClassDiceLoss": {"reduction": ("mean",), "ignore_index": (255,)},
 }
 FIXED["LightHamHeadOffsetLearning"] = FIXED["LightHamHead"]
 DATASET = {"ignore_index": (255,), "backend_args": (None,), "file_client_args": (None, DISK)}
@@ -120,11 +124,17 @@ def _adapted(value: Any, where: str) -> Any:
         return type(value)(_adapted(item, f"{where}[{i}]") for i, item in enumerate(value))
     if not isinstance(value, dict):
         return value
+    if value.get("type") == "SyncBN":
+        value["type"] = "BN"  # the run's `sync_bn` synchronises it
     kind = str(value.get("type"))
     if "pipeline" in value:
         _settle_zero_label(value, where)
         _leave_out(value, DATASET, where)
     _leave_out(value, FIXED.get(kind, {}), where)
+    if value.get("out_channels") == 1:  # which has a sigmoid here as well
+        losses = value.get("loss_decode") or {}
+        for loss in losses if isinstance(losses, list | tuple) else [losses]:
+            loss.pop("use_sigmoid", None)
     if kind in SPECIAL:
         SPECIAL[kind](value, where)
     if where == "default_hooks":
@@ -166,11 +176,39 @@ def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
 
 
 def _head(value: dict, where: str) -> None:
-    if (value.get("norm_cfg") or {}).get("type") == "SyncBN":
-        value["norm_cfg"]["type"] = "BN"  # the run's `sync_bn` synchronises it
+    if value.pop("sampler", None):
+        raise UserError(
+            f"{where}.sampler: hard pixels are not sampled here (OHEM); leave it out, or weigh "
+            "rare classes by class_weight"
+        )
     ham = {k: v for k, v in value.get("ham_kwargs", {}).items() if k not in HAM_WITHOUT_EFFECT}
     _leave_out(ham, HAM, f"{where}.ham_kwargs")
     value["ham_kwargs"] = {"MD_R": 64, **ham}
+
+
+def _dice(value: dict, where: str) -> None:
+    if old := sorted({"smooth", "exponent", "class_weight"} & set(value)):
+        raise UserError(
+            f"{where}.{old[0]}: DiceLoss is that of MMSegmentation 1.x, without this argument; "
+            "that of 0.x and of this project's 0.1.0 is ClassDiceLoss"
+        )
+
+
+def _lovasz(value: dict, where: str) -> None:
+    # Without `per_image` there is one number, and nothing to reduce.
+    reduced = ("mean",) if value.get("per_image") else ("none", "mean")
+    _leave_out(value, {"reduction": reduced}, where)
+    _load_weights(value, where)
+
+
+def _load_weights(value: dict, where: str) -> None:
+    """Read `class_weight` from a file, which 1.x may name instead of the numbers."""
+    if not isinstance(path := value.get("class_weight"), str):
+        return
+    if not path.endswith((".json", ".yaml", ".yml", ".npy")) or not Path(path).is_file():
+        raise UserError(f"{where}.class_weight={path!r}: no such .json, .yaml or .npy file")
+    weights = np.load(path).tolist() if path.endswith(".npy") else load(path)
+    value["class_weight"] = weights
 
 
 def _resize(value: dict, where: str) -> None:
@@ -238,4 +276,8 @@ SPECIAL: dict[str, Callable[[dict, str], None]] = {
     **dict.fromkeys(("LightHamHead", "LightHamHeadOffsetLearning"), _head),
     "SegLocalVisualizer": lambda visualizer, where: visualizer.update(type="Visualizer"),
     "Resize": _resize,
+    "DiceLoss": _dice,
+    "LovaszLoss": _lovasz,
+    "CrossEntropyLoss": _load_weights,
+    "FocalLoss": _load_weights,
 }

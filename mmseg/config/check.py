@@ -73,8 +73,14 @@ VALUES: dict[str, Kind] = {
     "*_dataloader.batch_size": COUNT,
     "*_dataloader.num_workers": ("a whole number from 0", _number(0, whole=True)),
     "train_cfg.max_iters": COUNT,
+    "train_cfg.max_epochs": COUNT,
     "train_cfg.val_interval": COUNT,
     "train_cfg.accumulate": COUNT,
+    "optim_wrapper.constructor": (
+        "a constructor that is registered; optim_wrapper.paramwise_cfg.custom_keys sets rates by "
+        "layer",
+        lambda v: not isinstance(v, str) or _find(v) is not None,
+    ),
     "optim_wrapper.optimizer.lr": NUMBER,
     "optim_wrapper.accumulative_counts": COUNT,
     "randomness.seed": SEED,
@@ -127,11 +133,6 @@ def _check_sections(config: Config) -> None:
     for name, known in SECTIONS.items():
         if isinstance(config.get(name), Mapping):
             _check_keys(config[name], known, name)
-    train = config.get("train_cfg") or {}
-    if train.get("by_epoch") or train.get("type") == "EpochBasedTrainLoop":
-        raise UserError(
-            "train_cfg counts in epochs; use dict(type='IterBasedTrainLoop', max_iters=...)"
-        )
 
 
 def _check_component(value: Any, where: str, foreign: bool = False) -> None:
@@ -170,8 +171,13 @@ def _find(name: str) -> Any:
 
 def _unknown(name: str, where: str) -> UserError:
     known = {n for each in registry.ALL for r in (each, each.parent) for n in r.module_dict}
-    hint = did_you_mean(name, known, cutoff=0.75)  # among so many names some resemble any other
-    return UserError(f"{where}.type = {shorten(name)!r} is not known{hint}")
+    # A name of another project, such as FPNHead, must not be taken for a misspelt one of ours.
+    longer = [each for each in known if each.startswith(name)]
+    hint = did_you_mean(name, known, cutoff=0.88) or did_you_mean(name, longer)
+    return UserError(
+        f"{where}.type = {shorten(name)!r} is not known{hint}; a class of your own needs "
+        "custom_imports=dict(imports=[its module])"
+    )
 
 
 def _arguments(component: Any) -> tuple[set[str] | None, set[str]]:

@@ -77,8 +77,9 @@ class SegRunner(Runner):
         arguments = {key: config[key] for key in ARGUMENTS if key in config}
         arguments |= {"resume": resume, "load_from": load_from}
         if train := arguments.get("train_cfg"):
-            arguments["train_cfg"] = {"type": "SegTrainLoop", **train}
-            if "type" not in train:  # mmengine's `by_epoch=False` stands for its own loop
+            kind = "EpochTrainLoop" if train.get("by_epoch") else "SegTrainLoop"
+            arguments["train_cfg"] = {"type": kind, **train}
+            if "type" not in train:  # mmengine's `by_epoch` stands for its own loops
                 arguments["train_cfg"].pop("by_epoch", None)
             if (parts := train.get("accumulate", 1)) > 1:
                 # The wrapper of mmengine steps once for so many backward passes.

@@ -2,15 +2,16 @@
 
 from mmseg.models.backbones import MSCAN, TIMMBackbone
 from mmseg.models.data_preprocessor import SegDataPreProcessor
-from mmseg.models.decode_heads import BaseDecodeHead, LightHamHead, LightHamHeadOffsetLearning
-from mmseg.models.losses import CrossEntropyLoss, DiceLoss, LovaszLoss
+from mmseg.models.decode_heads import DecodeHead, LightHamHead, LightHamHeadOffsetLearning
+from mmseg.models.losses import ClassDiceLoss, CrossEntropyLoss, DiceLoss, LovaszLoss
 from mmseg.models.segmentor import EncoderDecoder
 from mmseg.models.tta import SegTTAModel
 
 __all__ = [
     "MSCAN",
-    "BaseDecodeHead",
+    "ClassDiceLoss",
     "CrossEntropyLoss",
+    "DecodeHead",
     "DiceLoss",
     "EncoderDecoder",
     "LightHamHead",

@@ -62,18 +62,36 @@ MODULES = {
 }
 # A name of MMSegmentation, and the module that has it. It is found in every module of mmseg.
 NAMES = {
+    "AdjustGamma": "mmseg.peers.colours",
+    "Albu": "mmseg.peers.transforms",
     "BACKBONES": "mmseg.peers.models",
+    "BaseDecodeHead": "mmseg.peers.heads",
     "BaseSegmentor": "mmseg.peers.models",
+    "CLAHE": "mmseg.peers.colours",
     "CustomDataset": "mmseg.peers.datasets",
+    "DepthwiseSeparableFCNHead": "mmseg.peers.heads",
+    "FCNHead": "mmseg.peers.heads",
+    "FocalLoss": "mmseg.peers.losses",
     "HEADS": "mmseg.peers.models",
     "LOSSES": "mmseg.peers.models",
+    "LoadImageFromNDArray": "mmseg.peers.transforms",
     "MMSegInferencer": "mmseg.peers.results",
+    "MultiImageMixDataset": "mmseg.peers.mosaic",
     "NECKS": "mmseg.peers.models",
     "PIPELINES": "mmseg.peers.datasets",
+    "RGB2Gray": "mmseg.peers.colours",
+    "RandomCutOut": "mmseg.peers.transforms",
+    "RandomMosaic": "mmseg.peers.mosaic",
+    "RandomRotFlip": "mmseg.peers.transforms",
+    "RandomRotate": "mmseg.peers.transforms",
+    "Rerange": "mmseg.peers.colours",
+    "ResizeShortestEdge": "mmseg.peers.transforms",
     "SEGMENTORS": "mmseg.peers.models",
     "SegLocalVisualizer": "mmseg.peers.visualizer",
+    "SegRescale": "mmseg.peers.transforms",
     "TRANSFORMS": "mmseg.registry",
     "VISUALIZERS": "mmengine.registry",
+    "accuracy": "mmseg.peers.losses",
     "build_backbone": "mmseg.peers.models",
     "build_head": "mmseg.peers.models",
     "build_loss": "mmseg.peers.models",
@@ -84,11 +102,15 @@ NAMES = {
     "inference_segmentor": "mmseg.peers.results",
     "init_segmentor": "mmseg.peers.results",
     "register_all_modules": "mmseg.peers.results",
+    "resize": "mmseg.peers.heads",
     "show_result_pyplot": "mmseg.peers.results",
+    "weighted_loss": "mmseg.peers.losses",
 }
 # Modules whose classes a config finds by name, besides those of mmseg/registry.py.
 LOCATIONS = {
-    "DATASETS": ("mmseg.peers.datasets",),
+    "DATASETS": ("mmseg.peers.datasets", "mmseg.peers.mosaic"),
+    "MODELS": ("mmseg.peers.heads", "mmseg.peers.losses"),
+    "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.colours", "mmseg.peers.mosaic"),
 }
 
 

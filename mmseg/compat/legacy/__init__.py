@@ -122,7 +122,17 @@ def _translate_data(old: dict, new: dict) -> None:
     refuse_rest(data, "data")
     model = old["model"]
     model |= {key: old[key] for key in ("train_cfg", "test_cfg") if key in old}
-    new["model"] = {**model, "data_preprocessor": preprocessing.config()}
+    new["model"] = {**_with_own_dice(model), "data_preprocessor": preprocessing.config()}
+
+
+def _with_own_dice(value: Any) -> Any:
+    """Name the `DiceLoss` of 0.x, which is another than that of 1.x, by its name here."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_with_own_dice, value))
+    if not isinstance(value, Mapping):
+        return value
+    changed = {key: _with_own_dice(item) for key, item in value.items()}
+    return changed | ({"type": "ClassDiceLoss"} if value.get("type") == "DiceLoss" else {})
 
 
 def _translate_hooks(old: dict, new: dict) -> None:

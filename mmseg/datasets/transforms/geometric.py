@@ -195,7 +195,7 @@ class Resize(mmcv.transforms.Resize):
 
 @TRANSFORMS.register_module()
 class ResizeToMultiple(BaseTransform):
-    """Stretch the image so that both sides are multiples of `size_divisor`, rounded up.
+    """Stretch an image, and its labels if loaded, to multiples of `size_divisor`, rounded up.
 
     The official code resizes test images this way. Padding instead would change the prediction of
     every pixel, because the decoder factorises the whole map.
@@ -208,4 +208,7 @@ class ResizeToMultiple(BaseTransform):
         image = mmcv.imresize_to_multiple(results["img"], self.size_divisor, scale_factor=1)
         results["img"] = image
         results["img_shape"] = image.shape[:2]
+        for key in results.get("seg_fields", ()):
+            size = image.shape[1::-1]
+            results[key] = mmcv.imresize(results[key], size, interpolation="nearest")
         return results

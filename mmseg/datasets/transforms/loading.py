@@ -1,5 +1,7 @@
 """Load an image and its mask, and pack them for the model."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -44,23 +46,35 @@ class LoadAnnotations(BaseTransform):
     be repeated here), and which classes become others (`label_map`). Train ids that are already in
     `gt_seg_map` are kept. `seg_fields` names the map, because transforms written for MMSegmentation
     ask it. Raises `UserError` if there is no mask, or if its size is not that of the image.
+
+    A subclass that reads other files overrides `_load_seg_map`; `imdecode_backend` is for it.
     """
 
     def __init__(
-        self, backend_args: dict | None = None, reduce_zero_label: bool | None = None
+        self,
+        backend_args: dict | None = None,
+        reduce_zero_label: bool | None = None,
+        imdecode_backend: str = "pillow",
     ) -> None:
         self.backend_args = backend_args
+        self.imdecode_backend = imdecode_backend
         self.reduce_zero_label = reduce_zero_label
 
     def transform(self, results: dict) -> dict:
-        results["seg_fields"] = ["gt_seg_map"]
+        results["seg_fields"] = []
         if self.reduce_zero_label not in (None, results.get("reduce_zero_label")):
             raise UserError(
                 f"LoadAnnotations(reduce_zero_label={self.reduce_zero_label}) contradicts the data "
                 f"set: give the data set reduce_zero_label={self.reduce_zero_label} too"
             )
-        if "gt_seg_map" in results:
-            return results
+        if "gt_seg_map" not in results:
+            self._load_seg_map(results)
+        if "gt_seg_map" not in results["seg_fields"]:
+            results["seg_fields"].append("gt_seg_map")
+        return results
+
+    def _load_seg_map(self, results: dict) -> None:
+        """Add `gt_seg_map` to a sample."""
         path = results.get("seg_map_path")
         if path is None:
             raise UserError(
@@ -76,7 +90,6 @@ class LoadAnnotations(BaseTransform):
             path,
             results.get("label_map"),
         )
-        return results
 
 
 @TRANSFORMS.register_module()
@@ -84,15 +97,19 @@ class PackSegInputs(BaseTransform):
     """Make `inputs`, (3, H, W) uint8, and `data_samples`, a `SegDataSample` with the labels.
 
     An array is copied only if it is read-only or not contiguous. The channels lie last in memory,
-    as in the image. Raises `UserError` for an image or labels that a transform has made unfit.
+    as in the image. `meta_keys` are kept as metadata besides those that `SegDataSample` names.
+    Raises `UserError` for an image or labels that a transform has made unfit.
     """
+
+    def __init__(self, meta_keys: Sequence[str] = ()) -> None:
+        self.meta_keys = meta_keys
 
     def transform(self, results: dict) -> dict:
         image = np.require(results["img"], requirements=("C", "W"))
         if image.ndim != 3 or image.shape[2] != 3:
             raise _unfit(results, f"the image {image.shape}, not (height, width, 3)")
         sample = SegDataSample()
-        for key in META_KEYS:
+        for key in dict.fromkeys((*META_KEYS, *self.meta_keys)):
             if key in results:
                 sample.set_field(results[key], key, field_type="metainfo")
         if "gt_seg_map" in results:
