@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 
-from mmseg.checkpoints.dialects import class_names
+from mmseg.checkpoints.dialects import class_names, stored_bands
 from mmseg.checkpoints.loading import (
     check_number_of_classes,
     load_model_weights,
@@ -23,7 +22,7 @@ from mmseg.config.changes import use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
-from mmseg.imagery.image import read_image
+from mmseg.imagery import bands as imagery
 from mmseg.imagery.pictures import overlay, write_image
 from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
@@ -84,7 +83,9 @@ def init_model(
     check_number_of_classes(model, model.dataset_meta["classes"])
     if checkpoint is not None:
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
-        stored = class_names(load_model_weights(model, checkpoint, nmf_rank=rank))
+        content = load_model_weights(model, checkpoint, nmf_rank=rank)
+        stored = class_names(content)
+        model.dataset_meta = {**model.dataset_meta, **stored_bands(content)}
         if stored:
             classes = model.dataset_meta["classes"]
             warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
@@ -96,6 +97,8 @@ def inference_model(
     model: EncoderDecoder, images: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 ) -> SegDataSample | list[SegDataSample]:
     """Predict one image or a list of them, each a file or a (H, W, 3) uint8 BGR array.
+
+    An array of other bands is (H, W, C), in the order and the bits of `model.dataset_meta`.
 
     Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the size of the image. A
     model in training mode predicts as in evaluation mode and stays in training mode. Several
@@ -114,7 +117,7 @@ def predict_images(
     with DefaultScope.overwrite_default_scope(SCOPE):
         pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
     for image in images:
-        data = pseudo_collate([pipeline(_as_input(image))])
+        data = pseudo_collate([pipeline(_as_input(image, model.dataset_meta))])
         # The contexts end before the yield, because the caller may be training.
         with _evaluation(model), torch.no_grad():
             (sample,) = model.test_step(data)
@@ -140,15 +143,19 @@ def _listed(images: Any) -> tuple[bool, Iterable[Any]]:
     return several, images if several else [images]
 
 
-def _as_input(image: str | Path | np.ndarray) -> dict:
+def _as_input(image: str | Path | np.ndarray, meta: Mapping) -> dict:
+    facts = {key: meta[key] for key in ("bands", "bits") if key in meta}
     if isinstance(image, str | Path):
-        return {"img_path": str(image)}
+        return {"img_path": str(image), **facts}
+    bands, bits = meta.get("bands") or imagery.RGB, meta.get("bits", "uint8")
     is_array = isinstance(image, np.ndarray)
-    if is_array and image.shape[2:] == (3,) and image.size and image.dtype == np.uint8:
-        return {"img": image, "img_path": ""}
+    if is_array and image.shape[2:] == (len(bands),) and image.size and image.dtype == bits:
+        return {"img": image, "img_path": "", **facts}
     found = f"{image.shape} {image.dtype}" if is_array else type(image).__name__
+    order = "BGR" if imagery.is_bgr(bands, bits) else ", ".join(bands)
     raise UserError(
-        f"an image is a file's name or a (height, width, 3) uint8 array in BGR order, not {found}"
+        f"an image is a file's name or a (height, width, {len(bands)}) {bits} array in {order} "
+        f"order, not {found}"
     )
 
 
@@ -185,14 +192,18 @@ def show_result_pyplot(
     """
     first = result if isinstance(result, SegDataSample) else result[0]
     ids = _class_ids(first) if isinstance(first, SegDataSample) else np.asarray(first)
-    image = img if isinstance(img, np.ndarray) else read_image(str(img))
+    meta = model.dataset_meta
+    if isinstance(img, np.ndarray):
+        image = imagery.picture(img, meta.get("bands"))
+    else:
+        image = imagery.read_picture(img, meta)
     if ids.shape != image.shape[:2]:
         raise UserError(
             f"the result is of an image of {ids.shape[1]}x{ids.shape[0]} pixels, this one has "
             f"{image.shape[1]}x{image.shape[0]}"
         )
     colours = model.dataset_meta["palette"] if palette is None else palette
-    picture = overlay(mmcv.bgr2rgb(image), ids.astype(np.uint8), colours, opacity)
+    picture = overlay(image, ids.astype(np.uint8), colours, opacity)
     if out_file is not None:
         write_image(Path(out_file), picture)
     if show:

@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import check_classes, single_class_advice
+from mmseg.datasets.classes import check_bands, check_classes, single_class_advice
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
@@ -33,6 +33,8 @@ class BaseSegDataset(Seeded, BaseDataset):
     Subclasses state the facts of a data set as class attributes. Any folder becomes a data set in
     a config alone, with `metainfo=dict(classes=..., palette=...)` and these arguments:
 
+    - `metainfo` may name more: `bands` of its TIFFs (else red, green, blue), `bits` of a sample
+      ("uint8", "uint16" or "float32"), and `gsd`, metres per pixel.
     - `data_prefix=dict(img_path=..., seg_map_path=...)`: the two folders, below `data_root`.
       Without `seg_map_path` there are no masks (prediction only).
     - `ann_file`: a list of names without suffix, one per line; without it, all images.
@@ -90,13 +92,17 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
-        info = super()._load_metainfo(metainfo)
+        # mmengine takes a text for the name of a file.
+        bits = {key: value for key, value in (metainfo or {}).items() if key == "bits"}
+        info = super()._load_metainfo({k: v for k, v in (metainfo or {}).items() if k not in bits})
+        info |= bits
+        check_bands(info, cls.__name__)
         check_classes(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
     @property
     def metainfo(self) -> dict:
-        """Classes, palette and `reduce_zero_label`."""
+        """Classes, palette and `reduce_zero_label`; `bands`, `bits` and `gsd` if they are known."""
         return {**super().metainfo, "reduce_zero_label": self.reduce_zero_label}
 
     def full_init(self) -> None:
@@ -161,7 +167,7 @@ class BaseSegDataset(Seeded, BaseDataset):
     def sample(self, name: str) -> dict:
         """Return `img_path` and `seg_map_path` of a name, and the facts that its mask needs."""
         image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
-        sample = {"img_path": image, **self._facts_of_masks()}
+        sample = {"img_path": image, **self._facts_of_masks(), **self._facts_of_images()}
         if self._has("seg_map_path"):
             mask = Path(self.data_prefix["seg_map_path"], name + self.seg_map_suffix)
             sample["seg_map_path"] = str(mask)
@@ -171,13 +177,17 @@ class BaseSegDataset(Seeded, BaseDataset):
         classes = self._metainfo["classes"]  # not the property, which copies
         return {"reduce_zero_label": self.reduce_zero_label, "num_classes": len(classes)}
 
+    def _facts_of_images(self) -> dict:
+        return {key: self._metainfo[key] for key in ("bands", "bits") if key in self._metainfo}
+
     def get_data_info(self, idx: int) -> dict:
         """Return sample `idx`, with the facts that reading its mask needs.
 
         A subclass may list samples without them, and samples with pixels instead of a path.
         """
         name = {"img_path": f"sample {idx}"}
-        return {**name, **self._facts_of_masks(), **super().get_data_info(idx)}
+        facts = {**self._facts_of_masks(), **self._facts_of_images()}
+        return {**name, **facts, **super().get_data_info(idx)}
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline on one sample; mmengine draws another one if this returns None."""

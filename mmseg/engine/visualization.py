@@ -4,14 +4,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from mmseg.imagery.image import read_image
+from mmseg.imagery.bands import read_picture
 from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import (
     Palette,
@@ -56,7 +55,7 @@ class SegVisualizationHook(Hook):
         meta = runner.test_dataloader.dataset.metainfo
         names = meta["classes"], meta["palette"]
         for sample in outputs or ():
-            image = mmcv.bgr2rgb(read_image(sample.img_path))
+            image = read_picture(sample.img_path, meta)
             found = [sample.get(key) for key in ("pred_sem_seg", "gt_sem_seg") if key in sample]
             ids = [each.data[0].to("cpu", torch.uint8).numpy() for each in found]
             picture = draw_sample(image, ids, *names, self.opacity)

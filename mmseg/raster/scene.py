@@ -1,11 +1,12 @@
-"""Scene: a raster of any size, read in rows as the 8-bit RGB that a model takes."""
+"""Scene: a raster of any size, read in rows as the bands and bits that a model takes."""
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyogrio
@@ -15,7 +16,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio import Affine
 from rasterio.coords import BoundingBox, disjoint_bounds
 from rasterio.crs import CRS
-from rasterio.enums import MaskFlags, Resampling
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 from rasterio.features import bounds, geometry_mask
 from rasterio.warp import transform_geom
@@ -23,6 +24,8 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
+from mmseg.imagery.band_files import find_bands, read_valid
+from mmseg.imagery.bands import RGB, bits_of, is_bgr, picture
 from mmseg.imagery.geotiff import colour_bands
 from mmseg.imagery.listing import list_images
 from mmseg.raster.georeference import is_measurable
@@ -84,28 +87,39 @@ class AreaOfInterest:
 
 
 class Scene:
-    """A raster that GDAL opens at `path`, as 8-bit RGB with a mask of the pixels to map.
+    """A raster that GDAL opens at `path`, as a model's bands with a mask of the pixels to map.
+
+    `meta` is the metainfo of the model's data set. Its `bands` and `bits` are read, by default
+    8-bit RGB. `fill` holds the values of a pixel without image, one for each band.
 
     `crs` and `transform` are those of the file; see `is_measurable`. Of `options`, `bands`,
     `scale`, `nodata` and `aoi` count here. Raises `UserError` for a file that cannot be mapped.
     """
 
-    def __init__(self, path: str | Path, options: MapOptions) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        options: MapOptions,
+        meta: Mapping = MappingProxyType({}),
+        fill: np.ndarray | None = None,
+    ) -> None:
         self.path = str(path)
+        self.band_names, self.bits = meta.get("bands"), meta.get("bits", "uint8")
+        self.fill = fill
         with _readable(self.path):
             self.raster = rasterio.open(self.path)
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
         self.is_measurable = is_measurable(self.crs, self.transform, self.height, self.width)
-        self.bands = _choose_bands(self.raster, options.bands)
+        self.bands = _choose_bands(self.raster, options.bands, self.band_names)
         self.nodata = options.nodata
         self.aoi = None
         if options.aoi:
             self.aoi = AreaOfInterest(options.aoi, self.crs if self.is_measurable else None)
-        # For each band the sample values that become 0 and 255; None if samples have 8 bits.
+        # For each band the sample values that become 0 and 255; None if they stay as they are.
         self.ranges = self._choose_ranges(options.scale)
-        most = 2**8 - 1 if self.ranges is None else 2**16 - 1
-        if self.nodata is not None and not 0 <= self.nodata <= most:
+        most = 2**8 - 1 if self.raster.dtypes[self.bands[0] - 1] == "uint8" else 2**16 - 1
+        if self.nodata is not None and self.bits != "float32" and not 0 <= self.nodata <= most:
             raise UserError(
                 f"{self.path}: no sample is {self.nodata:g}, the nodata value: they are 0 to {most}"
             )
@@ -142,12 +156,14 @@ class Scene:
         }
 
     def read(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read rows `top` to `bottom`: the image, uint8 (3, rows, W), and which pixels to map.
+        """Read rows `top` to `bottom`: the image, (C, rows, W) of `bits`, and the pixels to map.
 
         Raises `UserError` if the file is cut short or broken.
         """
         window = Window(0, top, self.width, bottom - top)
         image, valid = self._read(window)
+        if self.fill is not None and self.ranges is None:
+            image[:, ~valid] = self.fill[:, None].astype(image.dtype)
         if self.aoi is not None:
             valid &= self.aoi.mask(window_transform(window, self.transform), *valid.shape)
         return self._to_8_bits(image), valid
@@ -155,14 +171,22 @@ class Scene:
     def overview(self, limit: int) -> np.ndarray:
         """Read the whole scene smaller, no side longer than `limit`: uint8 RGB (h, w, 3)."""
         shrink = max(1, max(self.height, self.width) / limit)
-        shape = (3, max(1, int(self.height / shrink)), max(1, int(self.width / shrink)))
+        shape = (
+            len(self.bands),
+            max(1, int(self.height / shrink)),
+            max(1, int(self.width / shrink)),
+        )
         with _readable(self.path):
             image = self.raster.read(self.bands, out_shape=shape, resampling=Resampling.average)
-        return np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
+        pixels = np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
+        # Here the bands of such an image are in the order of RGB.
+        if is_bgr(self.band_names, str(pixels.dtype)):
+            return pixels
+        return picture(pixels, self.band_names)
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
         if self.ranges is None:
-            return image
+            return image.astype(self.bits, copy=False)
         result = np.empty(image.shape, np.uint8)
         for band, target, (low, high) in zip(image, result, self.ranges, strict=True):
             levels = np.float32(255 / (high - low)) * (band - np.float32(low))
@@ -171,18 +195,20 @@ class Scene:
 
     def _choose_ranges(self, scale: tuple[float, float] | None) -> list[tuple[float, float]] | None:
         types = {self.raster.dtypes[band - 1] for band in self.bands}
-        if types not in ({"uint8"}, {"uint16"}):
+        known = {"uint8", "uint16"} if self.bits == "uint8" else {self.bits}
+        if len(types) != 1 or not {bits_of(each) for each in types} <= known:
             raise UserError(
-                f"{self.path}: samples are {', '.join(sorted(types))}; uint8 and uint16 are mapped"
+                f"{self.path}: samples are {', '.join(sorted(types))}; this model maps "
+                f"{' and '.join(sorted(known))}"
             )
-        if types == {"uint8"}:
+        if types == {"uint8"} or self.bits != "uint8":
             return None
         if scale is not None:
-            return [scale] * 3
+            return [scale] * len(self.bands)
         pieces = [self._read(window) for window in self._pieces()]
         samples = np.concatenate([image[:, valid] for image, valid in pieces], axis=1)  # (3, N)
         if not samples.size:
-            return [(0.0, 65535.0)] * 3
+            return [(0.0, 65535.0)] * len(self.bands)
         low, high = np.percentile(samples, PERCENTILES, axis=1)
         return [(float(a), float(max(b, a + 1))) for a, b in zip(low, high, strict=True)]
 
@@ -196,24 +222,23 @@ class Scene:
 
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         with _readable(self.path, f"cannot be read at rows {window.row_off} and below"):
-            image = self.raster.read(self.bands, window=window)
-            flags = [self.raster.mask_flag_enums[band - 1] for band in self.bands]
-            if all(found == [MaskFlags.nodata] for found in flags):
-                # As with `nodata`: only the bands that are mapped count.
-                valid = self.raster.read_masks(self.bands, window=window).any(axis=0)
-            else:
-                valid = self.raster.dataset_mask(window=window) > 0
+            image, valid = read_valid(self.raster, self.bands, window)
         if self.nodata is not None:
             valid &= (image != self.nodata).any(axis=0)
         return image, valid
 
 
-def _choose_bands(raster: rasterio.DatasetReader, bands: Sequence[int] | None) -> list[int]:
-    bands = colour_bands(raster) if bands is None else bands
-    if len(bands) != 3 or not all(1 <= band <= raster.count for band in bands):
+def _choose_bands(
+    raster: rasterio.DatasetReader, bands: Sequence[int] | None, names: Sequence[str] | None
+) -> list[int]:
+    if bands is None:
+        bands = find_bands(raster, names) if names else colour_bands(raster)
+    count = len(names or RGB)
+    if len(bands) != count or not all(1 <= band <= raster.count for band in bands):
         raise UserError(
             f"{raster.name}: it has {raster.count} bands, bands {list(bands)} were asked for; "
-            "give the numbers of the red, green and blue band, as in --bands 1 2 3"
+            f"give the numbers of the {', '.join((names or RGB)[:-1])} and {(names or RGB)[-1]} "
+            f"band, as in --bands {' '.join(str(n + 1) for n in range(count))}"
         )
     return list(bands)
 

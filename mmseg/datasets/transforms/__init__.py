@@ -1,6 +1,11 @@
 """Transforms that mmcv lacks; the others of a pipeline are mmcv's own."""
 
-from mmseg.datasets.transforms.geometric import RandomCrop, RandomScaleCropFlip, ResizeToMultiple
+from mmseg.datasets.transforms.geometric import (
+    RandomCrop,
+    RandomScaleCropFlip,
+    RandomTurn,
+    ResizeToMultiple,
+)
 from mmseg.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile, PackSegInputs
 from mmseg.datasets.transforms.photometric import PhotoMetricDistortion
 
@@ -11,5 +16,6 @@ __all__ = [
     "PhotoMetricDistortion",
     "RandomCrop",
     "RandomScaleCropFlip",
+    "RandomTurn",
     "ResizeToMultiple",
 ]
