@@ -77,18 +77,21 @@ class RandomScaleCropFlip(BaseTransform):
     and the same labels. The image differs by rounding and by the phase that `resize_window` states.
     Only `COUNTED` rows and columns of a window decide whether a class exceeds `cat_max_ratio`, so a
     window near that limit may be drawn again by one and kept by the other.
+
+    `scale` is the (width, height) that an image is resized to fit before `ratio_range` counts. None
+    means the own size of each image.
     """
 
     def __init__(
         self,
-        scale: tuple[int, int],
+        scale: tuple[int, int] | None,
         crop_size: tuple[int, int],
         ratio_range: tuple[float, float] = (1.0, 1.0),
         keep_ratio: bool = True,
         cat_max_ratio: float = 1.0,
         flip_prob: float = 0.5,
     ) -> None:
-        self.resize = RandomResize(tuple(scale), ratio_range, keep_ratio=keep_ratio)
+        self.resize = RandomResize(scale and tuple(scale), ratio_range, keep_ratio=keep_ratio)
         self.crop = RandomCrop(crop_size, cat_max_ratio)
         self.flip = RandomFlip(float(flip_prob))
         self.keep_ratio = keep_ratio
@@ -96,9 +99,10 @@ class RandomScaleCropFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         image: np.ndarray = results["img"]
         labels: Any = results.get("gt_seg_map")
-        scale = self.resize._random_scale()
+        own, draw = image.shape[1::-1], self.resize._random_sample_ratio
+        scale = _at_least_one(draw(self.resize.scale or own, self.resize.ratio_range))
         if self.keep_ratio:
-            scale = mmcv.rescale_size(image.shape[1::-1], scale)
+            scale = _at_least_one(mmcv.rescale_size(own, scale))
         size = scale[::-1]
         rows, columns = map(nearest_pixels, image.shape[:2], size)
 
@@ -164,6 +168,11 @@ def _span(wanted: slice, source: int, target: int) -> tuple[int, int, int]:
     skip = int(np.argmax(meets & ((skips + 0.5) * scale >= 0.5) | (skips == wanted.start)))
     last = min(source, math.ceil(wanted.stop * scale) + 1)
     return round(begins[skip]), last, skip
+
+
+def _at_least_one(size: tuple[int, int]) -> tuple[int, int]:
+    """Give both sides of a thin image one pixel at least."""
+    return max(1, size[0]), max(1, size[1])
 
 
 def nearest_pixels(source: int, target: int) -> np.ndarray:
