@@ -39,13 +39,18 @@ class MaskLabels:
         self.folder, self.nearest = Path(folder), nearest
         self.table = read_colours(colours) if colours else None
         self.counts: Counter[str] = Counter()
-        self.rest = None
         if self.table is None:
             self.classes, self.colours = list(classes or map(str, range(IGNORE_INDEX))), {}
         else:
             self.classes = [name for name in self.table if name != IGNORED]
             self.colours = {name: self.table[name][0] for name in self.classes}
-        self.named = bool(classes or colours)
+        self.has_names = bool(classes or colours)
+
+    def used_classes(self, pixels: np.ndarray) -> list[str]:
+        """Return the classes; without names, up to the highest id that has `pixels` (K,)."""
+        return (
+            self.classes if self.has_names else self.classes[: int(np.flatnonzero(pixels)[-1]) + 1]
+        )
 
     def check_place(self, sheets: Sequence[Sheet]) -> None:
         """Find the mask of each scene and compare their sizes."""

@@ -51,7 +51,7 @@ class PolygonLabels:
         self.classes = sorted(set(names))
         _warn_of_similar(self.classes)
         self.counts = Counter(names)
-        self.ids = np.array([self.classes.index(names[i]) for i in rank], np.uint8)
+        self.ids = np.array([self.classes.index(names[i]) for i in rank])
         self.tree = shapely.STRtree(self.shapes)
         self.area = None if area is None else list(_read(area, None, crs)[2])
         self.rest = IGNORE_INDEX
@@ -59,6 +59,11 @@ class PolygonLabels:
             self.rest = len(self.classes)
             self.classes.append(BACKGROUND)
         self.colours = {BACKGROUND: GREY, **qml_colours(Path(path).with_suffix(".qml"))}
+
+    def used_classes(self, pixels: np.ndarray) -> list[str]:
+        """Return the classes, without the background if none of its `pixels` (K,) is there."""
+        unused = self.rest != IGNORE_INDEX and not pixels[self.rest]
+        return self.classes[:-1] if unused else self.classes
 
     def check_place(self, sheets: Sequence[Sheet]) -> None:
         """Count the polygons outside of all scenes; `UserError` if all of them are."""

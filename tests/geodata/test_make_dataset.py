@@ -25,7 +25,9 @@ from mmseg.config import load_config
 from mmseg.datasets import build_dataset
 from mmseg.datasets.check import check_sample, mean_and_std
 from mmseg.errors import UserError
+from mmseg.geodata import pictures, splits
 from mmseg.geodata.polygons import qml_colours
+from mmseg.geodata.splits import split_units
 
 
 def tiles_of(out, split=None):
@@ -40,9 +42,15 @@ def tiles_of(out, split=None):
             yield name, raster.read(), mask, (round(left, 6), round(top, 6))
 
 
+@pytest.fixture(autouse=True)
+def few_pictures_and_trials(monkeypatch):
+    monkeypatch.setattr(pictures, "COUNT", 2)
+    monkeypatch.setattr(splits, "TRIALS", 100)
+
+
 @pytest.fixture
 def survey(tmp_path):
-    ids = draw(160, 224)
+    ids = draw(96, 160)
     shapes, names = polygons_of(ids)
     labels = write_labels(tmp_path / "labels.gpkg", shapes, **{"class": names})
     return ids, write_scene(tmp_path / "scene.tif", ids, nodata=0), labels
@@ -115,24 +123,24 @@ def test_no_ground_lies_in_two_splits_also_where_scenes_overlap(tmp_path, split,
         assert shared.area == pytest.approx(0, abs=1e-6)
 
 
-def test_splits_have_their_share_of_every_class_and_a_seed_repeats_them(tmp_path):
-    ids = draw(512, 512, block=32)
-    scene = write_scene(tmp_path / "scene.tif", ids)
-    shapes, names = polygons_of(ids)
-    labels = write_labels(tmp_path / "labels.gpkg", shapes, **{"class": names})
-    lists = []
-    for seed in (0, 0, 1):
-        out = tmp_path / f"out{len(lists)}"
-        make(out, [scene], labels=labels, seed=seed)
-        lists.append((out / "splits/val.txt").read_text())
-        counts = {
-            name: np.bincount(np.concatenate([m.ravel() for _, _, m, _ in tiles_of(out, name)]))
-            for name in ("train", "val", "test")
-        }
-        total = sum(counts.values())
-        np.testing.assert_allclose(counts["val"] / total, 0.15, atol=0.04)
-        np.testing.assert_allclose(counts["test"] / total, 0.15, atol=0.04)
-    assert lists[0] == lists[1] != lists[2]
+def test_splits_have_their_share_of_every_class_and_a_seed_repeats_them():
+    rng = np.random.default_rng(0)
+    rare = rng.random(60) < 0.2
+    counts = {(0, n): np.array([900, 300 * (n % 3), 50 * rare[n]]) for n in range(60)}
+    shares = {"train": 0.7, "val": 0.15, "test": 0.15}
+    total = sum(counts.values())
+    for split, share in shares.items():
+        units = [unit for unit, own in split_units(counts, shares, 0).items() if own == split]
+        np.testing.assert_allclose(sum(counts[u] for u in units) / total, share, atol=0.05)
+    assert split_units(counts, shares, 0) == split_units(counts, shares, 0)
+    assert split_units(counts, shares, 0) != split_units(counts, shares, 1)
+
+
+def test_one_huge_unit_leaves_the_others_to_val_and_test():
+    counts = {(n,): np.array([1000 if n == 1 else 1]) for n in range(3)}
+    shares = {"train": 0.7, "val": 0.15, "test": 0.15}
+    assert split_units(counts, shares, 0)[(1,)] == "train"
+    assert set(split_units(counts, shares, 0).values()) == set(shares)
 
 
 def test_unlabelled_ground_is_background_or_ignored_or_so_outside_of_an_area(tmp_path):
@@ -246,7 +254,8 @@ def test_an_interrupted_call_goes_on_with_the_missing_tiles(tmp_path, survey):
 def test_colours_come_from_the_style_beside_the_layer(tmp_path, survey):
     style = """<qgis><renderer-v2 type="categorizedSymbol"><categories>
       <category value="wood" symbol="0"/><category value="pond" symbol="1"/></categories><symbols>
-      <symbol name="0"><layer><Option><Option name="color" value="1,2,3,255,rgb:0,0,0,1"/></Option></layer></symbol>
+      <symbol name="0"><layer><Option><Option name="color" value="1,2,3,255,rgb:0,0,0,1"/></Option>
+      </layer></symbol>
       <symbol name="1"><layer><prop k="color" v="40,50,60,255"/></layer></symbol>
       </symbols></renderer-v2></qgis>"""
     (tmp_path / "labels.qml").write_text(style)
