@@ -40,6 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--colours", metavar="FILE", help="CSV or JSON; the masks are colours")
     parser.add_argument("--nearest", action="store_true", help="take the nearest colour (JPEG)")
     parser.add_argument("--bands", nargs="+", metavar="NAME", help="the scenes' bands, in order")
+    parser.add_argument("--nodata", type=float, help="value of pixels without image")
     parser.add_argument("--size", type=positive_int, help="pixels on a side of a tile (512)")
     parser.add_argument("--split", choices=("sheets", "blocks"), help="what no two splits share")
     parser.add_argument("--block", type=positive_int, help="pixels on a side of a block (2048)")

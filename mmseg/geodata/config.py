@@ -50,7 +50,8 @@ def config_text(
     for step in train:
         if step.type == "RandomScaleCropFlip":
             step.update(scale=None, crop_size=size)
-    train.insert(-2, {"type": "RandomTurn"})  # before colours and packing
+    if "gsd" in info:  # photos have an upper side, scenes have none
+        train.insert(-1, {"type": "RandomTurn"})
     own_size = {"type": "Resize", "scale_factor": 1.0, "keep_ratio": True}
     test = [load, own_size, {"type": "LoadAnnotations"}, {"type": "PackSegInputs"}]
     dataset: dict[str, Any] = {

@@ -39,11 +39,11 @@ def make_dataset(
     After an interruption, the same call goes on with the tiles that are missing. Raises `UserError`
     for scenes and labels that cannot be used, and if `out` holds another data set.
     """
-    sheets = open_sheets(scenes, options.bands)
+    sheets = open_sheets(scenes, options.bands, options.nodata)
     labels = _open_labels(sheets, options)
     make_writable(out)
     with sole_process(out, "makes this data set", "--out"):
-        done = read_journal(out, _sources(sheets, options), options)
+        done = read_journal(out, [*scenes, *labels.sources], options)
         tasks = [
             (i, cell, window)
             for i, sheet in enumerate(sheets)
@@ -54,11 +54,6 @@ def make_dataset(
         if not tiles:
             raise UserError("no tile has both an image and labels")
         return _finish(out, sheets, labels, options, tiles, base)
-
-
-def _sources(sheets: Sequence[Sheet], options: DatasetOptions) -> list[str]:
-    named = (options.labels, options.masks, options.colours, options.area)
-    return [*(sheet.path for sheet in sheets), *(path for path in named if path)]
 
 
 def _open_labels(sheets: Sequence[Sheet], options: DatasetOptions) -> Any:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from rasterio.errors import RasterioError
 
 from mmseg.errors import UserError, reason
 from mmseg.files import read_text
-from mmseg.geodata.sheets import Sheet
+from mmseg.geodata.sheets import Sheet, opened
 from mmseg.imagery.mask import IGNORE_INDEX, check_size
 
 IGNORED = "ignored"  # the name of colours in the table that are no class
@@ -38,6 +37,7 @@ class MaskLabels:
     ) -> None:
         self.folder, self.nearest = Path(folder), nearest
         self.table = read_colours(colours) if colours else None
+        self.sources = [colours] if colours else []
         self.counts: Counter[str] = Counter()
         if self.table is None:
             self.classes, self.colours = list(classes or map(str, range(IGNORE_INDEX))), {}
@@ -54,32 +54,33 @@ class MaskLabels:
 
     def check_place(self, sheets: Sequence[Sheet]) -> None:
         """Find the mask of each scene and compare their sizes."""
-        self.rasters = {sheet.name: self._open(sheet) for sheet in sheets}
+        self.files = {sheet.name: self._find(sheet) for sheet in sheets}
+        self.sources += self.files.values()
 
-    def _open(self, sheet: Sheet) -> rasterio.DatasetReader:
+    def _find(self, sheet: Sheet) -> str:
         names = [sheet.name + end + suffix for end in ENDINGS for suffix in FORMATS]
         found = [self.folder / name for name in names if (self.folder / name).is_file()]
         if not found:
             raise UserError(f"{self.folder}: no mask of {sheet.path} there, such as {names[0]}")
-        try:
-            raster = rasterio.open(found[0])
-        except RasterioError as error:
-            raise UserError(f"{found[0]}: not a readable mask ({reason(error)})") from error
+        raster = opened(str(found[0]))
         check_size(found[0], raster.shape, sheet.path, (sheet.height, sheet.width))
         if self.table and raster.count < 3:
             raise UserError(f"{found[0]}: it has no colours but ids; leave the table out")
-        return raster
+        return str(found[0])
 
     def ids_of(self, sheet: Sheet, window: Any) -> tuple[np.ndarray, int]:
         """Return the ids of a window, uint8 (h, w), and 0."""
-        raster = self.rasters[sheet.name]
-        if self.table is not None:
-            colours = raster.read([1, 2, 3], window=window).transpose(1, 2, 0)
-            return self._ids_of_colours(colours, raster.name), 0
-        ids = raster.read(1, window=window)
-        wrong = ids[(ids >= len(self.classes)) & (ids != IGNORE_INDEX)]
+        path = self.files[sheet.name]
+        try:
+            values = opened(path).read([1, 2, 3] if self.table else [1], window=window)
+        except RasterioError as error:
+            raise UserError(f"{path}: cut short or damaged ({reason(error)})") from error
+        if self.table:
+            return self._ids_of_colours(values.transpose(1, 2, 0), path), 0
+        (ids,) = values
+        wrong = ids[((ids >= len(self.classes)) | (ids < 0)) & (ids != IGNORE_INDEX)]
         if wrong.size:
-            raise UserError(f"{raster.name}: it has the id {wrong[0]}, there is no such class")
+            raise UserError(f"{path}: it has the id {wrong[0]}, there is no such class")
         return ids.astype(np.uint8), 0
 
     def _ids_of_colours(self, colours: np.ndarray, path: str) -> np.ndarray:

@@ -19,6 +19,7 @@ class DatasetOptions:
         unlabelled: "background" or "ignore".
         nearest: A colour that is not in the table means the nearest one.
         bands: Names of all bands of the scenes, in their order.
+        nodata: Value of pixels without image, for files that do not say it.
         size: Width and height of a tile, in pixels.
         split: "sheets" or "blocks"; None means blocks if there are few scenes.
         block: Width and height of a block, in pixels; None means 2048, or less in a small area.
@@ -38,6 +39,7 @@ class DatasetOptions:
     unlabelled: str = "background"
     nearest: bool = False
     bands: Sequence[str] | None = None
+    nodata: float | None = None
     size: int = 512
     split: str | None = None
     block: int | None = None

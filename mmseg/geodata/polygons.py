@@ -1,6 +1,7 @@
 """Labels from a vector layer: each polygon has a class."""
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,9 @@ class PolygonLabels:
         names, keys, shapes = _read(path, layer, crs, field, order)
         rank = np.argsort(keys, kind="stable") if order else np.arange(len(names))
         self.shapes = shapes[rank]
-        self.classes = sorted(set(names))
+        self.sources = [path, area] if area else [path]
+        # Numbers as numbers: 2 before 10.
+        self.classes = sorted(set(names), key=lambda n: (int(n) if n.isdecimal() else math.inf, n))
         _warn_of_similar(self.classes)
         self.counts = Counter(names)
         self.ids = np.array([self.classes.index(names[i]) for i in rank])

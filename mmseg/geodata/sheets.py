@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,36 +24,50 @@ SLIVER = 1 / 4
 SAME_PLACE = 1e-3
 
 
+@lru_cache(maxsize=8)  # a data set may have more files than a process may open
+def opened(path: str) -> rasterio.DatasetReader:
+    """Open what GDAL finds at `path`; `UserError` if it is no raster."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(path)
+    except RasterioError as error:
+        raise UserError(f"{path}: not a readable raster ({reason(error)})") from error
+
+
 class Sheet:
     """A raster that GDAL opens. `frame` is 0 on the common ground, else the sheet's own number.
 
     `bands` names all bands of the file in their order. By default they are those that the file
-    names, but alpha.
+    names, but alpha. `nodata` is the value of pixels without image, if the file does not tell.
     """
 
-    def __init__(self, path: str, number: int, bands: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        number: int,
+        bands: Sequence[str] | None = None,
+        nodata: float | None = None,
+    ) -> None:
         self.path, self.name = path, Path(path).stem
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self.raster = rasterio.open(path)
-        except RasterioError as error:
-            raise UserError(f"{path}: not a readable raster ({reason(error)})") from error
-        self.height, self.width = self.raster.shape
-        self.crs, self.transform = self.raster.crs, self.raster.transform
+        raster = opened(path)
+        self.height, self.width = raster.shape
+        self.crs, self.transform = raster.crs, raster.transform
         self.is_placed = is_measurable(self.crs, self.transform, self.height, self.width)
-        if self.is_placed and (self.transform.b or self.transform.d):
+        across, down = self.transform.a, self.transform.e
+        if self.is_placed and (self.transform.b or self.transform.d or across < 0 or down > 0):
             raise UserError(f"{path}: it is turned; make it north-up with gdalwarp")
         self.frame = 0 if self.is_placed else number + 1
-        names = names_of(self.raster)
+        names = names_of(raster)
         if bands is None:
             self.bands = [name for name in names if name != "alpha"]
             if len(set(self.bands)) < len(self.bands):  # such as gray, undefined, undefined
                 self.bands = [f"band {i + 1}" for i in range(len(self.bands))]
             self.numbers = [i + 1 for i, name in enumerate(names) if name != "alpha"]
         else:
-            self.bands, self.numbers = list(bands), find_bands(self.raster, bands)
-        self.bits = bits_of(self.raster.dtypes[self.numbers[0] - 1])
+            self.bands, self.numbers = list(bands), find_bands(raster, bands)
+        self.bits = bits_of(raster.dtypes[self.numbers[0] - 1])
+        self.nodata = raster.nodatavals[self.numbers[0] - 1] if nodata is None else nodata
         self.gsd: float | None = None
         if self.is_placed:
             sides = ground_resolution(self.transform, self.crs, self.height, self.width)
@@ -76,15 +91,20 @@ class Sheet:
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window, (C, h, w) of `bits`, and which pixels have an image."""
         try:
-            image, valid = read_valid(self.raster, self.numbers, window)
+            image, valid = read_valid(opened(self.path), self.numbers, window)
         except RasterioError as error:
             raise UserError(f"{self.path}: cut short or damaged ({reason(error)})") from error
+        if self.nodata is not None:
+            valid &= (image != self.nodata).any(axis=0)
         return image.astype(self.bits, copy=False), valid
 
 
-def open_sheets(paths: Sequence[str], bands: Sequence[str] | None) -> list[Sheet]:
+def open_sheets(
+    paths: Sequence[str], bands: Sequence[str] | None, nodata: float | None
+) -> list[Sheet]:
     """Open scenes that fit together; `UserError` names the first one that does not, and why."""
-    sheets = [Sheet(path, number, bands) for number, path in enumerate(paths)]
+    opened.cache_clear()  # the files may have changed since an earlier call
+    sheets = [Sheet(path, number, bands, nodata) for number, path in enumerate(paths)]
     first = sheets[0]
     for sheet in sheets[1:]:
         pairs = {

@@ -101,7 +101,7 @@ def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Any, out: Path)
         sheet.place(window),
         sheet.crs,
         names=sheet.bands,
-        nodata=sheet.raster.nodatavals[sheet.numbers[0] - 1],
+        nodata=sheet.nodata,
         valid=valid,
     )
     palette = distinct_colours(len(labels.classes), [*map(labels.colours.get, labels.classes)])

@@ -103,7 +103,7 @@ val_dataloader = dict(num_workers=0, persistent_workers=False)
 test_dataloader = dict(num_workers=0, persistent_workers=False)
 optim_wrapper = dict(optimizer=dict(lr=3e-3))
 param_scheduler = [dict(type="PolyLR", power=1.0, by_epoch=False, begin=0, end=99)]
-train_cfg = dict(type="SegTrainLoop", max_iters=6, val_interval=6)
+train_cfg = dict(type="SegTrainLoop", max_iters=2, val_interval=2)
 """
     )
     return str(path)

@@ -93,8 +93,7 @@ def test_the_config_has_the_numbers_of_the_training_tiles(tmp_path, survey):
     assert (tmp_path / "out/contact_sheet.png").is_file()
 
 
-@pytest.mark.parametrize("split", ["blocks", "sheets"])
-@pytest.mark.parametrize("shift", [0, 0.4])
+@pytest.mark.parametrize(("split", "shift"), [("blocks", 0.4), ("sheets", 0)])
 def test_no_ground_lies_in_two_splits_also_where_scenes_overlap(tmp_path, split, shift):
     ids = draw(288, 288)
     places = [(0, 0), (100, 0), (0, 130), (190, 190), (230.0 + shift, 20)]
@@ -167,15 +166,17 @@ def test_unlabelled_ground_is_background_or_ignored_or_so_outside_of_an_area(tmp
     np.testing.assert_array_equal(values["area"], expected)
 
 
-def test_tiles_without_image_or_label_are_left_out_and_nodata_is_ignored(tmp_path):
+@pytest.mark.parametrize("told", [True, False])
+def test_tiles_without_image_or_label_are_left_out_and_nodata_is_ignored(tmp_path, told):
     ids = draw(96, 96)
-    scene = write_scene(tmp_path / "scene.tif", ids, nodata=0)
+    scene = write_scene(tmp_path / "scene.tif", ids, nodata=None if told else 0)
     with rasterio.open(scene, "r+") as raster:
         planes = raster.read()
         planes[:, :40, :40] = 0
         raster.write(planes)
     labels = write_labels(tmp_path / "labels.gpkg", [box(0, 0, 96, 64)], **{"class": ["a"]})
-    make(tmp_path / "out", [scene], labels=labels, block=32, unlabelled="ignore")
+    options = {"block": 32, "unlabelled": "ignore", "nodata": 0 if told else None}
+    make(tmp_path / "out", [scene], labels=labels, **options)
     found = {place: mask for _, _, mask, place in tiles_of(tmp_path / "out")}
     assert set(found) == {(x, y) for x in (0, 32, 64) for y in (0, 32)} - {(0, 0)}
     assert (found[32, 0][:, :8] == 255).all() and (found[32, 0][:, 8:] == 0).all()
