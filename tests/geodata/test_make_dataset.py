@@ -96,7 +96,7 @@ def test_the_config_has_the_numbers_of_the_training_tiles(tmp_path, survey):
 @pytest.mark.parametrize(("split", "shift"), [("blocks", 0.4), ("sheets", 0)])
 def test_no_ground_lies_in_two_splits_also_where_scenes_overlap(tmp_path, split, shift):
     ids = draw(288, 288)
-    places = [(0, 0), (100, 0), (0, 130), (190, 190), (230.0 + shift, 20)]
+    places = [(0, 0), (60, 0), (0, 130), (190, 190), (130.0 + shift, 20)]
     scenes = [
         write_scene(
             tmp_path / f"s{n}.tif",
