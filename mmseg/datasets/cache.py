@@ -78,10 +78,16 @@ class ImageCache:
 def _decoded_size(sample: Mapping) -> int:
     """Return the bytes of image and labels by the header of the image; 0 if it has none."""
     try:
-        with Image.open(sample["img_path"]) as image:
-            pixels = image.width * image.height
+        if "bands" in sample:
+            from mmseg.imagery.geotiff import open_geotiff  # Most images need no GDAL.
+
+            with open_geotiff(sample["img_path"]) as raster:
+                pixels = raster.width * raster.height
+        else:
+            with Image.open(sample["img_path"]) as image:
+                pixels = image.width * image.height
     except Exception:
-        return 0  # The decoder will say what is wrong, or PIL does not know so many bands.
+        return 0  # The decoder will say what is wrong.
     sample_bytes = np.dtype(sample.get("bits", "uint8")).itemsize
     return pixels * (len(sample.get("bands") or RGB) * sample_bytes + ("seg_map_path" in sample))
 
