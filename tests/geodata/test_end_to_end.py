@@ -1,11 +1,15 @@
 """From scenes and polygons to a map and its polygons, with four bands of 16 bits."""
 
+import runpy
+import sys
+
 import numpy as np
 import pyogrio
 import rasterio
 import shapely
-from drawn import BANDS, draw, make, polygons_of, write_labels, write_scene
+from drawn import BANDS, base_config, draw, make, polygons_of, write_labels, write_scene
 from rasterio.features import rasterize
+from run_tool import TOOLS
 
 from mmseg.apis import init_model
 from mmseg.checkpoints.files import read_checkpoint
@@ -45,3 +49,23 @@ def test_the_polygons_of_a_map_that_was_learnt_from_polygons_are_the_map(tmp_pat
         drawn = rasterize(pairs, found.shape, fill=255, transform=raster.transform, dtype=np.uint8)
     np.testing.assert_array_equal(drawn, found)
     assert set(np.unique(found)) <= {0, 1, 2}
+
+
+def test_the_tool_prints_the_table_and_says_where_the_config_is(tmp_path, monkeypatch, capsys):
+    ids = draw(64, 96)
+    write_scene(tmp_path / "scenes/a.tif", ids)
+    shapes, names = polygons_of(ids)
+    labels = write_labels(tmp_path / "labels.gpkg", shapes, **{"class": names})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(TOOLS))
+    command = f"make_dataset.py scenes --labels {labels} --class-field class --size 32 --block 32"
+    base = base_config(tmp_path)
+    monkeypatch.setattr(sys, "argv", [*command.split(), "--out", "mine", "--base", base])
+    runpy.run_path(str(TOOLS / "make_dataset.py"), run_name="__main__")
+    printed = capsys.readouterr()
+    rows = [line for line in printed.out.splitlines() if line.startswith("│")]
+    hectares = [float(row.split("│")[3]) for row in rows]
+    np.testing.assert_allclose(hectares, np.bincount(ids.ravel()) * 4 / 10_000, atol=0.01)
+    counts = [int(row.split("│")[2]) for row in rows]
+    assert counts == [names.count(name) for name in ("field", "pond", "wood")]
+    assert "train with mine/config.py" in printed.err

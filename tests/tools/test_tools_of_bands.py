@@ -11,7 +11,7 @@ from run_tool import TOOLS
 from tiny_project import ROOT
 
 from mmseg.apis import inference_model, init_model
-from mmseg.checkpoints.files import write_checkpoint
+from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.errors import UserError
 from mmseg.imagery.geotiff import Affine, write_geotiff
 
@@ -89,8 +89,18 @@ def test_every_tool_of_images_takes_16_bit_bands(folder, call, capsys):
     assert call("predict.py", "bands.py", "a.pth", "data/img", "--out", "pred", *device) is None
     assert np.asarray(Image.open(folder / "pred/ids/a.png")).shape == (64, 64)
     assert np.asarray(Image.open(folder / "pred/overlay/a.png"))[:64, :64].std() > 20
+    assert call("get_flops.py", "bands.py", "--shape", "64", "64") is None
     message = call("browse_dataset.py", "bands.py", "--bands", "swir", "--out", "browse")
     assert message == f"error: bands to show are swir: give one or three of {', '.join(BANDS)}"
+
+
+def test_a_published_model_keeps_bands_bits_and_gsd(folder, call, capsys):
+    model = init_model("bands.py", device="cpu", fused=False)
+    meta = {"dataset_meta": model.dataset_meta, "nmf_rank": 4}
+    write_checkpoint("a.pth", model.state_dict(), meta)
+    assert call("publish_model.py", "a.pth", "out.pth", "--config", "bands.py") is None
+    stored = read_checkpoint(capsys.readouterr().out.strip())["meta"]["dataset_meta"]
+    assert stored["bands"] == BANDS and (stored["bits"], stored["gsd"]) == ("uint16", 2.0)
 
 
 def test_an_array_is_predicted_as_its_file_and_one_of_other_bands_is_refused(folder):
