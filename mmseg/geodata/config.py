@@ -67,14 +67,14 @@ def config_text(
         own["pipeline"] = [load, *train] if name == "train" else test
         own["test_mode"] = name != "train"
         config[f"{name}_dataloader"].dataset = own
-    content = {key: value for key, value in config.to_dict().items() if key in TOP_LEVEL}
-    keys = [*(key for key in FIRST if key in content), *sorted(content.keys() - set(FIRST))]
-    lines = [
-        f"{key} = {pformat(content[key], width=100, compact=True, sort_dicts=False)}"
-        for key in keys
-    ]
     title = TITLE.format(count=len(info["classes"]), bands=", ".join(bands))
-    return title + "\n\n".join(lines) + "\n"
+    return title + _text({k: v for k, v in config.to_dict().items() if k in TOP_LEVEL})
+
+
+def _text(content: Mapping) -> str:
+    keys = [*(key for key in FIRST if key in content), *sorted(content.keys() - set(FIRST))]
+    values = (pformat(content[key], width=100, compact=True, sort_dicts=False) for key in keys)
+    return "\n\n".join(f"{key} = {text}" for key, text in zip(keys, values, strict=True)) + "\n"
 
 
 def _rounded(values: np.ndarray) -> list[float]:
