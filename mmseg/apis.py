@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from PIL import Image, ImageOps
 
-from mmseg.checkpoints.dialects import class_names
+from mmseg.checkpoints.dialects import class_names, stored_bands
 from mmseg.checkpoints.loading import (
     check_number_of_classes,
     load_model_weights,
@@ -24,6 +24,7 @@ from mmseg.config.changes import keep_test_scale, use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
+from mmseg.imagery import bands as imagery
 from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
@@ -92,6 +93,7 @@ def init_model(
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
         content = load_model_weights(model, checkpoint, nmf_rank=rank)
         keep_test_scale(config, str(checkpoint), content)
+        model.dataset_meta = {**model.dataset_meta, **stored_bands(content)}
         if stored := class_names(content):
             classes = model.dataset_meta["classes"]
             warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
@@ -108,6 +110,8 @@ def inference_model(
     """Predict one image or a list of them: files, PIL images, or (H, W, 3) uint8 arrays.
 
     `channels` is the order of the colours in arrays; that of OpenCV, and of MMSegmentation, is BGR.
+    An array of other bands is (H, W, C), in the order and the bits of `model.dataset_meta`.
+
     Returns samples with `pred_sem_seg.data`, (1, H, W) int64 class ids at the size of the image.
     With `with_logits` they also have `seg_logits.data`, (K, H, W) float32; `softmax(0)` makes
     probabilities of them. A model in training mode predicts as in evaluation mode and stays in
@@ -134,7 +138,7 @@ def predict_images(
     with DefaultScope.overwrite_default_scope(SCOPE):
         pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
     for image in images:
-        data = pseudo_collate([pipeline(_as_input(image, channels))])
+        data = pseudo_collate([pipeline(_as_input(image, channels, model.dataset_meta))])
         # The contexts end before the yield, because the caller may be training.
         with _evaluation(model), torch.no_grad():
             if with_logits:
@@ -166,15 +170,20 @@ def listed(images: Any) -> tuple[bool, Iterable[Any]]:
     return several, images if several else [images]
 
 
-def _as_input(image: AnyImage, channels: str) -> dict:
+def _as_input(image: AnyImage, channels: str, meta: Mapping) -> dict:
+    facts = {key: meta[key] for key in ("bands", "bits") if key in meta}
     if isinstance(image, str | Path):
-        return {"img_path": str(image)}
+        return {"img_path": str(image), **facts}
+    bands, bits = meta.get("bands") or imagery.RGB, meta.get("bits", "uint8")
+    is_bgr = imagery.is_bgr(bands, bits)
     if isinstance(image, Image.Image):
         image, channels = np.asarray(ImageOps.exif_transpose(image).convert("RGB")), "rgb"
     is_array = isinstance(image, np.ndarray)
-    if is_array and image.shape[2:] == (3,) and image.size and image.dtype == np.uint8:
-        return {"img": image if channels == "bgr" else image[..., ::-1].copy(), "img_path": ""}
+    if is_array and image.shape[2:] == (len(bands),) and image.size and image.dtype == bits:
+        turned = is_bgr and channels == "rgb"
+        return {"img": image[..., ::-1].copy() if turned else image, "img_path": "", **facts}
     found = f"{image.shape} {image.dtype}" if is_array else type(image).__name__
     raise UserError(
-        f"an image is a file's name, a PIL image or a (height, width, 3) uint8 array, not {found}"
+        f"an image is a file's name, a PIL image or a (height, width, {len(bands)}) {bits} array "
+        f"of {', '.join(bands)}, not {found}"
     )

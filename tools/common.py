@@ -127,6 +127,12 @@ def add_rank_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nmf-rank", type=positive_int, metavar="R", help=text)
 
 
+def add_bands_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that chooses the bands of a picture."""
+    text = "the bands that are shown, one or three names (red green blue, or the first three)"
+    parser.add_argument("--bands", nargs="+", metavar="NAME", help=text)
+
+
 def add_amp_flag(parser: argparse.ArgumentParser) -> None:
     """Add the flag for mixed precision in inference."""
     text = "run the network in bfloat16, or float16 on GPUs without it"

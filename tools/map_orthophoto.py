@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--overlap", type=float, help="of windows, 0 to 0.5")
     parser.add_argument("--batch-size", type=int, help="windows predicted at a time")
-    parser.add_argument("--bands", type=int, nargs=3, metavar=("R", "G", "B"))
+    parser.add_argument("--bands", type=int, nargs="+", metavar="N", help="of the model's bands")
     parser.add_argument(
         "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="16-bit values for 0 and 255"
     )

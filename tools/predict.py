@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common import (
     add_amp_flag,
+    add_bands_flag,
     add_rank_flag,
     config_parser,
     console,
@@ -16,13 +17,12 @@ from common import (
     read_config,
 )
 
-import mmcv
-
 from mmseg.apis import init_model, predict_images
 from mmseg.engine.prepare import use_inference_amp
 from mmseg.engine.visualization import draw_sample
 from mmseg.errors import one_line_errors
-from mmseg.imagery import list_images, read_image
+from mmseg.imagery import list_images
+from mmseg.imagery.bands import read_picture
 from mmseg.imagery.listing import IMAGE_SUFFIXES, OutputNames
 from mmseg.imagery.pictures import write_id_png, write_image
 
@@ -32,6 +32,7 @@ def parse_args():
     parser.add_argument("checkpoint")
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
     parser.add_argument("--out", required=True, metavar="DIR")
+    add_bands_flag(parser)
     parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
     add_amp_flag(parser)
@@ -55,9 +56,9 @@ def main() -> None:
         id_names(image)  # raises if two images would have the same output, before any work
     for sample in progress(predict_images(model, images), "Predicting", len(images)):
         ids = sample.pred_sem_seg.data[0].cpu().numpy()
-        image = mmcv.bgr2rgb(read_image(sample.img_path))
+        shown = read_picture(sample.img_path, model.dataset_meta, args.bands)
         write_id_png(id_names(sample.img_path), ids, palette)
-        picture = draw_sample(image, [ids], classes, palette, args.opacity)
+        picture = draw_sample(shown, [ids], classes, palette, args.opacity)
         write_image(overlay_names(sample.img_path), picture)
     console.print(f"{len(images)} images predicted: {args.out}/ids and {args.out}/overlay")
 

@@ -18,7 +18,13 @@ from mmengine.registry import DefaultScope
 from mmseg.datasets.alignment import check_alignment
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import check_classes, label_map, palette_of, single_class_advice
+from mmseg.datasets.classes import (
+    check_bands,
+    check_classes,
+    label_map,
+    palette_of,
+    single_class_advice,
+)
 from mmseg.datasets.patterns import PathPatterns
 from mmseg.datasets.resizing import warn_of_resizing
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
@@ -43,6 +49,8 @@ class BaseSegDataset(Seeded, BaseDataset):
     Subclasses state the facts of a data set as class attributes. Any folder becomes a data set in
     a config alone, with `metainfo=dict(classes=..., palette=...)` and these arguments:
 
+    - `metainfo` may name more: `bands` of its TIFFs (else red, green, blue), `bits` of a sample
+      ("uint8", "uint16" or "float32"), and `gsd`, metres per pixel.
     - `data_prefix=dict(img_path=..., seg_map_path=...)`: the two folders, below `data_root`.
       Without `seg_map_path` there are no masks (prediction only). Both may be patterns of paths
       (`PathPatterns`), to which the suffixes then belong.
@@ -125,15 +133,19 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
-        info = super()._load_metainfo(metainfo)
+        # mmengine takes a text for the name of a file.
+        bits = {key: value for key, value in (metainfo or {}).items() if key == "bits"}
+        info = super()._load_metainfo({k: v for k, v in (metainfo or {}).items() if k not in bits})
+        info |= bits
         if "classes" in info and "palette" not in (metainfo or {}):
             info["palette"] = palette_of(info["classes"], cls.METAINFO)
+        check_bands(info, cls.__name__)
         check_classes(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
     @property
     def metainfo(self) -> dict:
-        """Classes, palette and `reduce_zero_label`."""
+        """Classes, palette and `reduce_zero_label`; `bands`, `bits` and `gsd` if they are known."""
         return {**super().metainfo, "reduce_zero_label": self.reduce_zero_label}
 
     @cached_property
@@ -232,7 +244,7 @@ class BaseSegDataset(Seeded, BaseDataset):
             image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
             mask = str(Path(self.data_prefix.get("seg_map_path") or "", name + self.seg_map_suffix))
         masks = {"seg_map_path": mask} if self._has("seg_map_path") else {}
-        return {"img_path": image, **self._facts_of_masks(), **masks}
+        return {"img_path": image, **self._facts_of_masks(), **self._facts_of_images(), **masks}
 
     def compare_palettes(self, names: Sequence[str]) -> None:
         """Read the masks by their colours from now on if their palettes differ.
@@ -253,13 +265,17 @@ class BaseSegDataset(Seeded, BaseDataset):
             "colour_ids": self.colour_ids,
         }
 
+    def _facts_of_images(self) -> dict:
+        return {key: self._metainfo[key] for key in ("bands", "bits") if key in self._metainfo}
+
     def get_data_info(self, idx: int) -> dict:
         """Return sample `idx`, with the facts that reading its mask needs.
 
         A subclass may list samples without them, and samples with pixels instead of a path.
         """
         name = {"img_path": f"sample {idx}"}
-        info = {**name, **self._facts_of_masks(), **super().get_data_info(idx)}
+        facts = {**self._facts_of_masks(), **self._facts_of_images()}
+        info = {**name, **facts, **super().get_data_info(idx)}
         if self.group_pattern and (
             found := re.match(self.group_pattern, Path(info["img_path"]).stem)
         ):

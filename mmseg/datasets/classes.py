@@ -1,11 +1,13 @@
 """The classes of a data set and their colours: how they are written down, and what is refused."""
 
+import math
 from collections.abc import Mapping, Sequence
 from colorsys import hsv_to_rgb
 
 import numpy as np
 
 from mmseg.errors import UserError, shorten
+from mmseg.imagery.bands import BITS
 from mmseg.imagery.mask import IGNORE_INDEX
 
 
@@ -78,6 +80,22 @@ def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> Non
                 f"{dataset}: metainfo.palette has {colour!r:.80}; give (R, G, B) of whole numbers "
                 "from 0 to 255 for each class"
             )
+
+
+def check_bands(info: Mapping, dataset: str) -> None:
+    """Raise `UserError` if the metainfo of a data set has bands, bits or a gsd that cannot be."""
+    bands, bits, gsd = (info.get(key) for key in ("bands", "bits", "gsd"))
+    if bands is not None and not (bands and all(isinstance(b, str) for b in bands)):
+        raise UserError(f"{dataset}: metainfo.bands={bands}: list the names of the bands")
+    if bands is not None and len(set(bands)) != len(bands):
+        raise UserError(f"{dataset}: metainfo.bands={bands}: a name stands there twice")
+    if bits not in (None, *BITS) or (bits not in (None, "uint8") and bands is None):
+        raise UserError(
+            f"{dataset}: metainfo.bits={bits!r}: use one of {', '.join(BITS)}, and name the bands "
+            "too (metainfo.bands)"
+        )
+    if gsd is not None and not (isinstance(gsd, int | float) and 0 < gsd < math.inf):
+        raise UserError(f"{dataset}: metainfo.gsd={gsd!r}: give the metres that a pixel covers")
 
 
 def single_class_advice(name: str) -> str:

@@ -17,7 +17,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
 from mmseg.errors import UserError
-from mmseg.imagery.image import read_image
+from mmseg.imagery.bands import read_picture
 from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import (
     Palette,
@@ -112,7 +112,7 @@ class ValidationPictureHook(Hook):
 
 def picture_of(sample: Any, meta: Mapping[str, Any], opacity: float) -> np.ndarray:
     """Draw a predicted sample: `pred_sem_seg.data` and `gt_sem_seg.data` are (1, H, W)."""
-    image = mmcv.bgr2rgb(read_image(sample.img_path))
+    image = read_picture(sample.img_path, meta)
     found = [sample.get(key) for key in ("pred_sem_seg", "gt_sem_seg") if key in sample]
     ids = [each.data[0].to("cpu", torch.uint8).numpy() for each in found]
     return draw_sample(image, ids, meta["classes"], meta["palette"], opacity)

@@ -194,6 +194,22 @@ class Resize(mmcv.transforms.Resize):
 
 
 @TRANSFORMS.register_module()
+class RandomTurn(BaseTransform):
+    """Turn image and labels by 0, 90, 180 or 270 degrees; not square, by 0 or 180.
+
+    With a random flip before it, all eight positions of an aerial image are equally frequent.
+    """
+
+    def transform(self, results: dict) -> dict:
+        height, width = results["img"].shape[:2]
+        turns = np.random.randint(4) if height == width else 2 * np.random.randint(2)
+        for key in ("img", "gt_seg_map"):
+            if key in results:
+                results[key] = np.ascontiguousarray(np.rot90(results[key], turns))
+        return results
+
+
+@TRANSFORMS.register_module()
 class ResizeToMultiple(BaseTransform):
     """Stretch an image, and its labels if loaded, to multiples of `size_divisor`, rounded up.
 

@@ -8,8 +8,9 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 
 from mmseg.errors import UserError
+from mmseg.imagery.bands import RGB, is_bgr
 from mmseg.imagery.image import read_image
-from mmseg.imagery.mask import check_size, read_mask, to_train_ids
+from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
@@ -23,19 +24,45 @@ META_KEYS = (
 class LoadImageFromFile(BaseTransform):
     """Add `img`, (H, W, 3) uint8 BGR, `img_shape` and `ori_shape` from `img_path`.
 
-    An image that is already in `img` is kept.
+    An image that is already in `img` is kept. If the data set names its bands, `img` is (H, W, C)
+    in their order and bits, and its pixels without image become `fill`, a value for each band; the
+    mean of `data_preprocessor` makes them 0. `nodata`, bool (H, W), then tells which they are.
     """
 
-    def __init__(self, imdecode_backend: str = "cv2", backend_args: dict | None = None) -> None:
+    def __init__(
+        self,
+        imdecode_backend: str = "cv2",
+        backend_args: dict | None = None,
+        fill: Sequence[float] | None = None,
+    ) -> None:
         self.imdecode_backend = imdecode_backend
         self.backend_args = backend_args
+        self.fill = fill
 
     def transform(self, results: dict) -> dict:
-        if "img" not in results:
-            path = results["img_path"]
+        path = results["img_path"]
+        if "img" not in results and results.get("bands"):
+            from mmseg.imagery.band_files import read_bands  # Most images need no GDAL.
+
+            bands, bits = results["bands"], results.get("bits", "uint8")
+            image, valid = read_bands(path, bands, bits, self.backend_args)
+            if not valid.all():
+                results["nodata"] = ~valid
+                if self.fill is not None:
+                    image[~valid] = fill_value(self.fill, bands, image.dtype)
+            results["img"] = image
+        elif "img" not in results:
             results["img"] = read_image(path, self.imdecode_backend, self.backend_args)
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results
+
+
+def fill_value(fill: Sequence[float], bands: Sequence[str], dtype: np.dtype) -> np.ndarray:
+    """Return the value of each band of a pixel without image, in the order of the image."""
+    if len(fill) != len(bands):
+        raise UserError(f"LoadImageFromFile.fill has {len(fill)} values for {len(bands)} bands")
+    values = np.asarray(fill)[::-1] if is_bgr(bands, str(dtype)) else np.asarray(fill)
+    return values.astype(dtype) if dtype.kind == "f" else np.rint(values).astype(dtype)
 
 
 @TRANSFORMS.register_module()
@@ -90,11 +117,13 @@ class LoadAnnotations(BaseTransform):
             path,
             results.get("label_map"),
         )
+        if "nodata" in results:
+            results["gt_seg_map"][results["nodata"]] = IGNORE_INDEX
 
 
 @TRANSFORMS.register_module()
 class PackSegInputs(BaseTransform):
-    """Make `inputs`, (3, H, W) uint8, and `data_samples`, a `SegDataSample` with the labels.
+    """Make `inputs`, (C, H, W), and `data_samples`, a `SegDataSample` with the labels.
 
     An array is copied only if it is read-only or not contiguous. The channels lie last in memory,
     as in the image. `meta_keys` are kept as metadata besides those that `SegDataSample` names.
@@ -106,8 +135,11 @@ class PackSegInputs(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         image = np.require(results["img"], requirements=("C", "W"))
-        if image.ndim != 3 or image.shape[2] != 3:
-            raise _unfit(results, f"the image {image.shape}, not (height, width, 3)")
+        bands = len(results.get("bands") or RGB)
+        if image.ndim == 2 and bands == 1:  # OpenCV drops the axis of a single band
+            image = image[..., None]
+        if image.ndim != 3 or image.shape[2] != bands:
+            raise _unfit(results, f"the image {image.shape}, not (height, width, {bands})")
         sample = SegDataSample()
         for key in dict.fromkeys((*META_KEYS, *self.meta_keys)):
             if key in results:
