@@ -136,7 +136,7 @@ class Block(nn.Module):
     def _scale(self, scale: Tensor, x: Tensor) -> Tensor:
         """Return the factor of a branch; in training it is 0 for images that drop the branch."""
         scale = scale[:, None, None]
-        return self.drop_path(scale.expand(len(x), -1, -1, -1)) if self.training else scale
+        return self.drop_path(scale.expand(x.shape[0], -1, -1, -1)) if self.training else scale
 
 
 @MODELS.register_module()

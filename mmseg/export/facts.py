@@ -1,0 +1,64 @@
+"""What an exported file tells of its model."""
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+
+import mmseg
+from mmseg.export.graph import bands_of, resize_rule
+from mmseg.export.options import ExportOptions
+
+KEY = "segnext"
+"""The name of the metadata in the file."""
+
+OVERLAP = 0.25  # of a map's windows, as in `mmseg.raster.MapOptions`
+
+
+def facts(model: Any, options: ExportOptions) -> dict[str, Any]:
+    """Return the metadata of an exported model: plain values for JSON.
+
+    `window` (height, width) is the size to cut large images to, and `overlap` the share of a window
+    that the next one shares.
+    """
+    meta, preprocessor = model.dataset_meta, model.data_preprocessor
+    slide = model.test_cfg if model.test_cfg["mode"] == "slide" else {}
+    window = slide.get("crop_size") or preprocessor.size
+    stride = slide.get("stride")
+    return {
+        "classes": list(meta["classes"]),
+        "palette": [list(colour) for colour in meta["palette"]],
+        "bands": list(bands_of(model)),
+        "bits": meta.get("bits", "uint8"),
+        "mean": preprocessor.mean.flatten().tolist(),
+        "std": preprocessor.std.flatten().tolist(),
+        "bgr_to_rgb": preprocessor.bgr_to_rgb,
+        "gsd": meta.get("gsd") or options.gsd,
+        "window": options.size or window,
+        "overlap": 1 - stride[0] / window[0] if stride else OVERLAP,
+        "nmf_rank": getattr(getattr(model.decode_head, "hamburger", None), "ham", None)
+        and model.decode_head.hamburger.ham.rank,
+        "version": mmseg.__version__,
+        "weights_sha256": weights_sha256(model),
+        "output": options.output,
+        "input": options.input,
+        "layout": options.layout,
+        "temperature": meta.get("temperature", 1.0),
+        "resize": resize_rule(model),
+        "align_corners": model.decode_head.align_corners,
+    }
+
+
+def weights_sha256(model: torch.nn.Module) -> str:
+    """Return a hash of the names and values of a model's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def to_text(values: dict[str, Any]) -> str:
+    """Return metadata as JSON."""
+    return json.dumps(values, ensure_ascii=False)
