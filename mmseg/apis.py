@@ -23,9 +23,9 @@ from mmseg.config.changes import use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
+from mmseg.export.engines import for_inference
 from mmseg.imagery.image import read_image
 from mmseg.imagery.pictures import overlay, write_image
-from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
 from mmseg.registry import MODELS, SCOPE
@@ -55,6 +55,7 @@ def init_model(
     device: str | None = None,
     nmf_rank: int | None = None,
     fused: bool = True,
+    engine: str = "torch",
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
 
@@ -65,6 +66,7 @@ def init_model(
     which is faster and gives the same results up to rounding. A fused model cannot be trained, its
     `state_dict` is no checkpoint, and it has no layers of MSCAN to hook or patch. `fused=False`
     gives the plain model for all this. `mmseg.inference.fuse` makes a fused copy of it later.
+    `engine` lets an inference engine run the network: see `mmseg.export.for_inference`.
 
     Raises `UserError` when the checkpoint does not fit the config, when the number of classes is
     not that of the data set, or when the device does not exist.
@@ -89,7 +91,7 @@ def init_model(
             classes = model.dataset_meta["classes"]
             warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
     model = model.to(device).eval()
-    return cast(EncoderDecoder, fuse(model)) if fused else model
+    return cast(EncoderDecoder, for_inference(model, engine, checkpoint)) if fused else model
 
 
 def inference_model(

@@ -1,8 +1,11 @@
-"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT --eval mIoU"""
+"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT --eval mIoU
+
+An exported file (.onnx or .xml) takes the place of CHECKPOINT.
+"""
 
 from pathlib import Path
 
-from common import KeyValues, add_amp_flag, leave_group, read_run_config, run_parser
+from common import KeyValues, add_inference_flags, leave_group, read_run_config, run_parser
 
 from mmengine.config import Config, ConfigDict
 
@@ -11,6 +14,7 @@ from mmseg.engine import SegRunner
 from mmseg.engine.compile import compile_network
 from mmseg.engine.prepare import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
+from mmseg.export.loading import is_exported
 from mmseg.files import make_writable
 
 
@@ -28,7 +32,7 @@ def parse_args():
     add("--gpu-collect", action="store_true", help="gather results by the GPUs")
     add("--show-dir", metavar="DIR", help="also write overlays beside the images")
     add("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
-    add_amp_flag(parser)
+    add_inference_flags(parser)
     add("--compile", action="store_true", help="torch.compile the network, for many images")
     return parser.parse_args()
 
@@ -59,7 +63,9 @@ def apply_flags(config: Config, args) -> None:
         use_inference_amp(config)
     if args.tta:
         use_tta(config)
-    config.compile = args.compile
+    if args.compile and (args.engine not in ("auto", "torch") or is_exported(args.checkpoint)):
+        raise UserError("--compile is an option of PyTorch: leave it or the engine out")
+    config.compile, config.engine = args.compile, args.engine
     if format_only:
         drop_masks(config.test_dataloader.dataset)
     if args.show_dir:

@@ -46,6 +46,8 @@ def facts(model: Any, options: ExportOptions) -> dict[str, Any]:
         "layout": options.layout,
         "temperature": meta.get("temperature", 1.0),
         "resize": resize_rule(model),
+        "test_cfg": {key: value for key, value in model.test_cfg.items() if key != "amp"},
+        "reduce_zero_label": meta.get("reduce_zero_label", False),
         "align_corners": model.decode_head.align_corners,
     }
 

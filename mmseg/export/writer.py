@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 
 from mmseg.export.facts import KEY, facts, to_text
@@ -31,8 +30,10 @@ def to_onnx(model: Any, path: str | Path, **options: Any) -> None:
 
 
 @torch.no_grad()
-def traced(graph: Graph) -> onnx.ModelProto:
+def traced(graph: Graph) -> Any:
     """Return the program of a graph, with free batch, height and width if they are not fixed."""
+    import onnx  # of the extra `deploy`
+
     options = graph.options
     batch = {0: "batch"} if options.batch is None else {}
 

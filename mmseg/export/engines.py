@@ -1,0 +1,236 @@
+"""How a trained network predicts: by PyTorch or by an inference engine; this file alone decides.
+
+An engine runs the network from an ONNX file, which is kept beside the checkpoint. All around the
+network stays as it is: reading, resizing, windows, test-time augmentation and the class map.
+"""
+
+import copy
+import glob
+import hashlib
+import importlib
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel, is_model_wrapper
+from torch import Tensor, nn
+
+from mmseg.checkpoints.loading import unwrap
+from mmseg.errors import UserError, reason
+from mmseg.export.facts import facts, to_text
+from mmseg.export.options import ExportOptions
+from mmseg.export.writer import to_onnx
+from mmseg.inference import fuse
+from mmseg.models import EncoderDecoder
+from mmseg.ops.class_map import rescale
+
+ENGINES = ("openvino", "onnxruntime")  # the faster one first
+CHOICES = ("auto", "torch", *ENGINES)
+INSTALL = 'run `pip install "segnext[deploy]"`'
+# The network alone, as the kept files hold it.
+NETWORK = ExportOptions(output="coarse", input="tensor")
+# The random image that shows whether an engine computes the same, and by which share of their norm
+# the logits may differ in float32 and, at True, in bfloat16.
+PROBE, TOLERANCE = (1, 3, 64, 96), {False: 1e-3, True: 0.1}
+
+
+class Session:
+    """A network in a file that an engine runs on the CPU, with as many threads as torch has.
+
+    Called with a tensor it returns the file's first output. The same input gives the same bits.
+    Several threads may call it; OpenVINO computes for one of them at a time. `half` lets OpenVINO
+    compute in bfloat16. Raises `UserError` if the engine cannot load the file.
+    """
+
+    def __init__(self, path: str | Path, engine: str, half: bool = False) -> None:
+        if engine == "onnxruntime" and half:
+            raise UserError("onnxruntime computes in float32 on CPUs: leave --amp out")
+        start = _start_openvino if engine == "openvino" else _start_onnxruntime
+        threads = torch.get_num_threads()
+        try:
+            self._run = start(str(path), threads, half)
+        except Exception as error:  # each engine has its own kinds
+            raise UserError(f"{path}: {engine} cannot load it ({reason(error)})") from error
+        self.name = f"{engine} {version(engine)}, {threads} threads"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.from_numpy(self._run(np.ascontiguousarray(x.numpy(force=True))))
+
+
+def _start_openvino(path: str, threads: int, half: bool) -> Callable[[np.ndarray], np.ndarray]:
+    hints = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+        # Two processes would pin their threads to the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    compiled = importlib.import_module("openvino").Core().compile_model(path, "CPU", hints)
+    lock = Lock()
+
+    def run(x: np.ndarray) -> np.ndarray:
+        with lock:
+            return compiled(x)[0]
+
+    return run
+
+
+def _start_onnxruntime(path: str, threads: int, half: bool) -> Callable[[np.ndarray], np.ndarray]:
+    runtime = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors
+    # A waiting thread would take the core from other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x})[0]
+
+
+def installed(engine: str, half: bool = False) -> str | None:
+    """Return the engine to use, None where `auto` finds none.
+
+    Raises `UserError` if the engine that is asked for is not installed.
+    """
+    found = [name for name in ENGINES if find_spec(name) and find_spec("onnx")]
+    if engine == "auto":
+        suitable = [name for name in found if not half or name == "openvino"]
+        return suitable[0] if suitable else None
+    if engine not in found:
+        raise UserError(f"--engine {engine}: {INSTALL}, or choose another one")
+    return engine
+
+
+class Head(NamedTuple):
+    """The part of a decode head that predictions use, for a network that is a file."""
+
+    num_classes: int
+    align_corners: bool
+
+    def resize(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        """Interpolate (B, C, h, w) bilinearly to (B, C, *size)."""
+        return rescale(x, (size[0], size[1]), self.align_corners)
+
+
+class EngineModel(EncoderDecoder):
+    """A segmentor whose network runs in an engine, on the CPU; for inference only.
+
+    `identity` is the hash of the weights, in hexadecimal digits. It is the only parameter.
+    """
+
+    decode_head: Any
+    test_cfg: dict
+
+    def __init__(self, session: Session, preprocessor: nn.Module, head: Head, identity: str):
+        BaseModel.__init__(self, preprocessor)  # there is no network to build
+        digits = torch.tensor(list(bytes.fromhex(identity)), dtype=torch.uint8)
+        self.identity = nn.Parameter(digits, requires_grad=False)
+        self.session, self.decode_head = session, head
+        self.eval()
+
+    @property
+    def runs_in(self) -> str:
+        """The engine, its version and its threads."""
+        return self.session.name
+
+    def train(self, mode: bool = True) -> "EngineModel":
+        if mode:
+            raise UserError("a model that runs in an engine is for inference only")
+        return super().train(False)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> logits (B, K, H/8, W/8)."""
+        return self.session(x)
+
+
+def for_inference(
+    model: nn.Module, engine: str = "torch", checkpoint: str | Path | None = None
+) -> nn.Module:
+    """Return a copy of a segmentor, or of a `SegTTAModel` around one, that predicts fast.
+
+    `engine` is one of `CHOICES`. With `torch` the copy is `mmseg.inference.fuse(model)`. With an
+    engine, its network is converted once to ONNX. That file stays beside `checkpoint`, under the
+    hash of weights and code, until one of them changes. `auto` takes the first engine that is
+    installed and computes the same, and else PyTorch, as on GPUs. The log says in one line which
+    engine runs. Raises `UserError` if the engine that is asked for cannot run the network.
+    """
+    if engine not in CHOICES:
+        raise UserError(f"engine={engine!r}: choose one of {', '.join(CHOICES)}")
+    segmentor: Any = unwrap(model)
+    if isinstance(segmentor, EngineModel):
+        return model
+    on_cpu = all(each.device.type == "cpu" for each in segmentor.parameters())
+    name = None
+    if engine != "torch" and (engine != "auto" or (on_cpu and type(segmentor) is EncoderDecoder)):
+        name = installed(engine, segmentor.test_cfg.get("amp", False))
+    if name is None:
+        return fuse(model)
+    logger = MMLogger.get_current_instance()
+    try:
+        if not on_cpu:
+            raise UserError(f"--engine {engine} runs on CPUs: add --device cpu")
+        fast = _converted(segmentor, name, checkpoint)
+    except UserError as error:
+        if engine != "auto":
+            raise
+        logger.warning(f"{error}; PyTorch predicts")
+        return fuse(model)
+    logger.info(f"the network runs in {fast.runs_in}")
+    inner: Any = model
+    while is_model_wrapper(inner):
+        inner = inner.module
+    return copy.deepcopy(inner, {id(segmentor): fast})
+
+
+@torch.no_grad()
+def _converted(segmentor: Any, engine: str, checkpoint: str | Path | None) -> EngineModel:
+    """Return the model whose network runs in an engine, and keep its file beside `checkpoint`."""
+    identity = _identity(segmentor)
+    kept = Path(checkpoint).resolve() if checkpoint and Path(checkpoint).is_file() else None
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        # Hidden, and no checkpoint by its suffix.
+        stem = f".{kept.stem if kept else 'network'}."
+        path = (kept.parent if kept else Path(folder)) / f"{stem}{identity[:16]}.onnx"
+        fast = None
+        if path.is_file():
+            with suppress(UserError):  # it is damaged, and made anew
+                fast = _checked(segmentor, path, engine, identity)
+        if fast is None:
+            for old in path.parent.glob(f"{glob.escape(stem)}*.onnx"):
+                old.unlink(missing_ok=True)
+            to_onnx(segmentor, path, **asdict(NETWORK))
+            fast = _checked(segmentor, path, engine, identity)
+    for name in ("cfg", "dataset_meta"):
+        if hasattr(segmentor, name):
+            setattr(fast, name, getattr(segmentor, name))
+    return fast
+
+
+def _checked(segmentor: Any, path: Path, engine: str, identity: str) -> EngineModel:
+    """Load the network of a file; `UserError` if its logits are not those of the segmentor."""
+    half = segmentor.test_cfg.get("amp", False)
+    head = Head(segmentor.decode_head.num_classes, segmentor.decode_head.align_corners)
+    preprocessor = copy.deepcopy(segmentor.data_preprocessor)
+    fast = EngineModel(Session(path, engine, half), preprocessor, head, identity)
+    fast.test_cfg = segmentor.test_cfg
+    image = torch.randn(PROBE, generator=torch.Generator().manual_seed(0))
+    found, expected = fast.logits(image), segmentor.logits(image)
+    if not (found - expected).norm() <= TOLERANCE[half] * expected.norm():  # NaN does not pass
+        raise UserError(f"{path}: {engine} computes something else than PyTorch")
+    return fast
+
+
+def _identity(segmentor: nn.Module) -> str:
+    """Return the hash of weights, layers, options and versions, in hexadecimal digits."""
+    text = f"{torch.__version__} {segmentor} {to_text(facts(segmentor, NETWORK))}"
+    return hashlib.sha256(text.encode()).hexdigest()
