@@ -13,9 +13,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmseg.checkpoints.loading import unwrap
+from mmseg.checkpoints.loading import check_number_of_classes, unwrap
 from mmseg.errors import UserError
-from mmseg.export.engines import for_inference
+from mmseg.export.engines import for_inference, with_segmentor
+from mmseg.export.loading import load
 
 
 def compile_network(model: nn.Module) -> None:
@@ -127,3 +128,13 @@ class FuseHook(Hook):
     def _give_back(self, runner: Runner) -> None:
         if self.model is not None:
             runner.model, self.model = self.model, None
+
+
+def take_exported(runner: Any, path: str) -> dict[str, Any]:
+    """Let a runner test an exported file; return its classes as a checkpoint has them."""
+    segmentor: Any = unwrap(runner.model)
+    engine, half = runner.cfg.get("engine", "auto"), segmentor.test_cfg.get("amp", False)
+    loaded = load(path, engine, half, scores="module" in runner.cfg.model)  # those of TTA
+    check_number_of_classes(loaded, runner.test_dataloader.dataset.metainfo["classes"])
+    runner.model = with_segmentor(runner.model, loaded)
+    return {"meta": {"dataset_meta": loaded.dataset_meta}}

@@ -1,6 +1,5 @@
 """mmengine's runner with strict weights, whole checkpoints and exact resuming."""
 
-import copy
 import inspect
 import re
 from collections.abc import Mapping
@@ -17,14 +16,9 @@ from torch.utils.data import DataLoader
 
 from mmseg.checkpoints.dialects import class_names, metadata, model_facts
 from mmseg.checkpoints.files import check_written, read_checkpoint
-from mmseg.checkpoints.loading import (
-    check_number_of_classes,
-    load_model_weights,
-    unwrap,
-    warn_of_other_classes,
-)
+from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.config.check import check_config
-from mmseg.engine.compile import FuseHook, compile_training
+from mmseg.engine.compile import FuseHook, compile_training, take_exported
 from mmseg.engine.loaders import build_loader
 from mmseg.engine.preemption import PreemptionHook
 from mmseg.engine.prepare import check_complete, default_work_dir, prepare_process
@@ -37,7 +31,7 @@ from mmseg.engine.resume import (
     where_to_start,
 )
 from mmseg.errors import UserError
-from mmseg.export.loading import is_exported, load
+from mmseg.export.loading import is_exported
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process
 from mmseg.registry import RUNNERS
@@ -142,7 +136,7 @@ class SegRunner(Runner):
         """
         options = self.cfg.get("load_cfg") or {}
         if is_exported(filename):
-            checkpoint = self._take_exported(filename)
+            checkpoint = take_exported(self, filename)
         else:
             checkpoint = load_model_weights(self.model, filename, **options)
         loops = (self._train_loop, self._val_loop, self._test_loop)
@@ -153,17 +147,6 @@ class SegRunner(Runner):
         state = unwrap(self.model).state_dict()
         self.call_hook("after_load_checkpoint", checkpoint={"state_dict": state})
         return checkpoint
-
-    def _take_exported(self, filename: str) -> dict[str, Any]:
-        """Put an exported file in the segmentor's place; return the classes as a checkpoint has."""
-        averages = self.model is not unwrap(self.model)
-        engine = self.cfg.get("engine", "auto")
-        segmentor: Any = unwrap(self.model)
-        half = segmentor.test_cfg.get("amp", False)
-        loaded = load(filename, engine, half, scores=averages)
-        check_number_of_classes(loaded, self.test_dataloader.dataset.metainfo["classes"])
-        self.model = copy.deepcopy(self.model, {id(segmentor): loaded})
-        return {"meta": {"dataset_meta": loaded.dataset_meta}}
 
     # mmengine's runs the text of a stored config, and starts afresh with what a file lacks.
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:

@@ -186,10 +186,15 @@ def for_inference(
         logger.warning(f"{error}; PyTorch predicts")
         return fuse(model)
     logger.info(f"the network runs in {fast.runs_in}")
+    return with_segmentor(model, fast)
+
+
+def with_segmentor(model: nn.Module, segmentor: nn.Module) -> nn.Module:
+    """Return a copy of a model around another segmentor, and without parallel wrappers."""
     inner: Any = model
     while is_model_wrapper(inner):
         inner = inner.module
-    return copy.deepcopy(inner, {id(segmentor): fast})
+    return copy.deepcopy(inner, {id(unwrap(model)): segmentor})
 
 
 @torch.no_grad()

@@ -44,7 +44,9 @@ def load(
     facts = read_facts(path)
     if engine == "auto" and Path(path).suffix == ".xml":
         engine = "openvino"
-    name = None if engine == "torch" else installed(engine, half)
+    if engine == "torch":
+        raise UserError(f"{path}: PyTorch cannot run an exported file; leave --engine torch out")
+    name = installed(engine, half)
     if name is None:
         raise UserError(f"{path}: no engine is installed that can run it; {INSTALL}")
     if facts["output"] == "classes" and (scores or facts["test_cfg"]["mode"] == "slide"):

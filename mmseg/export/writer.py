@@ -19,7 +19,8 @@ def to_onnx(model: Any, path: str | Path, **options: Any) -> None:
     """Write a model as ONNX; `options` are those of `ExportOptions`.
 
     `model` is a plain one of `init_model(..., fused=False)`. The file has one input, named as
-    `options.input`, and one output, named as `options.output`. Its metadata is JSON under `segnext`.
+    `options.input`, and one output, named as `options.output`. Its metadata is JSON under
+    `segnext`.
     """
     chosen = ExportOptions(**options)
     plain = copy.deepcopy(model).cpu()
