@@ -1,6 +1,6 @@
 """What an exported file computes: from images to classes, with the network in between."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -51,10 +51,10 @@ class Graph(nn.Module):
         self.flips = (bands_of(model) == RGB) != preprocessor.bgr_to_rgb
         self.temperature = model.dataset_meta.get("temperature", 1.0)
 
-    def example(self, batch: int = 1, size: tuple[int, int] = (64, 64)) -> Tensor:
+    def example(self, batch: int = 1, size: Sequence[int] = (64, 64)) -> Tensor:
         """Return an input of zeros."""
         bands, options = len(bands_of(self.model)), self.options
-        batch, size = options.batch or batch, tuple(options.size or size)
+        batch, size = options.batch or batch, options.size or size
         if options.input == "tensor":
             return torch.zeros(batch, bands, *size)
         dtype = SAMPLES[self.model.dataset_meta.get("bits", "uint8")]

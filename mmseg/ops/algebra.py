@@ -16,7 +16,7 @@ def conv_of_levels(conv: nn.Conv2d, levels: Sequence[Tensor], align_corners: boo
     """
     first, *others = levels
     # Split as a matrix: a gradient put together from 4-d parts would not be contiguous.
-    widths = [level.shape[1] for level in levels]
+    widths = [int(level.shape[1]) for level in levels]  # numbers, also in a trace
     parts = [part[:, :, None, None] for part in conv.weight.flatten(1).split(widths, dim=1)]
     total = F.conv2d(first, parts[0], conv.bias)
     for level, part in zip(others, parts[1:], strict=True):
