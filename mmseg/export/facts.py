@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 import mmseg
+from mmseg.checkpoints.dialects import model_facts
 from mmseg.export.graph import bands_of, resize_rule
 from mmseg.export.options import ExportOptions
 
@@ -22,34 +23,40 @@ def facts(model: Any, options: ExportOptions) -> dict[str, Any]:
     `window` (height, width) is the size to cut large images to, and `overlap` the share of a window
     that the next one shares.
     """
-    meta, preprocessor = model.dataset_meta, model.data_preprocessor
-    slide = model.test_cfg if model.test_cfg["mode"] == "slide" else {}
-    window = slide.get("crop_size") or preprocessor.size
-    stride = slide.get("stride")
+    meta, known = model.dataset_meta, model_facts(model)
+    window, overlap = window_of(model)
     return {
         "classes": list(meta["classes"]),
         "palette": [list(colour) for colour in meta["palette"]],
         "bands": list(bands_of(model)),
         "bits": meta.get("bits", "uint8"),
-        "mean": preprocessor.mean.flatten().tolist(),
-        "std": preprocessor.std.flatten().tolist(),
-        "bgr_to_rgb": preprocessor.bgr_to_rgb,
-        "gsd": meta.get("gsd") or options.gsd,
+        "mean": known["mean"],
+        "std": known["std"],
+        "bgr_to_rgb": known["bgr_to_rgb"],
+        "gsd": options.gsd or meta.get("gsd"),
         "window": options.size or window,
-        "overlap": 1 - stride[0] / window[0] if stride else OVERLAP,
-        "nmf_rank": getattr(getattr(model.decode_head, "hamburger", None), "ham", None)
-        and model.decode_head.hamburger.ham.rank,
+        "overlap": overlap,
+        "nmf_rank": known.get("nmf_rank"),
         "version": mmseg.__version__,
         "weights_sha256": weights_sha256(model),
         "output": options.output,
         "input": options.input,
         "layout": options.layout,
+        "precision": options.precision,
         "temperature": meta.get("temperature", 1.0),
         "resize": resize_rule(model),
         "test_cfg": {key: value for key, value in model.test_cfg.items() if key != "amp"},
         "reduce_zero_label": meta.get("reduce_zero_label", False),
         "align_corners": model.decode_head.align_corners,
     }
+
+
+def window_of(model: Any) -> tuple[Any, float]:
+    """Return the size (height, width) of windows, None if it is unknown, and their overlap."""
+    if model.test_cfg["mode"] == "slide":
+        window, stride = model.test_cfg["crop_size"], model.test_cfg["stride"]
+        return window, 1 - stride[0] / window[0]
+    return model.data_preprocessor.size, OVERLAP
 
 
 def weights_sha256(model: torch.nn.Module) -> str:

@@ -51,15 +51,27 @@ class Graph(nn.Module):
         self.flips = (bands_of(model) == RGB) != preprocessor.bgr_to_rgb
         self.temperature = model.dataset_meta.get("temperature", 1.0)
 
-    def example(self, batch: int = 1, size: Sequence[int] = (64, 64)) -> Tensor:
-        """Return an input of zeros."""
-        bands, options = len(bands_of(self.model)), self.options
-        batch, size = options.batch or batch, options.size or size
-        if options.input == "tensor":
-            return torch.zeros(batch, bands, *size)
-        dtype = SAMPLES[self.model.dataset_meta.get("bits", "uint8")]
-        shape = (batch, *size, bands) if options.layout == "nhwc" else (batch, bands, *size)
-        return torch.zeros(shape, dtype=dtype)
+    def example(self, batch: int = 1, size: Sequence[int] = (64, 64), seed: int = 0) -> Tensor:
+        """Return an input for drawn images: patches of random colours, with noise."""
+        options, preprocessor = self.options, self.model.data_preprocessor
+        batch, size = options.batch or batch, tuple(options.size or size)
+        random = torch.Generator().manual_seed(seed)
+        shape = (batch, len(preprocessor.mean))
+        patches = torch.randn(*shape, 8, 8, generator=random)
+        x = F.interpolate(patches, size) + 0.2 * torch.randn(*shape, *size, generator=random)
+        image = preprocessor.mean + preprocessor.std * x
+        if (bits := self.model.dataset_meta.get("bits", "uint8")) != "float32":
+            image = image.round().clamp(0, 2 ** (8 if bits == "uint8" else 16) - 1)
+        return self.input_of(image.flip(1) if self.flips else image)
+
+    def input_of(self, images: Tensor) -> Tensor:
+        """Return the input for images (B, C, H, W) in the order of the bands."""
+        if self.options.input == "unit":
+            return images.float() / 255
+        if self.options.input == "tensor":
+            return self._normalised(images.float())
+        images = images.to(SAMPLES[self.model.dataset_meta.get("bits", "uint8")])
+        return images.permute(0, 2, 3, 1) if self.options.layout == "nhwc" else images
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the output for images or tensors."""
@@ -68,11 +80,12 @@ class Graph(nn.Module):
             return self.network(x)
         if options.input == "image" and options.layout == "nhwc":
             x = x.permute(0, 3, 1, 2)
-        x = x.float()
+        x = x.float() * 255 if options.input == "unit" else x.float()
         size = tuple(options.size or x.shape[2:])
         stretched = _up_to(size, rule["stretch"])
-        x = _resized(x, stretched)
-        if options.input == "image":
+        if rule["stretch"] > 1:
+            x = F.interpolate(x, stretched, mode="bilinear")
+        if options.input != "tensor":
             x = self._normalised(x)
         padded = _up_to(stretched, rule["pad"])
         if rule["pad"] > 1:
@@ -93,8 +106,6 @@ class Graph(nn.Module):
         return self.model.decode_head(self.model.extract_feat(x)).float()
 
     def _normalised(self, x: Tensor) -> Tensor:
-        if self.rule["stretch"] > 1 and self.model.dataset_meta.get("bits") != "float32":
-            x = x.round()  # as the pipeline, which stretches whole numbers to whole numbers
         preprocessor = self.model.data_preprocessor
         x = x.flip(1) if self.flips else x
         return (x - preprocessor.mean) / preprocessor.std
@@ -103,7 +114,3 @@ class Graph(nn.Module):
 def _up_to(size: tuple, multiple: int) -> tuple:
     # Of whole numbers and, in a trace, of tensors.
     return tuple((side + multiple - 1) // multiple * multiple for side in size)
-
-
-def _resized(x: Tensor, size: tuple) -> Tensor:
-    return F.interpolate(x, size, mode="bilinear")

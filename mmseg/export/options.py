@@ -7,10 +7,12 @@ from mmseg.errors import UserError
 
 CHOICES: dict[str, tuple] = {
     "output": ("classes", "probabilities", "logits", "coarse"),
-    "input": ("image", "tensor"),
+    "input": ("image", "tensor", "unit"),
     "layout": ("nhwc", "nchw"),
-    # torch's exporter writes them; 17 is the first with layer normalisation.
+    "precision": ("fp32", "fp16", "bf16", "int8"),
+    # torch's exporter writes these; 17 is the first with layer normalisation.
     "opset": (17, 18, 19, 20),
+    "target": (None, "deepness", "geodeep"),
 }
 
 
@@ -22,12 +24,16 @@ class ExportOptions:
         output: `classes`, uint8 ids (B, H, W); `probabilities` or `logits`, float32 (B, K, H, W);
             `coarse`, the head's logits at 1/8 of a `tensor` whose sides are left as they are.
         input: `image`, samples of the sensor in the order of the bands (red, green, blue);
-            `tensor`, normalised float32 (B, C, H, W) in the order of the network.
+            `unit`, the same divided by 255, float32 (B, C, H, W); `tensor`, normalised float32
+            (B, C, H, W) in the order of the network.
         layout: Of an `image`: `nhwc` or `nchw`.
         size: Height and width if they are fixed.
         batch: Number of images if it is fixed.
+        precision: `fp32`; `fp16` weights and convolutions; `bf16`, which OpenVINO computes in;
+            `int8`, by NNCF.
         opset: Version of ONNX's operations.
         gsd: Metres per pixel, if the model does not know it.
+        target: The program to write for, `deepness` or `geodeep`.
 
     Raises `UserError` for a value that is none of these.
     """
@@ -37,8 +43,10 @@ class ExportOptions:
     layout: str = "nhwc"
     size: Sequence[int] | None = None
     batch: int | None = None
+    precision: str = "fp32"
     opset: int = 17
     gsd: float | None = None
+    target: str | None = None
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():

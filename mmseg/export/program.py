@@ -72,9 +72,9 @@ def _compute_weights(program: Any) -> None:
             weights = [each for each in graph.initializer if each.name in used]
             part = helper.make_graph(steps, "weight", [], [output], weights)
             model = helper.make_model(part, opset_imports=program.opset_import)
-            (value,) = ReferenceEvaluator(model).run(None, {})
+            result: Any = ReferenceEvaluator(model).run(None, {})
             node.input[1] = f"{name}.computed"
-            graph.initializer.append(numpy_helper.from_array(value, node.input[1]))
+            graph.initializer.append(numpy_helper.from_array(result[0], node.input[1]))
     nodes, used = _needed(graph.node, [each.name for each in graph.output])
     weights = [each for each in graph.initializer if each.name in used]
     for field, kept in ((graph.node, nodes), (graph.initializer, weights)):
