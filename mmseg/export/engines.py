@@ -7,108 +7,34 @@ network stays as it is: reading, resizing, windows, test-time augmentation and t
 import copy
 import glob
 import hashlib
-import importlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, is_model_wrapper
 from torch import Tensor, nn
 
 from mmseg.checkpoints.loading import unwrap
-from mmseg.errors import UserError, reason
+from mmseg.errors import UserError
 from mmseg.export.facts import facts, to_text
 from mmseg.export.options import ExportOptions
+from mmseg.export.session import ENGINES, Session, installed
 from mmseg.export.writer import to_onnx
 from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
 from mmseg.ops.class_map import rescale
 
-ENGINES = ("openvino", "onnxruntime")  # the faster one first
 CHOICES = ("auto", "torch", *ENGINES)
-INSTALL = 'run `pip install "segnext[deploy]"`'
 # The network alone, as the kept files hold it.
 NETWORK = ExportOptions(output="coarse", input="tensor")
 # The random image that shows whether an engine computes the same, and by which share of their norm
 # the logits may differ in float32 and, at True, in bfloat16.
 PROBE, TOLERANCE = (1, 3, 64, 96), {False: 1e-3, True: 0.1}
-
-
-class Session:
-    """A network in a file that an engine runs on the CPU, with as many threads as torch has.
-
-    Called with a tensor it returns the file's first output. The same input gives the same bits.
-    Several threads may call it; OpenVINO computes for one of them at a time. `half` lets OpenVINO
-    compute in bfloat16. Raises `UserError` if the engine cannot load the file.
-    """
-
-    def __init__(self, path: str | Path, engine: str, half: bool = False) -> None:
-        if engine == "onnxruntime" and half:
-            raise UserError("onnxruntime computes in float32 on CPUs: leave --amp out")
-        start = _start_openvino if engine == "openvino" else _start_onnxruntime
-        threads = torch.get_num_threads()
-        try:
-            self._run = start(str(path), threads, half)
-        except Exception as error:  # each engine has its own kinds
-            raise UserError(f"{path}: {engine} cannot load it ({reason(error)})") from error
-        self.name = f"{engine} {version(engine)}, {threads} threads"
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self._run(np.ascontiguousarray(x.numpy(force=True))))
-
-
-def _start_openvino(path: str, threads: int, half: bool) -> Callable[[np.ndarray], np.ndarray]:
-    hints = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
-        # Two processes would pin their threads to the same cores.
-        "ENABLE_CPU_PINNING": False,
-    }
-    compiled = importlib.import_module("openvino").Core().compile_model(path, "CPU", hints)
-    lock = Lock()
-
-    def run(x: np.ndarray) -> np.ndarray:
-        with lock:
-            return compiled(x)[0]
-
-    return run
-
-
-def _start_onnxruntime(path: str, threads: int, half: bool) -> Callable[[np.ndarray], np.ndarray]:
-    runtime = importlib.import_module("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors
-    # A waiting thread would take the core from other processes.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda x: session.run(None, {name: x})[0]
-
-
-def installed(engine: str, half: bool = False) -> str | None:
-    """Return the engine to use, None where `auto` finds none.
-
-    Raises `UserError` if the engine that is asked for is not installed.
-    """
-    found = [name for name in ENGINES if find_spec(name) and find_spec("onnx")]
-    if engine == "auto":
-        suitable = [name for name in found if not half or name == "openvino"]
-        return suitable[0] if suitable else None
-    if engine not in found:
-        raise UserError(f"--engine {engine}: {INSTALL}, or choose another one")
-    return engine
 
 
 class Head(NamedTuple):

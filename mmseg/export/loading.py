@@ -14,15 +14,15 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmseg.errors import UserError, reason
-from mmseg.export.engines import INSTALL, EngineModel, Head, Session, installed
+from mmseg.export.engines import EngineModel, Head
 from mmseg.export.facts import KEY
+from mmseg.export.graph import RGB, SAMPLES
+from mmseg.export.session import INSTALL, Session, installed
 from mmseg.files import cannot_be_read
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.structures import SegDataSample
 
 SUFFIXES = (".onnx", ".xml")
-SAMPLES = {"uint8": torch.uint8, "uint16": torch.uint16, "float32": torch.float32}
-RGB = ["red", "green", "blue"]
 BLENDED = "export it with --output probabilities"
 
 
@@ -82,13 +82,14 @@ class ExportedModel(EngineModel):
     """
 
     def __init__(self, path: str | Path, facts: dict[str, Any], session: Session) -> None:
-        self_normalises = facts["input"] == "image"
-        bands = facts["bands"]
+        # The file normalises images; `unit` asks for a 255th of them.
+        count, kind = len(facts["bands"]), facts["input"]
+        tensor, rgb = kind == "tensor", tuple(facts["bands"]) == RGB
         preprocessor = SegDataPreProcessor(
-            [0] * len(bands) if self_normalises else facts["mean"],
-            [1] * len(bands) if self_normalises else facts["std"],
+            facts["mean"] if tensor else [0] * count,
+            facts["std"] if tensor else [255 if kind == "unit" else 1] * count,
             size=facts["window"] and tuple(facts["window"]),
-            bgr_to_rgb=bands == RGB if self_normalises else facts["bgr_to_rgb"],
+            bgr_to_rgb=facts["bgr_to_rgb"] if tensor else rgb,
         )
         head = Head(len(facts["classes"]), facts["align_corners"])
         super().__init__(session, preprocessor, head, _hash_of(Path(path)))

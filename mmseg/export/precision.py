@@ -14,7 +14,7 @@ from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix, scores
 from mmseg.export.graph import RGB, Graph, bands_of
-from mmseg.export.verify import runner
+from mmseg.export.session import Session
 
 # Nodes have the names of their modules: the factorisation, and the products with its factors.
 FACTORISATION = r"/hamburger/(ham/|MatMul)"
@@ -83,7 +83,7 @@ def _samples(graph: Graph, split: str, most: int | None = None) -> Iterator[tupl
 
 
 def _miou(program: Any, graph: Graph) -> float:
-    run = runner(program.SerializeToString(), "onnxruntime", graph.options.precision)
+    run = Session(program.SerializeToString(), "onnxruntime")
     number = len(graph.model.dataset_meta["classes"])
     counts = np.zeros((number, number), np.int64)
     for x, labels in _samples(graph, "val"):

@@ -1,6 +1,6 @@
 """Compare a file with the model it was made of, in each engine that is installed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import product
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmseg.errors import UserError
 from mmseg.export.graph import Graph
+from mmseg.export.session import ENGINES, Session
 
 SIZES, BATCHES = ((64, 96), (77, 131), (160, 128)), (1, 3)
 # The largest difference of scores, as a share of the largest logit, and the share of pixels with
@@ -33,23 +34,8 @@ class Check:
 
 def engines_for(path: Path) -> list[str]:
     """Return the installed engines that read a file."""
-    names = ("openvino",) if path.suffix == ".xml" else ("onnxruntime", "openvino")
+    names = ("openvino",) if path.suffix == ".xml" else ENGINES
     return [name for name in names if find_spec(name)]
-
-
-def runner(path: str | bytes, engine: str, precision: str) -> Callable[[Tensor], Tensor]:
-    """Return a function that an engine computes on the CPU."""
-    if engine == "onnxruntime":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        return lambda x: torch.from_numpy(session.run(None, {name: x.numpy()})[0])
-    import openvino
-
-    hints = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
-    compiled = openvino.Core().compile_model(path, "CPU", hints)
-    return lambda x: torch.from_numpy(compiled(x.contiguous().numpy())[0].copy())
 
 
 @torch.no_grad()
@@ -65,7 +51,7 @@ def verify(path: Path, graph: Graph, name: str) -> Iterator[Check]:
     sizes = SIZES if options.size is None else [tuple(options.size)]
     batches = BATCHES if options.batch is None else [options.batch]
     for engine in engines_for(path):
-        run = runner(str(path), engine, options.precision)
+        run = Session(path, engine, options.precision == "bf16")
         for size, batch in product(sizes, batches):
             x = graph.example(batch, size)
             result, logits = run(x), whole(x)
