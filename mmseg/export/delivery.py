@@ -17,8 +17,6 @@ from mmseg.export.verify import Check, verify
 from mmseg.export.writer import graph_of
 from mmseg.files import cannot_be_written, make_writable, whole_file, write_whole
 
-NEEDED = ("onnx", "onnxruntime", "openvino", "nncf")
-
 
 @dataclass
 class Report:
@@ -67,9 +65,12 @@ def _check(path: Path, options: ExportOptions) -> None:
         raise UserError(f"{path}: {options.target} reads ONNX; name it .onnx")
     if options.precision == "bf16" and path.suffix != ".xml":
         raise UserError(f"{path}: bf16 is a mode of OpenVINO; name it .xml")
-    if missing := [name for name in NEEDED if not find_spec(name)]:
+    needed = ["onnx", "openvino" if path.suffix == ".xml" else "onnxruntime"]
+    if options.precision in ("fp16", "int8"):
+        needed += ["onnxruntime", "nncf"]
+    if missing := [name for name in needed if not find_spec(name)]:
         advice = 'run `pip install "segnext[deploy]"`'
-        raise UserError(f"export needs {', '.join(missing)}: {advice}")
+        raise UserError(f"this export needs {', '.join(missing)}: {advice}")
 
 
 def _written(files: ExitStack, path: Path, program: Any, metadata: dict[str, str]) -> Path:

@@ -1,5 +1,6 @@
 """Programs of lower precision; the factorisation of the decoder stays in float32."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -40,7 +41,10 @@ def quantised(program: Any, graph: Graph, max_loss: float) -> tuple[Any, tuple[f
     `max_loss` points are lost.
     """
     import nncf
+    import onnx
 
+    nncf.set_log_level(logging.ERROR)
+    program = onnx.shape_inference.infer_shapes(program, data_prop=True)
     images = [x for x, _ in _samples(graph, "train", CALIBRATION)]
     name = graph.options.input
     result = nncf.quantize(

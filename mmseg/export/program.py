@@ -31,11 +31,13 @@ def traced(graph: Graph) -> Any:
         ),
     }
     data: Any = io.BytesIO()
+    example = graph.example()
+    is_16_bit = example.dtype == torch.uint16
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns of each comparison of sizes
         torch.onnx.export(
             graph,
-            (graph.example(),),
+            (example.int() if is_16_bit else example,),  # the exporter knows no uint16
             data,
             dynamo=False,  # the newer exporter takes 15 times as long with free sizes
             opset_version=options.opset,
@@ -44,8 +46,10 @@ def traced(graph: Graph) -> Any:
             dynamic_axes=free,
         )
     program = onnx.load_from_string(data.getvalue())
+    if is_16_bit:
+        program.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT16
     shape = program.graph.output[0].type.tensor_type.shape.dim
-    for axis, length in enumerate(graph(graph.example()).shape):
+    for axis, length in enumerate(graph(example).shape):
         if axis not in free[options.output]:
             shape[axis].dim_value = length  # the exporter does not see that it is fixed
     _compute_weights(program)
