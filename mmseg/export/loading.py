@@ -38,7 +38,7 @@ def load(
 
     It predicts as the model that was exported: `inference_model`, `map_scene` and the tools take
     it. `engine` is `openvino`, `onnxruntime` or `auto`, the first of these that is installed.
-    `half` lets OpenVINO compute in bfloat16. Raises `UserError` for another program's file, if no
+    `half` lets OpenVINO compute in bfloat16, as a file of this precision does. Raises `UserError` for another program's file, if no
     engine is installed, and with `scores` for a file that gives classes alone.
     """
     facts = read_facts(path)
@@ -46,6 +46,7 @@ def load(
         engine = "openvino"
     if engine == "torch":
         raise UserError(f"{path}: PyTorch cannot run an exported file; leave --engine torch out")
+    half = half or facts["precision"] == "bf16"
     name = installed(engine, half)
     if name is None:
         raise UserError(f"{path}: no engine is installed that can run it; {INSTALL}")
