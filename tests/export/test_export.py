@@ -17,7 +17,9 @@ from tiny_project import write_project
 from mmseg.apis import inference_model, init_model
 from mmseg.errors import UserError
 from mmseg.export import ExportOptions, delivery, export_model, precision, to_onnx, verify
+from mmseg.export.facts import facts
 from mmseg.export.precision import halved
+from mmseg.export.targets import options_for_target, target_metadata
 from mmseg.export.writer import graph_of
 
 ONE = {"size": (32, 64), "batch": 1}
@@ -35,7 +37,9 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder):
-    return init_model(folder / "tiny.py", folder / "random.pth", "cpu", 4, fused=False)
+    model = init_model(folder / "tiny.py", folder / "random.pth", "cpu", 4, fused=False)
+    model.decode_head.hamburger.ham.eval_steps = 1  # of 7, to save time
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +72,7 @@ def run(path: Path, x: np.ndarray) -> np.ndarray:
 
 
 def test_the_command_verifies_a_file_in_two_engines_and_it_gives_the_classes_of_the_model(
-    call, folder, model, tmp_path, capfd
+    call, folder, tmp_path, capfd
 ):
     path = tmp_path / "model.onnx"
     arguments = (str(folder / "tiny.py"), str(folder / "random.pth"), "--nmf-rank", "4")
@@ -82,6 +86,7 @@ def test_the_command_verifies_a_file_in_two_engines_and_it_gives_the_classes_of_
         for batch in "13"
     }
     assert all(float(row[3]) < 1e-4 and float(row[4][:-1]) > 99.99 for row in cells)
+    model = init_model(folder / "tiny.py", folder / "random.pth", "cpu", 4)
     images = np.stack([image(32, 64, seed) for seed in range(3)])
     assert np.array_equal(run(path, images), [ids(model, each) for each in images])
     # OpenCV stretches whole numbers, which rounds by one grey level.
@@ -96,17 +101,18 @@ def test_the_command_verifies_a_file_in_two_engines_and_it_gives_the_classes_of_
     assert sorted(each.name for each in tmp_path.iterdir()) == ["model.json", "model.onnx"]
 
 
-def test_an_image_is_padded_inside_the_file_if_the_config_says_so(model, tmp_path):
+def test_an_image_is_padded_inside_the_file_if_the_config_says_so(model):
     padding = init_model(model.cfg.copy(), device="cpu", fused=False)
     padding.load_state_dict(model.state_dict())
+    padding.decode_head.hamburger.ham.eval_steps = 1
     padding.data_preprocessor.test_divisor = 32
     steps = model.cfg.test_dataloader.dataset.pipeline
     steps = [step for step in steps if step["type"] != "ResizeToMultiple"]
     padding.cfg.test_dataloader.dataset.pipeline = steps
-    to_onnx(padding, tmp_path / "model.onnx", layout="nchw")
     odd = image(45, 64)
-    result = run(tmp_path / "model.onnx", odd.transpose(2, 0, 1)[None])[0]
-    assert np.mean(result == ids(padding, odd)) > 0.9999
+    graph = graph_of(padding, ExportOptions(layout="nchw"))
+    result = graph(torch.from_numpy(odd.transpose(2, 0, 1)[None].copy()))[0]
+    assert np.mean(result.numpy() == ids(padding, odd)) > 0.9999
 
 
 def test_openvino_gets_two_files_that_name_the_model(model, tmp_path):
@@ -141,15 +147,15 @@ def test_deepness_finds_what_it_reads(model, tmp_path, quick):
     assert np.array_equal(scores.argmax(1)[0], ids(model, image(64, 64)))
 
 
-def test_geodeep_finds_a_fixed_tile_and_normalises_nothing(model, tmp_path, quick):
-    path = tmp_path / "model.onnx"
-    export_model(model, path, target="geodeep", gsd=0.6, size=(64, 64))
-    session = onnxruntime.InferenceSession(path)
-    assert session.get_inputs()[0].shape == [1, 3, 64, 64]
-    told = session.get_modelmeta().custom_metadata_map
+def test_geodeep_finds_a_fixed_tile_and_normalises_nothing(model):
+    options = ExportOptions(target="geodeep", gsd=0.6, size=(64, 64))
+    graph = graph_of(model, options_for_target(model, options))
+    told = target_metadata(graph, facts(model, graph.options))
+    assert graph.example(batch=3).shape == (1, 3, 64, 64)
     assert (float(told["resolution"]), float(told["tiles_overlap"])) == (60, 25)
     assert "standardization_mean" not in told
-    scores = run(path, (image(64, 64)[None] / 255).astype(np.float32).transpose(0, 3, 1, 2))
+    tile = (image(64, 64)[None] / 255).astype(np.float32).transpose(0, 3, 1, 2)
+    scores = graph(torch.from_numpy(tile))
     assert np.array_equal(scores.argmax(1)[0], ids(model, image(64, 64)))
 
 
@@ -157,7 +163,7 @@ def test_half_precision_keeps_the_factorisation_in_float32(plain_file, tmp_path)
     program = onnx.shape_inference.infer_shapes(halved(onnx.load(plain_file)))
     types = {v.name: v.type.tensor_type.elem_type for v in program.graph.value_info}
     factors = [n for n in program.graph.node if n.op_type == "MatMul" and "/hamburger/" in n.name]
-    assert len(factors) > 40
+    assert len(factors) > 10
     assert {types[node.output[0]] for node in factors} == {TensorProto.FLOAT}
     convs = [n for n in program.graph.node if n.op_type == "Conv"]
     assert {types[node.output[0]] for node in convs} == {TensorProto.FLOAT16}
@@ -245,6 +251,7 @@ def test_bands_keep_their_order_and_16_bit_images_their_values(model, tmp_path):
     )
     four = init_model(config, device="cpu", fused=False)
     four.load_state_dict(random_weights(four))
+    four.decode_head.hamburger.ham.eval_steps = 1
     bands = ["red", "green", "blue", "nir"]
     four.dataset_meta = {**model.dataset_meta, "bands": bands, "bits": "uint16"}
     to_onnx(four, tmp_path / "model.onnx", output="logits", **ONE)
