@@ -38,8 +38,9 @@ def load(
 
     It predicts as the model that was exported: `inference_model`, `map_scene` and the tools take
     it. `engine` is `openvino`, `onnxruntime` or `auto`, the first of these that is installed.
-    `half` lets OpenVINO compute in bfloat16, as a file of this precision does. Raises `UserError` for another program's file, if no
-    engine is installed, and with `scores` for a file that gives classes alone.
+    `half` lets OpenVINO compute in bfloat16, as a file of this precision does. Raises `UserError`
+    for another program's file, if no engine is installed, and with `scores` for a file that gives
+    classes alone.
     """
     facts = read_facts(path)
     if engine == "auto" and Path(path).suffix == ".xml":
