@@ -22,7 +22,7 @@ RIVALS = {
 }
 
 # How often a waiting thread of OpenMP looks for work before it sleeps.
-SPINS = "1000"
+SPINS = "5000"
 
 
 def setup_process() -> None:

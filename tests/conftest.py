@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 # As the tools do; see tools/common.py.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 # Triton's kernels run in its interpreter where there is no GPU. It looks when it is imported, which
 # torch may do.
 if not os.path.exists("/dev/nvidiactl"):

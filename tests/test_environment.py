@@ -99,7 +99,7 @@ sys.stdout.write(" ".join(os.environ.get(name, "") for name in sys.argv[1:]))
 @pytest.mark.parametrize(
     ("given", "spins", "level"),
     [
-        ({}, "1000", "ERROR"),
+        ({}, "5000", "ERROR"),
         ({"GOMP_SPINCOUNT": "7", "OPENCV_LOG_LEVEL": "INFO"}, "7", "INFO"),
         ({"OMP_WAIT_POLICY": "passive"}, "", "ERROR"),
     ],
