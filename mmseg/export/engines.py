@@ -20,7 +20,7 @@ from mmengine.model import BaseModel, is_model_wrapper
 from torch import Tensor, nn
 
 from mmseg.checkpoints.loading import unwrap
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 from mmseg.export.facts import facts, to_text
 from mmseg.export.options import ExportOptions
 from mmseg.export.session import ENGINES, Session, installed
@@ -126,7 +126,7 @@ def with_segmentor(model: nn.Module, segmentor: nn.Module) -> nn.Module:
 @torch.no_grad()
 def _converted(segmentor: Any, engine: str, checkpoint: str | Path | None) -> EngineModel:
     """Return the model whose network runs in an engine, and keep its file beside `checkpoint`."""
-    identity = _identity(segmentor)
+    log, identity = MMLogger.get_current_instance(), _identity(segmentor)
     kept = Path(checkpoint).resolve() if checkpoint and Path(checkpoint).is_file() else None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # Hidden, and no checkpoint by its suffix.
@@ -137,14 +137,25 @@ def _converted(segmentor: Any, engine: str, checkpoint: str | Path | None) -> En
             with suppress(UserError):  # it is damaged, and made anew
                 fast = _checked(segmentor, path, engine, identity)
         if fast is None:
+            log.info(f"the network is converted for {engine}, once")
             for old in path.parent.glob(f"{glob.escape(stem)}*.onnx"):
-                old.unlink(missing_ok=True)
-            to_onnx(segmentor, path, **asdict(NETWORK))
+                if old != path:  # another process may have written it by now
+                    old.unlink(missing_ok=True)
+            _convert(segmentor, path)
             fast = _checked(segmentor, path, engine, identity)
     for name in ("cfg", "dataset_meta"):
         if hasattr(segmentor, name):
             setattr(fast, name, getattr(segmentor, name))
     return fast
+
+
+def _convert(segmentor: Any, path: Path) -> None:
+    try:
+        to_onnx(segmentor, path, **asdict(NETWORK))
+    except UserError:
+        raise
+    except Exception as error:  # of an operation that ONNX does not have
+        raise UserError(f"the network cannot be converted to ONNX ({reason(error)})") from error
 
 
 def _checked(segmentor: Any, path: Path, engine: str, identity: str) -> EngineModel:

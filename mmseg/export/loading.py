@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.structures import PixelData
 from torch import Tensor
 
@@ -53,7 +54,9 @@ def load(
         raise UserError(f"{path}: no engine is installed that can run it; {INSTALL}")
     if facts["output"] == "classes" and (scores or facts["test_cfg"]["mode"] == "slide"):
         raise UserError(f"{path}: gives classes alone, which cannot be averaged: {BLENDED}")
-    return ExportedModel(path, facts, Session(path, name, half))
+    model = ExportedModel(path, facts, Session(path, name, half))
+    MMLogger.get_current_instance().info(f"{path} runs in {model.runs_in}")
+    return model
 
 
 def read_facts(path: str | Path) -> dict[str, Any]:

@@ -124,6 +124,18 @@ def test_an_engine_that_computes_something_else_is_refused_and_auto_takes_torch(
     assert warnings[0].endswith("openvino computes something else than PyTorch; PyTorch predicts")
 
 
+def test_a_network_that_onnx_cannot_express_leaves_torch(model, warnings, monkeypatch):
+    def fail(*args, **options):
+        raise RuntimeError("Unsupported: ONNX export of operator aten::fold")
+
+    monkeypatch.setattr(engines, "to_onnx", fail)
+    message = r"^the network cannot be converted to ONNX \(Unsupported: .*aten::fold\)$"
+    with pytest.raises(UserError, match=message):
+        for_inference(model, "onnxruntime")
+    assert type(for_inference(model, "auto").backbone) is FusedMSCAN
+    assert "aten::fold" in warnings[0]
+
+
 def test_a_folder_that_cannot_be_written_leaves_torch(model, checkpoint, warnings, monkeypatch):
     def full(path, data):
         raise UserError(f"{path}: cannot be written (No space left on device)")
