@@ -126,7 +126,7 @@ def with_segmentor(model: nn.Module, segmentor: nn.Module) -> nn.Module:
 @torch.no_grad()
 def _converted(segmentor: Any, engine: str, checkpoint: str | Path | None) -> EngineModel:
     """Return the model whose network runs in an engine, and keep its file beside `checkpoint`."""
-    log, identity = MMLogger.get_current_instance(), _identity(segmentor)
+    identity = hash_of(facts(segmentor, NETWORK), torch.__version__, segmentor)
     kept = Path(checkpoint).resolve() if checkpoint and Path(checkpoint).is_file() else None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # Hidden, and no checkpoint by its suffix.
@@ -137,7 +137,7 @@ def _converted(segmentor: Any, engine: str, checkpoint: str | Path | None) -> En
             with suppress(UserError):  # it is damaged, and made anew
                 fast = _checked(segmentor, path, engine, identity)
         if fast is None:
-            log.info(f"the network is converted for {engine}, once")
+            MMLogger.get_current_instance().info(f"the network is converted for {engine}, once")
             for old in path.parent.glob(f"{glob.escape(stem)}*.onnx"):
                 if old != path:  # another process may have written it by now
                     old.unlink(missing_ok=True)
@@ -172,7 +172,6 @@ def _checked(segmentor: Any, path: Path, engine: str, identity: str) -> EngineMo
     return fast
 
 
-def _identity(segmentor: nn.Module) -> str:
-    """Return the hash of weights, layers, options and versions, in hexadecimal digits."""
-    text = f"{torch.__version__} {segmentor} {to_text(facts(segmentor, NETWORK))}"
-    return hashlib.sha256(text.encode()).hexdigest()
+def hash_of(values: dict[str, Any], *others: object) -> str:
+    """Return the hash of the facts of a model, weights among them, in hexadecimal digits."""
+    return hashlib.sha256(f"{to_text(values)} {others}".encode()).hexdigest()

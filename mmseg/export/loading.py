@@ -1,6 +1,5 @@
 """An exported file as a model: `load(path)`."""
 
-import hashlib
 import importlib
 import json
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmseg.errors import UserError, reason
-from mmseg.export.engines import EngineModel, Head
+from mmseg.export.engines import EngineModel, Head, hash_of
 from mmseg.export.facts import KEY
 from mmseg.export.graph import RGB, SAMPLES
 from mmseg.export.session import INSTALL, Session, installed
@@ -54,7 +53,7 @@ def load(
         raise UserError(f"{path}: no engine is installed that can run it; {INSTALL}")
     if facts["output"] == "classes" and (scores or facts["test_cfg"]["mode"] == "slide"):
         raise UserError(f"{path}: gives classes alone, which cannot be averaged: {BLENDED}")
-    model = ExportedModel(path, facts, Session(path, name, half))
+    model = ExportedModel(facts, Session(path, name, half))
     MMLogger.get_current_instance().info(f"{path} runs in {model.runs_in}")
     return model
 
@@ -86,7 +85,7 @@ class ExportedModel(EngineModel):
     `cfg` holds the metadata of the file (`model`) and the steps that come before it.
     """
 
-    def __init__(self, path: str | Path, facts: dict[str, Any], session: Session) -> None:
+    def __init__(self, facts: dict[str, Any], session: Session) -> None:
         # The file normalises images; `unit` asks for a 255th of them.
         count, kind = len(facts["bands"]), facts["input"]
         tensor, rgb = kind == "tensor", tuple(facts["bands"]) == RGB
@@ -97,7 +96,7 @@ class ExportedModel(EngineModel):
             bgr_to_rgb=facts["bgr_to_rgb"] if tensor else rgb,
         )
         head = Head(len(facts["classes"]), facts["align_corners"])
-        super().__init__(session, preprocessor, head, _hash_of(Path(path)))
+        super().__init__(session, preprocessor, head, hash_of(facts))
         self.facts = facts
         self.test_cfg = facts["test_cfg"]
         known = ("classes", "palette", "bands", "bits", "gsd", "temperature", "reduce_zero_label")
@@ -146,11 +145,3 @@ def _steps(facts: dict[str, Any]) -> list[dict[str, Any]]:
     if rule["stretch"] > 1 and facts["output"] != "classes":
         steps.append({"type": "ResizeToMultiple", "size_divisor": rule["stretch"]})
     return [*steps, {"type": "PackSegInputs"}]
-
-
-def _hash_of(path: Path) -> str:
-    """Return the hash of a file and of its weights beside it, if any, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    for each in (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,):
-        digest.update(each.read_bytes())
-    return digest.hexdigest()
