@@ -66,8 +66,7 @@ def _check(path: Path, options: ExportOptions) -> None:
     if options.precision == "bf16" and path.suffix != ".xml":
         raise UserError(f"{path}: bf16 is a mode of OpenVINO; name it .xml")
     needed = ["onnx", "openvino" if path.suffix == ".xml" else "onnxruntime"]
-    if options.precision in ("fp16", "int8"):
-        needed += ["onnxruntime", "nncf"]
+    needed += {"fp16": ["onnxruntime"], "int8": ["onnxruntime", "nncf"]}.get(options.precision, [])
     if missing := [name for name in needed if not find_spec(name)]:
         advice = 'run `pip install "segnext[deploy]"`'
         raise UserError(f"this export needs {', '.join(missing)}: {advice}")

@@ -1,8 +1,7 @@
-"""ONNX programs: traced from a network, with weights as plain constants."""
+"""ONNX programs, traced from a network."""
 
 import io
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -52,46 +51,5 @@ def traced(graph: Graph) -> Any:
     for axis, length in enumerate(graph(example).shape):
         if axis not in free[options.output]:
             shape[axis].dim_value = length  # the exporter does not see that it is fixed
-    _compute_weights(program)
     program.ir_version = min(program.ir_version, 8)
     return program
-
-
-def _compute_weights(program: Any) -> None:
-    """Let each convolution have its weight as a constant.
-
-    The decoder splits one weight into those of its levels. Engines do not prepare a weight that
-    they have to compute, and NNCF does not quantise it.
-    """
-    from onnx import helper, numpy_helper
-    from onnx.reference import ReferenceEvaluator
-
-    graph = program.graph
-    stored = {each.name for each in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Conv" and node.input[1] not in stored:
-            name = node.input[1]
-            output = helper.make_tensor_value_info(name, helper.TensorProto.FLOAT, None)
-            steps, used = _needed(graph.node, [name])
-            weights = [each for each in graph.initializer if each.name in used]
-            part = helper.make_graph(steps, "weight", [], [output], weights)
-            model = helper.make_model(part, opset_imports=program.opset_import)
-            result: Any = ReferenceEvaluator(model).run(None, {})
-            node.input[1] = f"{name}.computed"
-            graph.initializer.append(numpy_helper.from_array(result[0], node.input[1]))
-    nodes, used = _needed(graph.node, [each.name for each in graph.output])
-    weights = [each for each in graph.initializer if each.name in used]
-    for field, kept in ((graph.node, nodes), (graph.initializer, weights)):
-        del field[:]
-        field.extend(kept)
-
-
-def _needed(nodes: Iterable, names: Iterable[str]) -> tuple[list, set[str]]:
-    """Return the nodes that compute the named values, and the names of all values they use."""
-    kept: list = []
-    used = set(names)
-    for node in reversed(list(nodes)):
-        if not used.isdisjoint(node.output):
-            kept.insert(0, node)
-            used.update(node.input)
-    return kept, used
