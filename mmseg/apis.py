@@ -24,8 +24,8 @@ from mmseg.config.changes import keep_test_scale, use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
+from mmseg.export.engines import for_inference
 from mmseg.imagery import bands as imagery
-from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
 from mmseg.ops.class_map import best_class
@@ -60,6 +60,7 @@ def init_model(
     nmf_rank: int | None = None,
     fused: bool = True,
     cfg_options: Mapping | None = None,
+    engine: str = "torch",
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
 
@@ -72,6 +73,7 @@ def init_model(
     which is faster and gives the same results up to rounding. A fused model cannot be trained, its
     `state_dict` is no checkpoint, and it has no layers of MSCAN to hook or patch. `fused=False`
     gives the plain model for all this. `mmseg.inference.fuse` makes a fused copy of it later.
+    `engine` lets an inference engine run the network: see `mmseg.export.for_inference`.
 
     Raises `UserError` when the checkpoint does not fit the config, when the number of classes is
     not that of the data set, or when the device does not exist.
@@ -98,7 +100,7 @@ def init_model(
             classes = model.dataset_meta["classes"]
             warn_of_other_classes(stored[0], str(checkpoint), classes, "the config's data set")
     model = model.to(device).eval()
-    return cast(EncoderDecoder, fuse(model)) if fused else model
+    return cast(EncoderDecoder, for_inference(model, engine, checkpoint)) if fused else model
 
 
 def inference_model(

@@ -2,7 +2,7 @@
 
 Writes for every scene <out>/<name>.landcover.tif, a georeferenced map of the classes; see
 docs/mapping.md. After an interruption the same command goes on. Processes started with torchrun
-share the work.
+share the work. An exported file (.onnx or .xml) takes the place of CONFIG and CHECKPOINT.
 """
 
 import argparse
@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from common import add_amp_flag, add_rank_flag, config_parser, leave_group, read_config
+from common import (
+    add_inference_flags,
+    add_rank_flag,
+    config_parser,
+    leave_group,
+    open_model,
+    parse_model_args,
+)
 
 import torch
 from mmengine.dist import get_rank
@@ -22,8 +29,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from mmseg.apis import default_device, init_model
-from mmseg.engine.prepare import use_inference_amp
+from mmseg.apis import default_device
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
@@ -53,10 +59,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--probabilities", action="store_true", help="also of each class")
     parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
-    add_amp_flag(parser)
+    add_inference_flags(parser)
     add_rank_flag(parser)
     parser.set_defaults(**vars(MapOptions()))
-    return parser.parse_args()
+    return parse_model_args(parser)
 
 
 def join_group() -> str:
@@ -82,10 +88,7 @@ def map_scenes(args: argparse.Namespace) -> None:
     options = MapOptions(**{name: getattr(args, name) for name in vars(MapOptions())})
     device = join_group()
     scenes = find_scenes(args.scenes)
-    config = read_config(args)
-    if args.amp:
-        use_inference_amp(config)
-    model = init_model(config, args.checkpoint, args.device or device, args.nmf_rank)
+    model = open_model(args, device, scores=True)
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:
         logger.setLevel("WARNING")

@@ -1,24 +1,25 @@
 """Predict images: python tools/predict.py CONFIG CHECKPOINT INPUT... --out DIR
 
 Writes for every image <out>/ids/<name>.png, class ids with the palette, and
-<out>/overlay/<name>.png, the classes drawn over the image.
+<out>/overlay/<name>.png, the classes drawn over the image. An exported file (.onnx or .xml) takes
+the place of CONFIG and CHECKPOINT.
 """
 
 import os
 from pathlib import Path
 
 from common import (
-    add_amp_flag,
     add_bands_flag,
+    add_inference_flags,
     add_rank_flag,
     config_parser,
     console,
+    open_model,
+    parse_model_args,
     progress,
-    read_config,
 )
 
-from mmseg.apis import init_model, predict_images
-from mmseg.engine.prepare import use_inference_amp
+from mmseg.apis import predict_images
 from mmseg.engine.visualization import draw_sample
 from mmseg.errors import one_line_errors
 from mmseg.imagery import list_images
@@ -35,9 +36,9 @@ def parse_args():
     add_bands_flag(parser)
     parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
-    add_amp_flag(parser)
+    add_inference_flags(parser)
     add_rank_flag(parser)
-    return parser.parse_args()
+    return parse_model_args(parser)
 
 
 @one_line_errors
@@ -45,10 +46,7 @@ def main() -> None:
     args = parse_args()
     ids_folder, overlay_folder = Path(args.out) / "ids", Path(args.out) / "overlay"
     images = list_images(args.inputs, IMAGE_SUFFIXES, skip_folders=(ids_folder, overlay_folder))
-    config = read_config(args)
-    if args.amp:
-        use_inference_amp(config)
-    model = init_model(config, args.checkpoint, args.device, args.nmf_rank)
+    model = open_model(args)
     classes, palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
     root = os.path.commonpath([os.path.abspath(Path(image).parent) for image in images])
     id_names, overlay_names = OutputNames(ids_folder, root), OutputNames(overlay_folder, root)

@@ -17,11 +17,11 @@ from mmseg.config.parts import leaves, parts_of
 from mmseg.errors import UserError, did_you_mean, shorten
 
 # Keys that the runner reads besides the arguments of mmengine's constructor. `load_cfg`: options of
-# loading `load_from`; `tta_pipeline`: of tools/test.py --tta.
+# loading `load_from`; `tta_pipeline`, `engine`: of tools/test.py --tta and --engine.
 READ_BY_RUNNER = {
     *("sync_bn", "compile", "find_unused_parameters", "model_wrapper_cfg"),
     *("activation_checkpointing", "default_scope", "custom_imports", "env_cfg", "tta_model"),
-    *("load_cfg", "resume_from_work_dir", "triton_kernels", "tta_pipeline"),
+    *("load_cfg", "resume_from_work_dir", "triton_kernels", "tta_pipeline", "engine"),
 }
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")

@@ -17,7 +17,7 @@ from mmseg.checkpoints.dialects import class_names, metadata, model_facts
 from mmseg.checkpoints.files import check_written, read_checkpoint
 from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.config import translate_config
-from mmseg.engine.compile import FuseHook, compile_training
+from mmseg.engine.compile import FuseHook, compile_training, take_exported
 from mmseg.engine.loaders import build_loader
 from mmseg.engine.preemption import PreemptionHook
 from mmseg.engine.prepare import check_complete, default_work_dir, prepare_process
@@ -32,6 +32,7 @@ from mmseg.engine.resume import (
 from mmseg.engine.run_summary import run_result
 from mmseg.engine.visualization import ValidationPictureHook
 from mmseg.errors import UserError, reason
+from mmseg.export.loading import is_exported
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process
 from mmseg.ops.defaults import by_default
@@ -141,7 +142,10 @@ class SegRunner(Runner):
         `load_cfg` of the config holds its `new_classes` and `nmf_rank`.
         """
         options = self.cfg.get("load_cfg") or {}
-        checkpoint = load_model_weights(self.model, filename, **options)
+        if is_exported(filename):
+            checkpoint = take_exported(self, filename)
+        else:
+            checkpoint = load_model_weights(self.model, filename, **options)
         loops = (self._train_loop, self._val_loop, self._test_loop)
         loop = next((each for each in loops if isinstance(each, BaseLoop)), None)
         if loop and not options.get("new_classes") and (stored := class_names(checkpoint)):

@@ -133,7 +133,9 @@ def _map(
         gsd = options.gsd or _stored_gsd(scene, model.dataset_meta.get("gsd"))
         grid = _grid(scene, predictor.crop_size, options, gsd)
         job = _describe_job(scene, model, grid, options)
-        digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
+        # A finished map is finished, whatever computed it.
+        content = {key: value for key, value in job.items() if key != "engine"}
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         is_finished = products.are_finished(digest)
         if is_finished and is_first and unfinished.job == job:
             unfinished.clear()  # a run that finished was killed before it could do that
@@ -205,9 +207,11 @@ def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptio
     for name, tensor in model.state_dict().items():
         weights.update(name.encode())
         weights.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    threads = torch.get_num_threads()
     job = {
         "version": mmseg.__version__,
         "scene": scene.identity(),
+        "engine": getattr(model, "runs_in", f"torch {torch.__version__}, {threads} threads"),
         "model": [weights.hexdigest(), str(model.cfg.model)],
         "classes": [model.dataset_meta[key] for key in ("classes", "palette")],
         "grid": asdict(grid),

@@ -30,7 +30,8 @@ class SceneModel(Protocol):
     """The part of a model that mapping uses. `mmseg.apis.init_model` returns such a model.
 
     `full_logits` turns normalised images (B, C, H, W) into logits (B, K, H, W). `parameters` are on
-    the device that computes. `state_dict` and `cfg.model` tell one model from another.
+    the device that computes. `state_dict` and `cfg.model` tell one model from another. `runs_in`,
+    if it is there, says what runs the network instead of torch.
     """
 
     data_preprocessor: Any  # normalises BGR images; `size` is the crop of the training
