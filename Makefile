@@ -36,5 +36,5 @@ docs: $(INSTALLED)
 
 $(INSTALLED): setup.py requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable ".[dev,docs]" "$(TORCH)"
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable ".[dev,docs,deploy]" "$(TORCH)"
 	touch $@

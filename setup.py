@@ -35,5 +35,7 @@ setup(
         ],
         "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
         "tensorboard": ["tensorboard"],
+        # ONNX files, the engines that run them, and INT8.
+        "deploy": ["onnx>=1.16", "onnxruntime>=1.20", "openvino>=2025.0", "nncf>=2.15"],
     },
 )

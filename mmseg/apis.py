@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -15,15 +14,15 @@ from mmengine.structures import PixelData
 from PIL import Image, ImageOps
 
 from mmseg.checkpoints import loading
-from mmseg.checkpoints.dialects import class_names
-from mmseg.config import load_config
+from mmseg.checkpoints.dialects import class_names, stored_bands
+from mmseg.config import load_config, translate_config
 from mmseg.config.changes import keep_test_scale, use_rank
 from mmseg.config.parts import parts_of
 from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
-from mmseg.imagery.image import read_image
-from mmseg.imagery.pictures import overlay, write_image
-from mmseg.inference import fuse
+from mmseg.export.engines import for_inference
+from mmseg.imagery import bands as imagery
+from mmseg.imagery.pictures import overlay
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
 from mmseg.ops.class_map import best_class
@@ -35,14 +34,19 @@ AnyImage = str | Path | np.ndarray | Image.Image
 
 
 class Prediction(SegDataSample):
-    """A predicted sample with its `image`, a file or BGR array, and its classes' `palette`."""
+    """A predicted sample with its `image`, a file or an array, and the model's `dataset_meta`."""
 
     image: str | np.ndarray
-    palette: Sequence[Sequence[int]]
+    dataset_meta: Mapping
 
     def plot(self, opacity: float = 0.5) -> Image.Image:
         """Draw the classes over the image; a notebook shows the picture, its `save` writes it."""
-        return Image.fromarray(_draw(self.image, _class_ids(self), self.palette, opacity))
+        if isinstance(self.image, str):
+            shown = imagery.read_picture(self.image, self.dataset_meta)
+        else:
+            shown = imagery.picture(self.image, self.dataset_meta.get("bands"))
+        ids = self.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+        return Image.fromarray(overlay(shown, ids, self.dataset_meta["palette"], opacity))
 
 
 def default_device() -> str:
@@ -68,8 +72,12 @@ def init_model(
     device: str | None = None,
     nmf_rank: int | None = None,
     fused: bool = True,
+    cfg_options: Mapping | None = None,
+    engine: str = "torch",
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
+
+    The config may be of any dialect. `cfg_options` ('a.b.c': value) change keys of it.
 
     `nmf_rank` is the rank that the checkpoint was trained with. Give it if the file tells none or a
     wrong one; it is written into the config. The config's `triton_kernels` holds for the process.
@@ -78,15 +86,16 @@ def init_model(
     which is faster and gives the same results up to rounding. A fused model cannot be trained, its
     `state_dict` is no checkpoint, and it has no layers of MSCAN to hook or patch. `fused=False`
     gives the plain model for all this. `mmseg.inference.fuse` makes a fused copy of it later.
+    `engine` lets an inference engine run the network: see `mmseg.export.for_inference`.
 
     Raises `UserError` when the checkpoint does not fit the config, when the number of classes is
     not that of the data set, or when the device does not exist.
     """
     check_device(device := device or default_device())
     if isinstance(config, str | Path):
-        config = load_config(config)
-    elif not isinstance(config, Config):
-        config = Config(dict(config))
+        config = load_config(config, cfg_options)
+    else:
+        config = translate_config(config, cfg_options)
     if config.get("test_dataloader") is None:
         raise UserError("the config has no test_dataloader, which tells the classes and the size")
     use_rank(config, nmf_rank)
@@ -99,13 +108,14 @@ def init_model(
         rank = (config.get("load_cfg") or {}).get("nmf_rank")
         content = loading.load_model_weights(model, checkpoint, nmf_rank=rank)
         keep_test_scale(config, str(checkpoint), content)
+        model.dataset_meta = {**model.dataset_meta, **stored_bands(content)}
         if stored := class_names(content):
             classes = model.dataset_meta["classes"]
             loading.warn_of_other_classes(
                 stored[0], str(checkpoint), classes, "the config's data set"
             )
     model = model.to(device).eval()
-    return cast(EncoderDecoder, fuse(model)) if fused else model
+    return cast(EncoderDecoder, for_inference(model, engine, checkpoint)) if fused else model
 
 
 def inference_model(
@@ -117,14 +127,18 @@ def inference_model(
     """Predict one image or a list of them: files, PIL images, or (H, W, 3) uint8 arrays.
 
     `channels` is the order of the colours in arrays; that of OpenCV, and of MMSegmentation, is BGR.
-    Returns samples with `pred_sem_seg.data`, (1, H, W) uint8 class ids at the size of the image.
-    `plot()` draws them. With `with_logits` they also have `seg_logits.data`, (K, H, W) float32;
-    `softmax(0)` makes probabilities of them. A model in training mode predicts as in evaluation
-    mode and stays in training mode. Several threads may share a model in evaluation mode. Raises
-    `UserError` for anything but an image.
+    An array of other bands is (H, W, C), in the order and the bits of `model.dataset_meta`.
+
+    Returns samples with `pred_sem_seg.data`, (1, H, W) int64 class ids at the size of the image.
+    Their `plot()` draws them. With `with_logits` they also have `seg_logits.data`, (K, H, W)
+    float32; `softmax(0)` makes probabilities of them. A model in training mode predicts as in
+    evaluation mode and stays in training mode. Several threads may share a model in evaluation
+    mode. Raises `UserError` for anything but an image.
     """
-    several, listed = _listed(images)
-    samples = list(predict_images(model, listed, channels, with_logits))
+    several, every = listed(images)
+    samples = list(predict_images(model, every, channels, with_logits))
+    for sample in samples:
+        sample.pred_sem_seg.data = sample.pred_sem_seg.data.long()  # uint8 would overflow in sums
     return samples if several else samples[0]
 
 
@@ -134,15 +148,14 @@ def predict_images(
     channels: Literal["bgr", "rgb"] = "bgr",
     with_logits: bool = False,
 ) -> Iterator[Prediction]:
-    """Predict images one after the other with `inference_model`; only one is in memory."""
+    """Predict images one after the other, with uint8 class ids; only one is in memory."""
     if channels not in ("bgr", "rgb"):
         raise UserError(f"channels={channels!r}: give 'bgr' or 'rgb'")
-    palette = model.dataset_meta["palette"]
     steps = parts_of(model.cfg.test_dataloader.dataset)[0]["pipeline"]
     with DefaultScope.overwrite_default_scope(SCOPE):
         pipeline = Compose([step for step in steps if step["type"] != "LoadAnnotations"])
     for image in images:
-        given = _as_input(image, channels)
+        given = _as_input(image, channels, model.dataset_meta)
         data = pseudo_collate([pipeline(dict(given))])
         # The contexts end before the yield, because the caller may be training.
         with _evaluation(model), torch.no_grad():
@@ -153,8 +166,9 @@ def predict_images(
                 sample.pred_sem_seg = PixelData(data=best_class(logits)[None])
             else:
                 (sample,) = model.test_step(data)
-        shown = {"image": given.get("img", given["img_path"]), "palette": palette}
-        yield Prediction(metainfo=sample.metainfo, **dict(sample.items()), **shown)
+        image = given.get("img", given["img_path"])
+        more = {"image": image, "dataset_meta": model.dataset_meta}
+        yield Prediction(metainfo=sample.metainfo, **dict(sample.items()), **more)
 
 
 @contextmanager
@@ -170,85 +184,26 @@ def _evaluation(model: EncoderDecoder) -> Iterator[None]:
             module.training = training
 
 
-def _listed(images: Any) -> tuple[bool, Iterable[Any]]:
+def listed(images: Any) -> tuple[bool, Iterable[Any]]:
     """Return whether several images are given, and all of them; anything else counts as one."""
     several = isinstance(images, Iterable) and not isinstance(images, AnyImage)
     return several, images if several else [images]
 
 
-def _as_input(image: AnyImage, channels: str) -> dict:
+def _as_input(image: AnyImage, channels: str, meta: Mapping) -> dict:
+    facts = {key: meta[key] for key in ("bands", "bits") if key in meta}
     if isinstance(image, str | Path):
-        return {"img_path": str(image)}
+        return {"img_path": str(image), **facts}
+    bands, bits = meta.get("bands") or imagery.RGB, meta.get("bits", "uint8")
+    is_bgr = imagery.is_bgr(bands, bits)
     if isinstance(image, Image.Image):
         image, channels = np.asarray(ImageOps.exif_transpose(image).convert("RGB")), "rgb"
     is_array = isinstance(image, np.ndarray)
-    if is_array and image.shape[2:] == (3,) and image.size and image.dtype == np.uint8:
-        return {"img": image if channels == "bgr" else image[..., ::-1].copy(), "img_path": ""}
+    if is_array and image.shape[2:] == (len(bands),) and image.size and image.dtype == bits:
+        turned = is_bgr and channels == "rgb"
+        return {"img": image[..., ::-1].copy() if turned else image, "img_path": "", **facts}
     found = f"{image.shape} {image.dtype}" if is_array else type(image).__name__
     raise UserError(
-        f"an image is a file's name, a PIL image or a (height, width, 3) uint8 array, not {found}"
+        f"an image is a file's name, a PIL image or a (height, width, {len(bands)}) {bits} array "
+        f"of {', '.join(bands)}, not {found}"
     )
-
-
-def init_segmentor(
-    config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None
-) -> EncoderDecoder:
-    """Call `init_model`; this is its name in MMSegmentation 0.x."""
-    return init_model(config, checkpoint, device)
-
-
-def inference_segmentor(
-    model: EncoderDecoder, imgs: str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
-) -> list[np.ndarray]:
-    """Predict as in MMSegmentation 0.x: one (H, W) array of class ids per image, in a list."""
-    return [_class_ids(sample) for sample in predict_images(model, _listed(imgs)[1])]
-
-
-def show_result_pyplot(
-    model: EncoderDecoder,
-    img: str | Path | np.ndarray,
-    result: SegDataSample | Sequence[SegDataSample] | Sequence[np.ndarray],
-    palette: Sequence[Sequence[int]] | None = None,
-    fig_size: tuple[float, float] = (15, 10),
-    opacity: float = 0.5,
-    title: str = "",
-    block: bool = True,
-    show: bool = True,
-    out_file: str | Path | None = None,
-) -> np.ndarray:
-    """Draw a prediction over its image; show it with matplotlib and write it to `out_file`.
-
-    `img` is a file or a BGR array. `result` is the return value of `inference_model` or
-    `inference_segmentor` for it. Returns the picture, (H, W, 3) uint8 RGB.
-    """
-    first = result if isinstance(result, SegDataSample) else result[0]
-    ids = _class_ids(first) if isinstance(first, SegDataSample) else np.asarray(first)
-    colours = model.dataset_meta["palette"] if palette is None else palette
-    picture = _draw(img, ids, colours, opacity)
-    if out_file is not None:
-        write_image(Path(out_file), picture)
-    if show:
-        from matplotlib import pyplot
-
-        pyplot.figure(figsize=fig_size)
-        pyplot.imshow(picture)
-        pyplot.title(title)
-        pyplot.axis("off")
-        pyplot.show(block=block)
-    return picture
-
-
-def _draw(
-    img: str | Path | np.ndarray, ids: np.ndarray, palette: Sequence[Sequence[int]], opacity: float
-) -> np.ndarray:
-    image = img if isinstance(img, np.ndarray) else read_image(img)
-    if ids.shape != image.shape[:2]:
-        raise UserError(
-            f"the result is of an image of {ids.shape[1]}x{ids.shape[0]} pixels, this one has "
-            f"{image.shape[1]}x{image.shape[0]}"
-        )
-    return overlay(mmcv.bgr2rgb(image), ids.astype(np.uint8), palette, opacity)
-
-
-def _class_ids(sample: SegDataSample) -> np.ndarray:
-    return sample.pred_sem_seg.data[0].cpu().numpy()

@@ -21,6 +21,9 @@ RIVALS = {
     "mmengine-lite": "onedl-mmengine",
 }
 
+# How often a waiting thread of OpenMP looks for work before it sleeps.
+SPINS = "5000"
+
 
 def setup_process() -> None:
     """Set threads, memory and log levels of a tool's process; call it before torch is imported.
@@ -28,10 +31,10 @@ def setup_process() -> None:
     Environment variables that the user has set stay as they are.
     """
     # A waiting thread spins, by default for milliseconds, and so takes the core from the loader's
-    # workers: training can become twenty times slower. Without any spinning it takes two thirds
-    # longer. torch reads this variable once, when it is imported.
+    # workers and from other processes: training can become twenty times slower. Without any
+    # spinning it takes two thirds longer. torch reads this variable once, when it is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     # OpenCV warns of every tag that it does not know. Each GeoTIFF has some.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     keep_freed_memory()

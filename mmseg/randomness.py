@@ -6,6 +6,8 @@ number of loader workers and on the place where a run was interrupted.
 
 import hashlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +27,18 @@ def seed_all(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # not in a loader's worker
         torch.cuda.manual_seed_all(seed)
+
+
+@contextmanager
+def own_generators() -> Iterator[None]:
+    """Leave the generators of Python, numpy and torch as they were before."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
 
 
 class Draw(NamedTuple):

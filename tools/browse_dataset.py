@@ -4,10 +4,10 @@ Writes contact sheets <out>/sheet_<n>.png: each augmented image, and below it th
 labels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from common import config_parser, console, positive_int, progress, read_config, seed
+from common import add_bands_flag, config_parser, console, positive_int, progress, read_config, seed
 
 import mmcv
 import numpy as np
@@ -15,14 +15,16 @@ import numpy as np
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.errors import one_line_errors
+from mmseg.imagery.bands import picture
 from mmseg.imagery.pictures import contact_sheet, legend, overlay, write_image
 
 
-def cells(dataset, indices: np.ndarray) -> Iterator[np.ndarray]:
+def cells(dataset, indices: np.ndarray, bands: Sequence[str] | None) -> Iterator[np.ndarray]:
     """Yield each sample as one RGB picture of the image and its overlay, in the labels' size."""
     for index in indices:
         sample = dataset[int(index)]
-        image = sample["inputs"].numpy()[::-1].transpose(1, 2, 0)  # BGR planes to RGB pixels
+        pixels = sample["inputs"].numpy().transpose(1, 2, 0)
+        image = picture(pixels, dataset.metainfo.get("bands"), bands)
         labels = sample["data_samples"].gt_sem_seg.data[0].numpy()
         if image.shape[:2] != labels.shape:  # a test pipeline resizes only the image
             image = mmcv.imresize(image, labels.shape[::-1])
@@ -36,7 +38,8 @@ def parse_args():
     parser.add_argument("--count", type=positive_int, default=24, help="how many samples")
     parser.add_argument("--per-sheet", type=positive_int, default=12, help="samples on a sheet")
     parser.add_argument("--seed", type=seed, default=0, help="of the choice and the augmentation")
-    parser.add_argument("--out", default="work_dirs/browse", metavar="DIR")
+    add_bands_flag(parser)
+    parser.add_argument("--out", "--output-dir", default="work_dirs/browse", metavar="DIR")
     return parser.parse_args()
 
 
@@ -45,16 +48,18 @@ def main() -> None:
     args = parse_args()
     config = read_config(args)
     data = config[f"{args.split}_dataloader"].dataset
+    bits = (parts_of(data)[0].get("metainfo") or {}).get("bits")
     for step in (step for part in parts_of(data) for step in part.get("pipeline", ())):
         if "on_device" in step:  # no device changes the colours of a drawn sample
-            step["on_device"] = False
+            # Those of other bits are not changed: only the model's preprocessor can do it.
+            step["on_device"] = bits not in (None, "uint8")
     dataset = build_dataset(data)
     np.random.seed(args.seed)
     indices = np.random.permutation(len(dataset))[: args.count]
     sheets = [indices[i : i + args.per_sheet] for i in range(0, len(indices), args.per_sheet)]
     meta = dataset.metainfo
     for number, chosen in enumerate(progress(sheets, "Drawing")):
-        sheet = contact_sheet(list(cells(dataset, chosen)), columns=4)
+        sheet = contact_sheet(list(cells(dataset, chosen, args.bands)), columns=4)
         key = legend(meta["classes"], meta["palette"], sheet.shape[1])
         path = Path(args.out) / f"sheet_{number}.png"
         write_image(path, contact_sheet([sheet, key], columns=1))

@@ -25,13 +25,17 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
 
-from mmseg.apis import check_device
+from mmseg.apis import check_device, init_model
 from mmseg.config import load_config
 from mmseg.config.changes import use_rank
 from mmseg.config.check import COUNT, SEED, Kind
 from mmseg.config.loading import Typed
-from mmseg.engine.prepare import default_work_dir
+from mmseg.engine.prepare import default_work_dir, use_inference_amp
+from mmseg.errors import UserError
+from mmseg.export.engines import CHOICES, EngineModel
+from mmseg.export.loading import is_exported, load
 from mmseg.files import make_writable
+from mmseg.models import EncoderDecoder
 
 # The imports leave half a million objects that stay. A collection that searches them takes a third
 # of a second, and mmengine asks for one per data set.
@@ -115,10 +119,48 @@ def add_rank_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nmf-rank", type=positive_int, metavar="R", help=text)
 
 
-def add_amp_flag(parser: argparse.ArgumentParser) -> None:
-    """Add the flag for mixed precision in inference."""
+def add_bands_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that chooses the bands of a picture."""
+    text = "the bands that are shown, one or three names (red green blue, or the first three)"
+    parser.add_argument("--bands", nargs="+", metavar="NAME", help=text)
+
+
+def add_inference_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags for mixed precision and the engine of inference."""
     text = "run the network in bfloat16, or float16 on GPUs without it"
     parser.add_argument("--amp", action="store_true", help=text)
+    text = "what runs the network; on a CPU, auto takes the fastest that is installed"
+    parser.add_argument("--engine", choices=CHOICES, default="auto", help=text)
+
+
+def parse_model_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse arguments in which an exported file may take the place of CONFIG CHECKPOINT."""
+    words = sys.argv[1:]
+    exported = next((i for i, word in enumerate(words) if is_exported(word)), None)
+    if exported is not None:
+        words.insert(exported, words[exported])  # as both
+    args = parser.parse_args(words)
+    if is_exported(args.checkpoint) and not is_exported(args.config):
+        parser.error(f"{args.checkpoint} takes the place of the config and the checkpoint")
+    return args
+
+
+def open_model(
+    args: argparse.Namespace, device: str | None = None, scores: bool = False
+) -> EncoderDecoder | EngineModel:
+    """Build the model that the arguments of `parse_model_args` name.
+
+    With `scores`, an exported file that gives classes alone is refused.
+    """
+    if not is_exported(args.config):
+        config = read_config(args)
+        if args.amp:
+            use_inference_amp(config)
+        device = args.device or device
+        return init_model(config, args.checkpoint, device, args.nmf_rank, engine=args.engine)
+    if args.cfg_options or args.nmf_rank:
+        raise UserError(f"{args.config}: has no config to change: leave these options out")
+    return load(args.config, args.engine, args.amp, scores)
 
 
 def read_config(args: argparse.Namespace) -> Config:

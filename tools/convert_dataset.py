@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from mmengine.logging import MMLogger
 
-from mmseg.datasets.converters.isaid import OVERLAP, TILE, convert_isaid
+from mmseg.datasets.converters.isaid import convert_isaid
+from mmseg.datasets.converters.isprs import LAYOUTS, convert_isprs
 from mmseg.datasets.converters.landcover import convert_landcover
 from mmseg.datasets.converters.loveda import convert_loveda
 from mmseg.datasets.converters.pascal import convert_pascal_context, convert_voc_aug
@@ -25,6 +26,11 @@ class Converter(NamedTuple):
     out: str | None = None
 
 
+def tiling(args: argparse.Namespace) -> dict[str, int]:
+    given = {"tile": args.tile, "overlap": args.overlap}
+    return {key: value for key, value in given.items() if value is not None}
+
+
 def shares(pixels: list[int]) -> str:
     return ", ".join(f"{count / sum(pixels):.1%}" for count in pixels)
 
@@ -32,8 +38,8 @@ def shares(pixels: list[int]) -> str:
 COCO_SPLITS = ("train2017", "val2017")
 OPTIONS: dict[str, dict] = {
     "--workers": {"type": int, "default": 2, "help": "processes"},
-    "--tile": {"type": int, "default": TILE, "help": "side of a tile in pixels"},
-    "--overlap": {"type": int, "default": OVERLAP, "help": "pixels that two tiles share"},
+    "--tile": {"type": int, "help": "side of a tile in pixels"},
+    "--overlap": {"type": int, "help": "pixels that two tiles share"},
     "--image-format": {"choices": ("jpg", "png"), "default": "jpg"},
     "--allow-partial": {"action": "store_true", "help": "accept lists without all 10,582 ids"},
 }
@@ -55,7 +61,7 @@ CONVERTERS = {
     ),
     "isaid": Converter(
         "cut iSAID into tiles",
-        lambda a: f"{a.out}: {convert_isaid(a.root, a.out, a.workers, a.tile, a.overlap)} tiles",
+        lambda a: f"{a.out}: {convert_isaid(a.root, a.out, a.workers, **tiling(a))} tiles",
         {"root": "the folder with train/ and val/, unpacked"},
         ("--tile", "--overlap", "--workers"),
         out="data/iSAID",
@@ -85,6 +91,18 @@ CONVERTERS = {
             "labels": "the folder of <id>.mat from trainval.tar.gz",
         },
     ),
+    **{
+        name: Converter(
+            f"cut ISPRS {name.title()} into tiles",
+            lambda a: (
+                f"{a.out}: {convert_isprs(a.source, a.out, a.name, a.workers, **tiling(a))} tiles"
+            ),
+            {"source": "the folder with " + " and ".join(layout.archives)},
+            ("--tile", "--overlap", "--workers"),
+            out=f"data/{name}",
+        )
+        for name, layout in LAYOUTS.items()
+    },
     "voc_aug": Converter(
         "join Pascal VOC 2012 and SBD",
         lambda a: (

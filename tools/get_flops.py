@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 from unittest import mock
 
 from common import config_parser, positive_int, read_config
@@ -31,7 +32,8 @@ def count(model: nn.Module, height: int, width: int) -> tuple[int, dict[str, int
 
     Convolutions and matrix products count, also those of the factorisation.
     """
-    image = torch.empty(1, 3, height, width)
+    preprocessor: Any = model.data_preprocessor
+    image = torch.empty(1, len(preprocessor.mean), height, width)
     # The head computes two convolutions in a cheaper order with equal results; the paper does not.
     papers_order = mock.patch.multiple(
         ham_head, conv_of_levels=conv_of_levels, conv_of_product=conv_of_product

@@ -2,7 +2,7 @@
 
 Writes for every scene <out>/<name>.landcover.tif, a georeferenced map of the classes; see
 docs/mapping.md. After an interruption the same command goes on. Processes started with torchrun
-share the work.
+share the work. An exported file (.onnx or .xml) takes the place of CONFIG and CHECKPOINT.
 """
 
 import argparse
@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from common import add_amp_flag, add_rank_flag, config_parser, console, leave_group, read_config
+from common import (
+    add_inference_flags,
+    add_rank_flag,
+    config_parser,
+    console,
+    leave_group,
+    open_model,
+    parse_model_args,
+)
 
 import torch
 from mmengine.dist import get_rank
@@ -21,8 +29,7 @@ from mmengine.logging import MMLogger
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from mmseg.apis import default_device, init_model
-from mmseg.engine.prepare import use_inference_amp
+from mmseg.apis import default_device
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
@@ -31,29 +38,31 @@ from mmseg.raster import MapOptions, SceneMap, find_scenes, map_scene
 
 def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
-    add = parser.add_argument
-    add("checkpoint")
-    add("scenes", nargs="+", metavar="SCENE", help="rasters, folders of them, or /vsi paths")
-    add("--out", required=True, metavar="DIR")
-    add("--overlap", type=float, help="of windows, 0 to 0.5")
-    add("--batch-size", type=int, help="windows predicted at a time")
-    add("--bands", type=int, nargs=3, metavar=("R", "G", "B"))
-    text = "16-bit values for 0 and 255"
-    add("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help=text)
-    add("--nodata", type=float, help="value of pixels without image")
-    add("--alpha", type=int, metavar="BAND", help="0 where there is no image")
-    add("--no-alpha", dest="alpha", action="store_const", const=0, help="take none")
-    add("--gsd", type=float, help="metres per pixel that the model was trained at")
-    add("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
-    add("--polygons", action="store_true", help="also write a GeoPackage")
-    add("--min-area", type=float, help="of polygons, in m2")
-    add("--probabilities", action="store_true", help="also of each class")
-    add("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
-    add("--device", help="cuda:0 or cpu; the first GPU if there is one")
-    add_amp_flag(parser)
+    parser.add_argument("checkpoint")
+    parser.add_argument(
+        "scenes", nargs="+", metavar="SCENE", help="rasters, folders of them, or /vsi paths"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--overlap", type=float, help="of windows, 0 to 0.5")
+    parser.add_argument("--batch-size", type=int, help="windows predicted at a time")
+    parser.add_argument("--bands", type=int, nargs="+", metavar="N", help="of the model's bands")
+    parser.add_argument(
+        "--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="16-bit values for 0 and 255"
+    )
+    parser.add_argument("--nodata", type=float, help="value of pixels without image")
+    parser.add_argument("--alpha", type=int, metavar="BAND", help="0 where there is no image")
+    parser.add_argument("--no-alpha", dest="alpha", action="store_const", const=0, help="take none")
+    parser.add_argument("--gsd", type=float, help="metres per pixel that the model was trained at")
+    parser.add_argument("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
+    parser.add_argument("--polygons", action="store_true", help="also write a GeoPackage")
+    parser.add_argument("--min-area", type=float, help="of polygons, in m2")
+    parser.add_argument("--probabilities", action="store_true", help="also of each class")
+    parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
+    parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    add_inference_flags(parser)
     add_rank_flag(parser)
     parser.set_defaults(**vars(MapOptions()))
-    return parser.parse_args()
+    return parse_model_args(parser)
 
 
 def join_group() -> str:
@@ -79,10 +88,7 @@ def map_scenes(args: argparse.Namespace) -> None:
     options = MapOptions(**{name: getattr(args, name) for name in vars(MapOptions())})
     device = join_group()
     scenes = find_scenes(args.scenes)
-    config = read_config(args)
-    if args.amp:
-        use_inference_amp(config)
-    model = init_model(config, args.checkpoint, args.device or device, args.nmf_rank)
+    model = open_model(args, device, scores=True)
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:
         logger.setLevel("WARNING")

@@ -1,25 +1,31 @@
 """Predict images: python tools/predict.py CONFIG CHECKPOINT INPUT... --out DIR
 
 Writes for every image <out>/ids/<name>.png, class ids with the palette, and
-<out>/overlay/<name>.png, the classes drawn over the image.
+<out>/overlay/<name>.png, the classes drawn over the image. An exported file (.onnx or .xml) takes
+the place of CONFIG and CHECKPOINT.
 """
 
 import os
 from pathlib import Path
 
-from common import add_amp_flag, add_rank_flag, config_parser, console, progress, read_config
+from common import (
+    add_bands_flag,
+    add_inference_flags,
+    add_rank_flag,
+    config_parser,
+    console,
+    open_model,
+    parse_model_args,
+    progress,
+)
 
-import mmcv
-
-from mmseg.apis import init_model, predict_images
-from mmseg.engine.prepare import use_inference_amp
+from mmseg.apis import predict_images
 from mmseg.engine.visualization import draw_sample
 from mmseg.errors import one_line_errors
-from mmseg.imagery import list_images, read_image
-from mmseg.imagery.listing import OutputNames
+from mmseg.imagery import list_images
+from mmseg.imagery.bands import read_picture
+from mmseg.imagery.listing import IMAGE_SUFFIXES, OutputNames
 from mmseg.imagery.pictures import write_id_png, write_image
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
 def parse_args():
@@ -27,22 +33,20 @@ def parse_args():
     parser.add_argument("checkpoint")
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
     parser.add_argument("--out", required=True, metavar="DIR")
+    add_bands_flag(parser)
     parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
-    add_amp_flag(parser)
+    add_inference_flags(parser)
     add_rank_flag(parser)
-    return parser.parse_args()
+    return parse_model_args(parser)
 
 
 @one_line_errors
 def main() -> None:
     args = parse_args()
     ids_folder, overlay_folder = Path(args.out) / "ids", Path(args.out) / "overlay"
-    images = list_images(args.inputs, SUFFIXES, skip_folders=(ids_folder, overlay_folder))
-    config = read_config(args)
-    if args.amp:
-        use_inference_amp(config)
-    model = init_model(config, args.checkpoint, args.device, args.nmf_rank)
+    images = list_images(args.inputs, IMAGE_SUFFIXES, skip_folders=(ids_folder, overlay_folder))
+    model = open_model(args)
     classes, palette = model.dataset_meta["classes"], model.dataset_meta["palette"]
     root = os.path.commonpath([os.path.abspath(Path(image).parent) for image in images])
     id_names, overlay_names = OutputNames(ids_folder, root), OutputNames(overlay_folder, root)
@@ -50,9 +54,9 @@ def main() -> None:
         id_names(image)  # raises if two images would have the same output, before any work
     for sample in progress(predict_images(model, images), "Predicting", len(images)):
         ids = sample.pred_sem_seg.data[0].cpu().numpy()
-        image = mmcv.bgr2rgb(read_image(sample.img_path))
+        shown = read_picture(sample.img_path, model.dataset_meta, args.bands)
         write_id_png(id_names(sample.img_path), ids, palette)
-        picture = draw_sample(image, [ids], classes, palette, args.opacity)
+        picture = draw_sample(shown, [ids], classes, palette, args.opacity)
         write_image(overlay_names(sample.img_path), picture)
     console.print(f"{len(images)} images predicted: {args.out}/ids and {args.out}/overlay")
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from common import tool_parser
 
 import mmseg
-from mmseg.checkpoints.dialects import class_names, config_text, metadata, rank_of, state_dict_of
+from mmseg.checkpoints.dialects import (
+    class_names,
+    config_text,
+    metadata,
+    rank_of,
+    state_dict_of,
+    stored_bands,
+)
 from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.config import load_config
 from mmseg.datasets.check import build_parts
@@ -60,7 +67,7 @@ def main() -> None:
             del facts["nmf_rank"]
     if lacking := [key for key, value in facts.items() if value is None]:
         raise UserError(f"{args.input} does not tell {', '.join(lacking)}: add --config CONFIG")
-    names = {key: facts.pop(key) for key in ("classes", "palette")}
+    names = {key: facts.pop(key) for key in ("classes", "palette")} | stored_bands(checkpoint)
     meta = {"segnext_version": mmseg.__version__, **facts, "dataset_meta": names}
     # OUT itself may be the name of another file, even of the input.
     unnamed = args.output.with_stem(f".{args.output.stem}")

@@ -1,11 +1,14 @@
-"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT --eval mIoU"""
+"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT --eval mIoU
+
+An exported file (.onnx or .xml) takes the place of CHECKPOINT.
+"""
 
 import hashlib
 import shlex
 import sys
 from pathlib import Path
 
-from common import KeyValues, add_amp_flag, leave_group, read_run_config, run_parser
+from common import KeyValues, add_inference_flags, leave_group, read_run_config, run_parser
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -19,6 +22,7 @@ from mmseg.engine import SegRunner
 from mmseg.engine.compile import compile_network
 from mmseg.engine.prepare import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
+from mmseg.export.loading import is_exported
 from mmseg.files import make_writable
 from mmseg.results.report import write_report
 from mmseg.results.runs import Run
@@ -41,8 +45,10 @@ def parse_args():
     text = "find the temperature of the validation set, and write <checkpoint>.calibrated.pth"
     add("--temperature", choices=("fit",), help=text)
     add("--show-dir", metavar="DIR", help="also write overlays beside the images")
+    add("--show", action="store_true", help="show the overlays in a window")
+    add("--wait-time", type=float, default=2, metavar="SECONDS", help="for each, with --show")
     add("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
-    add_amp_flag(parser)
+    add_inference_flags(parser)
     add("--compile", action="store_true", help="torch.compile the network, for many images")
     return parser.parse_args()
 
@@ -84,11 +90,14 @@ def apply_flags(config: Config, args) -> None:
     keep_test_scale(config, args.checkpoint)
     if args.tta:
         use_tta(config)
-    config.compile = args.compile
+    if args.compile and (args.engine not in ("auto", "torch") or is_exported(args.checkpoint)):
+        raise UserError("--compile is an option of PyTorch: leave it or the engine out")
+    config.compile, config.engine = args.compile, args.engine
     if format_only:
         drop_masks(config.test_dataloader.dataset)
-    if args.show_dir:
+    if args.show_dir or args.show:
         drawing = {"show_dir": args.show_dir, "opacity": args.opacity}
+        drawing |= {"show": args.show, "wait_time": args.wait_time}
         hooks = config.get("custom_hooks") or []
         config.custom_hooks = [*hooks, {"type": "SegVisualizationHook", **drawing}]
 

@@ -24,6 +24,7 @@ def parse_args():
     add = parser.add_argument
     text = "go on from CKPT; without CKPT, from the newest checkpoint of the work directory"
     add("--resume", "--resume-from", nargs="?", const="", metavar="CKPT", help=text)
+    add("--auto-scale-lr", action="store_true", help="scale the rate with the batch size")
     add("--auto-resume", dest="resume", action="store_const", const="")
     add("--load-from", metavar="CKPT", help="start from the weights of a model")
     add("--new-classes", action="store_true", help="fine-tune without conv_seg of --load-from")
@@ -41,6 +42,8 @@ def parse_args():
 
 
 def apply_flags(config: Config, args) -> None:
+    if args.resume == "auto":
+        args.resume = ""
     if args.resume is not None:
         config.resume_from_work_dir = True
     if args.resume:
@@ -58,6 +61,13 @@ def apply_flags(config: Config, args) -> None:
         use_amp(config)
     if args.compile:
         config.compile = True
+    if args.auto_scale_lr:
+        if "base_batch_size" not in (config.get("auto_scale_lr") or {}):
+            raise UserError(
+                "--auto-scale-lr: the config does not say for which batch its learning rate is; "
+                "set auto_scale_lr=dict(base_batch_size=...)"
+            )
+        config.auto_scale_lr.enable = True
     if args.accumulate > 1:
         config.train_cfg.accumulate = args.accumulate
     randomness = {"seed": None, **(config.get("randomness") or {})}

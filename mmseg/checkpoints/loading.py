@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from mmseg.errors import UserError
 from mmseg.registry import WEIGHT_INITIALIZERS
 
 CLASSIFIERS = ("decode_head.conv_seg.", "decode_head.offset_learning.")
+STEM = "patch_embed1.proj.0.weight"
+RGB = ("red", "green", "blue")
 SHOWN = 5
 
 
@@ -62,14 +65,23 @@ def load_model_weights(
 class PretrainedBackbone:
     """Initialise a backbone from the file `checkpoint` or, if it is absent, from `url`.
 
-    The file may also hold a full model, whose backbone is taken, or a classifier, whose `head.*` is
+    The file may also hold a full model, whose `prefix` is taken, or a classifier, whose `head.*` is
     left out. `UserError` if there are no weights or if they do not fit: a run that asked for
     ImageNet weights never trains without them. As `Pretrained` it also stands for mmengine's class,
     so that no file which `init_cfg` names is unpickled without limits.
+
+    `bands` names the bands of the images where they are not red, green and blue; see `adapt_stem`.
     """
 
-    def __init__(self, checkpoint: str, url: str | None = None) -> None:
-        self.checkpoint, self.url = checkpoint, url
+    def __init__(
+        self,
+        checkpoint: str,
+        url: str | None = None,
+        prefix: str = "backbone.",
+        bands: Sequence[str] | None = None,
+    ) -> None:
+        self.checkpoint, self.url, self.bands = checkpoint, url, bands
+        self.prefix = prefix.rstrip(".") + "."
 
     def __call__(self, module: nn.Module) -> None:
         there = Path(self.checkpoint).is_file()
@@ -85,10 +97,35 @@ class PretrainedBackbone:
                 "(model.backbone.init_cfg=None): the configs whose names end in _nopre need none"
             ) from error
         state = state_dict_of(content)
-        prefix = "backbone."
+        prefix = self.prefix
         if any(key.startswith(prefix) for key in state):
             state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if STEM in state and STEM in (own := module.state_dict()):
+            count = own[STEM].shape[1]
+            bands = self.bands or (RGB if count == len(RGB) else ["unnamed"] * count)
+            state[STEM] = adapt_stem(state[STEM], bands, source)
         _load_state(module, state, _check_fit(module, state, source), source, "backbone")
+
+
+def adapt_stem(weight: Tensor, bands: Sequence[str], source: str) -> Tensor:
+    """Turn the filters (out, 3, k, k) for red, green and blue into those for `bands`.
+
+    A band called red, green or blue keeps its filters. Another band has their mean. All are scaled
+    by 3 / number of bands, so that a grey image gives activations of the same size. (The idea is
+    `adapt_input_conv` of timm.) The log says so. Filters for other than three bands, and those for
+    exactly red, green, blue, are returned as they are.
+    """
+    if weight.shape[1] != len(RGB) or tuple(bands) == RGB:
+        return weight
+    mean = weight.mean(1)
+    planes = [weight[:, RGB.index(band)] if band in RGB else mean for band in bands]
+    others = [band for band in bands if band not in RGB]
+    MMLogger.get_current_instance().info(
+        f"{source}: its stem is made to take the {len(bands)} bands {', '.join(bands)}"
+        + (f"; the mean of its three filters for {', '.join(others)}" if others else "")
+        + f"; all times {len(RGB)}/{len(bands)}"
+    )
+    return torch.stack(planes, 1) * (len(RGB) / len(bands))
 
 
 def check_number_of_classes(network: Any, classes: Sequence[str]) -> None:
@@ -166,6 +203,9 @@ def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, tot
             f"it was trained on {classes} classes, the config has {wanted} (to fine-tune on other "
             "classes, pass --new-classes to tools/train.py)"
         )
+    elif any(key.endswith(STEM) for key in wrong) and len(wrong) == 1 and not missing:
+        found_bands, wanted = state[wrong[0]].shape[1], expected[wrong[0]].shape[1]
+        cause = f"it was trained on images of {found_bands} bands, the config has {wanted}"
     elif len(missing) == total:
         cause = f"it holds another kind of model, with {', '.join(list(state)[:SHOWN])}"
     else:

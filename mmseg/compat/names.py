@@ -4,6 +4,7 @@ The docstring of each class says how it differs from mmengine's.
 """
 
 REPLACED = {
+    "EpochTrainLoop": "EpochBasedTrainLoop",
     "LatestCheckpointHook": "CheckpointHook",
     "PretrainedBackbone": "Pretrained",
     "SegOptimWrapperConstructor": "DefaultOptimWrapperConstructor",

@@ -6,12 +6,15 @@ places there and in one place here. They are moved to that place.
 """
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
+from mmengine.fileio import load
 
 from mmseg.errors import UserError
+from mmseg.registry import DATASETS
 
 ADAPTED = (
     *("model", "train_dataloader", "val_dataloader", "test_dataloader", "tta_pipeline"),
@@ -21,7 +24,7 @@ DISK = {"backend": "disk"}
 # Arguments that this project does not have, with the values that it works by. The first is named
 # in errors.
 FIXED: dict[str, dict[str, tuple]] = {
-    "EncoderDecoder": {"train_cfg": ({}, None), "auxiliary_head": (None,), "neck": (None,)},
+    "EncoderDecoder": {"train_cfg": ({}, None), "neck": (None,)},
     "SegDataPreProcessor": {
         "pad_val": (0,),
         "rgb_to_bgr": (False,),
@@ -36,7 +39,7 @@ FIXED: dict[str, dict[str, tuple]] = {
     "LightHamHead": {
         "input_transform": ("multiple_select",),
         "act_cfg": ({"type": "ReLU"},),
-        **dict.fromkeys(("conv_cfg", "out_channels", "threshold", "sampler"), (None,)),
+        "conv_cfg": (None,),
     },
     "CrossEntropyLoss": {"use_sigmoid": (False,), "use_mask": (False,), "reduction": ("mean",)},
     "LoadImageFromFile": {
@@ -49,7 +52,8 @@ FIXED: dict[str, dict[str, tuple]] = {
     **{kind: {"resize_type": ("Resize",)} for kind in ("RandomResize", "RandomChoiceResize")},
     "ResizeToMultiple": {"interpolation": (None, "bilinear")},
     **{kind: {"requires_grad": (True,)} for kind in ("GN", "BN")},
-    "IoUMetric": {"nan_to_num": (None,), "beta": (1,)},
+    "LovaszLoss": {"loss_type": ("multi_class",), "classes": ("present",)},
+    "ClassDiceLoss": {"reduction": ("mean",), "ignore_index": (255,)},
 }
 FIXED["LightHamHeadOffsetLearning"] = FIXED["LightHamHead"]
 DATASET = {"ignore_index": (255,), "backend_args": (None,), "file_client_args": (None, DISK)}
@@ -74,25 +78,34 @@ def adapt_components(config: Config) -> None:
 
     Raises `UserError` with the key, its value and the only value that works here.
     """
-    if "model" in config:
-        _settle_sync_bn(config)
-    if "default_hooks" in config:  # the hook compares the classes of model and data set
+    # The hook compares the classes of model and data set. Configs of this project, and translated
+    # ones, say `sync_bn`.
+    if "default_hooks" in config and "sync_bn" not in config:
         config.default_hooks.setdefault(
             "summary", {"type": "RunSummaryHook", "base_batch_size": None}
         )
+    if "model" in config:
+        _settle_sync_bn(config)
     for key in ADAPTED:
         if key in config:
             config[key] = adapt_component(config[key], key)
 
 
 def adapt_component(value: Any, where: str) -> Any:
-    """Return one part of a config, translated; `where` is its key."""
-    return _adapted(deepcopy(value), where)
+    """Return one part of a config, translated; `where` is its key. The argument stays as it is."""
+    return _adapted(_copied(value), where)
+
+
+def _copied(value: Any) -> Any:
+    """Return new dicts and lists with the same objects in them."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_copied, value))
+    return {key: _copied(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _settle_sync_bn(config: Config) -> None:
     """Set the run's `sync_bn` from the `norm_cfg` of the components, by default SyncBN there."""
-    backbone = config.model.get("backbone", {})
+    backbone = config.model.get("module", config.model).get("backbone") or {}
     unsaid = backbone.get("type") == "MSCAN" and "norm_cfg" not in backbone
     if _has_sync_bn(config.model) or (unsaid and "sync_bn" not in config):
         config.sync_bn = "torch"
@@ -111,11 +124,17 @@ def _adapted(value: Any, where: str) -> Any:
         return type(value)(_adapted(item, f"{where}[{i}]") for i, item in enumerate(value))
     if not isinstance(value, dict):
         return value
+    if value.get("type") == "SyncBN":
+        value["type"] = "BN"  # the run's `sync_bn` synchronises it
     kind = str(value.get("type"))
     if "pipeline" in value:
         _settle_zero_label(value, where)
         _leave_out(value, DATASET, where)
     _leave_out(value, FIXED.get(kind, {}), where)
+    if value.get("out_channels") == 1:  # which has a sigmoid here as well
+        losses = value.get("loss_decode") or {}
+        for loss in losses if isinstance(losses, list | tuple) else [losses]:
+            loss.pop("use_sigmoid", None)
     if kind in SPECIAL:
         SPECIAL[kind](value, where)
     if where == "default_hooks":
@@ -136,6 +155,13 @@ def _as_lists(value: Any) -> Any:
     return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def _segmentor(value: dict, where: str) -> None:
+    _move_pretrained(value, value["backbone"], where)
+    if (tested := value.get("test_cfg") or {}).get("mode") == "whole":
+        for key in ("crop_size", "stride"):  # left over from the other mode
+            tested.pop(key, None)
+
+
 def _mscan(value: dict, where: str) -> None:
     _leave_out(value, {"norm_cfg": BATCH_NORM}, where)
     _move_pretrained(value, value, where)
@@ -150,11 +176,39 @@ def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
 
 
 def _head(value: dict, where: str) -> None:
-    if (value.get("norm_cfg") or {}).get("type") == "SyncBN":
-        value["norm_cfg"]["type"] = "BN"  # the run's `sync_bn` synchronises it
+    if value.pop("sampler", None):
+        raise UserError(
+            f"{where}.sampler: hard pixels are not sampled here (OHEM); leave it out, or weigh "
+            "rare classes by class_weight"
+        )
     ham = {k: v for k, v in value.get("ham_kwargs", {}).items() if k not in HAM_WITHOUT_EFFECT}
     _leave_out(ham, HAM, f"{where}.ham_kwargs")
     value["ham_kwargs"] = {"MD_R": 64, **ham}
+
+
+def _dice(value: dict, where: str) -> None:
+    if old := sorted({"smooth", "exponent", "class_weight"} & set(value)):
+        raise UserError(
+            f"{where}.{old[0]}: DiceLoss is that of MMSegmentation 1.x, without this argument; "
+            "that of 0.x and of this project's 0.1.0 is ClassDiceLoss"
+        )
+
+
+def _lovasz(value: dict, where: str) -> None:
+    # Without `per_image` there is one number, and nothing to reduce.
+    reduced = ("mean",) if value.get("per_image") else ("none", "mean")
+    _leave_out(value, {"reduction": reduced}, where)
+    _load_weights(value, where)
+
+
+def _load_weights(value: dict, where: str) -> None:
+    """Read `class_weight` from a file, which 1.x may name instead of the numbers."""
+    if not isinstance(path := value.get("class_weight"), str):
+        return
+    if not path.endswith((".json", ".yaml", ".yml", ".npy")) or not Path(path).is_file():
+        raise UserError(f"{where}.class_weight={path!r}: no such .json, .yaml or .npy file")
+    weights = np.load(path).tolist() if path.endswith(".npy") else load(path)
+    value["class_weight"] = weights
 
 
 def _resize(value: dict, where: str) -> None:
@@ -176,7 +230,9 @@ def _drop_idle_visualization(hooks: dict) -> None:
 
 
 def _settle_zero_label(dataset: dict, where: str) -> None:
-    """Move `reduce_zero_label` from the transform to the data set."""
+    """Move `reduce_zero_label` from the transform to the data set, if that takes it."""
+    if _settles_zero_label(dataset.get("type")):
+        return  # The transform compares its own with that of the data set.
     said = set(_take_from_steps(dataset["pipeline"], "LoadAnnotations", "reduce_zero_label"))
     if "reduce_zero_label" in dataset:
         said.add(dataset["reduce_zero_label"])
@@ -185,6 +241,20 @@ def _settle_zero_label(dataset: dict, where: str) -> None:
         raise UserError(f"{where}: reduce_zero_label is True in one place and False in another")
     if said:
         dataset["reduce_zero_label"] = said.pop()
+
+
+def _settles_zero_label(kind: Any) -> bool:
+    """Return whether a user's data set passes on a `reduce_zero_label` that it takes from nobody.
+
+    Its constructor then has the name as the key of a call, and not as a parameter.
+    """
+    cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+    code = getattr(getattr(cls, "__init__", None), "__code__", None)
+    return (
+        code is not None
+        and "reduce_zero_label" in str(code.co_consts)
+        and "reduce_zero_label" not in code.co_varnames
+    )
 
 
 def _take_from_steps(steps: Any, kind: str, key: str) -> list:
@@ -201,9 +271,13 @@ def _take_from_steps(steps: Any, kind: str, key: str) -> list:
 
 
 SPECIAL: dict[str, Callable[[dict, str], None]] = {
-    "EncoderDecoder": lambda model, where: _move_pretrained(model, model["backbone"], where),
+    "EncoderDecoder": _segmentor,
     "MSCAN": _mscan,
     **dict.fromkeys(("LightHamHead", "LightHamHeadOffsetLearning"), _head),
     "SegLocalVisualizer": lambda visualizer, where: visualizer.update(type="Visualizer"),
     "Resize": _resize,
+    "DiceLoss": _dice,
+    "LovaszLoss": _lovasz,
+    "CrossEntropyLoss": _load_weights,
+    "FocalLoss": _load_weights,
 }

@@ -1,5 +1,5 @@
 """Read config files, with errors that say which key is wrong."""
 
-from mmseg.config.loading import load_config
+from mmseg.config.loading import load_config, translate_config
 
-__all__ = ["load_config"]
+__all__ = ["load_config", "translate_config"]

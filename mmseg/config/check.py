@@ -13,15 +13,15 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg import registry
-from mmseg.config.parts import leaves
+from mmseg.config.parts import leaves, parts_of
 from mmseg.errors import UserError, did_you_mean, shorten
 
 # Keys that the runner reads besides the arguments of mmengine's constructor. `load_cfg`: options of
-# loading `load_from`; `tta_pipeline`: of tools/test.py --tta.
+# loading `load_from`; `tta_pipeline`, `engine`: of tools/test.py --tta and --engine.
 READ_BY_RUNNER = {
     *("sync_bn", "compile", "find_unused_parameters", "model_wrapper_cfg"),
     *("activation_checkpointing", "default_scope", "custom_imports", "env_cfg", "tta_model"),
-    *("load_cfg", "resume_from_work_dir", "triton_kernels", "tta_pipeline"),
+    *("load_cfg", "resume_from_work_dir", "triton_kernels", "tta_pipeline", "engine"),
 }
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -51,8 +51,10 @@ def _number(least: float, most: float = math.inf, whole: bool = False) -> Callab
     return test
 
 
-def _each(count: int, test: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda v: isinstance(v, list | tuple) and len(v) == count and all(map(test, v))
+def _list_of(test: Callable[[Any], bool], count: int | None = None) -> Callable[[Any], bool]:
+    return lambda v: (
+        isinstance(v, list | tuple) and len(v) == (count or max(1, len(v))) and all(map(test, v))
+    )
 
 
 COUNT: Kind = ("a whole number from 1", _number(1, whole=True))
@@ -60,7 +62,7 @@ COUNT_OR_OFF: Kind = ("a whole number from 1, or -1", lambda v: v == -1 or COUNT
 SEED: Kind = ("a whole number from 0 to 2**32 - 1", _number(0, 2**32 - 1, whole=True))
 NUMBER: Kind = ("a number from 0", _number(0))
 SHARE: Kind = ("a number from 0 to below 1", _number(0, math.nextafter(1, 0)))
-FOUR_COUNTS: Kind = ("four whole numbers from 1", _each(4, COUNT[1]))
+FOUR_COUNTS: Kind = ("four whole numbers from 1", _list_of(COUNT[1], 4))
 WEIGHTS: Kind = (
     "numbers from 0, not all of them 0",
     lambda v: isinstance(v, list | tuple) and all(map(NUMBER[1], v)) and sum(v) > 0,
@@ -70,8 +72,14 @@ VALUES: dict[str, Kind] = {
     "*_dataloader.batch_size": COUNT,
     "*_dataloader.num_workers": ("a whole number from 0", _number(0, whole=True)),
     "train_cfg.max_iters": COUNT,
+    "train_cfg.max_epochs": COUNT,
     "train_cfg.val_interval": COUNT,
     "train_cfg.accumulate": COUNT,
+    "optim_wrapper.constructor": (
+        "a constructor that is registered; optim_wrapper.paramwise_cfg.custom_keys sets rates by "
+        "layer",
+        lambda v: not isinstance(v, str) or _find(v) is not None,
+    ),
     "optim_wrapper.optimizer.lr": NUMBER,
     "optim_wrapper.accumulative_counts": COUNT,
     "randomness.seed": SEED,
@@ -79,8 +87,11 @@ VALUES: dict[str, Kind] = {
     "default_hooks.checkpoint.interval": COUNT_OR_OFF,
     "default_hooks.checkpoint.max_keep_ckpts": COUNT_OR_OFF,
     "default_hooks.logger.interval": COUNT,
-    "model.data_preprocessor.mean": ("three numbers", _each(3, _number(-math.inf))),
-    "model.data_preprocessor.std": ("three numbers above 0", _each(3, _number(math.ulp(0)))),
+    "model.data_preprocessor.mean": ("a number for each band", _list_of(_number(-math.inf))),
+    "model.data_preprocessor.std": (
+        "a number above 0 for each band",
+        _list_of(_number(math.ulp(0))),
+    ),
     "model.decode_head.num_classes": COUNT,
     "model.decode_head.channels": COUNT,
     "model.decode_head.ham_channels": COUNT,
@@ -89,10 +100,10 @@ VALUES: dict[str, Kind] = {
     "model.decode_head.loss_decode*.loss_weight": NUMBER,
     "model.decode_head.loss_decode*.class_weight": WEIGHTS,
     # Of MSCAN; another backbone may give these names another meaning.
-    "model.backbone.in_channels": ("3, the channels of the images that are read", lambda v: v == 3),
+    "model.backbone.in_channels": COUNT,
     "model.backbone.embed_dims": FOUR_COUNTS,
     "model.backbone.depths": FOUR_COUNTS,
-    "model.backbone.mlp_ratios": ("four numbers above 0", _each(4, _number(math.ulp(0)))),
+    "model.backbone.mlp_ratios": ("four numbers above 0", _list_of(_number(math.ulp(0)), 4)),
     "model.backbone.drop_path_rate": SHARE,
 }
 
@@ -124,9 +135,6 @@ def _check_sections(config: Config) -> None:
     for name, known in SECTIONS.items():
         if isinstance(config.get(name), Mapping):
             _check_keys(config[name], known, name)
-    train = config.get("train_cfg") or {}
-    if train.get("by_epoch") or train.get("type") == "EpochBasedTrainLoop":
-        raise UserError("train_cfg counts in epochs; use type='IterBasedTrainLoop', max_iters")
 
 
 def _check_component(value: Any, where: str, foreign: bool = False) -> None:
@@ -165,8 +173,13 @@ def _find(name: str) -> Any:
 
 def _unknown(name: str, where: str) -> UserError:
     known = {n for each in registry.ALL for r in (each, each.parent) for n in r.module_dict}
-    hint = did_you_mean(name, known, cutoff=0.75)  # among so many names some resemble any other
-    return UserError(f"{where}.type = {shorten(name)!r} is not known{hint}")
+    # A name of another project, such as FPNHead, must not be taken for a misspelt one of ours.
+    longer = [each for each in known if each.startswith(name)]
+    hint = did_you_mean(name, known, cutoff=0.88) or did_you_mean(name, longer)
+    return UserError(
+        f"{where}.type = {shorten(name)!r} is not known{hint}; a class of your own needs "
+        "custom_imports=dict(imports=[its module])"
+    )
 
 
 def _arguments(component: Any) -> tuple[set[str] | None, set[str]]:
@@ -216,8 +229,27 @@ def _check_values(config: Config) -> None:
                 several = isinstance(value, list | tuple)
                 whole[key] = type(value)(map(int, value)) if several else int(value)
     config.merge_from_dict(whole)
+    _check_bands(config, values, is_mscan)
     if is_mscan:
         _check_widths(values)
+
+
+def _check_bands(config: Config, values: Mapping[str, Any], is_mscan: bool) -> None:
+    """Compare the numbers of bands that the data sets and the parts of the model state."""
+    counts = {}
+    for name in LOADERS:
+        for part in parts_of((config.get(name) or {}).get("dataset") or {}):
+            bands = (part.get("metainfo") or {}).get("bands")
+            counts[f"{name}.dataset.metainfo.bands"] = len(bands or "RGB")
+    if is_mscan:
+        counts["model.backbone.in_channels"] = values.get("model.backbone.in_channels", 3)
+    for key in ("model.data_preprocessor.mean", "model.data_preprocessor.std"):
+        if values.get(key) is not None:
+            counts[key] = len(values[key])
+    for key, count in counts.items():
+        first, expected = next(iter(counts.items()))
+        if count != expected:
+            raise UserError(f"{key} is for {count} bands, {first} for {expected}: make them agree")
 
 
 def _check_widths(values: Mapping[str, Any]) -> None:

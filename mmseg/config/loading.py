@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 
 from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_legacy
 from mmseg.compat.openmmlab import adapt_components
+from mmseg.compat.shipped import own_bases
 from mmseg.config.check import TOP_LEVEL, check_config
 from mmseg.errors import UserError, reason, shorten
 
@@ -22,17 +23,18 @@ class Typed(str):
 
 
 def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
-    """Read a config file of any dialect, apply overrides ('a.b.c': value) and check every key.
+    """Read a config file of any dialect and translate it; see `translate_config`.
 
-    Returns a config in mmengine's dialect with this project's components. Overrides may name keys
-    of the file or of the returned config. Raises `UserError` for a missing file, a file that is no
-    config, unknown keys and impossible values.
+    Raises `UserError` for a missing file and for a file that is no config, too.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such config{_similar(path)}")
     try:
-        config = Config.fromfile(path)
+        with own_bases():
+            config = Config.fromfile(path)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     except RecursionError as error:
         raise UserError(f"{path}: inherits a file that inherits itself (_base_)") from error
     except (Exception, SystemExit) as error:  # a config is Python: anything can be raised
@@ -40,12 +42,26 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
         while isinstance(cause, ImportError) and (deeper := cause.__cause__ or cause.__context__):
             cause = deeper  # mmengine hides which import of `custom_imports` failed
         raise UserError(f"{path}: cannot be read as a config ({_one_line(cause)})") from error
+    return translate_config(config, overrides)
+
+
+def translate_config(config: Config | Mapping, overrides: Mapping | None = None) -> Config:
+    """Return a config of any dialect in mmengine's, with this project's components, and check it.
+
+    The argument stays as it is. `overrides` ('a.b.c': value) may name keys of the argument or of
+    the result. A translated config stays as it is. Raises `UserError` for unknown keys and
+    impossible values.
+    """
+    content = config.to_dict() if isinstance(config, Config) else dict(config)
+    path = getattr(config, "filename", None)
+    config = Config(content, filename=path)
+    path = path or "the config"
     overrides = dict(overrides or {})
     written = {key: overrides.pop(key) for key in list(overrides) if key.split(".")[0] in config}
     _override(config, written, path)
     try:
         if is_legacy(config):
-            config = Config(translate_legacy(config.to_dict()), filename=str(path))
+            config = Config(translate_legacy(config.to_dict()), filename=config.filename)
         _override(config, overrides, path)
         _take_out_fast_ops(config)
         check_outdated(config)
@@ -59,7 +75,7 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
     return config
 
 
-def _override(config: Config, overrides: Mapping, path: Path) -> None:
+def _override(config: Config, overrides: Mapping, path: str) -> None:
     known = {"fast_ops", *(KNOWN if is_legacy(config) else TOP_LEVEL)}
     for key in overrides:
         first = key.split(".")[0]

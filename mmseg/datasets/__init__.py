@@ -2,11 +2,12 @@
 
 from mmseg.datasets.ade import ADE20KDataset
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.builder import PIPELINES, TRANSFORMS, CustomDataset, build_dataset
+from mmseg.datasets.builder import build_dataset
 from mmseg.datasets.camvid import CamVidDataset
 from mmseg.datasets.cityscapes import CityscapesDataset
 from mmseg.datasets.coco_stuff import COCOStuffDataset
 from mmseg.datasets.isaid import iSAIDDataset
+from mmseg.datasets.isprs import ISPRSDataset, PotsdamDataset
 from mmseg.datasets.landcover import LandCoverAIDataset
 from mmseg.datasets.loveda import LoveDADataset
 from mmseg.datasets.pascal_context import PascalContextDataset, PascalContextDataset59
@@ -16,8 +17,6 @@ from mmseg.registry import DATASETS
 
 __all__ = [
     "DATASETS",
-    "PIPELINES",
-    "TRANSFORMS",
     "ADE20KDataset",
     "BaseSegDataset",
     "COCOStuffDataset",
@@ -25,12 +24,13 @@ __all__ = [
     "CityscapesDataset",
     "ClassBalancedDataset",
     "ConcatDataset",
-    "CustomDataset",
+    "ISPRSDataset",
     "LandCoverAIDataset",
     "LoveDADataset",
     "PascalContextDataset",
     "PascalContextDataset59",
     "PascalVOCDataset",
+    "PotsdamDataset",
     "RepeatDataset",
     "build_dataset",
     "iSAIDDataset",

@@ -4,17 +4,26 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.fileio import FileClient
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
+from mmseg.datasets.alignment import check_alignment
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import check_classes, single_class_advice
+from mmseg.datasets.classes import (
+    check_bands,
+    check_classes,
+    label_map,
+    palette_of,
+    single_class_advice,
+)
 from mmseg.datasets.patterns import PathPatterns, check_complete
 from mmseg.datasets.resizing import warn_of_resizing
 from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
@@ -29,6 +38,7 @@ from mmseg.registry import DATASETS, SCOPE
 # This many samples are looked at before a run, to warn of masks with a single class and of images
 # that are resized much.
 GLANCE = 8
+FOLDERS = {"img_path": "", "seg_map_path": ""}
 
 
 @DATASETS.register_module()
@@ -38,11 +48,15 @@ class BaseSegDataset(Seeded, BaseDataset):
     Subclasses state the facts of a data set as class attributes. Any folder becomes a data set in
     a config alone, with `metainfo=dict(classes=..., palette=...)` and these arguments:
 
+    - `metainfo` may name more: `bands` of its TIFFs (else red, green, blue), `bits` of a sample
+      ("uint8", "uint16" or "float32"), and `gsd`, metres per pixel.
     - `data_prefix=dict(img_path=..., seg_map_path=...)`: the two folders, below `data_root`.
       Without `seg_map_path` there are no masks (prediction only). Both may be patterns of paths
       (`PathPatterns`), to which the suffixes then belong.
     - `ann_file`: a list of names without suffix, one per line; without it, all images.
     - `reduce_zero_label`: the value 0 in a mask is ignored, and k is class k - 1.
+    - `metainfo=dict(classes=...)` of a known data set may name some of its classes in any order;
+      the others are ignored (`label_map`). Without a palette, colours are drawn.
     - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images.
     - `on_bad_sample`: 'raise' ends a training at a file that cannot be read; 'skip' logs it and
       draws another one, until more than `max_bad_share` of the samples are bad.
@@ -60,7 +74,7 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def __init__(
         self,
-        data_prefix: Mapping[str, str],
+        data_prefix: Mapping[str, str] = FOLDERS,
         img_suffix: str | None = None,
         seg_map_suffix: str | None = None,
         reduce_zero_label: bool | None = None,
@@ -69,21 +83,31 @@ class BaseSegDataset(Seeded, BaseDataset):
         max_bad_share: float = 0.01,
         cache_in_memory: bool = False,
         group_pattern: str | None = None,
+        ignore_index: int = IGNORE_INDEX,
+        backend_args: dict | None = None,
         **kwargs: object,
     ) -> None:
         self.group_pattern = group_pattern or self.group_pattern
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
         if reduce_zero_label is not None:
-            if self.METAINFO and reduce_zero_label != self.reduce_zero_label:
+            # A class that the user wrote for MMSegmentation states it in its own constructor.
+            author = next((c for c in type(self).__mro__ if vars(c).get("METAINFO")), None)
+            known = author and author.__module__.startswith("mmseg.")
+            if known and reduce_zero_label != self.reduce_zero_label:
                 raise UserError(
                     f"{type(self).__name__}: reduce_zero_label={reduce_zero_label}, but its masks "
                     f"need {self.reduce_zero_label}, says the class; leave the argument out"
                 )
             self.reduce_zero_label = reduce_zero_label
-        if unknown := set(data_prefix) - {"img_path", "seg_map_path"}:
-            names = ", ".join(map(repr, sorted(unknown)))
-            raise UserError(f"data_prefix: nothing reads {names}; it has img_path and seg_map_path")
+        if ignore_index != IGNORE_INDEX:
+            raise UserError(f"ignore_index={ignore_index}: only {IGNORE_INDEX} is ignored here")
+        self.ignore_index, self.backend_args = ignore_index, backend_args
+        if unknown := set(data_prefix) - set(FOLDERS):
+            raise UserError(
+                f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
+                "img_path and seg_map_path"
+            )
         for key, folder in data_prefix.items():
             if not isinstance(folder, str | os.PathLike | None):
                 raise UserError(f"data_prefix.{key}={folder!r}: give one folder, or ConcatDataset")
@@ -102,18 +126,34 @@ class BaseSegDataset(Seeded, BaseDataset):
             self.patterns = PathPatterns(str(kwargs.get("data_root") or "."), data_prefix)
         # The pipeline then means our transforms by their names, with and without a runner.
         with DefaultScope.overwrite_default_scope(SCOPE):
-            super().__init__(data_prefix=dict(data_prefix), **kwargs)
+            super().__init__(data_prefix={"img_path": "", **data_prefix}, **kwargs)
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
-        info = super()._load_metainfo(metainfo)
+        # mmengine takes a text for the name of a file.
+        bits = {key: value for key, value in (metainfo or {}).items() if key == "bits"}
+        info = super()._load_metainfo({k: v for k, v in (metainfo or {}).items() if k not in bits})
+        info |= bits
+        if "classes" in info and "palette" not in (metainfo or {}):
+            info["palette"] = palette_of(info["classes"], cls.METAINFO)
+        check_bands(info, cls.__name__)
         check_classes(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
     @property
     def metainfo(self) -> dict:
-        """Classes, palette and `reduce_zero_label`."""
+        """Classes, palette and `reduce_zero_label`; `bands`, `bits` and `gsd` if they are known."""
         return {**super().metainfo, "reduce_zero_label": self.reduce_zero_label}
+
+    @cached_property
+    def label_map(self) -> dict[int, int] | None:
+        """The new id of each class of the masks, if the config names other classes."""
+        return label_map(self._metainfo["classes"], self.METAINFO.get("classes"))
+
+    @property
+    def file_client(self) -> FileClient:
+        """The disk, as data sets of MMSegmentation ask for it."""
+        return FileClient("disk")
 
     def full_init(self) -> None:
         """List the samples, and decode them if they are to be kept in memory."""
@@ -128,6 +168,8 @@ class BaseSegDataset(Seeded, BaseDataset):
         if not self.METAINFO:  # the recipe of a published data set says how it is resized
             paths = [self.get_data_info(index)["img_path"] for index in self._some()]
             warn_of_resizing(paths, self.pipeline.transforms)
+        if not self.test_mode and len(self):
+            check_alignment(self.get_data_info(0), self.pipeline.transforms)
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` if one of their files is missing."""
@@ -192,7 +234,7 @@ class BaseSegDataset(Seeded, BaseDataset):
             image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
             mask = str(Path(self.data_prefix.get("seg_map_path") or "", name + self.seg_map_suffix))
         masks = {"seg_map_path": mask} if self._has("seg_map_path") else {}
-        return {"img_path": image, **self._facts_of_masks(), **masks}
+        return {"img_path": image, **self._facts_of_masks(), **self._facts_of_images(), **masks}
 
     def compare_palettes(self, names: Sequence[str]) -> None:
         """Read the masks by their colours from now on if their palettes differ.
@@ -209,12 +251,16 @@ class BaseSegDataset(Seeded, BaseDataset):
             warn_of_nodata(path, nodata_of(path), self.metainfo)
 
     def _facts_of_masks(self) -> dict:
-        classes = self._metainfo["classes"]  # not the property, which copies
         return {
             "reduce_zero_label": self.reduce_zero_label,
-            "num_classes": len(classes),
+            # Not the property, which copies.
+            "num_classes": len(self.label_map or self._metainfo["classes"]),
+            "label_map": self.label_map,
             "colour_ids": self.colour_ids,
         }
+
+    def _facts_of_images(self) -> dict:
+        return {key: self._metainfo[key] for key in ("bands", "bits") if key in self._metainfo}
 
     def get_data_info(self, idx: int) -> dict:
         """Return sample `idx`, with the facts that reading its mask needs.
@@ -222,7 +268,8 @@ class BaseSegDataset(Seeded, BaseDataset):
         A subclass may list samples without them, and samples with pixels instead of a path.
         """
         name = {"img_path": f"sample {idx}"}
-        info = {**name, **self._facts_of_masks(), **super().get_data_info(idx)}
+        facts = {**self._facts_of_masks(), **self._facts_of_images()}
+        info = {**name, **facts, **super().get_data_info(idx)}
         if self.group_pattern and (
             found := re.match(self.group_pattern, Path(info["img_path"]).stem)
         ):
@@ -252,7 +299,9 @@ class BaseSegDataset(Seeded, BaseDataset):
             return info["gt_seg_map"]
         path = info["seg_map_path"]
         values = read_mask(path, None, info["colour_ids"])
-        return to_train_ids(values, info["num_classes"], self.reduce_zero_label, path)
+        return to_train_ids(
+            values, info["num_classes"], self.reduce_zero_label, path, self.label_map
+        )
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""

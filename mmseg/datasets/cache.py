@@ -16,6 +16,7 @@ from PIL import Image
 
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
+from mmseg.imagery.bands import RGB
 
 GIGABYTE = 1e9
 # The images may take this share of the available memory: the training needs the rest.
@@ -77,10 +78,18 @@ class ImageCache:
 def _decoded_size(sample: Mapping) -> int:
     """Return the bytes of image and labels by the header of the image; 0 if it has none."""
     try:
-        with Image.open(sample["img_path"]) as image:
-            return image.width * image.height * (4 if "seg_map_path" in sample else 3)
+        if "bands" in sample:
+            from mmseg.imagery.geotiff import open_geotiff  # Most images need no GDAL.
+
+            with open_geotiff(sample["img_path"]) as raster:
+                pixels = raster.width * raster.height
+        else:
+            with Image.open(sample["img_path"]) as image:
+                pixels = image.width * image.height
     except Exception:
         return 0  # The decoder will say what is wrong.
+    sample_bytes = np.dtype(sample.get("bits", "uint8")).itemsize
+    return pixels * (len(sample.get("bands") or RGB) * sample_bytes + ("seg_map_path" in sample))
 
 
 def available_memory() -> int:

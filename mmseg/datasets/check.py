@@ -22,6 +22,7 @@ from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.classes import single_class_advice
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
+from mmseg.imagery.bands import is_bgr
 from mmseg.imagery.files import read_file
 from mmseg.imagery.listing import names_in
 from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
@@ -35,8 +36,8 @@ class Sample:
     image: str
     problems: list[str] = field(default_factory=list)
     size: tuple[int, int] | None = None  # height and width of the image
-    channel_mean: np.ndarray | None = None  # float64 (3,) in RGB order
-    channel_square: np.ndarray | None = None  # mean of the squares, float64 (3,)
+    channel_mean: np.ndarray | None = None  # float64 (C,) in RGB order, or that of the bands
+    channel_square: np.ndarray | None = None  # mean of the squares, float64 (C,)
     digest: bytes | None = None
     class_pixels: np.ndarray | None = None  # int64 (num_classes,)
 
@@ -62,10 +63,10 @@ def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
     sample = Sample(name, info["img_path"])
     loaders = [s for s in dataset.pipeline.transforms if isinstance(s, LoadImageFromFile)]
     with _noted(sample.problems):
-        _check_image(sample, loaders[0] if loaders else LoadImageFromFile())
+        _check_image(sample, info, loaders[0] if loaders else LoadImageFromFile())
     if "seg_map_path" in info:
         with _noted(sample.problems):
-            _check_mask(sample, info)
+            _check_mask(sample, info, len(dataset.metainfo["classes"]))
     return sample
 
 
@@ -97,7 +98,7 @@ def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]
 
 def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
     """Tabulate sizes and colours of the images of each split."""
-    table = Table("split", "images", "height", "width", "mean (RGB)", "std (RGB)")
+    table = Table("split", "images", "height", "width", "mean of each band", "std of each band")
     for split, samples in splits.items():
         sizes = np.array([s.size for s in samples if s.size])
         if not len(sizes):
@@ -124,7 +125,7 @@ def class_table(splits: Mapping[str, Sequence[Sample]], classes: Sequence[str]) 
 
 
 def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (3,) mean and standard deviation, in RGB order, of all pixels of all images."""
+    """Return the (C,) mean and standard deviation of all pixels of all images, RGB or by bands."""
     read = [s for s in samples if s.size and s.channel_mean is not None]
     pixels = [height * width for height, width in (s.size for s in read if s.size)]
     mean = np.average(np.array([s.channel_mean for s in read]), axis=0, weights=pixels)
@@ -145,20 +146,24 @@ def _noted(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _check_image(sample: Sample, load: LoadImageFromFile) -> None:
+def _check_image(sample: Sample, info: Mapping, load: LoadImageFromFile) -> None:
     if not Path(sample.image).is_file():
         raise UserError(f"{sample.image}: the image is not there")
-    image = load({"img_path": sample.image})["img"]
+    image = load(dict(info))["img"]
     sample.size = image.shape[:2]
-    mean, std = cv2.meanStdDev(image)
-    sample.channel_mean = mean[2::-1, 0]
-    sample.channel_square = (std**2 + mean**2)[2::-1, 0]
+    mean, std = (values[:, 0] for values in cv2.meanStdDev(image))
+    bands = info.get("bands")
+    order = slice(None, None, -1) if is_bgr(bands, str(image.dtype)) else slice(None)
+    sample.channel_mean, sample.channel_square = mean[order], (std**2 + mean**2)[order]
     digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(image).data)
     sample.digest = digest.digest()
     channels = _channels(sample.image)
-    if channels not in (1, 3):
-        raise UserError(f"{sample.image}: has {channels} channels; convert it to RGB or grey")
+    if bands is None and channels not in (1, 3):
+        raise UserError(
+            f"{sample.image}: has {channels} channels; only the colours of an RGB or grey image "
+            "are read: convert it"
+        )
 
 
 def _channels(path: str) -> int:
@@ -173,7 +178,7 @@ def _channels(path: str) -> int:
         return 3  # PIL does not know the format, but the loader does.
 
 
-def _check_mask(sample: Sample, info: Mapping) -> None:
+def _check_mask(sample: Sample, info: Mapping, num_classes: int) -> None:
     path = info["seg_map_path"]
     if not Path(path).is_file():
         raise UserError(f"{path}: the mask of {sample.image} is not there")
@@ -181,8 +186,9 @@ def _check_mask(sample: Sample, info: Mapping) -> None:
     if sample.size:
         with _noted(sample.problems):
             check_size(path, values.shape, sample.image, sample.size)
-    ids = to_train_ids(values, info["num_classes"], info["reduce_zero_label"], path)
+    facts = info["num_classes"], info["reduce_zero_label"]
+    ids = to_train_ids(values, *facts, path, info.get("label_map"))
     counts = np.bincount(ids.ravel(), minlength=256)
-    sample.class_pixels = counts[: info["num_classes"]]
+    sample.class_pixels = counts[:num_classes]
     if counts[IGNORE_INDEX] == ids.size:
         raise UserError(f"{path}: the mask is empty, every pixel is ignored")

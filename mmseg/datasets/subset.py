@@ -57,13 +57,14 @@ def class_presence(
     reduce_zero_label: bool,
     cache_dir: Path,
     colour_ids: Mapping | None = None,
+    label_map: Mapping[int, int] | None = None,
 ) -> np.ndarray:
     """Read every mask once, as `read_mask` does: (N, K) bool, which classes each image has.
 
     The result is kept in `cache_dir`, if that folder can be written, under a name that changes with
     the masks.
     """
-    digest = hashlib.sha256(f"{num_classes} {reduce_zero_label} {colour_ids}".encode())
+    digest = hashlib.sha256(f"{num_classes} {reduce_zero_label} {colour_ids} {label_map}".encode())
     for path in masks:
         stat = os.stat(path)
         digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -73,7 +74,7 @@ def class_presence(
 
     def classes_of(path: str) -> np.ndarray:
         ids = read_mask(path, None, colour_ids)
-        ids = to_train_ids(ids, num_classes, reduce_zero_label, path)
+        ids = to_train_ids(ids, num_classes, reduce_zero_label, path, label_map)
         return np.bincount(ids.ravel(), minlength=256)[:num_classes] > 0
 
     logger = MMLogger.get_current_instance()

@@ -22,10 +22,11 @@ class LatestCheckpointHook(Hook):
     """Save `iter_<n>.pth` and `best_<score>_iter_<n>.pth`, and link `latest.pth` to the newest.
 
     The arguments are those of mmengine's `CheckpointHook`, without those that name files and
-    places. Without an `interval` a checkpoint is saved as often as the run validates. An old file
-    goes only after the one that replaces it is whole. A file that cannot be written (a full disk)
-    does not end the run: the older files stay, and the next interval is the next attempt. A run
-    whose last file could not be written ends with a `UserError`.
+    places. A run of epochs counts `interval` and `save_begin` in epochs, unless `by_epoch=False`
+    says otherwise. Without an `interval` a checkpoint is saved as often as the run validates. An
+    old file goes only after the one that replaces it is whole. A file that cannot be written (a
+    full disk) does not end the run: the older files stay, and the next interval is the next
+    attempt. A run whose last file could not be written ends with a `UserError`.
     """
 
     priority = "VERY_LOW"
@@ -33,7 +34,7 @@ class LatestCheckpointHook(Hook):
     def __init__(
         self,
         interval: int = -1,
-        by_epoch: bool = False,
+        by_epoch: bool | None = None,
         max_keep_ckpts: int = -1,
         save_begin: int = 0,
         save_last: bool = True,
@@ -44,8 +45,7 @@ class LatestCheckpointHook(Hook):
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
     ) -> None:
-        if by_epoch:
-            raise UserError("default_hooks.checkpoint.by_epoch=True: a run counts in iterations")
+        self.by_epoch = by_epoch
         self.interval, self.save_begin, self.save_last = interval, save_begin, save_last
         self.max_keep_ckpts = max_keep_ckpts
         self.scores = [save_best] if isinstance(save_best, str) else list(save_best or ())
@@ -62,6 +62,12 @@ class LatestCheckpointHook(Hook):
     def before_train(self, runner: Runner) -> None:
         self.trains = True
         loop = runner.train_loop
+        length = getattr(loop, "epoch_length", None)
+        if self.by_epoch and not length:
+            raise UserError("default_hooks.checkpoint.by_epoch=True: a run counts in iterations")
+        if length and self.by_epoch is not False:
+            self.save_begin *= length
+            self.interval *= length if self.interval > 0 else 1
         if self.interval == -1:
             self.interval = loop.val_interval
         self._check_scores(runner)

@@ -13,9 +13,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmseg.checkpoints.loading import unwrap
+from mmseg.checkpoints.loading import check_number_of_classes, unwrap
 from mmseg.errors import UserError
-from mmseg.inference import fuse
+from mmseg.export.engines import for_inference, with_segmentor
+from mmseg.export.loading import load
 
 
 def compile_network(model: nn.Module) -> None:
@@ -86,7 +87,9 @@ def _backward_without_autocast() -> contextlib.AbstractContextManager:
 
 
 class FuseHook(Hook):
-    """Put `fuse(model)` in the model's place for the images of a validation or a test.
+    """Put `for_inference(model)` in the model's place for the images of a validation or a test.
+
+    Validations compute with PyTorch: in a training, the weights change before each of them.
 
     The copy is made at the first image, when averaged weights (EMAHook) are in their place. The
     model comes back before other hooks see the end. After an interruption, it comes back when the
@@ -103,16 +106,35 @@ class FuseHook(Hook):
 
     def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         if batch_idx == 0:
-            self._give_back(runner)
-            self.model = runner.model
-            runner.model = fuse(self.model)
+            self._exchange(runner)
+
+    def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if batch_idx == 0:
+            segmentor: Any = unwrap(runner.model)
+            segmentor.cfg = runner.cfg
+            segmentor.dataset_meta = runner.test_dataloader.dataset.metainfo
+            self._exchange(runner, runner.cfg.get("engine", "torch"), runner._load_from)
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         self._give_back(runner)
 
-    before_test_iter = before_val_iter
     after_test_epoch = after_val_epoch
+
+    def _exchange(self, runner: Runner, *how: Any) -> None:
+        self._give_back(runner)
+        self.model = runner.model
+        runner.model = for_inference(self.model, *how)
 
     def _give_back(self, runner: Runner) -> None:
         if self.model is not None:
             runner.model, self.model = self.model, None
+
+
+def take_exported(runner: Any, path: str) -> dict[str, Any]:
+    """Let a runner test an exported file; return its classes as a checkpoint has them."""
+    segmentor: Any = unwrap(runner.model)
+    engine, half = runner.cfg.get("engine", "auto"), segmentor.test_cfg.get("amp", False)
+    loaded = load(path, engine, half, scores="module" in runner.cfg.model)  # those of TTA
+    check_number_of_classes(loaded, runner.test_dataloader.dataset.metainfo["classes"])
+    runner.model = with_segmentor(runner.model, loaded)
+    return {"meta": {"dataset_meta": loaded.dataset_meta}}

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from mmseg.checkpoints.dialects import class_names, metadata, model_facts
 from mmseg.checkpoints.files import check_written, read_checkpoint
 from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
-from mmseg.config.check import check_config
-from mmseg.engine.compile import FuseHook, compile_training
+from mmseg.config import translate_config
+from mmseg.engine.compile import FuseHook, compile_training, take_exported
 from mmseg.engine.loaders import build_loader
 from mmseg.engine.preemption import PreemptionHook
 from mmseg.engine.prepare import check_complete, default_work_dir, prepare_process
@@ -32,6 +32,7 @@ from mmseg.engine.resume import (
 from mmseg.engine.run_summary import run_result
 from mmseg.engine.visualization import ValidationPictureHook
 from mmseg.errors import UserError, reason
+from mmseg.export.loading import is_exported
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process
 from mmseg.ops.defaults import by_default
@@ -57,19 +58,17 @@ class SegRunner(Runner):
     # mmengine's does not check a config, and finds out too late from where a run starts.
     @classmethod
     def from_cfg(cls, cfg: Config | Mapping) -> "SegRunner":
-        """Build the runner of a config, after the checks of `load_config`: keys may have changed.
+        """Build the runner of a config of any dialect, and check it again: keys may have changed.
 
         Without a `work_dir` the run goes to work_dirs/<name of the config>. `where_to_start` tells
         how `resume`, `resume_from_work_dir` and `load_from` go together.
         """
-        content = cfg.to_dict() if isinstance(cfg, Config) else dict(cfg)
         # mmengine formats the text of a config again for each log, file and checkpoint, which takes
         # half a second. The text is as readable without.
         name = getattr(cfg, "filename", None)
-        config = Config(content, filename=name, format_python_code=False)
+        config = Config(translate_config(cfg).to_dict(), filename=name, format_python_code=False)
         if config.get("work_dir") is None:
             config.work_dir = default_work_dir(config.filename or "run.py")
-        check_config(config, str(config.filename or "the config"))
         check_complete(config)
         make_writable(config.work_dir)
         prepare_process(config)
@@ -79,8 +78,9 @@ class SegRunner(Runner):
         arguments = {key: config[key] for key in ARGUMENTS if key in config}
         arguments |= {"resume": resume, "load_from": load_from}
         if train := arguments.get("train_cfg"):
-            arguments["train_cfg"] = {"type": "SegTrainLoop", **train}
-            if "type" not in train:  # mmengine's `by_epoch=False` stands for its own loop
+            kind = "EpochTrainLoop" if train.get("by_epoch") else "SegTrainLoop"
+            arguments["train_cfg"] = {"type": kind, **train}
+            if "type" not in train:  # mmengine's `by_epoch` stands for its own loops
                 arguments["train_cfg"].pop("by_epoch", None)
             if (parts := train.get("accumulate", 1)) > 1:
                 # The wrapper of mmengine steps once for so many backward passes.
@@ -142,7 +142,10 @@ class SegRunner(Runner):
         `load_cfg` of the config holds its `new_classes` and `nmf_rank`.
         """
         options = self.cfg.get("load_cfg") or {}
-        checkpoint = load_model_weights(self.model, filename, **options)
+        if is_exported(filename):
+            checkpoint = take_exported(self, filename)
+        else:
+            checkpoint = load_model_weights(self.model, filename, **options)
         loops = (self._train_loop, self._val_loop, self._test_loop)
         loop = next((each for each in loops if isinstance(each, BaseLoop)), None)
         if loop and not options.get("new_classes") and (stored := class_names(checkpoint)):

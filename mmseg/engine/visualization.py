@@ -1,10 +1,12 @@
 """Pictures of images beside their predictions and ground truth."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 import torch
@@ -14,7 +16,8 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
-from mmseg.imagery.image import read_image
+from mmseg.errors import UserError
+from mmseg.imagery.bands import read_picture
 from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import (
     Palette,
@@ -34,15 +37,28 @@ class SegVisualizationHook(Hook):
 
     It shows the image, the prediction and, where there is one, the ground truth laid over the
     image with `opacity` (0-1), and a legend of the classes that occur. Images of several folders
-    keep their folders below `show_dir`.
+    keep their folders below `show_dir`. With `show` a window shows each picture for `wait_time`
+    seconds, or until a key is pressed.
     """
 
-    def __init__(self, show_dir: str, opacity: float = 0.5) -> None:
+    def __init__(
+        self,
+        show_dir: str | None = None,
+        opacity: float = 0.5,
+        show: bool = False,
+        wait_time: float = 2,
+    ) -> None:
         check_opacity(opacity)
+        # Without a display, OpenCV would end the process.
+        if show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}:
+            raise UserError("--show: there is no display; write the pictures with --show-dir DIR")
         self.show_dir, self.opacity = show_dir, opacity
+        self.wait_ms = max(1, int(1000 * wait_time)) if show else 0
 
     def before_test(self, runner: Runner) -> None:
         """Find the folder that all images share, whichever process tests them."""
+        if self.show_dir is None:
+            return
         dataset = runner.test_dataloader.dataset
         paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
         folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
@@ -59,7 +75,11 @@ class SegVisualizationHook(Hook):
         meta = runner.test_dataloader.dataset.metainfo
         for sample in outputs or ():
             picture = picture_of(sample, meta, self.opacity)
-            write_image(self.output_names(sample.img_path), picture)
+            if self.show_dir is not None:
+                write_image(self.output_names(sample.img_path), picture)
+            if self.wait_ms:
+                cv2.imshow("mmseg", mmcv.rgb2bgr(picture))
+                cv2.waitKey(self.wait_ms)
 
 
 class ValidationPictureHook(Hook):
@@ -92,7 +112,7 @@ class ValidationPictureHook(Hook):
 
 def picture_of(sample: Any, meta: Mapping[str, Any], opacity: float) -> np.ndarray:
     """Draw a predicted sample: `pred_sem_seg.data` and `gt_sem_seg.data` are (1, H, W)."""
-    image = mmcv.bgr2rgb(read_image(sample.img_path))
+    image = read_picture(sample.img_path, meta)
     found = [sample.get(key) for key in ("pred_sem_seg", "gt_sem_seg") if key in sample]
     ids = [each.data[0].to("cpu", torch.uint8).numpy() for each in found]
     return draw_sample(image, ids, meta["classes"], meta["palette"], opacity)

@@ -72,37 +72,44 @@ class Scores:
     summary: dict[str, float]
 
 
-def scores(matrix: np.ndarray) -> Scores:
+def scores(matrix: np.ndarray, beta: float = 1, nan_to_num: float | None = None) -> Scores:
     """Score an int64 confusion matrix (K, K) by the definitions of MMSegmentation.
 
     A class that occurs neither in the labels nor in the predictions has no score and does not
     count in the means. A class that was only predicted has IoU and Dice 0 and no Acc.
 
-    The F-score is computed as Dice, which is the same number. If no pixel of a class was found,
-    its F-score is 0 here. In MMSegmentation it is 0/0 and does not count in the mean.
+    `beta` weighs recall against precision in the F-score. If no pixel of a class was found, its
+    F-score is 0 here. In MMSegmentation it is 0/0 and does not count in the mean. `nan_to_num` is
+    the score, from 0 to 1, of classes that have none.
     """
     counts = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    per_class, summary = class_scores(*counts)
+    per_class, summary = class_scores(*counts, beta, nan_to_num)
     return Scores(per_class, {name: value.item() for name, value in summary.items()})
 
 
 def class_scores(
-    correct: np.ndarray, labelled: np.ndarray, predicted: np.ndarray
+    correct: np.ndarray,
+    labelled: np.ndarray,
+    predicted: np.ndarray,
+    beta: float = 1,
+    nan_to_num: float | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return `per_class` (..., K) and `summary` (...) of `Scores`, from pixels (..., K) of classes.
 
-    The pixels are those that are rightly predicted, labelled, and predicted as each class.
+    The pixels are those that are rightly predicted, labelled, and predicted as each class. The
+    other arguments are those of `scores`.
     """
     recall = _percent(correct, labelled)
-    dice = _percent(2 * correct, labelled + predicted)
     per_class = {
         "IoU": _percent(correct, labelled + predicted - correct),
         "Acc": recall,
-        "Dice": dice,
-        "Fscore": dice,
+        "Dice": _percent(2 * correct, labelled + predicted),
+        "Fscore": _percent((1 + beta**2) * correct, beta**2 * labelled + predicted),
         "Precision": _percent(correct, predicted),
         "Recall": recall,
     }
+    if nan_to_num is not None:
+        per_class = {k: np.nan_to_num(each, nan=100 * nan_to_num) for k, each in per_class.items()}
     summary = {"aAcc": _percent(correct.sum(-1), labelled.sum(-1))}
     summary |= {f"m{name}": _mean_of_defined(values) for name, values in per_class.items()}
     return per_class, summary

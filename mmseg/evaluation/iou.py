@@ -38,6 +38,8 @@ class IoUMetric(BaseMetric):
             counts of each image go to a file beside it that ends in `.images.npz`.
         run: Facts about the run that go into `json_file` as they are.
         collect_device: `cpu` or `gpu`: where processes exchange results.
+        beta: Weight of recall against precision in mFscore.
+        nan_to_num: Score, from 0 to 1, of a class that has none; by default it does not count.
         prefix: Comes before the name of each returned score, as in `prefix/mIoU`.
 
     Raises `UserError` for an unknown metric, and for `format_only` without `output_dir`.
@@ -53,6 +55,8 @@ class IoUMetric(BaseMetric):
         run: dict | None = None,
         collect_device: str = "cpu",
         prefix: str | None = None,
+        beta: float = 1,
+        nan_to_num: float | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if unknown := [name for name in iou_metrics if name not in METRIC_SCORES]:
@@ -67,6 +71,7 @@ class IoUMetric(BaseMetric):
         self.run = run or {}
         self.started = time.monotonic()
         self.class_scores: dict[str, float] = {}  # of the last evaluation, for trackers
+        self.options: dict[str, Any] = {"beta": beta, "nan_to_num": nan_to_num}
 
     def summary_names(self) -> list[str]:
         """Return the names of the scores over all classes, without `prefix`."""
@@ -104,12 +109,17 @@ class IoUMetric(BaseMetric):
         classes = self._meta["classes"]
         images = ImageCounts.of(classes, results)
         matrix = images.total()
-        result = scores(matrix)
-        self.class_scores = {
-            f"IoU/{name}": score
-            for name, score in zip(classes, result.per_class["IoU"], strict=True)
-        }
+        result = scores(matrix, **self.options)
+        names = (f"IoU/{name}" for name in classes)
+        self.class_scores = dict(zip(names, result.per_class["IoU"].tolist(), strict=True))
         logger.info(f"{len(results)} images\n{score_table(result, classes, self.metrics)}")
+        values = result.per_class["Fscore"]
+        if "mFscore" in self.metrics and (missed := int((values == 0).sum())):
+            hits = values[values > 0].mean() if (values > 0).any() else np.nan
+            logger.info(
+                f"mFscore counts the {missed} classes without a right pixel as 0; MMSegmentation "
+                f"leaves them out, which gives {hits:.2f}"
+            )
         if self.json_file is not None:
             run = {**self.run, "seconds": round(time.monotonic() - self.started, 1)}
             facts = {"metrics": self.metrics, "images": len(results), "classes": list(classes)}
@@ -130,7 +140,8 @@ class IoUMetric(BaseMetric):
 
     def _write(self, sample: dict, output_names: OutputNames) -> None:
         ids = sample["pred_sem_seg"]["data"][0].cpu().numpy()
-        palette = list(self._meta["palette"])
+        greys = [(i, i, i) for i in range(len(self._meta["classes"]))]
+        palette = list(self._meta.get("palette") or greys)
         if sample.get("reduce_zero_label"):
             ids, palette = ids + 1, [(0, 0, 0), *palette]
         write_id_png(output_names(sample["img_path"]), ids.astype(np.uint8), palette)

@@ -1,6 +1,7 @@
 """Read the bytes of an image file, and refuse those that decoders turn into wrong pixels."""
 
 import io
+import logging
 from pathlib import Path
 
 from mmengine import fileio
@@ -9,6 +10,8 @@ from PIL import Image
 from mmseg.errors import UserError
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+# It logs an error for each image of more than 6 bands, which GDAL reads.
+logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)
 PNG_START, PNG_END = b"\x89PNG", b"\0\0\0\0IEND"
 
 

@@ -123,18 +123,44 @@ def read_colours(data: bytes, path: str | Path) -> np.ndarray:
         return look_up(raster.read(bands), colour_table(raster, bands)).transpose(1, 2, 0)
 
 
-def write_geotiff(path: Path, array: np.ndarray, transform: Affine, crs: str) -> None:
+def write_geotiff(
+    path: Path,
+    array: np.ndarray,
+    transform: Affine,
+    crs: str | None,
+    names: Sequence[str] | None = None,
+    nodata: float | None = None,
+    valid: np.ndarray | None = None,
+) -> None:
     """Write a tiled, deflated GeoTIFF; the file appears only when it is complete.
 
-    `array` is (H, W) or (H, W, C) of integers, `transform` maps (column, row) to map coordinates,
-    and `crs` is a code such as "EPSG:2180" or WKT.
+    `array` is (H, W) or (H, W, C), `transform` maps (column, row) to map coordinates, and `crs` is
+    a code such as "EPSG:2180", WKT or, like the identity, None. `names` are those of the bands.
+    Pixels that are not `valid`, bool (H, W), are told by a mask if there is no `nodata` value.
     Raises `UserError` if the file cannot be written.
     """
     bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     count, height, width = bands.shape
-    profile = {"driver": "GTiff", "transform": transform, "crs": crs, "dtype": bands.dtype}
-    profile |= {"width": width, "height": height, "count": count}
-    profile |= {"photometric": "RGB" if count == 3 else "MINISBLACK", **SIZE}
-    profile |= {"compress": "deflate", "predictor": 2}
-    with whole_file(path) as part, rasterio.open(part, "w", **profile) as target:
-        target.write(bands)
+    profile = {
+        "driver": "GTiff",
+        "dtype": bands.dtype,
+        "photometric": "RGB" if count == 3 and bands.dtype == np.uint8 else "MINISBLACK",
+        "tiled": True,
+        "blockxsize": 256,
+        "blockysize": 256,
+        "compress": "deflate",
+        "predictor": 2,
+    }
+    size = {"width": width, "height": height, "count": count, "nodata": nodata}
+    with (
+        warnings.catch_warnings(),
+        whole_file(path) as part,
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+    ):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(part, "w", transform=transform, crs=crs, **size, **profile) as target:
+            target.write(bands)
+            if names is not None:
+                target.descriptions = names
+            if valid is not None and nodata is None and not valid.all():
+                target.write_mask(valid)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmseg.errors import UserError
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+
 
 def list_images(
     inputs: Sequence[str],

@@ -83,12 +83,16 @@ def check_size(
 
 
 def to_train_ids(
-    values: np.ndarray, num_classes: int, reduce_zero_label: bool, path: str
+    values: np.ndarray,
+    num_classes: int,
+    reduce_zero_label: bool,
+    path: str | Path,
+    label_map: Mapping[int, int] | None = None,
 ) -> np.ndarray:
     """Turn the values of a file into train ids: (H, W) uint8, where 255 is ignored.
 
-    With `reduce_zero_label` the value 0 is ignored and k becomes k - 1. Raises `UserError` naming
-    the ids that are no class.
+    With `reduce_zero_label` the value 0 is ignored and k becomes k - 1. Then `label_map` replaces
+    ids. Raises `UserError` naming the ids that are none of the `num_classes` of the masks.
     """
     beyond = num_classes + reduce_zero_label
     # One pass of OpenCV finds nothing wrong in nearly every mask.
@@ -108,4 +112,8 @@ def to_train_ids(
         is_ignored = ids == IGNORE_INDEX
         ids -= 1  # 0 wraps to 255
         ids |= is_ignored  # 255 has become 254, and 254 | 1 is 255 again
+    if label_map:
+        replaced = np.arange(256, dtype=np.uint8)
+        replaced[list(label_map)] = list(label_map.values())
+        ids = replaced[ids]
     return ids

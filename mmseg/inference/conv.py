@@ -63,7 +63,8 @@ class FusedConv(nn.Module):
 def onednn_computes(x: Tensor) -> bool:
     """Return whether oneDNN convolves maps like x and applies an operation afterwards."""
     on_cpu = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
-    if not on_cpu or torch.compiler.is_compiling():  # a compiler fuses by itself
+    # A compiler, and the engine that runs an exported file, fuse by themselves.
+    if not on_cpu or torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
     if x.dtype == torch.bfloat16:
         return torch.ops.mkldnn._is_mkldnn_bf16_supported()

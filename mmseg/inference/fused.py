@@ -74,7 +74,9 @@ def fuse(model: nn.Module) -> nn.Module:
 def _fused_if_equal(backbone: MSCAN) -> "FusedMSCAN | None":
     """Return the fused backbone if it gives the same maps of a random image, up to rounding."""
     weight = backbone.norm1.weight
-    image = torch.randn(1, 3, *PROBE, generator=torch.Generator().manual_seed(0)).to(weight)
+    image = torch.randn(
+        1, backbone.in_channels, *PROBE, generator=torch.Generator().manual_seed(0)
+    ).to(weight)
     try:
         fused = FusedMSCAN(backbone)
         pairs = zip(fused(image), copy.deepcopy(backbone).eval()(image), strict=True)
@@ -110,7 +112,7 @@ class FusedMSCAN(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) -> the maps of `MSCAN`, in the dtype of the fused convolutions."""
+        """(B, C, H, W) -> the maps of `MSCAN`, in the dtype of the fused convolutions."""
         x = arranged(x.to(self.stages[0].embed[0].weight.dtype))
         outs = []
         with torch.autocast(x.device.type, enabled=False):

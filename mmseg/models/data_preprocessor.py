@@ -14,17 +14,20 @@ from mmseg.ops.photometric import distort
 from mmseg.registry import MODELS
 from mmseg.structures import stack_batch
 
+# Those of ImageNet's photos.
+GREY_MEAN, GREY_STD = 116.0, 57.0
+
 
 @MODELS.register_module()
 class SegDataPreProcessor(BaseDataPreprocessor):
     """Normalise images; in training, also pad images and labels to `size` and stack them.
 
-    Takes `inputs`, a list of (3, H, W) uint8 tensors in BGR order, and `data_samples`; in training
-    it also takes a batch of `stack_batch`. In training, colours change as the `distortion` of each
-    sample says (`PhotoMetricDistortion`). Padding comes after normalising, so it has the mean
-    colour (0); padded labels are `seg_pad_val`. In testing the images keep their sizes, because
-    padding changes the global context of every pixel. `test_cfg=dict(size_divisor=32)` pads them
-    as MMSegmentation 1.x does.
+    Takes `inputs`, a list of (C, H, W) tensors, uint8 BGR or of other bands and bits, and
+    `data_samples`; in training it also takes a batch of `stack_batch`. In training, colours change
+    as the `distortion` of each sample says (`PhotoMetricDistortion`). Padding comes after
+    normalising, so it has the mean colour (0); padded labels are `seg_pad_val`. In testing the
+    images keep their sizes, because padding changes the global context of every pixel.
+    `test_cfg=dict(size_divisor=32)` pads them as MMSegmentation 1.x does.
     """
 
     def __init__(
@@ -48,12 +51,13 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         self.test_divisor = (test_cfg or {}).get("size_divisor") or 1
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Return `inputs`, (B, 3, H, W) in training and a list of (3, H, W) in testing, float32."""
+        """Return `inputs`, (B, C, H, W) in training and a list of (C, H, W) in testing, float32."""
         if training:
             return self._training_batch(data)
         data = self.cast_data(data)
         inputs, divisor = [], self.test_divisor
         for image in data["inputs"]:
+            self._check_bands(image.shape[0])
             image = image.flip(0) if self.bgr_to_rgb else image
             image = (image.float() - self.mean) / self.std
             height, width = (math.ceil(side / divisor) * divisor for side in image.shape[1:])
@@ -71,17 +75,31 @@ class SegDataPreProcessor(BaseDataPreprocessor):
         samples, sizes = data["data_samples"], data["sizes"]
         height, width = size = self.size or tuple(images.shape[2:])
         labels = pad_to(labels, height, width, self.seg_pad_val)
-        batch = self.mean.new_zeros(len(images), 3, *size)
+        self._check_bands(images.shape[1])
+        batch = self.mean.new_zeros(len(images), images.shape[1], *size)
         inside = batch[..., : images.shape[2], : images.shape[3]]
         inside.copy_(images.flip(1) if self.bgr_to_rgb else images)
         draws = [sample.get("distortion", {}) for sample in samples]
-        distort(batch, draws, rgb=(0, 1, 2) if self.bgr_to_rgb else (2, 1, 0))
-        batch.sub_(self.mean).div_(self.std)
+        rgb = draws[0].get("rgb", (0, 1, 2) if self.bgr_to_rgb else (2, 1, 0))
+        if images.dtype == torch.uint8:
+            distort(batch, draws, rgb)
+            batch.sub_(self.mean).div_(self.std)
+        else:  # the draws are in grey levels, as of a photo of this mean and deviation
+            batch.sub_(self.mean).div_(self.std).mul_(GREY_STD).add_(GREY_MEAN)
+            distort(batch, draws, rgb, bounded=False)
+            batch.sub_(GREY_MEAN).div_(GREY_STD)
         for sample, image, label, (h, w) in zip(samples, batch, labels, sizes, strict=True):
             image[:, h:] = image[:, :, w:] = 0
             label[:, h:] = label[:, :, w:] = self.seg_pad_val
             sample.gt_sem_seg = PixelData(data=label)
         return {"inputs": batch, "data_samples": samples}
+
+    def _check_bands(self, found: int) -> None:
+        if found != len(self.mean):
+            raise UserError(
+                f"the images have {found} bands, model.data_preprocessor.mean and std have "
+                f"{len(self.mean)}: give a value for each band"
+            )
 
 
 def pad_to(x: Tensor, height: int, width: int, value: float) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.ops.class_map import Frame, class_map, to_original
@@ -25,6 +25,7 @@ KEYS_OF_MODE = {"whole": {"mode"}, "slide": {"mode", "crop_size", "stride"}}
 class EncoderDecoder(BaseModel):
     """A semantic segmentor: a backbone and a decode head.
 
+    `auxiliary_head` is one more head or a list of them, whose losses are added in training.
     `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`. In
     both, `amp=True` lets the network predict in half precision. Call `mmseg.inference.fuse` for a
     copy that predicts faster.
@@ -34,6 +35,7 @@ class EncoderDecoder(BaseModel):
         self,
         backbone: dict,
         decode_head: dict,
+        auxiliary_head: dict | Sequence[dict] | None = None,
         data_preprocessor: dict | None = None,
         test_cfg: Mapping | None = None,
         init_cfg: dict | None = None,
@@ -41,6 +43,10 @@ class EncoderDecoder(BaseModel):
         super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
+        if isinstance(auxiliary_head, Mapping):
+            self.auxiliary_head = MODELS.build(auxiliary_head)
+        elif auxiliary_head:
+            self.auxiliary_head = nn.ModuleList(MODELS.build(head) for head in auxiliary_head)
         self.test_cfg = dict(test_cfg or WHOLE)
         self.temperature = 1.0  # set by the loader of a calibrated checkpoint
         _check_test_cfg(self.test_cfg)
@@ -66,15 +72,27 @@ class EncoderDecoder(BaseModel):
         """(B, 3, H, W) -> the backbone's maps."""
         return self.backbone(arranged(x))
 
-    def training_logits(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> logits (B, K, H/8, W/8): the part of `loss` that can be compiled."""
-        return self.decode_head(self.extract_feat(x))
+    def training_logits(self, x: Tensor) -> list[Any]:
+        """(B, 3, H, W) -> the logits of each head: the part of `loss` that can be compiled."""
+        maps = self.extract_feat(x)
+        return [head(maps) for head in self._heads().values()]
+
+    def _heads(self) -> dict[str, Any]:
+        """Return the heads by the names that their losses start with."""
+        more = getattr(self, "auxiliary_head", None)
+        if isinstance(more, nn.ModuleList):
+            return {"decode": self.decode_head, **{f"aux_{i}": h for i, h in enumerate(more)}}
+        return {"decode": self.decode_head} | ({"aux": more} if more is not None else {})
 
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
-        """Compute the head's losses; names start with `decode.`."""
-        labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
-        losses = self.decode_head.loss(self.training_logits(inputs), labels)
-        return {f"decode.{name}": value for name, value in losses.items()}
+        """Compute the losses of the heads; names start with `decode.`, `aux.` or `aux_0.`."""
+        losses: dict[str, Tensor] = {}
+        for (name, head), logits in zip(
+            self._heads().items(), self.training_logits(inputs), strict=True
+        ):
+            found = head.loss_by_feat(logits, data_samples)
+            losses |= {f"{name}.{key}": value for key, value in found.items()}
+        return losses
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum the losses; the values to log are on the CPU.
@@ -164,7 +182,7 @@ class EncoderDecoder(BaseModel):
         device = x.device.type
         amp = self.test_cfg.get("amp", False)
         with torch.autocast(device, half_dtype(device)) if amp else nullcontext():
-            logits = self.decode_head(self.extract_feat(x))
+            logits = self.decode_head.predict_from(self.extract_feat(x), x.shape[2:])
         # Half precision would show after the interpolation.
         return logits.float() / self.temperature
 

@@ -1,6 +1,7 @@
 """Linear maps of the decoder in the order that costs least: exact, in training too."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +16,12 @@ def conv_of_levels(conv: nn.Conv2d, levels: Sequence[Tensor], align_corners: boo
     map goes through its part of the weight (C, sum of C_i, 1, 1) at its own size.
     """
     first, *others = levels
-    # Split as a matrix: a gradient put together from 4-d parts would not be contiguous.
-    widths = [level.shape[1] for level in levels]
-    parts = [part[:, :, None, None] for part in conv.weight.flatten(1).split(widths, dim=1)]
+    widths = [int(level.shape[1]) for level in levels]  # numbers, also in a trace
+    if torch.jit.is_tracing():  # the exporter computes these parts, and the engine gets constants
+        ends = accumulate(widths)
+        parts = [conv.weight[:, end - width : end] for width, end in zip(widths, ends, strict=True)]
+    else:  # as a matrix: a gradient put together from 4-d parts would not be contiguous
+        parts = [part[:, :, None, None] for part in conv.weight.flatten(1).split(widths, dim=1)]
     total = F.conv2d(first, parts[0], conv.bias)
     for level, part in zip(others, parts[1:], strict=True):
         level = F.conv2d(level, part)

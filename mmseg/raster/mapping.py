@@ -38,6 +38,8 @@ from mmseg.raster.windows import window_axis
 # The model's pixels may be so many times larger or smaller than those of the scene. Beyond that, a
 # window would take gigabytes or a few pixels, and the gsd is in another unit than metres.
 MOST_RESAMPLING = 32
+# A scene whose pixels differ less from those of the training is not resampled.
+SAME_GSD = 0.1
 # GDAL's cache of blocks, in bytes. By default it takes 5 % of the machine's memory.
 CACHE = 2**28
 
@@ -80,7 +82,7 @@ def map_scene(
             shown = os.fsencode(scene).decode(errors="replace")
             if shown != str(scene):
                 raise UserError(f"{shown}: the name of the scene is not UTF-8: rename the file")
-            opened = Scene(scene, options)
+            opened = open_scene(model, scene, options)
             if truth:
                 check_truth(truth, opened, model.dataset_meta)
             products = Products(opened, out, model.dataset_meta, options)
@@ -91,6 +93,18 @@ def map_scene(
             map_path = str(products.map_path)
             matrix = compare(map_path, truth, model.dataset_meta) if truth else None
             return SceneMap(products.map_path, products.areas(), matrix)
+
+
+def open_scene(model: SceneModel, scene: str | Path, options: MapOptions) -> Scene:
+    """Open a scene with the bands and bits of the model's training images.
+
+    If these have names, pixels without image get the mean of the training, as they did there.
+    """
+    fill = None
+    if model.dataset_meta.get("bands"):
+        mean = model.data_preprocessor.mean.flatten().cpu().numpy()
+        fill = mean if model.dataset_meta.get("bits") == "float32" else np.rint(mean)
+    return Scene(scene, options, model.dataset_meta, fill)
 
 
 @contextmanager
@@ -116,9 +130,12 @@ def _map(
     out, unfinished = products.out, products.unfinished
     with fail_together(out):
         predictor = WindowPredictor(model)
-        grid = _grid(scene, predictor.crop_size, options)
+        gsd = options.gsd or _stored_gsd(scene, model.dataset_meta.get("gsd"))
+        grid = _grid(scene, predictor.crop_size, options, gsd)
         job = _describe_job(scene, model, grid, options)
-        digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
+        # A finished map is finished, whatever computed it.
+        content = {key: value for key, value in job.items() if key != "engine"}
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         is_finished = products.are_finished(digest)
         if is_finished and is_first and unfinished.job == job:
             unfinished.clear()  # a run that finished was killed before it could do that
@@ -132,7 +149,7 @@ def _map(
             held.enter_context(sole_process(unfinished.folder, "maps this scene", "--out"))
             if is_first:
                 unfinished.prepare(job)
-                logger.info(_introduction(scene, grid, options))
+                logger.info(_introduction(scene, grid, options, gsd))
                 if warning := scene.gaps():
                     logger.warning(warning)
         with fail_together(out):
@@ -153,18 +170,28 @@ def _map(
         unfinished.clear()
 
 
-def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions) -> Grid:
+def _stored_gsd(scene: Scene, gsd: float | None) -> float | None:
+    """Return the gsd of the training if that of the scene differs by more than a tenth."""
+    if gsd is None or not scene.is_measurable:
+        return None
+    sides = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
+    return gsd if any(abs(side / gsd - 1) > SAME_GSD for side in sides) else None
+
+
+def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions, gsd: float | None) -> Grid:
     """Lay windows that cover the same ground as the model's crop."""
     height, width = crop_size
-    if options.gsd is not None:
+    if gsd is not None:
         if not scene.is_measurable:
             raise UserError(f"{scene.path}: its place is unknown, so its resolution; omit the gsd")
         down, across = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
-        if not 1 / MOST_RESAMPLING <= options.gsd / across <= MOST_RESAMPLING:
-            sizes = f"its pixels are {across:g} m wide, the gsd is {options.gsd:g} m"
-            raise UserError(f"{scene.path}: {sizes}: they may differ {MOST_RESAMPLING}-fold")
-        height = max(1, round(height * options.gsd / down))
-        width = max(1, round(width * options.gsd / across))
+        if not 1 / MOST_RESAMPLING <= gsd / across <= MOST_RESAMPLING:
+            raise UserError(
+                f"{scene.path}: its pixels are {across:g} m wide, the gsd is {gsd:g} m: "
+                f"they may differ {MOST_RESAMPLING}-fold; give metres"
+            )
+        height = max(1, round(height * gsd / down))
+        width = max(1, round(width * gsd / across))
     return Grid(
         window_axis(scene.height, height, options.overlap),
         window_axis(scene.width, width, options.overlap),
@@ -178,9 +205,11 @@ def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptio
     for name, tensor in model.state_dict().items():
         weights.update(name.encode())
         weights.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    threads = torch.get_num_threads()
     job = {
         "version": mmseg.__version__,
         "scene": scene.identity(),
+        "engine": getattr(model, "runs_in", f"torch {torch.__version__}, {threads} threads"),
         "model": [weights.hexdigest(), str(model.cfg.model)],
         "classes": [model.dataset_meta[key] for key in ("classes", "palette")],
         "grid": asdict(grid),
@@ -189,7 +218,7 @@ def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptio
     return json.loads(json.dumps(job))
 
 
-def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
+def _introduction(scene: Scene, grid: Grid, options: MapOptions, gsd: float | None) -> str:
     rows, columns = grid.rows, grid.columns
     lines = [
         f"{scene.path}: {scene.width} x {scene.height} pixels, bands {scene.bands}, "
@@ -197,6 +226,12 @@ def _introduction(scene: Scene, grid: Grid, options: MapOptions) -> str:
         f"{1 - scene.sample[1].mean():.1%} nodata",
         *scene.notes,
     ]
+    if gsd is not None and options.gsd is None:
+        down, across = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
+        lines.append(
+            f"its pixels are {across:g} x {down:g} m, those of the training {gsd:g} m: it is "
+            "resampled to these (--gsd overrides)"
+        )
     if not scene.is_measurable:
         why = "no CRS, a local one, or no transform"
         lines.append(f"its place is unknown ({why}): areas are in pixels, without polygons")

@@ -14,13 +14,14 @@ class MapOptions:
     Args:
         overlap: Fraction of a window that it shares with the next, 0 to 0.5.
         batch_size: Number of windows that the model predicts at a time.
-        bands: Numbers of the red, green and blue band, from 1. None means the bands that the file
-            calls red, green and blue, or else the first three.
+        bands: Numbers of the model's bands, from 1, in their order. None means the bands that the
+            file calls so; without names, the first three.
         scale: Sample values of a 16-bit scene that become 0 and 255. None means percentiles.
         nodata: Sample value of pixels without image, a whole number, for files that do not say it.
         alpha: Number of the band that is 0 where there is no image, 0 for none. None means every
             band that the file calls alpha and that looks like a mask.
-        gsd: Metres per pixel of the model's training images. None means those of the scene.
+        gsd: Metres per pixel of the model's training images. None means those that the model
+            stores, or else those of the scene.
         aoi: File of polygons. Pixels outside them are not mapped.
         polygons: Also write a GeoPackage.
         min_area: In m2. A smaller polygon becomes a part of its largest neighbour.

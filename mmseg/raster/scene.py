@@ -1,12 +1,13 @@
-"""Scene: a raster of any size, read in rows as the 8-bit RGB that a model takes."""
+"""Scene: a raster of any size, read in rows as the bands and bits that a model takes."""
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import rasterio
@@ -17,6 +18,8 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
+from mmseg.imagery.band_files import find_bands
+from mmseg.imagery.bands import RGB, bits_of, is_bgr, picture
 from mmseg.imagery.geotiff import colour_bands, colour_table, look_up
 from mmseg.imagery.listing import list_images
 from mmseg.raster.area import AreaOfInterest
@@ -51,15 +54,26 @@ def find_scenes(inputs: Sequence[str]) -> list[str]:
 
 
 class Scene:
-    """A raster that GDAL opens at `path`, as 8-bit RGB with a mask of the pixels to map.
+    """A raster that GDAL opens at `path`, as a model's bands with a mask of the pixels to map.
+
+    `meta` is the metainfo of the model's data set. Its `bands` and `bits` are read, by default
+    8-bit RGB. `fill` holds the values of a pixel without image, one for each band.
 
     `crs` and `transform` are those of the file; see `is_measurable`. Of `options`, `bands`,
     `scale`, `nodata`, `alpha` and `aoi` count here. `notes` says how it is read. Raises `UserError`
     for a file that cannot be mapped.
     """
 
-    def __init__(self, path: str | Path, options: MapOptions) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        options: MapOptions,
+        meta: Mapping = MappingProxyType({}),
+        fill: np.ndarray | None = None,
+    ) -> None:
         self.path = str(path)
+        self.band_names, self.bits = meta.get("bands"), meta.get("bits", "uint8")
+        self.fill = fill
         with _readable(self.path):
             self.raster = rasterio.open(self.path)
         if not self.raster.count and (parts := self.raster.subdatasets):
@@ -68,8 +82,8 @@ class Scene:
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
         self.is_measurable = is_measurable(self.crs, self.transform, self.height, self.width)
-        self.bands = _choose_bands(self.raster, options.bands)
-        self.table = colour_table(self.raster, self.bands)
+        self.bands = _choose_bands(self.raster, options.bands, self.band_names)
+        self.table = None if self.band_names else colour_table(self.raster, self.bands)
         self.nodata = options.nodata
         self.notes: list[str] = []
         names = [self.raster.descriptions[band - 1] for band in self.bands]
@@ -80,11 +94,13 @@ class Scene:
         if options.aoi:
             box = array_bounds(self.height, self.width, self.transform)
             self.aoi = AreaOfInterest(options.aoi, self.crs if self.is_measurable else None, box)
-        # For each band the sample values that become 0 and 255; None if samples have 8 bits.
+        # For each band the sample values that become 0 and 255; None if they stay as they are.
         self.ranges = self._choose_ranges(options.scale)
-        most = 2**8 - 1 if self.ranges is None else 2**16 - 1
-        if self.nodata is not None and not 0 <= self.nodata <= most:
-            raise UserError(f"{self.path}: no sample is {self.nodata:g}: they are 0 to {most}")
+        most = 2**8 - 1 if self.raster.dtypes[self.bands[0] - 1] == "uint8" else 2**16 - 1
+        if self.nodata is not None and self.bits != "float32" and not 0 <= self.nodata <= most:
+            raise UserError(
+                f"{self.path}: no sample is {self.nodata:g}, the nodata value: they are 0 to {most}"
+            )
 
     @property
     def name(self) -> str:
@@ -118,12 +134,14 @@ class Scene:
         }
 
     def read(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read rows `top` to `bottom`: the image, uint8 (3, rows, W), and which pixels to map.
+        """Read rows `top` to `bottom`: the image, (C, rows, W) of `bits`, and the pixels to map.
 
         Raises `UserError` if the file is cut short or broken.
         """
         window = Window(0, top, self.width, bottom - top)
         image, valid = self._read(window)
+        if self.fill is not None and self.ranges is None:
+            image[:, ~valid] = self.fill[:, None].astype(image.dtype)
         if self.aoi is not None:
             valid &= self.aoi.mask(window_transform(window, self.transform), *valid.shape)
         return self._to_8_bits(image), valid
@@ -131,14 +149,22 @@ class Scene:
     def overview(self, limit: int) -> np.ndarray:
         """Read the whole scene smaller, no side longer than `limit`: uint8 RGB (h, w, 3)."""
         shrink = max(1, max(self.height, self.width) / limit)
-        shape = (3, max(1, int(self.height / shrink)), max(1, int(self.width / shrink)))
+        shape = (
+            len(self.bands),
+            max(1, int(self.height / shrink)),
+            max(1, int(self.width / shrink)),
+        )
         with _readable(self.path):
             image = self.raster.read(self.bands, out_shape=shape, resampling=Resampling.average)
-        return np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
+        pixels = np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
+        # Here the bands of such an image are in the order of RGB.
+        if is_bgr(self.band_names, str(pixels.dtype)):
+            return pixels
+        return picture(pixels, self.band_names)
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
         if self.ranges is None:
-            return look_up(image, self.table)
+            return look_up(image, self.table).astype(self.bits, copy=False)
         result = np.empty(image.shape, np.uint8)
         for band, target, (low, high) in zip(image, result, self.ranges, strict=True):
             levels = np.float32(255 / (high - low)) * (band - np.float32(low))
@@ -147,18 +173,20 @@ class Scene:
 
     def _choose_ranges(self, scale: tuple[float, float] | None) -> list[tuple[float, float]] | None:
         types = {self.raster.dtypes[band - 1] for band in self.bands}
-        if types not in ({"uint8"}, {"uint16"}):
+        known = {"uint8", "uint16"} if self.bits == "uint8" else {self.bits}
+        if len(types) != 1 or not {bits_of(each) for each in types} <= known:
             raise UserError(
-                f"{self.path}: samples are {'/'.join(types)}; uint8 and uint16 are mapped"
+                f"{self.path}: samples are {', '.join(sorted(types))}; this model maps "
+                f"{' and '.join(sorted(known))}"
             )
-        if types == {"uint8"} or self.table is not None:
+        if types == {"uint8"} or self.bits != "uint8" or self.table is not None:
             return None
         if scale is not None:
-            return [scale] * 3
+            return [scale] * len(self.bands)
         samples, valid, _ = self.sample
         samples = samples[:, valid]
         if not samples.size:
-            return [(0.0, 65535.0)] * 3
+            return [(0.0, 65535.0)] * len(self.bands)
         low, high = np.percentile(samples, PERCENTILES, axis=1)
         return [(float(a), float(max(b, a + 1))) for a, b in zip(low, high, strict=True)]
 
@@ -198,14 +226,14 @@ class Scene:
 
     @cached_property
     def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Samples (3, N) of the pieces, bool (N,): which are an image, and which on the border."""
+        """Samples (C, N) of the pieces, bool (N,): which are an image, and which on the border."""
         found = []
         for window in self._pieces():
             image, valid = self._read(window)
             rows, columns = np.indices(valid.shape)
             rows, columns = rows + window.row_off, columns + window.col_off
             border = np.isin(rows, (0, self.height - 1)) | np.isin(columns, (0, self.width - 1))
-            found.append((image.reshape(3, -1), valid.flatten(), border.flatten()))
+            found.append((image.reshape(len(image), -1), valid.flatten(), border.flatten()))
         images, valids, borders = zip(*found, strict=True)
         return np.concatenate(images, axis=1), np.concatenate(valids), np.concatenate(borders)
 
@@ -230,16 +258,25 @@ class Scene:
                 valid = self.raster.read_masks(self.bands, window=window).any(axis=0)
             for band in self.alphas:
                 valid &= self.raster.read(band, window=window) > 0
+            if image.dtype.kind == "f":
+                valid &= ~np.isnan(image).any(axis=0)
         if self.nodata is not None:
             valid &= (image != self.nodata).any(axis=0)
         return image, valid
 
 
-def _choose_bands(raster: rasterio.DatasetReader, bands: Sequence[int] | None) -> list[int]:
-    bands = colour_bands(raster) if bands is None else bands
-    if len(bands) != 3 or not all(1 <= band <= raster.count for band in bands):
-        shown = f"{raster.count} bands, bands {list(bands)} were asked for"
-        raise UserError(f"{raster.name}: it has {shown}; give --bands RED GREEN BLUE, from 1")
+def _choose_bands(
+    raster: rasterio.DatasetReader, bands: Sequence[int] | None, names: Sequence[str] | None
+) -> list[int]:
+    if bands is None:
+        bands = find_bands(raster, names) if names else colour_bands(raster)
+    count = len(names or RGB)
+    if len(bands) != count or not all(1 <= band <= raster.count for band in bands):
+        raise UserError(
+            f"{raster.name}: it has {raster.count} bands, bands {list(bands)} were asked for; "
+            f"give the numbers of the {', '.join((names or RGB)[:-1])} and {(names or RGB)[-1]} "
+            f"band, as in --bands {' '.join(str(n + 1) for n in range(count))}"
+        )
     return list(bands)
 
 

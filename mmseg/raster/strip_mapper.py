@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.errors import UserError
+from mmseg.imagery.bands import is_bgr
 from mmseg.raster.cog import FULL, NODATA
 from mmseg.raster.scene import Scene
 from mmseg.raster.unfinished import UnfinishedMap
@@ -28,13 +29,14 @@ CHUNK = 32
 class SceneModel(Protocol):
     """The part of a model that mapping uses. `mmseg.apis.init_model` returns such a model.
 
-    `full_logits` turns normalised images (B, 3, H, W) into logits (B, K, H, W). `parameters` are on
-    the device that computes. `state_dict` and `cfg.model` tell one model from another.
+    `full_logits` turns normalised images (B, C, H, W) into logits (B, K, H, W). `parameters` are on
+    the device that computes. `state_dict` and `cfg.model` tell one model from another. `runs_in`,
+    if it is there, says what runs the network instead of torch.
     """
 
     data_preprocessor: Any  # normalises BGR images; `size` is the crop of the training
     decode_head: Any  # `num_classes`
-    dataset_meta: Any  # `classes`, `palette` and, for the truth, `reduce_zero_label`
+    dataset_meta: Any  # `classes`, `palette`; `bands`, `bits`, `gsd`; `reduce_zero_label`
     cfg: Any
 
     def full_logits(self, x: Tensor) -> Tensor: ...
@@ -62,15 +64,21 @@ class WindowPredictor:
 
     @torch.inference_mode()
     def __call__(self, windows: np.ndarray) -> Tensor:
-        """uint8 RGB (B, 3, h, w) -> probabilities (B, K, h, w), float32, on the model's device."""
-        bgr = torch.from_numpy(windows).flip(1)
-        size = tuple(bgr.shape[2:])
+        """(B, C, h, w) -> probabilities (B, K, h, w), float32, on the model's device.
+
+        The bands are in the order of the training images: 8-bit images are RGB if it has no other.
+        """
+        images = torch.from_numpy(windows)
+        meta = self.model.dataset_meta
+        if is_bgr(meta.get("bands"), meta.get("bits", "uint8")):
+            images = images.flip(1)
+        size = tuple(images.shape[2:])
         is_resampled = size != self.crop_size
         if is_resampled:
-            bgr = F.interpolate(bgr.float(), self.crop_size, mode="bilinear", antialias=True)
+            images = F.interpolate(images.float(), self.crop_size, mode="bilinear", antialias=True)
         height, width = self.crop_size
         start = perf_counter()
-        data = {"inputs": list(bgr), "data_samples": [None] * len(bgr)}
+        data = {"inputs": list(images), "data_samples": [None] * len(images)}
         x = torch.stack(self.model.data_preprocessor(data)["inputs"])
         logits = self.model.full_logits(x)[:, :, :height, :width].float()  # without padding
         if x.is_cuda:
@@ -132,7 +140,7 @@ class StripMapper:
                 writing.result()
 
     def _read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read a row of windows, (3, size, covered), and which pixels to map, bool (size, covered).
+        """Read a row of windows, (C, size, covered), and which pixels to map, bool (size, covered).
 
         The image is reflected beyond the border of the scene.
         """

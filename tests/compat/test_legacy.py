@@ -136,6 +136,12 @@ def test_every_section_lands_where_mmengine_reads_it(config):
     assert "data" not in config and "lr_config" not in config
 
 
+def test_the_dice_loss_of_0x_is_not_that_of_1x(path):
+    loss = {"type": "DiceLoss", "smooth": 1, "exponent": 2, "loss_weight": 3.0}
+    config = load_config(path, {"model.decode_head.loss_decode": [loss]})
+    assert config.model.decode_head.loss_decode == [{**loss, "type": "ClassDiceLoss"}]
+
+
 def test_the_translation_of_a_translation_is_refused_as_mixed(path):
     path.write_text(path.read_text() + "\ntrain_dataloader = dict(batch_size=2)\n")
     assert "'data' is a key of MMSegmentation 0.x" in refusal(path)
@@ -239,7 +245,7 @@ def test_overrides_name_keys_as_written_or_as_translated(path):
         ({"evaluation__start": 5}, ("evaluation.start=5", "no counterpart")),
         ({"optimizer_config__detect_anomaly": True}, ("optimizer_config.detect_anomaly=True",)),
         ({"workflow": [("train", 1), ("val", 1)]}, ("workflow", "evaluation.interval")),
-        ({"model__auxiliary_head": {"type": "FCNHead"}}, ("model.auxiliary_head", "None")),
+        ({"model__neck": {"type": "FPN"}}, ("model.neck", "None")),
         ({"model__backbone__norm_cfg": {"type": "GN"}}, ("model.backbone.norm_cfg", "BN")),
         ({"model__decode_head__ham_kwargs__MD_S": 2}, ("ham_kwargs.MD_S=2", "1")),
         ({"model__backbone__type": "MSCA"}, ("model.backbone.type", "'MSCAN'")),

@@ -140,9 +140,22 @@ def test_arguments_that_a_class_hands_to_its_base_are_known(leaf):
     assert load_config(leaf(lines)).model.decode_head.align_corners is True
 
 
-def test_training_by_epochs_is_refused(leaf):
-    epochs = 'dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=2)'
-    assert "train_cfg counts in epochs" in refused(leaf(f"train_cfg = {epochs}"))
+def test_a_training_may_count_in_epochs(leaf):
+    epochs = 'dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs={})'
+    assert load_config(leaf(f"train_cfg = {epochs.format(2)}")).train_cfg.max_epochs == 2
+    assert "train_cfg.max_epochs=0: give a" in refused(leaf(f"train_cfg = {epochs.format(0)}"))
+
+
+def test_a_constructor_of_rates_by_layer_is_refused_with_the_way_out(leaf):
+    message = refused(leaf("optim_wrapper = dict(constructor='LayerDecayOptimizerConstructor')"))
+    assert "paramwise_cfg.custom_keys sets rates by layer" in message
+
+
+def test_an_unknown_type_is_told_of_custom_imports_and_of_a_name_only_if_it_is_near(leaf):
+    message = refused(leaf("model = dict(decode_head=dict(type='FPNHead'))"))
+    assert "'FPNHead' is not known; a class of your own needs custom_imports" in message
+    message = refused(leaf("model = dict(decode_head=dict(type='LightHamHed'))"))
+    assert "did you mean 'LightHamHead'?; a class" in message
 
 
 @pytest.mark.parametrize("key", ["out_dir", "filename_tmpl"])

@@ -62,7 +62,8 @@ def test_config_inherits_from_its_own_size_only(leaf):
 def channels_of(backbone):
     """The widths of the maps of a backbone, of which the configs have four."""
     with torch.device("meta"):
-        return [x.shape[1] for x in MODELS.build(json.loads(backbone))(torch.rand(2, 3, 64, 64))]
+        encoder = MODELS.build(json.loads(backbone))
+        return [x.shape[1] for x in encoder(torch.rand(2, encoder.in_channels, 64, 64))]
 
 
 SMALL = {"type": "MSCAN", "embed_dims": (8, 8, 8, 8), "depths": (1, 1, 1, 1)}
@@ -75,8 +76,8 @@ def test_model_of_the_config_fits_its_data_and_backbone(leaf):
     with torch.device("meta"):
         head = MODELS.build({**config.model, "backbone": SMALL}).decode_head
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        data = DATASETS.get(loader.dataset.type)
-        assert len(data.METAINFO["classes"]) == head.num_classes
+        info = loader.dataset.get("metainfo") or DATASETS.get(loader.dataset.type).METAINFO
+        assert len(info["classes"]) == head.num_classes
     assert tuple(channels[i] for i in head.in_index) == head.in_channels
     steps = {step.type: step for step in config.train_dataloader.dataset.pipeline}
     crop_size = steps["RandomScaleCropFlip"].crop_size

@@ -69,7 +69,7 @@ CHOICE = r"subset=.*: give dict\(fraction=..., seed=...\)"
         ("img_suffix", ".tif", r"no image ends in '\.tif'"),
         ("metainfo", {"palette": [(0, 0, 0)]}, "lacks 'classes'"),
         ("metainfo", FEW, "2 classes and 1 colours"),
-        ("metainfo", MANY, "256 classes; masks hold 255 at most"),
+        ("metainfo", MANY, "256 classes; masks of 8 bits hold 255 at most"),
         ("subset", {"fraction": 0.5}, CHOICE),
         ("subset", {"fraction": 0.5, "sed": 1}, CHOICE),
         *(("subset", {"fraction": share, "seed": 0}, SHARE) for share in (0, -1, 10)),

@@ -70,9 +70,9 @@ def test_checkpoints_are_saved_as_often_as_validated_without_an_interval(tmp_pat
     assert saving_hook(Saving(tmp_path), interval=5).interval == 5
 
 
-def test_checkpoints_are_counted_in_iterations():
+def test_checkpoints_are_counted_in_iterations(tmp_path):
     with pytest.raises(UserError, match="by_epoch=True: a run counts in iterations"):
-        LatestCheckpointHook(by_epoch=True)
+        saving_hook(Saving(tmp_path), by_epoch=True)
 
 
 @pytest.mark.parametrize("prefix", [None, "val"])

@@ -106,3 +106,23 @@ def test_trackers_that_take_pictures_get_four_images_of_each_validation(tmp_path
     names = ["validation/0", "validation/1", "validation/2", "validation/0"]
     assert [name for name, _, _ in given] == (names if takes_pictures else [])
     assert all(shape[2] == 3 and step == 7 for _, shape, step in given)
+
+
+def test_pictures_are_shown_in_a_window_for_a_while(tmp_path, monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":0")
+    shown = []
+    monkeypatch.setattr("cv2.imshow", lambda _, picture: shown.append(picture))
+    monkeypatch.setattr("cv2.waitKey", shown.append)
+    hook = SegVisualizationHook(show=True, wait_time=0.5)
+    runner = make_runner([tmp_path / "a.png"])
+    hook.before_test(runner)
+    hook.after_test_iter(runner, 0, outputs=[make_sample(tmp_path / "a.png", 1)])
+    assert shown[0].shape[2] == 3 and shown[1] == 500
+
+
+def test_a_window_without_a_display_is_refused_before_the_test(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="no display; write the pictures with --show-dir"):
+        SegVisualizationHook(show=True)

@@ -157,3 +157,31 @@ def test_missing_ground_truth_names_the_image():
 def test_settings_without_sense_are_refused(settings, named):
     with pytest.raises(UserError, match=named):
         IoUMetric(**settings)
+
+
+def test_beta_weighs_recall_and_nan_to_num_scores_classes_without_one():
+    label, pred = [[0, 0, 0, 0, 1, 1, 1]], [[0, 0, 0, 1, 0, 0, 1]]
+    values = {}
+    for settings in ({}, {"beta": 2}, {"nan_to_num": -1}):
+        metric = make_metric(iou_metrics=["mIoU", "mFscore"], **settings)
+        metric.process({}, [make_sample(0, pred, label)])
+        values[str(settings)] = metric.evaluate(1)
+    precision, recall = np.array([3 / 5, 1 / 2]), np.array([3 / 4, 1 / 3])
+    for beta, name in ((1, "{}"), (2, "{'beta': 2}")):
+        f = (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
+        assert values[name]["mFscore"] == pytest.approx(100 * f.mean())
+    # Classes 2 and 3 occur nowhere.
+    iou = 100 * (3 / 6 + 1 / 4)
+    assert values["{}"]["mIoU"] == pytest.approx(iou / 2)
+    assert values["{'nan_to_num': -1}"]["mIoU"] == pytest.approx((iou - 200) / 4)
+
+
+def test_the_log_says_how_the_peer_would_count_classes_without_a_hit(monkeypatch):
+    lines = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, "info", lines.append)
+    metric = make_metric(iou_metrics=["mFscore"])
+    metric.process({}, [make_sample(0, [[0, 0, 0, 0]], [[0, 0, 0, 1]])])
+    assert metric.evaluate(1)["mFscore"] == pytest.approx(600 / 7 / 2)
+    assert "counts the 1 classes without a right pixel as 0" in lines[-1]
+    assert lines[-1].endswith("which gives 85.71")

@@ -93,7 +93,7 @@ def test_evaluation_gives_the_official_stages_and_logits(golden, model, batch, p
 def test_training_gives_the_official_loss_and_gradients(golden, model, batch):
     image, labels = batch
     model.train()
-    logits = model.training_logits(image)
+    (logits,) = model.training_logits(image)
     assert deviation(golden, "train/logits", logits) < TOLERANCE
     loss = model.decode_head.loss(logits, labels)["loss_ce"]
     assert loss.item() == pytest.approx(golden["train/loss"].item(), rel=TOLERANCE)

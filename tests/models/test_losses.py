@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from mmseg.errors import UserError
-from mmseg.models.losses import CrossEntropyLoss, DiceLoss, LovaszLoss
+from mmseg.models.losses import ClassDiceLoss, CrossEntropyLoss, LovaszLoss
 from mmseg.registry import MODELS
 
 WEIGHT = [0.5, 2.0, 1.25]
-LOSSES = [CrossEntropyLoss, DiceLoss, LovaszLoss]
+LOSSES = [CrossEntropyLoss, ClassDiceLoss, LovaszLoss]
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda c: c.__name__)
 
 
@@ -54,7 +54,7 @@ def test_cross_entropy_of_labelled_pixels_alone_is_torchs_own_mean(logits, label
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
-def test_dice_is_one_minus_twice_the_overlap_per_image_and_class(logits, labels, weight):
+def test_class_dice_is_one_minus_twice_the_overlap_per_image_and_class(logits, labels, weight):
     terms = []
     for image, truth in zip(logits, labels, strict=True):
         for cls in range(3):
@@ -64,7 +64,7 @@ def test_dice_is_one_minus_twice_the_overlap_per_image_and_class(logits, labels,
                 squares += p[cls] ** 2 + (k == cls)
             dice = 1 - (2 * overlap + 1) / (squares + 1)
             terms.append(dice * (weight[cls] if weight else 1))
-    loss = DiceLoss(class_weight=weight)(logits, labels)
+    loss = ClassDiceLoss(class_weight=weight)(logits, labels)
     assert loss.item() == pytest.approx(np.mean(terms), rel=1e-5)
 
 

@@ -15,7 +15,8 @@ from mmseg.structures import SegDataSample, stack_batch
 LOSSES = [
     {"type": "CrossEntropyLoss"},
     {"type": "CrossEntropyLoss", "class_weight": [1.0, 2.0, 3.0], "avg_non_ignore": True},
-    {"type": "DiceLoss", "class_weight": [1.0, 2.0, 3.0]},
+    {"type": "DiceLoss"},
+    {"type": "ClassDiceLoss", "class_weight": [1.0, 2.0, 3.0]},
 ]
 
 

@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 import rasterio
+import torch
 from scenes import PALETTE, ColourModel, make_context_model, make_ids, paint, read, write_scene
 
 from mmseg.errors import UserError
@@ -85,9 +86,9 @@ def test_a_scene_is_mapped_into_a_folder_by_one_process(
     assert not unfinished.exists()
 
 
-@pytest.mark.parametrize("other", ["model", "options", "version"])
+@pytest.mark.parametrize("other", ["model", "options", "version", "engine", "threads"])
 def test_an_unfinished_map_of_another_job_is_thrown_away_and_the_log_says_why(
-    colour_model, scene, tmp_path, log, other
+    colour_model, scene, tmp_path, log, monkeypatch, other
 ):
     interrupt_mapping(colour_model, scene, tmp_path)
     unfinished = tmp_path / ".scene.unfinished"
@@ -97,6 +98,10 @@ def test_an_unfinished_map_of_another_job_is_thrown_away_and_the_log_says_why(
         (unfinished / "job.json").write_text(json.dumps(job | {"version": "0.0.1"}))
     if other == "model":
         colour_model.gain.data *= -1
+    if other == "engine":
+        colour_model.runs_in = "openvino 2026.4, threads: 2"
+    if other == "threads":
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     options = MapOptions(nodata=255 if other == "options" else None)
     locked = []
 
@@ -106,7 +111,7 @@ def test_an_unfinished_map_of_another_job_is_thrown_away_and_the_log_says_why(
     result = map_scene(colour_model, scene, tmp_path, options, progress=look)
     assert len(locked) == 3 and all(locked)  # all strips; the lock is not thrown away with them
     assert (read(result.path) == make_ids(64, 64)).all() == (other != "model")
-    differing = "scene, options" if other == "options" else other
+    differing = {"options": "scene, options", "threads": "engine"}.get(other, other)
     assert f"is mapped anew, because its job.json differs in: {differing}\n" in log.read()
 
 
@@ -115,6 +120,8 @@ def test_a_finished_map_is_kept_and_a_changed_job_maps_anew(colour_model, scene,
     before = os.stat(result.path).st_mtime_ns
     for name in ("scene.tif.aux.xml", "scene.tif.ovr"):  # which viewers leave beside a scene
         (tmp_path / name).write_text("<PAMDataset></PAMDataset>" if "xml" in name else "")
+    assert not is_mapped_anew(colour_model, scene, tmp_path)
+    colour_model.runs_in = "another engine"
     assert not is_mapped_anew(colour_model, scene, tmp_path)
     assert os.stat(result.path).st_mtime_ns == before
     options = MapOptions(overlap=0.5)

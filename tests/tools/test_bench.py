@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,28 @@ def test_two_sides_take_turns_and_one_line_has_speed_memory_and_ratio(measure, t
     sides = json.loads((tmp_path / "out/speed.json").read_text())["sides"]
     assert [len(side["turns"]) for side in sides.values()] == [1, 1]
     assert {side["versions"]["threads"] for side in sides.values()} == {1}
+
+
+def test_engines_are_compared_in_mapping_a_scene(measure, capsys):
+    pytest.importorskip("onnxruntime")
+    measure("map", "--engine", "onnxruntime", "--against", "torch", "--scene", "64")
+    side = r"[\d.]+ \([\d.]+ to [\d.]+\) ms per scene, peak \d+ MiB; "
+    assert re.match(f"map: onnxruntime {side}torch {side}this is ", capsys.readouterr().out)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux lists the children of a process")
+def test_a_turn_beside_a_load_has_as_many_busy_processes_which_end_with_it():
+    worker = object.__new__(runpy.run_path(str(SPEED))["Worker"])
+
+    def children() -> int:
+        path = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+        return len(path.read_text().split())
+
+    before, worker.load, worker.turns = children(), 2, []
+    worker.ask = lambda question: children()
+    worker.take_turn()
+    assert worker.turns == [before + 2]
+    assert children() == before
 
 
 def test_a_side_that_computes_something_else_is_not_timed(measure):

@@ -72,7 +72,7 @@ class Stage:
         job |= {"config": config, "options": self.options, "files": str(self.folder)}
         job |= {"part": part, "batch": batch or self.batch, "size": [self.side] * 2, "amp": "bf16"}
         job |= {"device": self.device, "threads": None, "against": None, "compile": False}
-        job |= {"plain": True, "channels_last": False, "kernels": []}
+        job |= {"plain": True, "channels_last": False, "kernels": [], "load": 0, "engine": "torch"}
         job["seconds"] = 0.001 if self.small else 0.5
         return job | changes
 

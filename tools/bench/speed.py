@@ -23,14 +23,18 @@ from mmengine.config import DictAction
 from PIL import Image
 
 from mmseg.config import load_config
+from mmseg.environment import SPINS
 from mmseg.errors import UserError, one_line_errors, reason
+from mmseg.export.engines import CHOICES
 from mmseg.files import write_whole
 
+ENGINES = CHOICES[1:]
 ROOT = Path(__file__).resolve().parents[2]
 WARM_UP, FILES = 2, 8  # rounds that do not count, drawn images
-BATCHES = {"infer": 1, "predict": 1, "train": 2, "eval": 1, "data": 2}
-UNITS = {"infer": "ms", "predict": "ms", "train": "ms per step"}
+BATCHES = {"infer": 1, "predict": 1, "train": 2, "eval": 1, "data": 2, "map": 4}
+UNITS = {"infer": "ms", "predict": "ms", "train": "ms per step", "map": "ms per scene"}
 UNITS |= {"eval": "ms per image", "data": "samples/s"}
+BUSY = (sys.executable, "-c", "while True: pass")
 PEER_CONFIG = "segnext_mscan-{}_1xb16-adamw-160k_ade20k-512x512.py"
 
 
@@ -38,11 +42,11 @@ class Worker:
     """The process of a side, and the answers of its turns."""
 
     def __init__(self, job: dict) -> None:
-        self.name = job["name"]
+        self.name, self.load = job["name"], job["load"]
         self.turns: list[dict] = []
-        # The tools let idle threads spin as briefly (mmseg/environment.py).
+        # The tools let idle threads spin as briefly.
         path = f"{job['path']}{os.pathsep}{os.environ.get('PYTHONPATH', '')}" if job["path"] else ""
-        variables = {"GOMP_SPINCOUNT": "5000", **os.environ, "PYTHONPATH": path}
+        variables = {"GOMP_SPINCOUNT": SPINS, **os.environ, "PYTHONPATH": path}
         if job["threads"]:
             variables["OMP_NUM_THREADS"] = str(job["threads"])
         command = [job["python"], "-W", "ignore", str(Path(__file__).with_name("worker.py"))]
@@ -63,13 +67,27 @@ class Worker:
             raise UserError(f"{self.name}: {reason(Exception(answer['error']), 300)}")
         return answer
 
+    def take_turn(self) -> None:
+        """Measure once, beside as many busy processes as the side asks for."""
+        busy = [Popen(BUSY) for _ in range(self.load)]
+        try:
+            self.turns.append(self.ask({}))
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("part", choices=BATCHES)
     add("config", help="a config file, such as one of local_configs/segnext")
-    add("--against", metavar="DIR|onedl", help="a checkout of this project, or the peer")
+    text = "an engine, a checkout of this project, or the peer"
+    add("--against", metavar="ENGINE|DIR|onedl", help=text)
+    add("--engine", choices=ENGINES, default="torch", help="what runs this side's network")
+    text = "compare with the same code beside N processes that never wait"
+    add("--load", type=int, default=0, metavar="N", help=text)
     add("--peer-python", metavar="PY", help="the python that has onedl-mmsegmentation")
     add("--cfg-options", nargs="+", action=DictAction, default={}, help="for both sides")
     add("--other-options", nargs="+", action=DictAction, default={}, help="for the other side")
@@ -77,6 +95,7 @@ def parse_args() -> argparse.Namespace:
     add("--amp", choices=["bf16"], help="mixed precision")
     add("--compile", action="store_true", help="torch.compile the network")
     add("--batch", type=int, help="images at a time (train and data 2, else 1)")
+    add("--scene", type=int, default=5000, metavar="SIDE", help="pixels of the scene of `map`")
     add("--size", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
     add("--runs", type=int, default=10, metavar="N", help="rounds that count")
     add("--threads", type=int, metavar="N", help="threads of torch")
@@ -86,14 +105,19 @@ def parse_args() -> argparse.Namespace:
 
 
 def make_sides(args: argparse.Namespace) -> list[dict]:
-    """Return this code and what --against names: name, Python, folder of `mmseg`, and config."""
+    """Return this code and what it is compared with: name, Python, folder of `mmseg`, config."""
     path = Path(args.config).resolve()
     config = load_config(path, args.cfg_options)
-    this = {"name": "this", "python": sys.executable, "path": str(ROOT), "config": str(path)}
-    this["options"] = args.cfg_options
+    this: dict[str, Any] = {"name": "this", "python": sys.executable, "path": str(ROOT)}
+    this |= {"config": str(path), "options": args.cfg_options, "load": 0}
+    if args.load:
+        return [this, {**this, "name": f"beside {args.load} busy processes", "load": args.load}]
     if args.against is None:
         return [this]
-    other = {**this, "name": args.against, "options": {**args.cfg_options, **args.other_options}}
+    other = {**this, "name": args.against, "engine": "torch"}
+    other["options"] = {**args.cfg_options, **args.other_options}
+    if args.against in ENGINES:
+        return [{**this, "name": args.engine}, {**other, "engine": args.against}]
     if args.against == "onedl":
         size = re.search(r"(tiny|small|base|large)\.512x512\.ade\.160k\.py$", path.name)
         if size is None or not shutil.which(args.peer_python or ""):
@@ -109,13 +133,13 @@ def make_sides(args: argparse.Namespace) -> list[dict]:
     return [this, {**other, "path": str(root), "config": str(own if own.is_file() else path)}]
 
 
-def draw_files(folder: Path, size: Sequence[int]) -> None:
+def draw_files(folder: Path, size: Sequence[int], count: int = FILES) -> None:
     """Write smooth pictures with grain as JPEGs, and masks of blocks as PNGs, both (H, W)."""
     rng = np.random.default_rng(0)
     coarse, whole = (size[0] // 32 + 2, size[1] // 32 + 2), (size[1], size[0])
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
-    for number in range(FILES):
+    for number in range(count):
         blobs = Image.fromarray(rng.integers(0, 256, (*coarse, 3), np.uint8))
         smooth = np.asarray(blobs.resize(whole, Image.Resampling.BICUBIC))
         picture = (smooth + rng.normal(0, 8, smooth.shape)).clip(0, 255).astype(np.uint8)
@@ -152,14 +176,15 @@ def main() -> None:
         raise UserError("--runs and --batch start at 1, --size at 32 32")
     workers: list[Worker] = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        draw_files(Path(folder), args.size)
+        is_map = args.part == "map"
+        draw_files(Path(folder), (args.scene,) * 2 if is_map else args.size, 1 if is_map else FILES)
         for side in make_sides(args):  # one after the other: the first makes the weights of both
             workers.append(Worker({**vars(args), **side, "files": folder}))
             stack.enter_context(workers[-1].process)
             workers[-1].start()
         for _ in range(WARM_UP + args.runs):
             for worker in workers:
-                worker.turns.append(worker.ask({}))
+                worker.take_turn()
     sys.stdout.write(f"{result_line(args.part, workers)}\n")
     if args.json:
         turns = {w.name: {"versions": w.versions, "turns": w.turns[WARM_UP:]} for w in workers}

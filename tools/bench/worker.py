@@ -8,6 +8,7 @@ import importlib
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,8 +29,8 @@ from mmseg import structures
 from mmseg.registry import DATASETS, METRICS, MODELS
 
 TOLERANCE = 1e-4  # of the largest logit
-INFERENCE = Path(mmseg.__file__).parent / "inference"
-PEER_CONFIGS = Path(mmseg.__file__).parent / ".mim/configs/segnext"
+ROOMS = Path(mmseg.__file__).parent
+PEER_CONFIGS = ROOMS / ".mim/configs/segnext"
 
 
 def read_config(job: dict) -> Config:
@@ -70,6 +71,9 @@ def build_model(config: Config, job: dict) -> Any:
     """Build the model as the part uses it: fused or compiled, and in mixed precision if asked."""
     config.model.setdefault("test_cfg", {"mode": "whole"})["amp"] = bool(job["amp"])
     model: Any = MODELS.build(config.model)
+    ids = range(config.model.decode_head.num_classes)
+    model.cfg = config
+    model.dataset_meta = {"classes": [str(k) for k in ids], "palette": [[k, k, k] for k in ids]}
     load_weights(model, Path(job["files"], "weights.pth"))
     model.to(job["device"]).train(job["part"] == "train")
     if job["compile"] and not job["path"]:
@@ -80,7 +84,10 @@ def build_model(config: Config, job: dict) -> Any:
             own.compile_training(model, accumulates=job["compile"] == "no graphs")
         else:
             own.compile_network(model)
-    elif job["part"] != "train" and INFERENCE.is_dir() and not job.get("plain"):
+    elif job["part"] != "train" and (ROOMS / "export").is_dir() and not job.get("plain"):
+        export = importlib.import_module("mmseg.export")
+        model = export.for_inference(model, job["engine"], Path(job["files"], "weights.pth"))
+    elif job["part"] != "train" and (ROOMS / "inference").is_dir() and not job.get("plain"):
         # Older code fuses by itself, and the peer not at all.
         model = importlib.import_module("mmseg.inference").fuse(model)
     if job["amp"]:
@@ -162,6 +169,19 @@ def data(config: Config, job: dict) -> tuple[Callable, int]:
     return lambda: [None for _ in loader], len(loader.sampler)
 
 
+def map_scene(config: Config, job: dict) -> tuple[Callable, int]:
+    """A scene from its file to the finished map."""
+    model = build_model(config, job)
+    raster = importlib.import_module("mmseg.raster")
+    scene, out = Path(job["files"], "images/0.jpg"), Path(job["files"], f"maps of {os.getpid()}")
+
+    def action() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        raster.map_scene(model, scene, out, raster.MapOptions(batch_size=job["batch"]))
+
+    return action, 1
+
+
 def peak_mib(device: str) -> float:
     """Return the peak of memory: on a GPU of what torch reserved, else of what was resident."""
     if device != "cpu":
@@ -190,6 +210,7 @@ def answers(job: dict, asked: Iterable = sys.stdin) -> Any:
     if job["against"] and job["part"] != "data" and not job["no_check"]:
         check_equal(config, job)
     parts = {"infer": infer, "predict": predict, "train": train, "eval": evaluate, "data": data}
+    parts["map"] = map_scene
     action, count = parts[job["part"]](config, job)
     threads = torch.get_num_threads()
     timer = Timer("action()", globals={"action": action}, num_threads=threads)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from mmengine.logging import MMLogger
+
 from mmseg.compat.legacy.data import Preprocessing, translate_dataset
 from mmseg.compat.legacy.schedule import (
     refuse_rest,
@@ -54,9 +56,21 @@ def is_legacy(config: Mapping) -> bool:
 
 
 def check_outdated(config: Mapping) -> None:
-    """Raise `UserError` for a key of MMSegmentation 0.x in a config that is not of 0.x."""
+    """Raise `UserError` for a key of MMSegmentation 0.x in a config that is not of 0.x.
+
+    A whole `optimizer` beside `optim_wrapper` is a variable. A warning tells if it has other
+    content.
+    """
+    used = (config.get("optim_wrapper") or {}).get("optimizer")
     for key in config:
-        if key in OUTDATED and not (key == "optimizer" and config[key] == BASE_OPTIMIZER):
+        if key == "optimizer" and used and "type" in config[key]:
+            stated = config[key]
+            if stated != BASE_OPTIMIZER and any(stated.get(k) != v for k, v in used.items()):
+                MMLogger.get_current_instance().warning(
+                    "the variable 'optimizer' of the config has no effect: "
+                    "optim_wrapper.optimizer has other values, and they count"
+                )
+        elif key in OUTDATED:
             raise UserError(f"{key!r} is a key of MMSegmentation 0.x; use {OUTDATED[key]}")
 
 
@@ -108,7 +122,17 @@ def _translate_data(old: dict, new: dict) -> None:
     refuse_rest(data, "data")
     model = old["model"]
     model |= {key: old[key] for key in ("train_cfg", "test_cfg") if key in old}
-    new["model"] = {**model, "data_preprocessor": preprocessing.config()}
+    new["model"] = {**_with_own_dice(model), "data_preprocessor": preprocessing.config()}
+
+
+def _with_own_dice(value: Any) -> Any:
+    """Name the `DiceLoss` of 0.x, which is another than that of 1.x, by its name here."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_with_own_dice, value))
+    if not isinstance(value, Mapping):
+        return value
+    changed = {key: _with_own_dice(item) for key, item in value.items()}
+    return changed | ({"type": "ClassDiceLoss"} if value.get("type") == "DiceLoss" else {})
 
 
 def _translate_hooks(old: dict, new: dict) -> None:

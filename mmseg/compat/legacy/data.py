@@ -104,7 +104,8 @@ def _steps(pipeline: Sequence[dict], testing: bool, preprocessing: Preprocessing
 def _single_scale(step: dict) -> list[dict]:
     """Return the steps of a test at one scale; a flag of the tool adds scales and flips."""
     ratios = step.pop("img_ratios", None)
-    if ratios not in (None, 1.0, [1.0]) or step.pop("flip", False):
+    ratio = ratios[0] if isinstance(ratios, list | tuple) and len(ratios) == 1 else ratios or 1.0
+    if not isinstance(ratio, int | float) or step.pop("flip", False):
         raise UserError(
             f"MultiScaleFlipAug with img_ratios={ratios!r} or a flip: leave them out and pass "
             "--tta (or --aug-test) to tools/test.py"
@@ -114,7 +115,7 @@ def _single_scale(step: dict) -> list[dict]:
     steps = [dict(inner) for inner in step.pop("transforms")]
     for inner in steps:
         if inner["type"] == "Resize":
-            inner["img_scale"] = scale
+            inner["img_scale"] = tuple(int(side * ratio) for side in scale)
     return [inner for inner in steps if inner["type"] != "RandomFlip"]
 
 

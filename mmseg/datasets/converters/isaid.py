@@ -5,17 +5,15 @@ last tile of a row or column ends at the border. A smaller image is padded with 
 ignored labels. Names and tiles are those of MMSegmentation.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from mmseg.datasets.converters import common
+from mmseg.datasets.converters.tiles import check_overlap, colours_to_ids, tiles
 from mmseg.datasets.isaid import iSAIDDataset
 from mmseg.errors import UserError
 from mmseg.imagery import read_image
-from mmseg.imagery.mask import IGNORE_INDEX, check_size
+from mmseg.imagery.mask import check_size
 
 MASK_SUFFIX = iSAIDDataset.seg_map_suffix
 TILE, OVERLAP = 896, 384
@@ -28,8 +26,7 @@ def convert_isaid(
 
     Masks lie in `Semantic_masks/images` beside `images`, as `<image>_instance_color_RGB.png`.
     """
-    if not 0 <= overlap < tile:
-        raise UserError(f"overlap {overlap} of tiles of {tile}: give 0 to less than a tile")
+    check_overlap(tile, overlap)
     total = 0
     for split in ("train", "val"):
         images = common.find(root / split / "images", "**/*.png")
@@ -51,35 +48,12 @@ def convert_isaid(
 def _cut(pair: tuple[Path, Path], out: Path, split: str, tile: int, overlap: int) -> int:
     path, mask_path = pair
     image = read_image(path)
-    ids = colours_to_ids(read_image(mask_path), mask_path)
+    ids, _ = colours_to_ids(read_image(mask_path), iSAIDDataset.METAINFO["palette"], mask_path)
     check_size(mask_path, ids.shape, path, image.shape[:2])
-    missing = [(0, max(tile - side, 0)) for side in ids.shape]
-    image = np.pad(image, [*missing, (0, 0)])
-    ids = np.pad(ids, missing, constant_values=IGNORE_INDEX)
     count = 0
-    for top in starts(image.shape[0], tile, overlap):
-        for left in starts(image.shape[1], tile, overlap):
-            window = slice(top, top + tile), slice(left, left + tile)
-            name = f"{path.stem}_{top}_{top + tile}_{left}_{left + tile}"
-            common.write_png(out / "ann_dir" / split / (name + MASK_SUFFIX), ids[window])
-            common.write_png(out / "img_dir" / split / f"{name}.png", image[window])
-            count += 1
+    for top, left, pixels, labels in tiles(image, ids, tile, overlap):
+        name = f"{path.stem}_{top}_{top + tile}_{left}_{left + tile}"
+        common.write_png(out / "ann_dir" / split / (name + MASK_SUFFIX), labels)
+        common.write_png(out / "img_dir" / split / f"{name}.png", pixels)
+        count += 1
     return count
-
-
-def starts(length: int, tile: int, overlap: int) -> Iterator[int]:
-    """Yield where tiles begin so that they cover `length`; the last one ends at the border."""
-    yield from sorted({min(x, length - tile) for x in range(0, length, tile - overlap)})
-
-
-def colours_to_ids(colours: np.ndarray, path: Path) -> np.ndarray:
-    """Turn a BGR mask (H, W, 3) into class ids, uint8 (H, W)."""
-    bgr = np.array([1, 256, 65536], np.uint32)
-    codes = colours.astype(np.uint32) @ bgr
-    palette = np.array(iSAIDDataset.METAINFO["palette"], np.uint32) @ bgr[::-1]
-    order = palette.argsort()
-    ids = order[np.searchsorted(palette[order], codes).clip(max=len(order) - 1)]
-    if (wrong := palette[ids] != codes).any():
-        shown = bytes(colours[wrong][0, ::-1]).hex()
-        raise UserError(f"{path}: the colour #{shown} is no class of iSAID; is this its mask?")
-    return ids.astype(np.uint8)

@@ -3,6 +3,7 @@
 from mmseg.datasets.transforms.geometric import (
     RandomCrop,
     RandomScaleCropFlip,
+    RandomTurn,
     Resize,
     ResizeToMultiple,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "PhotoMetricDistortion",
     "RandomCrop",
     "RandomScaleCropFlip",
+    "RandomTurn",
     "Resize",
     "ResizeToMultiple",
 ]

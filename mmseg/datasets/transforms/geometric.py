@@ -194,8 +194,24 @@ class Resize(mmcv.transforms.Resize):
 
 
 @TRANSFORMS.register_module()
+class RandomTurn(BaseTransform):
+    """Turn image and labels by 0, 90, 180 or 270 degrees; not square, by 0 or 180.
+
+    With a random flip before it, all eight positions of an aerial image are equally frequent.
+    """
+
+    def transform(self, results: dict) -> dict:
+        height, width = results["img"].shape[:2]
+        turns = np.random.randint(4) if height == width else 2 * np.random.randint(2)
+        for key in ("img", "gt_seg_map"):
+            if key in results:
+                results[key] = np.ascontiguousarray(np.rot90(results[key], turns))
+        return results
+
+
+@TRANSFORMS.register_module()
 class ResizeToMultiple(BaseTransform):
-    """Stretch the image so that both sides are multiples of `size_divisor`, rounded up.
+    """Stretch an image, and its labels if loaded, to multiples of `size_divisor`, rounded up.
 
     The official code resizes test images this way. Padding instead would change the prediction of
     every pixel, because the decoder factorises the whole map.
@@ -208,4 +224,7 @@ class ResizeToMultiple(BaseTransform):
         image = mmcv.imresize_to_multiple(results["img"], self.size_divisor, scale_factor=1)
         results["img"] = image
         results["img_shape"] = image.shape[:2]
+        for key in results.get("seg_fields", ()):
+            size = image.shape[1::-1]
+            results[key] = mmcv.imresize(results[key], size, interpolation="nearest")
         return results

@@ -1,13 +1,16 @@
 """Load an image and its mask, and pack them for the model."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 
 from mmseg.errors import UserError
+from mmseg.imagery.bands import RGB, is_bgr
 from mmseg.imagery.image import read_image
-from mmseg.imagery.mask import check_size, read_mask, to_train_ids
+from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
@@ -21,61 +24,121 @@ META_KEYS = (
 class LoadImageFromFile(BaseTransform):
     """Add `img`, (H, W, 3) uint8 BGR, `img_shape` and `ori_shape` from `img_path`.
 
-    An image that is already in `img` is kept.
+    An image that is already in `img` is kept. If the data set names its bands, `img` is (H, W, C)
+    in their order and bits, and its pixels without image become `fill`, a value for each band; the
+    mean of `data_preprocessor` makes them 0. `nodata`, bool (H, W), then tells which they are.
     """
 
-    def __init__(self, imdecode_backend: str = "cv2", backend_args: dict | None = None) -> None:
+    def __init__(
+        self,
+        imdecode_backend: str = "cv2",
+        backend_args: dict | None = None,
+        fill: Sequence[float] | None = None,
+    ) -> None:
         self.imdecode_backend = imdecode_backend
         self.backend_args = backend_args
+        self.fill = fill
 
     def transform(self, results: dict) -> dict:
-        if "img" not in results:
-            path = results["img_path"]
+        path = results["img_path"]
+        if "img" not in results and results.get("bands"):
+            from mmseg.imagery.band_files import read_bands  # Most images need no GDAL.
+
+            bands, bits = results["bands"], results.get("bits", "uint8")
+            image, valid = read_bands(path, bands, bits, self.backend_args)
+            if not valid.all():
+                results["nodata"] = ~valid
+                if self.fill is not None:
+                    image[~valid] = fill_value(self.fill, bands, image.dtype)
+            results["img"] = image
+        elif "img" not in results:
             results["img"] = read_image(path, self.imdecode_backend, self.backend_args)
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results
+
+
+def fill_value(fill: Sequence[float], bands: Sequence[str], dtype: np.dtype) -> np.ndarray:
+    """Return the value of each band of a pixel without image, in the order of the image."""
+    if len(fill) != len(bands):
+        raise UserError(f"LoadImageFromFile.fill has {len(fill)} values for {len(bands)} bands")
+    values = np.asarray(fill)[::-1] if is_bgr(bands, str(dtype)) else np.asarray(fill)
+    return values.astype(dtype) if dtype.kind == "f" else np.rint(values).astype(dtype)
 
 
 @TRANSFORMS.register_module()
 class LoadAnnotations(BaseTransform):
     """Add `gt_seg_map`, (H, W) uint8 train ids with 255 = ignored, from `seg_map_path`.
 
-    The data set gives the number of classes and whether 0 is ignored (`reduce_zero_label`). Train
-    ids that are already in `gt_seg_map` are kept. Raises `UserError` if there is no mask, or if
-    its size is not that of the image.
+    The data set gives the number of classes, whether 0 is ignored (`reduce_zero_label`, which may
+    be repeated here), and which classes become others (`label_map`). Train ids that are already in
+    `gt_seg_map` are kept. `seg_fields` names the map, because transforms written for MMSegmentation
+    ask it. Raises `UserError` if there is no mask, or if its size is not that of the image.
+
+    A subclass that reads other files overrides `_load_seg_map`; `imdecode_backend` is for it.
     """
 
-    def __init__(self, backend_args: dict | None = None) -> None:
+    def __init__(
+        self,
+        backend_args: dict | None = None,
+        reduce_zero_label: bool | None = None,
+        imdecode_backend: str = "pillow",
+    ) -> None:
         self.backend_args = backend_args
+        self.imdecode_backend = imdecode_backend
+        self.reduce_zero_label = reduce_zero_label
 
     def transform(self, results: dict) -> dict:
-        if "gt_seg_map" in results:
-            return results
+        results["seg_fields"] = []
+        if self.reduce_zero_label not in (None, results.get("reduce_zero_label")):
+            raise UserError(
+                f"LoadAnnotations(reduce_zero_label={self.reduce_zero_label}) contradicts the data "
+                f"set: give the data set reduce_zero_label={self.reduce_zero_label} too"
+            )
+        if "gt_seg_map" not in results:
+            self._load_seg_map(results)
+        if "gt_seg_map" not in results["seg_fields"]:
+            results["seg_fields"].append("gt_seg_map")
+        return results
+
+    def _load_seg_map(self, results: dict) -> None:
+        """Add `gt_seg_map` to a sample."""
         path = results.get("seg_map_path")
         if path is None:
             raise UserError(f"{results['img_path']}: has no mask; give data_prefix.seg_map_path")
         values = read_mask(path, self.backend_args, results.get("colour_ids"))
         check_size(path, values.shape, results["img_path"], results["ori_shape"])
         results["gt_seg_map"] = to_train_ids(
-            values, results["num_classes"], results["reduce_zero_label"], path
+            values,
+            results["num_classes"],
+            results["reduce_zero_label"],
+            path,
+            results.get("label_map"),
         )
-        return results
+        if "nodata" in results:
+            results["gt_seg_map"][results["nodata"]] = IGNORE_INDEX
 
 
 @TRANSFORMS.register_module()
 class PackSegInputs(BaseTransform):
-    """Make `inputs`, (3, H, W) uint8, and `data_samples`, a `SegDataSample` with the labels.
+    """Make `inputs`, (C, H, W), and `data_samples`, a `SegDataSample` with the labels.
 
     An array is copied only if it is read-only or not contiguous. The channels lie last in memory,
-    as in the image. Raises `UserError` for an image or labels that a transform has made unfit.
+    as in the image. `meta_keys` are kept as metadata besides those that `SegDataSample` names.
+    Raises `UserError` for an image or labels that a transform has made unfit.
     """
+
+    def __init__(self, meta_keys: Sequence[str] = ()) -> None:
+        self.meta_keys = meta_keys
 
     def transform(self, results: dict) -> dict:
         image = np.require(results["img"], requirements=("C", "W"))
-        if image.ndim != 3 or image.shape[2] != 3:
-            raise _unfit(results, f"the image {image.shape}, not (height, width, 3)")
+        bands = len(results.get("bands") or RGB)
+        if image.ndim == 2 and bands == 1:  # OpenCV drops the axis of a single band
+            image = image[..., None]
+        if image.ndim != 3 or image.shape[2] != bands:
+            raise _unfit(results, f"the image {image.shape}, not (height, width, {bands})")
         sample = SegDataSample()
-        for key in META_KEYS:
+        for key in dict.fromkeys((*META_KEYS, *self.meta_keys)):
             if key in results:
                 sample.set_field(results[key], key, field_type="metainfo")
         if "gt_seg_map" in results:

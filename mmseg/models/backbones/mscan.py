@@ -162,6 +162,7 @@ class MSCAN(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.with_cp = with_cp
+        self.in_channels = in_channels
         drop_paths = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
         for stage, (channels, depth, mlp_ratio) in enumerate(
             zip(embed_dims, depths, mlp_ratios, strict=True), start=1

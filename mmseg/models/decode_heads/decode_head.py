@@ -1,9 +1,11 @@
 """The base of decode heads: the classifier, dropout, and the loss of upsampled logits."""
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -13,13 +15,17 @@ from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.ops.cross_entropy import right_pixels
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
 
-class BaseDecodeHead(BaseModule):
+class DecodeHead(BaseModule):
     """Features of the backbone -> class logits; subclasses add `forward`, which ends in `cls_seg`.
 
     `in_index` names the backbone's maps that the head reads, `in_channels` their widths.
-    `loss_decode` is one loss config or a list whose terms are added.
+    `loss_decode` is one loss config or a list whose terms are added. With `out_channels=1` the
+    classifier has one channel for class 1 of two: a pixel is class 1 if the sigmoid of its logit
+    exceeds `threshold`. The head's two logits are then 0 and the logit, less that of the threshold
+    when it predicts.
     """
 
     def __init__(
@@ -32,6 +38,8 @@ class BaseDecodeHead(BaseModule):
         loss_decode: dict | Sequence[dict] = ({"type": "CrossEntropyLoss"},),
         align_corners: bool = False,
         ignore_index: int = 255,
+        out_channels: int | None = None,
+        threshold: float | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         if num_classes < 2:
@@ -47,9 +55,18 @@ class BaseDecodeHead(BaseModule):
             )
         conv_seg_init = {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}}
         super().__init__(init_cfg or conv_seg_init)
-        self.in_channels = _each(in_channels)
-        self.in_index = _each(in_index)
+        self.in_channels: Any = _each(in_channels)
+        self.in_index: Any = _each(in_index)
         self.num_classes = num_classes
+        self.out_channels = out_channels or num_classes
+        self.threshold = None
+        if self.out_channels != num_classes:
+            self.threshold = 0.3 if threshold is None else threshold
+            if self.out_channels != 1 or num_classes != 2 or not 0 < self.threshold < 1:
+                raise UserError(
+                    f"decode_head.out_channels={out_channels}, threshold={threshold}: leave both "
+                    "out, or give out_channels=1, a threshold between 0 and 1, and num_classes=2"
+                )
         self.align_corners = align_corners
         self.ignore_index = ignore_index
         losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
@@ -58,7 +75,12 @@ class BaseDecodeHead(BaseModule):
             raise UserError("decode_head.loss_decode is empty: name a loss")
         for loss in self.loss_decode:
             _check_loss(loss, num_classes)
-        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+            if out_channels == 1 and not isinstance(loss, CrossEntropyLoss):
+                raise UserError(
+                    f"decode_head.out_channels=1 has no {type(loss).__name__}, only "
+                    "CrossEntropyLoss: leave out_channels and threshold out"
+                )
+        self.conv_seg = nn.Conv2d(channels, self.out_channels, 1)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
     def features(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -68,12 +90,13 @@ class BaseDecodeHead(BaseModule):
                 "the backbone returned a tensor; a tuple of maps (B, C, H, W) is needed"
             )
         widths = [each.shape[1] for each in maps]
-        if [widths[i] for i in self.in_index if i < len(widths)] != [*self.in_channels]:
+        index, channels = _each(self.in_index), _each(self.in_channels)
+        if [widths[i] for i in index if i < len(widths)] != [*channels]:
             raise UserError(
                 f"the backbone's maps have {widths} channels; decode_head.in_index={self.in_index} "
                 f"and in_channels={self.in_channels} ask for others"
             )
-        return [maps[i] for i in self.in_index]
+        return [maps[i] for i in index]
 
     def aligned_features(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Return the maps of `in_index`, all resized to the size of the first."""
@@ -86,7 +109,20 @@ class BaseDecodeHead(BaseModule):
 
     def cls_seg(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> logits (B, num_classes, h, w)."""
-        return self.conv_seg(self.dropout(x))
+        logits = self.conv_seg(self.dropout(x))
+        if self.threshold is None:
+            return logits
+        # The softmax of (0, z) is the sigmoid of z.
+        shift = 0 if self.training else math.log(self.threshold / (1 - self.threshold))
+        return torch.cat([torch.zeros_like(logits), logits - shift], 1)
+
+    def predict_from(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """Maps of images of `size` (h, w) -> the logits of a prediction."""
+        return self(maps)
+
+    def loss_by_feat(self, logits: Tensor, samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
+        """Compute `loss` with the labels of the samples."""
+        return self.loss(logits, torch.cat([each.gt_sem_seg.data for each in samples]).long())
 
     def loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Compare the head's logits, upsampled to the labels' size, with labels (B, H, W) of int64.

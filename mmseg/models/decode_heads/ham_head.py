@@ -14,7 +14,7 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmseg.errors import UserError
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.decode_heads.decode_head import DecodeHead
 from mmseg.ops.algebra import conv_of_levels, conv_of_product
 from mmseg.ops.nmf import factorise
 from mmseg.registry import MODELS
@@ -74,7 +74,7 @@ class Hamburger(nn.Module):
 
 
 @MODELS.register_module()
-class LightHamHead(BaseDecodeHead):
+class LightHamHead(DecodeHead):
     """The maps of stages 2 to 4 at 1/8 -> logits (B, num_classes, H/8, W/8) (paper, figure 3c).
 
     `ham_channels` is the width of the Hamburger, `ham_kwargs=dict(MD_R=...)` the rank of its NMF:

@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from mmseg.datasets import build_dataset
 from mmseg.datasets.converters import loveda
-from mmseg.datasets.converters.isaid import colours_to_ids, convert_isaid, starts
+from mmseg.datasets.converters.isaid import convert_isaid
 from mmseg.datasets.converters.loveda import convert_loveda
 from mmseg.datasets.converters.pascal import LABELS, convert_pascal_context
 from mmseg.datasets.converters.relabel import (
@@ -20,6 +20,7 @@ from mmseg.datasets.converters.relabel import (
     convert_cityscapes,
     convert_coco_stuff,
 )
+from mmseg.datasets.converters.tiles import colours_to_ids, starts
 from mmseg.datasets.isaid import iSAIDDataset
 from mmseg.errors import UserError
 
@@ -85,7 +86,8 @@ def test_isaid_tiles_cover_the_image_and_overlap(isaid, tmp_path):
     assert len(dataset) == 15
     image = read(isaid / "train/images/P1.png")
     mask = isaid / "train/Semantic_masks/images/P1_instance_color_RGB.png"
-    ids = colours_to_ids(read(mask)[..., ::-1], mask)
+    palette = iSAIDDataset.METAINFO["palette"]
+    ids, _ = colours_to_ids(read(mask)[..., ::-1], palette, mask)
     for index in range(len(dataset)):
         path = dataset.get_data_info(index)["img_path"]
         top, bottom, left, right = map(int, path.removesuffix(".png").split("_")[-4:])

@@ -35,6 +35,12 @@ def test_image_has_its_channels_first_and_a_sample_with_labels_and_metadata(resu
     assert packed["data_samples"].metainfo == expected
 
 
+def test_meta_keys_of_a_config_are_kept_too(results):
+    found = PackSegInputs(meta_keys=("scale_factor", "img_path", "absent"))(results)
+    assert found["data_samples"].scale_factor == 0.5
+    assert found["data_samples"].ori_shape == (8, 10)
+
+
 def test_sample_without_labels_has_none(results):
     del results["gt_seg_map"], results["seg_map_path"]
     sample = PackSegInputs()(results)["data_samples"]

@@ -119,3 +119,12 @@ def test_resizing_makes_no_new_ids(config):
         out = transform(located(48, 64, labels))
         assert set(np.unique(out["gt_seg_map"])) <= {0, 100, 255}
         assert out["gt_seg_map"].shape == out["img"].shape[:2] == tuple(out["img_shape"][:2])
+
+
+def test_labels_that_are_loaded_are_stretched_with_the_image():
+    labels = np.arange(20 * 30, dtype=np.uint8).reshape(20, 30)
+    image = np.stack([labels] * 3, axis=2)
+    results = {"img": image, "gt_seg_map": labels, "seg_fields": ["gt_seg_map"]}
+    found = ResizeToMultiple(32)(results)
+    assert found["img"].shape[:2] == found["gt_seg_map"].shape == (32, 32)
+    assert set(np.unique(found["gt_seg_map"])) <= set(np.unique(labels))

@@ -1,0 +1,73 @@
+"""What an exported file tells of its model."""
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+
+import mmseg
+from mmseg.checkpoints.dialects import model_facts
+from mmseg.export.graph import bands_of, resize_rule
+from mmseg.export.options import ExportOptions
+
+KEY = "segnext"
+"""The name of the metadata in the file."""
+
+OVERLAP = 0.25  # of a map's windows, as in `mmseg.raster.MapOptions`
+
+
+def facts(model: Any, options: ExportOptions) -> dict[str, Any]:
+    """Return the metadata of an exported model: plain values for JSON.
+
+    `window` (height, width) is the size to cut large images to, and `overlap` the share of a window
+    that the next one shares.
+    """
+    meta, known = model.dataset_meta, model_facts(model)
+    window, overlap = window_of(model)
+    return {
+        "classes": list(meta["classes"]),
+        "palette": [list(colour) for colour in meta["palette"]],
+        "bands": list(bands_of(model)),
+        "bits": meta.get("bits", "uint8"),
+        "mean": known["mean"],
+        "std": known["std"],
+        "bgr_to_rgb": known["bgr_to_rgb"],
+        "gsd": options.gsd or meta.get("gsd"),
+        "window": options.size or window,
+        "overlap": overlap,
+        "nmf_rank": known.get("nmf_rank"),
+        "version": mmseg.__version__,
+        "weights_sha256": weights_sha256(model),
+        "output": options.output,
+        "input": options.input,
+        "layout": options.layout,
+        "precision": options.precision,
+        "temperature": model.temperature,
+        "resize": resize_rule(model),
+        "test_cfg": {key: value for key, value in model.test_cfg.items() if key != "amp"},
+        "reduce_zero_label": meta.get("reduce_zero_label", False),
+        "align_corners": model.decode_head.align_corners,
+    }
+
+
+def window_of(model: Any) -> tuple[Any, float]:
+    """Return the size (height, width) of windows, None if it is unknown, and their overlap."""
+    if model.test_cfg["mode"] == "slide":
+        window, stride = model.test_cfg["crop_size"], model.test_cfg["stride"]
+        return window, 1 - stride[0] / window[0]
+    return model.data_preprocessor.size, OVERLAP
+
+
+def weights_sha256(model: torch.nn.Module) -> str:
+    """Return a hash of the names and values of a model's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def to_text(values: dict[str, Any]) -> str:
+    """Return metadata as JSON."""
+    return json.dumps(values, ensure_ascii=False)

@@ -1,0 +1,159 @@
+"""make_dataset: from scenes and labels to tiles, splits and a config that trains."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.logging import MMLogger
+from rich.table import Table
+
+from mmseg.errors import UserError
+from mmseg.files import make_writable, write_whole
+from mmseg.geodata.config import config_text
+from mmseg.geodata.masks import MaskLabels
+from mmseg.geodata.options import DatasetOptions
+from mmseg.geodata.pictures import contact_sheet_of, distinct_colours
+from mmseg.geodata.polygons import PolygonLabels
+from mmseg.geodata.sheets import Sheet, cells, open_sheets
+from mmseg.geodata.splits import SPLITS, sheet_groups, split_units
+from mmseg.geodata.tiles import Tile, make_tiles, mean_and_std, read_journal
+from mmseg.imagery.mask import IGNORE_INDEX
+from mmseg.imagery.pictures import write_image
+from mmseg.lock import sole_process
+
+# Fewer scenes than this are split by blocks.
+FEW_SHEETS = 10
+# Blocks of the default size are halved until there are so many.
+BLOCK, ENOUGH_BLOCKS = 2048, 12
+Progress = Callable[[Sequence, str], Iterable]
+
+
+def make_dataset(
+    scenes: Sequence[str], options: DatasetOptions, out: Path, base: str, progress: Progress
+) -> Table:
+    """Make a data set in the folder `out`, with `out`/config.py; return a table of its classes.
+
+    `base` is the config whose model and schedule it gets. `progress(items, title)` yields items.
+    After an interruption, the same call goes on with the tiles that are missing. Raises `UserError`
+    for scenes and labels that cannot be used, and if `out` holds another data set.
+    """
+    sheets = open_sheets(scenes, options.bands, options.nodata)
+    labels = _open_labels(sheets, options)
+    make_writable(out)
+    with sole_process(out, "makes this data set", "--out"):
+        done = read_journal(out, [*scenes, *labels.sources], options)
+        tasks = [
+            (i, cell, window)
+            for i, sheet in enumerate(sheets)
+            for cell, window in cells(sheet, sheets[0], options.size)
+        ]
+        cut = make_tiles(progress(tasks, "Cutting tiles"), sheets, labels, out, done)
+        tiles = [tile for tile in cut if tile.counts]
+        if not tiles:
+            raise UserError("no tile has both an image and labels")
+        return _finish(out, sheets, labels, options, tiles, base)
+
+
+def _open_labels(sheets: Sequence[Sheet], options: DatasetOptions) -> Any:
+    labels: Any
+    if options.masks:
+        labels = MaskLabels(options.masks, options.colours, options.classes, options.nearest)
+    else:
+        assert options.labels and options.class_field
+        if lost := [sheet.path for sheet in sheets if not sheet.is_placed]:
+            raise UserError(
+                f"{lost[0]}: its place is unknown (no CRS or no transform), so polygons cannot be "
+                "laid on it: give it one (gdal_edit), or use --masks"
+            )
+        labels = PolygonLabels(
+            options.labels,
+            options.class_field,
+            sheets[0].crs,
+            options.layer,
+            options.order,
+            options.area,
+            options.unlabelled == "ignore",
+        )
+    if len(labels.classes) > IGNORE_INDEX:
+        raise UserError(
+            f"there are {len(labels.classes)} classes, masks of 8 bits hold {IGNORE_INDEX}: is "
+            f"{options.class_field!r} the field of the classes?"
+        )
+    labels.check_place(sheets)
+    return labels
+
+
+def _finish(
+    out: Path,
+    sheets: Sequence[Sheet],
+    labels: Any,
+    options: DatasetOptions,
+    tiles: Sequence[Tile],
+    base: str,
+) -> Table:
+    """Split the tiles, and write lists, contact sheet and config; the config comes last."""
+    every = np.array([[tile.counts.get(str(i), 0) for i in range(IGNORE_INDEX)] for tile in tiles])
+    classes = labels.used_classes(every.sum(0))
+    counts, area = every[:, : len(classes)], (sheets[0].gsd or 0) ** 2 / 10_000
+    if overlap := sum(tile.overlap for tile in tiles):
+        wins = f"the highest {options.order}" if options.order else "the last one in the file"
+        MMLogger.get_current_instance().warning(
+            f"polygons overlap on {overlap * area:.4g} ha: there {wins} counts"
+        )
+    chosen = _split(sheets, options, tiles, counts)
+    for split in SPLITS:
+        names = [tile.name for tile, own in zip(tiles, chosen, strict=True) if own == split]
+        if names:
+            write_whole(out / "splits" / f"{split}.txt", "".join(f"{n}\n" for n in names).encode())
+    known = [labels.colours.get(name) for name in classes]
+    info = {"classes": classes, "palette": distinct_colours(len(classes), known)}
+    info |= {"bands": sheets[0].bands, "bits": sheets[0].bits}
+    if sheets[0].gsd:
+        info["gsd"] = float(f"{sheets[0].gsd:.6g}")
+    train = [tile for tile, split in zip(tiles, chosen, strict=True) if split == "train"]
+    write_image(out / "contact_sheet.png", contact_sheet_of(out, [t.name for t in train], info))
+    text = config_text(base, info, *mean_and_std(train), counts[chosen == "train"], options)
+    write_whole(out / "config.py", text.encode())
+    return _table(classes, labels.counts, counts, chosen, area)
+
+
+def _split(
+    sheets: Sequence[Sheet], options: DatasetOptions, tiles: Sequence[Tile], counts: np.ndarray
+) -> np.ndarray:
+    """Return the split of each tile, and log how they were chosen."""
+    groups = sheet_groups(sheets)
+    kind = options.split or ("blocks" if len(set(groups)) < FEW_SHEETS else "sheets")
+    per_block = max(1, (options.block or BLOCK) // options.size)
+
+    def units(per_block: int) -> list[tuple]:
+        if kind == "sheets":
+            return [(groups[t.sheet],) for t in tiles]
+        return [(sheets[t.sheet].frame, *(n // per_block for n in t.cell)) for t in tiles]
+
+    while not options.block and per_block > 1 and len(set(units(per_block))) < ENOUGH_BLOCKS:
+        per_block //= 2
+    found: dict[Hashable, np.ndarray] = {}
+    for unit, own in zip(units(per_block), counts, strict=True):
+        found[unit] = found.get(unit, 0) + own
+    shares = {"train": 1 - options.val - options.test, "val": options.val, "test": options.test}
+    split = split_units(found, shares, options.seed)
+    numbers = Counter(split.values())
+    side = f" of {per_block * options.size} pixels" if kind == "blocks" else ""
+    text = ", ".join(f"{name} {numbers[name]}" for name in SPLITS)
+    MMLogger.get_current_instance().info(f"{len(tiles)} tiles are split by {kind}{side}: {text}")
+    return np.array([split[unit] for unit in units(per_block)])
+
+
+def _table(
+    classes: Sequence[str], polygons: Counter, counts: np.ndarray, chosen: np.ndarray, area: float
+) -> Table:
+    table = Table("class", "polygons", "hectares" if area else "pixels", *SPLITS)
+    totals = np.maximum(counts.sum(0), 1)
+    for i, name in enumerate(classes):
+        size = counts[:, i].sum()
+        shares = [f"{counts[chosen == split, i].sum() / totals[i]:.0%}" for split in SPLITS]
+        number = str(polygons[name]) if name in polygons else ""
+        table.add_row(name, number, f"{size * area:,.2f}" if area else f"{size:,}", *shares)
+    return table

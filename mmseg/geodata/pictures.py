@@ -1,0 +1,41 @@
+"""The contact sheet of a data set, and colours for classes that have none."""
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmseg.imagery.bands import read_picture
+from mmseg.imagery.mask import read_mask
+from mmseg.imagery.pictures import contact_sheet, legend, overlay
+
+COUNT, COLUMNS, SIDE = 24, 8, 192
+Colour = tuple[int, int, int]
+
+
+def distinct_colours(count: int, known: Sequence[Colour | None] = ()) -> list[Colour]:
+    """Return a colour for each class: the known one, or hues a golden angle apart."""
+    colours = []
+    for i in range(count):
+        hue, saturation = (0.33 + i * 0.618034) % 1, (0.85, 0.55)[i // 3 % 2]
+        made = colorsys.hsv_to_rgb(hue, saturation, (0.9, 0.65)[i % 2])
+        red, green, blue = (round(255 * value) for value in made)
+        given = known[i] if i < len(known) else None
+        colours.append(given or (red, green, blue))
+    return colours
+
+
+def contact_sheet_of(out: Path, names: Sequence[str], info: Mapping) -> np.ndarray:
+    """Draw up to `COUNT` tiles, evenly chosen, with their labels below them and a legend."""
+    pictures = []
+    for index in np.unique(np.linspace(0, len(names) - 1, min(len(names), COUNT)).astype(int)):
+        image = read_picture(out / "images" / f"{names[index]}.tif", info)
+        ids = read_mask(out / "masks" / f"{names[index]}.png")
+        drawn = overlay(image.copy(), ids, info["palette"], 0.6)
+        scale = SIDE / max(ids.shape)
+        small = [cv2.resize(each, None, fx=scale, fy=scale) for each in (image, drawn)]
+        pictures.append(contact_sheet(small, columns=1))
+    sheet = contact_sheet(pictures, COLUMNS)
+    return contact_sheet([sheet, legend(info["classes"], info["palette"], sheet.shape[1])], 1)

@@ -1,0 +1,116 @@
+"""The tiles of a data set, each written once, and a journal of those that are done."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.logging import MMLogger
+from rasterio.windows import Window
+
+from mmseg.errors import UserError
+from mmseg.files import write_whole
+from mmseg.geodata.pictures import distinct_colours
+from mmseg.geodata.sheets import Sheet
+from mmseg.imagery.geotiff import write_geotiff
+from mmseg.imagery.mask import IGNORE_INDEX
+from mmseg.imagery.pictures import write_id_png
+
+JOURNAL = ".tiles.jsonl"
+
+
+@dataclass
+class Tile:
+    """What is known of a tile. Without `counts` it has no label or no image, and no files."""
+
+    name: str
+    sheet: int
+    cell: tuple[int, int]
+    counts: dict[str, int] = field(default_factory=dict)  # pixels by id
+    overlap: int = 0  # pixels in several polygons
+    pixels: int = 0  # that have an image
+    sums: list[float] = field(default_factory=list)  # of each band over them
+    squares: list[float] = field(default_factory=list)
+
+
+def read_journal(out: Path, sources: Sequence[str], options: Any) -> dict[str, Tile]:
+    """Return the tiles in `out` of an interrupted call with these source files and options.
+
+    Raises `UserError` if `out` holds another data set.
+    """
+    stats = [(os.path.abspath(p), os.stat(p)) for p in sources if os.path.exists(p)]
+    facts = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    digest = hashlib.sha256(json.dumps([facts, asdict(options)]).encode()).hexdigest()
+    journal = out / JOURNAL
+    lines = journal.read_text().splitlines() if journal.is_file() else []
+    if (not lines and (out / "images").exists()) or (lines and lines[0] != digest):
+        raise UserError(
+            f"{out}: it holds a data set of other scenes, labels or options; delete it, or choose "
+            "another --out"
+        )
+    if not lines:
+        write_whole(journal, f"{digest}\n".encode())
+    tiles = {}
+    for line in lines[1:]:
+        try:
+            tile = Tile(**json.loads(line))
+        except ValueError:  # cut by the interruption
+            continue
+        tiles[tile.name] = tile
+    if tiles:
+        MMLogger.get_current_instance().info(f"going on: {len(tiles)} tiles are done")
+    return tiles
+
+
+def make_tiles(
+    tasks: Iterable, sheets: Sequence[Sheet], labels: Any, out: Path, done: dict[str, Tile]
+) -> Iterator[Tile]:
+    """Yield the tile of each task (number of its sheet, cell, window); write those not done."""
+    with (out / JOURNAL).open("a") as journal:
+        for number, cell, window in tasks:
+            sheet = sheets[number]
+            name = f"{sheet.name}_{window.row_off}_{window.col_off}"
+            if name in done:
+                yield done[name]
+                continue
+            tile = _make_tile(Tile(name, number, cell), sheet, window, labels, out)
+            journal.write("\n" + json.dumps(asdict(tile)))
+            journal.flush()
+            yield tile
+
+
+def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Any, out: Path) -> Tile:
+    """Write image and mask of a tile, if it has both."""
+    image, valid = sheet.read(window)
+    ids, tile.overlap = labels.ids_of(sheet, window)
+    ids[~valid] = IGNORE_INDEX
+    values, counts = np.unique(ids[ids != IGNORE_INDEX], return_counts=True)
+    tile.counts = dict(zip(map(str, values.tolist()), counts.tolist(), strict=True))
+    if not tile.counts:
+        return tile
+    samples = image[:, valid].astype(np.float64)
+    tile.pixels = samples.shape[1]
+    tile.sums, tile.squares = samples.sum(1).tolist(), (samples**2).sum(1).tolist()
+    write_geotiff(
+        out / "images" / f"{tile.name}.tif",
+        image.transpose(1, 2, 0),
+        sheet.place(window),
+        sheet.crs,
+        names=sheet.bands,
+        nodata=sheet.nodata,
+        valid=valid,
+    )
+    palette = distinct_colours(len(labels.classes), [*map(labels.colours.get, labels.classes)])
+    write_id_png(out / "masks" / f"{tile.name}.png", ids, palette)
+    return tile
+
+
+def mean_and_std(tiles: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation (C,) of all pixels of some tiles that have an image."""
+    pixels = sum(tile.pixels for tile in tiles)
+    mean, square = (np.sum([getattr(t, k) for t in tiles], 0) / pixels for k in ("sums", "squares"))
+    return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))

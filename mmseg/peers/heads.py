@@ -1,0 +1,155 @@
+"""Decode heads as code for MMSegmentation 1.x writes and builds them."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from torch import Tensor, nn
+
+from mmseg.compat.openmmlab import adapt_component
+from mmseg.models.decode_heads.decode_head import DecodeHead
+from mmseg.peers.transforms import found_in, require
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+CROSS_ENTROPY = {"type": "CrossEntropyLoss"}
+RELU = {"type": "ReLU"}
+
+
+def resize(*args: Any, warning: bool = True, **kwargs: Any) -> Tensor:
+    """Call torch's `interpolate`; `warning` has no effect."""
+    return F.interpolate(*args, **kwargs)
+
+
+class BaseDecodeHead(DecodeHead):
+    """A `DecodeHead` with the arguments and methods of MMSegmentation 1.x.
+
+    A subclass adds `forward`, and may override `loss_by_feat`, `predict` or `predict_by_feat`. It
+    cannot override `loss`: the segmentor has computed the logits by then.
+    """
+
+    def __init__(
+        self,
+        in_channels: Any,
+        channels: int,
+        *,
+        num_classes: int,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = RELU,
+        in_index: Any = -1,
+        input_transform: str | None = None,
+        loss_decode: Any = CROSS_ENTROPY,
+        sampler: None = None,
+        **kwargs: Any,
+    ) -> None:
+        name = f"{type(self).__name__}: "
+        require(type(self).loss is BaseDecodeHead.loss, name + "override loss_by_feat, not loss")
+        require(sampler is None, name + "no pixel sampler is here; weigh the loss (class_weight)")
+        known = (None, "resize_concat", "multiple_select")
+        require(input_transform in known, name + f"input_transform is one of {known}")
+        each = [in_channels, in_index]
+        lists = [isinstance(value, list | tuple) for value in each]
+        fits = lists[0] == lists[1] and (not lists[0] or len(in_channels) == len(in_index))
+        require(fits, name + "in_channels and in_index are two numbers or two lists of one length")
+        require(lists[0] or input_transform is None, name + f"{input_transform} takes lists")
+        losses = adapt_component(loss_decode, "loss_decode")
+        super().__init__(in_channels, channels, num_classes, in_index, loss_decode=losses, **kwargs)
+        self.sampler = None
+        self.channels, self.input_transform, self.in_index = channels, input_transform, in_index
+        self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg
+        self.in_channels = sum(in_channels) if input_transform == "resize_concat" else in_channels
+
+    def _transform_inputs(self, inputs: Sequence[Tensor]) -> Any:
+        """Return the map of `in_index`, or its maps as a list or, resized to the first, as one."""
+        if isinstance(self.in_index, int):
+            return inputs[self.in_index]
+        maps = [inputs[i] for i in self.in_index]
+        if self.input_transform != "resize_concat":
+            return maps
+        return torch.cat([self.resize(each, maps[0].shape[2:]) for each in maps], 1)
+
+    # Subclasses of MMSegmentation's head override and call these by its names and arguments.
+    def loss(  # type: ignore[override]
+        self, inputs: Any, batch_data_samples: Sequence[SegDataSample], train_cfg: Any = None
+    ) -> dict[str, Tensor]:
+        return self.loss_by_feat(self(inputs), batch_data_samples)
+
+    def loss_by_feat(  # type: ignore[override]
+        self, seg_logits: Tensor, batch_data_samples: Sequence[SegDataSample]
+    ) -> dict[str, Tensor]:
+        labels = self._stack_batch_gt(batch_data_samples)
+        return super().loss(seg_logits, labels.reshape(-1, *labels.shape[-2:]).long())
+
+    def _stack_batch_gt(self, batch_data_samples: Sequence[SegDataSample]) -> Tensor:
+        return torch.stack([sample.gt_sem_seg.data for sample in batch_data_samples])
+
+    def predict(self, inputs: Any, batch_img_metas: Sequence[dict], test_cfg: Any = None) -> Tensor:
+        return self.predict_by_feat(self(inputs), batch_img_metas)
+
+    def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
+        meta = batch_img_metas[0]
+        return self.resize(seg_logits, meta.get("pad_shape", meta["img_shape"])[:2])
+
+    def predict_from(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """Call `predict` only if a subclass changes it: it upsamples all logits of the image."""
+        own, base = type(self), BaseDecodeHead
+        changed = (own.predict, own.predict_by_feat) != (base.predict, base.predict_by_feat)
+        metas = [{"img_shape": tuple(size), "pad_shape": tuple(size)}] * len(maps[0])
+        return self.predict(maps, metas) if changed else self(maps)
+
+
+@found_in(MODELS)
+class FCNHead(BaseDecodeHead):
+    """Convolutions, then one of their result with their input, then the classifier (1411.4038)."""
+
+    def __init__(
+        self,
+        num_convs: int = 2,
+        kernel_size: int = 3,
+        concat_input: bool = True,
+        dilation: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        require(num_convs >= 0 and dilation > 0, "FCNHead: num_convs from 0, dilation from 1")
+        super().__init__(**kwargs)
+        require(
+            num_convs > 0 or self.in_channels == self.channels,
+            "FCNHead: num_convs=0 keeps channels",
+        )
+        self.concat_input = concat_input
+        widths = [self.in_channels, *[self.channels] * num_convs]
+        steps = [
+            self._conv(before, after, kernel_size, dilation) for before, after in pairwise(widths)
+        ]
+        self.convs = nn.Sequential(*steps) if steps else nn.Identity()
+        if concat_input:
+            self.conv_cat = self._conv(self.in_channels + self.channels, self.channels, kernel_size)
+
+    def _conv(self, before: int, after: int, size: int, dilation: int = 1) -> nn.Module:
+        how = {"conv_cfg": self.conv_cfg, "norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
+        padding = size // 2 * dilation
+        return ConvModule(before, after, size, padding=padding, dilation=dilation, **how)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        x = self._transform_inputs(inputs)
+        features = self.convs(x)
+        if self.concat_input:
+            features = self.conv_cat(torch.cat([x, features], 1))
+        return self.cls_seg(features)
+
+
+@found_in(MODELS)
+class DepthwiseSeparableFCNHead(FCNHead):
+    """An `FCNHead` of depth-wise separable convolutions (Fast-SCNN, arXiv 1902.04502)."""
+
+    def __init__(self, dw_act_cfg: dict | None = None, **kwargs: Any) -> None:
+        self.dw_act_cfg = dw_act_cfg
+        super().__init__(**kwargs)
+
+    def _conv(self, before: int, after: int, size: int, dilation: int = 1) -> nn.Module:
+        how = {"norm_cfg": self.norm_cfg, "dw_act_cfg": self.dw_act_cfg}
+        return DepthwiseSeparableConvModule(before, after, size, padding=size // 2, **how)

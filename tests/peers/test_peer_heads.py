@@ -1,0 +1,282 @@
+"""Heads and losses as the guides of MMSegmentation write them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.registry import Registry
+from mmengine.structures import PixelData
+from mmseg.models.losses.utils import weighted_loss
+from mmseg.models.utils import resize
+
+from mmseg.errors import UserError
+from mmseg.models.decode_heads import BaseDecodeHead, FCNHead, LightHamHead
+from mmseg.models.losses import DiceLoss, accuracy, weight_reduce_loss
+from mmseg.peers.transforms import found_in
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+MAPS = [torch.rand(2, c, 64 // s, 64 // s) for c, s in ((8, 4), (16, 8), (24, 16), (32, 32))]
+
+
+@MODELS.register_module()
+class GuideHead(BaseDecodeHead):
+    """As the guide's: two arguments of its own, one map, a loss of its own."""
+
+    def __init__(self, factor=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.conv = torch.nn.Conv2d(self.in_channels, self.channels, 1)
+
+    def forward(self, inputs):
+        return self.cls_seg(self.conv(self._transform_inputs(inputs)))
+
+    def loss_by_feat(self, seg_logits, batch_data_samples):
+        losses = super().loss_by_feat(seg_logits, batch_data_samples)
+        return {**losses, "loss_own": self.factor * losses["loss_ce"]}
+
+    def predict_by_feat(self, seg_logits, batch_img_metas):
+        return -super().predict_by_feat(seg_logits, batch_img_metas)
+
+
+class CopiedLoss(FCNHead):
+    """Its loss is written as that of the guides' head, from which people start."""
+
+    def loss_by_feat(self, seg_logits, batch_data_samples):
+        seg_label = self._stack_batch_gt(batch_data_samples)
+        loss = {}
+        seg_logits = resize(
+            input=seg_logits,
+            size=seg_label.shape[2:],
+            mode="bilinear",
+            align_corners=self.align_corners,
+        )
+        assert self.sampler is None
+        seg_label = seg_label.squeeze(1).long()
+        for each in self.loss_decode:
+            value = each(seg_logits, seg_label, weight=None, ignore_index=self.ignore_index)
+            loss[each.loss_name] = loss.get(each.loss_name, 0) + value
+        loss["acc_seg"] = accuracy(seg_logits, seg_label, ignore_index=self.ignore_index)
+        return loss
+
+
+def test_a_loss_that_was_copied_from_the_guides_gives_the_same():
+    names = ("CrossEntropyLoss", "LovaszLoss", "ClassDiceLoss", "DiceLoss", "FocalLoss")
+    options = {k: v for k, v in FCN.items() if k != "type"}
+    options["loss_decode"] = [{"type": name} for name in names]
+    heads = [kind(**options) for kind in (CopiedLoss, FCNHead)]
+    heads[1].load_state_dict(heads[0].state_dict())
+    samples = labelled()
+    samples[0].gt_sem_seg.data[:, :9] = 255
+    found, expected = (head.eval().loss(MAPS, samples) for head in heads)
+    assert set(found) == set(expected) and len(found) == 5
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name].squeeze(), value)
+    with pytest.raises(UserError, match="CrossEntropyLoss weighs classes"):
+        heads[0].loss_decode[0](torch.rand(1, 3, 2, 2), torch.zeros(1, 2, 2).long(), torch.rand(1))
+
+
+def labelled(count=2):
+    return [
+        SegDataSample(gt_sem_seg=PixelData(data=torch.randint(3, (1, 64, 64), dtype=torch.uint8)))
+        for _ in range(count)
+    ]
+
+
+FCN = {"type": "FCNHead", "in_channels": 24, "channels": 8, "num_classes": 3, "in_index": 2}
+SYNC = {"type": "BN"}
+
+
+def test_a_head_of_the_guide_trains_and_predicts_as_it_says(tiny_model):
+    head = {"type": "GuideHead", "in_channels": 32, "channels": 8, "num_classes": 3, "factor": 3.0}
+    model = MODELS.build({**tiny_model, "decode_head": head})
+    losses = model.loss(torch.rand(2, 3, 64, 64), labelled())
+    assert losses["decode.loss_own"] == 3 * losses["decode.loss_ce"]
+    model.eval()
+    with torch.no_grad():
+        found = model.logits(torch.rand(1, 3, 64, 64))
+        maps = model.extract_feat(x := torch.rand(1, 3, 64, 64))
+        expected = -F.interpolate(model.decode_head(maps), (64, 64), mode="bilinear")
+        torch.testing.assert_close(model.logits(x), expected)
+    assert found.shape == (1, 3, 64, 64)
+
+
+def test_maps_reach_a_head_as_its_input_transform_says():
+    options = {"in_channels": [16, 32], "channels": 8, "num_classes": 3, "in_index": [1, 3]}
+    several = BaseDecodeHead(**options, input_transform="multiple_select")
+    assert all(a is b for a, b in zip(several._transform_inputs(MAPS), MAPS[1::2], strict=True))
+    one = BaseDecodeHead(**options, input_transform="resize_concat")
+    assert one.in_channels == 48
+    expected = torch.cat([MAPS[1], F.interpolate(MAPS[3], (8, 8), mode="bilinear")], 1)
+    torch.testing.assert_close(one._transform_inputs(MAPS), expected)
+    last = BaseDecodeHead(32, 8, num_classes=3)
+    assert last._transform_inputs(MAPS) is MAPS[3]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"in_index": [0, 1]}, "two numbers or two lists"),
+        ({"input_transform": "concat"}, "input_transform is one of"),
+        ({"sampler": {"type": "OHEMPixelSampler"}}, "weigh the loss"),
+        ({"out_channels": 18}, "give out_channels=1"),
+        ({"num_classes": 2, "out_channels": 1, "threshold": 1.5}, "threshold between 0 and 1"),
+        (
+            {"num_classes": 2, "out_channels": 1, "loss_decode": {"type": "DiceLoss"}},
+            "has no DiceLoss",
+        ),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        BaseDecodeHead(**{"in_channels": 32, "channels": 8, "num_classes": 19, **options})
+
+
+class OwnLoss(FCNHead):
+    def loss(self, inputs, batch_data_samples, train_cfg):
+        return {}
+
+
+def test_a_head_that_overrides_loss_is_told_what_to_override():
+    with pytest.raises(UserError, match="OwnLoss: override loss_by_feat, not loss"):
+        OwnLoss(in_channels=8, channels=4, num_classes=3)
+
+
+@pytest.mark.parametrize("kind", ["FCNHead", "DepthwiseSeparableFCNHead"])
+@pytest.mark.parametrize("options", [{}, {"num_convs": 1, "kernel_size": 1, "concat_input": False}])
+def test_fcn_heads_give_logits_of_the_size_of_their_map(kind, options):
+    head = MODELS.build({**FCN, "type": kind, "norm_cfg": SYNC, **options})
+    assert head(MAPS).shape == (2, 3, 4, 4)
+
+
+def test_an_auxiliary_head_trains_with_its_weight_and_is_absent_in_inference(tiny_model):
+    loss = {"type": "CrossEntropyLoss", "loss_weight": 0.4}
+    extra = {**FCN, "loss_decode": loss, "dropout_ratio": 0}
+    model = MODELS.build({**tiny_model, "auxiliary_head": extra})
+    x, samples = torch.rand(2, 3, 64, 64), labelled()
+    losses = model.loss(x, samples)
+    labels = torch.cat([sample.gt_sem_seg.data for sample in samples]).long()
+    model.backbone.eval(), model.auxiliary_head.eval()
+    logits = model.auxiliary_head(model.extract_feat(x))
+    full = F.interpolate(logits, (64, 64), mode="bilinear")
+    again = model.loss(x, samples)["aux.loss_ce"]
+    torch.testing.assert_close(again, 0.4 * F.cross_entropy(full, labels))
+    assert {"decode.loss_ce", "aux.loss_ce", "aux.acc_seg"} <= set(losses)
+    losses["aux.loss_ce"].backward()
+    assert model.auxiliary_head.conv_seg.weight.grad.abs().sum() > 0
+    model.eval()
+    model.auxiliary_head.forward = None  # a call would fail
+    assert model.logits(x).shape == (2, 3, 8, 8)
+
+
+def test_several_auxiliary_heads_are_named_by_their_number(tiny_model):
+    model = MODELS.build(
+        {**tiny_model, "auxiliary_head": [FCN, {**FCN, "in_channels": 16, "in_index": 1}]}
+    )
+    names = set(model.loss(torch.rand(2, 3, 64, 64), labelled()))
+    assert {"aux_0.loss_ce", "aux_1.loss_ce"} <= names
+
+
+def test_one_channel_for_two_classes_is_a_sigmoid_with_its_threshold(tiny_model):
+    options = {**tiny_model["decode_head"], "num_classes": 2, "out_channels": 1, "threshold": 0.7}
+    head = MODELS.build(options)
+    assert isinstance(head, LightHamHead) and head.conv_seg.weight.shape[0] == 1
+    z = torch.randn(2, 1, 8, 8)
+    head.conv_seg = torch.nn.Identity()
+    labels = torch.randint(2, (2, 8, 8))
+    loss = head.loss(head.cls_seg(z), labels)["loss_ce"]
+    expected = F.binary_cross_entropy_with_logits(z[:, 0], labels.float())
+    torch.testing.assert_close(loss, expected)
+    head.eval()
+    assert torch.equal(head.cls_seg(z).argmax(1) == 1, z[:, 0].sigmoid() > 0.7)
+
+
+def test_a_binary_config_of_1x_trains_without_a_change(tiny_model):
+    from mmseg.compat.openmmlab import adapt_component
+
+    loss = {"type": "CrossEntropyLoss", "use_sigmoid": True}
+    head = {**tiny_model["decode_head"], "num_classes": 2, "out_channels": 1, "loss_decode": loss}
+    model = MODELS.build(adapt_component({**tiny_model, "decode_head": head}, "model"))
+    samples = labelled()
+    for sample in samples:
+        sample.gt_sem_seg.data %= 2
+    assert model.loss(torch.rand(2, 3, 64, 64), samples)["decode.loss_ce"].isfinite()
+
+
+@pytest.mark.parametrize("naive", [False, True])
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "none"])
+def test_dice_is_that_of_1x(naive, activation):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(2, 3, 4, 5)), rng.integers(0, 3, (2, 4, 5))
+    labels[0, 0] = 255
+    p = {
+        "sigmoid": 1 / (1 + np.exp(-logits)),
+        "softmax": np.exp(logits) / np.exp(logits).sum(1, keepdims=True),
+        "none": logits,
+    }[activation]
+    terms = []
+    for image, truth in zip(p, labels, strict=True):
+        t = np.stack([truth == k for k in range(3)]).astype(float)
+        if naive:
+            terms.append(1 - (2 * (image * t).sum() + 1e-3) / (image.sum() + t.sum() + 1e-3))
+        else:
+            terms.append(1 - 2 * (image * t).sum() / ((image**2).sum() + (t**2).sum() + 2e-3))
+    options = {"use_sigmoid": activation == "sigmoid", "activate": activation != "none"}
+    loss = DiceLoss(naive_dice=naive, loss_weight=2.0, **options)
+    found = loss(torch.tensor(logits), torch.tensor(labels)).item()
+    assert found == pytest.approx(2 * np.mean(terms), rel=1e-5)
+
+
+def test_dice_leaves_a_class_out_and_sums_if_asked():
+    logits, labels = torch.randn(2, 3, 4, 5), torch.randint(3, (2, 4, 5))
+    target = F.one_hot(labels, 3).permute(0, 3, 1, 2)
+    expected = DiceLoss(ignore_index=None)(logits[:, [0, 2]], target[:, [0, 2]])
+    torch.testing.assert_close(DiceLoss(ignore_index=1)(logits, labels), expected)
+    total = DiceLoss(reduction="sum")(logits, labels)
+    torch.testing.assert_close(total, 2 * DiceLoss()(logits, labels))
+
+
+def test_lovasz_per_image_is_the_mean_over_images():
+    loss = MODELS.build({"type": "LovaszLoss", "per_image": True})
+    whole = MODELS.build({"type": "LovaszLoss"})
+    logits, labels = torch.randn(3, 4, 6, 6), torch.randint(4, (3, 6, 6))
+    each = [whole(x[None], y[None]) for x, y in zip(logits, labels, strict=True)]
+    torch.testing.assert_close(loss(logits, labels), torch.stack(each).mean())
+
+
+def test_focal_loss_is_the_formula_of_its_paper():
+    logits, labels = torch.randn(2, 3, 2, 2), torch.randint(3, (2, 2, 2))
+    labels[0, 0, 0] = 255
+    loss = MODELS.build({"type": "FocalLoss", "alpha": 0.25, "class_weight": [1.0, 2.0, 3.0]})
+    total = 0.0
+    for b, k, i, j in np.ndindex(2, 3, 2, 2):
+        if labels[b, i, j] != 255:
+            is_class = labels[b, i, j] == k
+            p = 1 / (1 + math.exp(-logits[b, k, i, j]))
+            right, alpha = (p, 0.25) if is_class else (1 - p, 0.75)
+            total -= (k + 1) * alpha * (1 - right) ** 2 * math.log(right)
+    assert loss(logits, labels).item() == pytest.approx(total / logits.numel(), rel=1e-5)
+
+
+def test_a_loss_of_the_guide_is_weighed_and_reduced():
+    @weighted_loss
+    def distance(pred, target):
+        return (pred - target).abs()
+
+    pred, target, weight = torch.tensor([0.0, 2, 3]), torch.ones(3), torch.tensor([1.0, 0, 1])
+    assert distance(pred, target).item() == pytest.approx(4 / 3)
+    assert distance(pred, target, weight).item() == 1
+    assert distance(pred, target, reduction="sum") == 4
+    assert torch.equal(distance(pred, target, weight, "none"), torch.tensor([1.0, 0, 2]))
+    assert distance(pred, target, weight, avg_factor=2).item() == pytest.approx(1.5)
+    with pytest.raises(ValueError, match="avg_factor does not go with reduction='sum'"):
+        weight_reduce_loss(pred, None, "sum", 2)
+
+
+def test_a_class_of_the_users_own_goes_before_one_of_the_same_name_here():
+    registry = Registry("parts")
+    own = registry.register_module(name="FCNHead")(CopiedLoss)
+    assert found_in(registry)(FCNHead) is FCNHead
+    assert registry.get("FCNHead") is own
