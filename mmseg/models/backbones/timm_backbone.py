@@ -13,10 +13,10 @@ from mmseg.registry import MODELS, WEIGHT_INITIALIZERS
 class TIMMBackbone(BaseModule):
     """The feature maps of `timm.create_model(model_name, features_only=True)`, shallow to deep.
 
-    `options` are more arguments of `create_model`. `feature_info` is timm's: `channels()` are the widths of
-    the maps, `reduction()` their strides. `init_cfg=dict(type="TIMMWeights")`, or `pretrained`,
-    loads timm's weights when a training starts, and not for a checkpoint. A model that timm cannot
-    make, and a missing timm, raise `UserError`.
+    `options` are more arguments of `create_model`. `feature_info` is timm's: `channels()` are the
+    widths of the maps, `reduction()` their strides. `init_cfg=dict(type="TIMMWeights")`, or
+    `pretrained`, loads timm's weights when a training starts, and not for a checkpoint. A model
+    that timm cannot make, and a missing timm, raise `UserError`.
     """
 
     def __init__(
