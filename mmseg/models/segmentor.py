@@ -197,7 +197,7 @@ def _fitted(head: Mapping, backbone: Any) -> dict:
         return dict(head)
     strides, widths = info.reduction(), info.channels()
     found = [i for i, stride in enumerate(strides) if stride in (8, 16, 32)]
-    index = head.get("in_index") or found
+    index = found if head.get("in_index") is None else head["in_index"]
     if index == []:
         raise UserError(f"the backbone's maps have strides {strides}: give decode_head.in_index")
     several = isinstance(index, list | tuple)
