@@ -29,6 +29,9 @@ class EncoderDecoder(BaseModel):
     `test_cfg` is `dict(mode='whole')` or `dict(mode='slide', crop_size=(h, w), stride=(h, w))`. In
     both, `amp=True` lets the network predict in half precision. Call `mmseg.inference.fuse` for a
     copy that predicts faster.
+
+    A head without `in_channels` gets the widths of its maps from a backbone with timm's
+    `feature_info`. Without `in_index` its maps are those at 1/8, 1/16 and 1/32.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class EncoderDecoder(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
-        self.decode_head = MODELS.build(decode_head)
+        self.decode_head = MODELS.build(_fitted(decode_head, self.backbone))
         if isinstance(auxiliary_head, Mapping):
             self.auxiliary_head = MODELS.build(auxiliary_head)
         elif auxiliary_head:
@@ -185,6 +188,21 @@ class EncoderDecoder(BaseModel):
             logits = self.decode_head.predict_from(self.extract_feat(x), x.shape[2:])
         # Half precision would show after the interpolation.
         return logits.float() / self.temperature
+
+
+def _fitted(head: Mapping, backbone: Any) -> dict:
+    """Return the config of a head with `in_index` and `in_channels`, if the backbone tells them."""
+    info = getattr(backbone, "feature_info", None)
+    if info is None or "in_channels" in head:
+        return dict(head)
+    strides, widths = info.reduction(), info.channels()
+    found = [i for i, stride in enumerate(strides) if stride in (8, 16, 32)]
+    index = found if head.get("in_index") is None else head["in_index"]
+    if index == []:
+        raise UserError(f"the backbone's maps have strides {strides}: give decode_head.in_index")
+    several = isinstance(index, list | tuple)
+    channels = [widths[i] for i in index] if several else widths[index]
+    return {**head, "in_index": index, "in_channels": channels}
 
 
 def _check_test_cfg(test_cfg: Mapping) -> None:
