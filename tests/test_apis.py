@@ -62,7 +62,8 @@ def test_a_model_in_training_predicts_as_in_evaluation_and_stays_as_it_is(model,
 )
 def test_what_is_no_image_is_named_by_its_kind(model, given, found):
     with pytest.raises(
-        UserError, match=r"an image is a file's name, a PIL image or .*array, " + found
+        UserError,
+        match=r"an image is a file's name, a PIL image or .*array of red, green, blue, " + found,
     ):
         inference_model(model, given)
 

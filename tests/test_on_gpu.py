@@ -67,7 +67,7 @@ def step(model: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
     ham = model.decode_head.hamburger.ham
     bases = torch.rand(len(images), *ham.eval_bases.shape[1:], generator=torch.Generator())
     ham.build_bases = lambda _: F.normalize(bases.to(images), dim=1)
-    logits = model.training_logits(images)
+    (logits,) = model.training_logits(images)
     labels = torch.arange(64 * 96).view(1, 64, 96).expand(len(images), -1, -1) % 3
     model.decode_head.loss(logits, labels.to(DEVICE))["loss_ce"].backward()
     return [logits.detach(), *(p.grad for p in model.parameters())]

@@ -74,7 +74,7 @@ def test_make_targets_of_the_readme_exist():
 
 def test_the_parts_of_one_s_own_train_as_they_are_written(tmp_path):
     page = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
-    parts, config, program = re.findall(r"```python\n(.*?)```", page, re.S)
+    parts, config, *_, program = re.findall(r"```python\n(.*?)```", page, re.S)
     write_project(tmp_path)
     (tmp_path / "my_parts.py").write_text(parts)
     base, config = config.split("\n", 1)

@@ -74,7 +74,6 @@ def apply_flags(config: Config, args) -> None:
         output_dir=folder,
         format_only=format_only,
         json_file=None if format_only else str(Path(config.work_dir) / name),
-        run=run_facts(args),
     )
     if args.report is not None:
         file = str(Path(config.work_dir) / name.replace(".json", ".detail.npz"))
@@ -105,7 +104,8 @@ def apply_flags(config: Config, args) -> None:
 def run_facts(args) -> dict:
     """Return what was run: config, checkpoint, its seed and hash, versions, device, command."""
     file = Path(args.checkpoint).resolve()
-    meta = read_checkpoint(args.checkpoint).get("meta") or {}
+    content = {} if is_exported(file) else read_checkpoint(args.checkpoint)
+    meta = content.get("meta") or {}
     return {
         "config": str(args.config),
         "checkpoint": str(file if file.is_file() else args.checkpoint),
@@ -173,6 +173,8 @@ def main() -> None:
         leave_group()
         return
     apply_flags(config, args)
+    if args.format_only is None:
+        iou_metric(config).run = run_facts(args)
     runner = SegRunner.from_cfg(without_training(config))
     if args.compile:
         compile_network(runner.model)

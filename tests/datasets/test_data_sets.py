@@ -18,11 +18,13 @@ DATA_SETS = {
     "COCOStuffDataset": (171, 162, False),
     "CamVidDataset": (11, 11, False),
     "CityscapesDataset": (19, 19, False),
+    "ISPRSDataset": (6, 6, True),
     "LandCoverAIDataset": (5, 5, False),
     "LoveDADataset": (7, 7, True),
     "PascalContextDataset": (60, 59, False),
     "PascalContextDataset59": (59, 58, True),
     "PascalVOCDataset": (21, 21, False),
+    "PotsdamDataset": (6, 6, True),
     "iSAIDDataset": (16, 16, False),
 }
 

@@ -41,6 +41,7 @@ def test_a_tracker_without_its_package_is_one_line(tmp_path):
     write_project(tmp_path)
     config = load_config(tmp_path / "tiny.py", {"work_dir": str(tmp_path / "work")})
     config.visualizer = {"type": "Visualizer", "vis_backends": [{"type": "AimVisBackend"}]}
+    config.experiment_name = "aim"  # of a run in the same second the visualizer would be taken
     with pytest.raises(UserError, match=r"tiny\.py: a part needs a package .*pip install aim"):
         SegRunner.from_cfg(config)
 

@@ -246,6 +246,8 @@ def test_a_mistake_is_one_line_and_leaves_no_file(model, tmp_path, monkeypatch, 
 def test_bands_keep_their_order_and_16_bit_images_their_values(model, tmp_path):
     config = model.cfg.copy()
     config.model.backbone.in_channels = 4
+    for split in ("train", "val", "test"):
+        config[f"{split}_dataloader"].dataset.metainfo.bands = ["red", "green", "blue", "nir"]
     config.model.data_preprocessor.update(
         mean=[1000, 900, 800, 2000], std=[300, 300, 300, 600], bgr_to_rgb=False
     )

@@ -240,7 +240,6 @@ def test_slide_averages_overlapping_windows():
             {"mode": "slide", "cropsize": (8, 8)},
             "takes crop_size, mode, stride and, if wanted,",
         ),
-        ({"mode": "whole", "stride": (8, 8)}, "has mode, stride; mode='whole' takes mode and"),
     ],
 )
 def test_a_misspelt_way_of_testing_is_refused(tiny_model, given, message):

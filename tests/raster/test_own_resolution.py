@@ -10,7 +10,7 @@ from torch import nn
 from mmseg.apis import inference_model, init_model
 from mmseg.config import load_config
 from mmseg.datasets import build_dataset
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.decode_heads.decode_head import DecodeHead
 from mmseg.raster import map_scene
 from mmseg.registry import MODELS
 
@@ -45,7 +45,7 @@ class ColoursOfTheImage(nn.Module):
 
 
 @MODELS.register_module()
-class BrightestColour(BaseDecodeHead):
+class BrightestColour(DecodeHead):
     def __init__(self):
         super().__init__((3,), 3, 3, (0,))
 

@@ -84,7 +84,7 @@ def test_an_override_without_a_value_is_a_mistake_of_the_command_line(call, caps
         (("test.py", "tiny.py", LATEST, "--show-dir", "tiny.py/o"), r"tiny\.py/o: cannot be wri"),
         (
             ("train.py", "tiny.py", "--cfg-options", "model.backbone.type=ResNet"),
-            r"model\.backbone\.type = 'ResNet' is not known$",
+            r"model\.backbone\.type = 'ResNet' is not known",
         ),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_mistake_ends_with_one_line_that_says_what_to_do(call, arguments, mess
 def test_tensorboard_that_is_not_installed_is_one_line(call, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     message = call("train.py", "tiny.py", "--tensorboard")
-    assert message == "error: --tensorboard: pip install tensorboard"
+    assert message == "error: --tracker tensorboard: pip install tensorboard"
 
 
 def test_compiling_where_it_cannot_work_ends_with_one_line(call, monkeypatch):

@@ -67,8 +67,7 @@ def test_evaluation_by_several_metrics_is_that_of_the_iou_metric(project, evalua
 def test_format_only_writes_predictions_without_any_mask(project):
     options = ("--cfg-options", "test_dataloader.dataset.data_prefix.seg_map_path=nowhere")
     arguments = ("tiny.py", "work_dirs/tiny/latest.pth", "--format-only", "only", *options)
-    output = run(project, "test.py", "--amp", *arguments)
-    assert "amp=True" in output
+    run(project, "test.py", "--amp", *arguments)
     assert sorted(p.name for p in (project / "only").iterdir()) == [f"{i}.png" for i in range(5)]
 
 

@@ -109,5 +109,5 @@ def test_an_array_is_predicted_as_its_file_and_one_of_other_bands_is_refused(fol
         pixels = raster.read().transpose(1, 2, 0)
     found = inference_model(model, pixels).pred_sem_seg.data
     assert (found == inference_model(model, folder / "data/img/a.tif").pred_sem_seg.data).all()
-    with pytest.raises(UserError, match=r"\(height, width, 5\) uint16 array in blue, green, red"):
+    with pytest.raises(UserError, match=r"\(height, width, 5\) uint16 array of blue, green, red"):
         inference_model(model, pixels[..., :3])

@@ -128,8 +128,13 @@ def compare(part: str, size: str, sides: Mapping, stage: Stage) -> None:
     base = stage.job(part, size)
     few = 2 if stage.small else None
     jobs = {name: base | sides[name] for name in islice(sides, few)}
-    peer: dict[str, Any] = {"against": "onedl", "peer_python": stage.args.peer_python}
-    peer |= {"config": base["config"], "cfg_options": base["options"], "other_options": {}}
+    peer: dict[str, Any] = {"against": "onedl", "peer_python": stage.args.peer_python, "load": 0}
+    peer |= {
+        "config": base["config"],
+        "cfg_options": base["options"],
+        "other_options": {},
+        "load": 0,
+    }
     if found := stage.attempt("onedl", partial(make_sides, Namespace(**peer))):
         peer = {key: value for key, value in (base | found[1]).items() if key != "kernels"}
         jobs |= {"onedl": peer, "onedl compiled": peer | GRAPHS}

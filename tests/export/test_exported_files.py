@@ -65,7 +65,7 @@ def test_an_exported_file_predicts_as_its_checkpoint(model, exported, options, e
     assert loaded.dataset_meta["classes"] == list(model.dataset_meta["classes"])
     for image in images():
         found, expected = ids(loaded, image), ids(model, image)
-        assert found.shape == expected.shape and found.dtype == torch.uint8
+        assert found.shape == expected.shape and found.dtype == torch.int64
         assert (found != expected).sum() <= 1e-5 * expected.numel()
         assert torch.equal(found, ids(loaded, image))
 
