@@ -27,9 +27,13 @@ class _Loss(nn.Module):
         weight = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float32)
         self.register_buffer("class_weight", weight, persistent=False)
 
-    def _refuse(self, weight: Tensor | None) -> None:
+    def forward(
+        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
+    ) -> Tensor:
+        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
         if weight is not None:
             raise UserError(f"{type(self).__name__} weighs classes (class_weight), not pixels")
+        return self.compare(logits, labels, ignore_index)
 
 
 @MODELS.register_module()
@@ -50,11 +54,7 @@ class CrossEntropyLoss(_Loss):
         super().__init__(class_weight, loss_weight, loss_name)
         self.avg_non_ignore = avg_non_ignore
 
-    def forward(
-        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
-    ) -> Tensor:
-        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
-        self._refuse(weight)
+    def compare(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
         total = cross_entropy(logits, labels, self.class_weight, ignore_index)
         return self._mean(total, labels, ignore_index)
 
@@ -180,11 +180,7 @@ class ClassDiceLoss(_Loss):
         super().__init__(class_weight, loss_weight, loss_name)
         self.smooth, self.exponent = smooth, exponent
 
-    def forward(
-        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
-    ) -> Tensor:
-        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
-        self._refuse(weight)
+    def compare(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
         target = one_hot(labels, logits.shape[1], ignore_index)
         prob = logits.float().softmax(1) * (labels != ignore_index)[:, None]
         overlap = (prob * target).sum((2, 3))  # (B, K)
@@ -213,16 +209,10 @@ class LovaszLoss(_Loss):
         super().__init__(class_weight, loss_weight, loss_name)
         self.per_image = per_image
 
-    def forward(
-        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
-    ) -> Tensor:
-        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
-        self._refuse(weight)
-        size = 1 if self.per_image else len(logits)
-        groups = zip(logits.split(size), labels.split(size), strict=True)
-        return torch.stack([self._lovasz(x, y, ignore_index) for x, y in groups]).mean()
-
-    def _lovasz(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    def compare(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+        if self.per_image and len(logits) > 1:
+            images = zip(logits.split(1), labels.split(1), strict=True)
+            return torch.stack([self.compare(*image, ignore_index) for image in images]).mean()
         valid = labels != ignore_index
         labels = labels[valid]
         prob = logits.float().softmax(1).permute(0, 2, 3, 1)[valid]  # (pixels, K)
