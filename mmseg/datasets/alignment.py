@@ -1,6 +1,7 @@
 """Find a transform of the user's that moves the image and leaves its labels as they were."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -28,17 +29,14 @@ def check_alignment(sample: Mapping, steps: Sequence) -> None:
         results: Any = dict(sample)
         for step in steps:
             try:
-                outcomes = list(_outcomes(step, results))
+                results, fault = _tried(step, results)
             except Exception:  # The training will meet it too, if it is more than the marks.
                 return
-            marks = _marks(results)
-            for outcome in outcomes:
-                if marks is not None and (fault := _fault(outcome, marks)):
-                    raise UserError(
-                        f"{type(step).__name__} in the training pipeline {fault}; it must change "
-                        "all maps that results['seg_fields'] names as it changes the image"
-                    )
-            results = outcomes[-1]
+            if fault:
+                raise UserError(
+                    f"{type(step).__name__} in the training pipeline {fault}; it must change all "
+                    "maps that results['seg_fields'] names as it changes the image"
+                )
             if results is None:
                 return
 
@@ -50,42 +48,30 @@ def _is_foreign(step: Any) -> bool:
     return type(step).__module__.partition(".")[0] not in OWN or _is_foreign(inside)
 
 
-def _outcomes(step: Any, results: dict) -> Iterable[Any]:
-    marks = _marks(results)
-    if marks is None or not _is_foreign(step):
-        yield step(results)
-        return
-    image = results["img"]
-    shown = np.broadcast_to((40 + 170 * marks)[..., None], image.shape).astype(image.dtype)
+def _tried(step: Any, results: dict) -> tuple[Any, str | None]:
+    """Apply a step; return its result, and what is wrong with it."""
+    labels = results.get("gt_seg_map")
+    if labels is None or not _is_foreign(step):
+        return step(results), None
+    height, width = labels.shape
+    size = height // BLOCK + 1, width // BLOCK + 1
+    squares = np.random.default_rng(0).integers(0, 2, size, np.uint8)
+    marks = np.kron(squares, np.ones((BLOCK, BLOCK), np.uint8))[:height, :width]
+    image = np.broadcast_to((40 + 170 * marks)[..., None], results["img"].shape)
+    marked = {**results, "img": image.astype(results["img"].dtype), "gt_seg_map": marks}
     for seed in range(DRAWS):
         seed_all(seed)
-        fields = list(results.get("seg_fields", ()))
-        own = {"img": shown.copy(), "gt_seg_map": marks.copy(), "seg_fields": fields}
-        yield step({**results, **own})
+        outcome = step(deepcopy(marked))
+        if fault := _fault(outcome, marks):
+            return outcome, fault
+    return outcome, None
 
 
-def _marks(results: Any) -> np.ndarray | None:
-    """Return random squares of 0 and 1, (H, W) uint8, or None if there are no labels to mark."""
-    image, labels = results.get("img"), results.get("gt_seg_map")
-    if not _are_arrays(image, labels) or image.shape[:2] != labels.shape:
-        return None
-    height, width = labels.shape
-    squares = np.random.default_rng(0).integers(
-        0, 2, (height // BLOCK + 1, width // BLOCK + 1), np.uint8
-    )
-    return np.kron(squares, np.ones((BLOCK, BLOCK), np.uint8))[:height, :width]
-
-
-def _are_arrays(*maps: Any) -> bool:
-    return all(isinstance(each, np.ndarray) for each in maps)
-
-
-def _fault(results: Mapping | None, marks: np.ndarray) -> str | None:
-    found: Any = results or {}
-    image, labels = found.get("img"), found.get("gt_seg_map")
-    if not _are_arrays(image, labels) or image.shape[1:] == labels.shape:
+def _fault(outcome: Mapping | None, marks: np.ndarray) -> str | None:
+    if not outcome or not {"img", "gt_seg_map"} <= outcome.keys():
         return None  # dropped, or packed for the model
-    if image.shape[:2] != labels.shape[:2]:
+    image, labels = outcome["img"], outcome["gt_seg_map"]
+    if image.shape[:2] != labels.shape[:2] and image.shape[1:] != labels.shape:
         return f"makes an image {image.shape[:2]} and labels {labels.shape[:2]}"
     if not np.array_equal(labels, marks):
         return None

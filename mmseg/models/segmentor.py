@@ -43,10 +43,12 @@ class EncoderDecoder(BaseModel):
         super().__init__(data_preprocessor and MODELS.build(data_preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
+        self.heads = {"decode": self.decode_head}
         if isinstance(auxiliary_head, Mapping):
-            self.auxiliary_head = MODELS.build(auxiliary_head)
+            self.heads["aux"] = self.auxiliary_head = MODELS.build(auxiliary_head)
         elif auxiliary_head:
-            self.auxiliary_head = nn.ModuleList(MODELS.build(head) for head in auxiliary_head)
+            self.auxiliary_head = nn.ModuleList(map(MODELS.build, auxiliary_head))
+            self.heads |= {f"aux_{i}": head for i, head in enumerate(self.auxiliary_head)}
         self.test_cfg = dict(test_cfg or WHOLE)
         self.temperature = 1.0  # set by the loader of a calibrated checkpoint
         _check_test_cfg(self.test_cfg)
@@ -75,24 +77,16 @@ class EncoderDecoder(BaseModel):
     def training_logits(self, x: Tensor) -> list[Any]:
         """(B, 3, H, W) -> the logits of each head: the part of `loss` that can be compiled."""
         maps = self.extract_feat(x)
-        return [head(maps) for head in self._heads().values()]
-
-    def _heads(self) -> dict[str, Any]:
-        """Return the heads by the names that their losses start with."""
-        more = getattr(self, "auxiliary_head", None)
-        if isinstance(more, nn.ModuleList):
-            return {"decode": self.decode_head, **{f"aux_{i}": h for i, h in enumerate(more)}}
-        return {"decode": self.decode_head} | ({"aux": more} if more is not None else {})
+        return [head(maps) for head in self.heads.values()]
 
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
         """Compute the losses of the heads; names start with `decode.`, `aux.` or `aux_0.`."""
-        losses: dict[str, Tensor] = {}
-        for (name, head), logits in zip(
-            self._heads().items(), self.training_logits(inputs), strict=True
-        ):
-            found = head.loss_by_feat(logits, data_samples)
-            losses |= {f"{name}.{key}": value for key, value in found.items()}
-        return losses
+        logits = zip(self.heads.items(), self.training_logits(inputs), strict=True)
+        return {
+            f"{name}.{key}": value
+            for (name, head), own in logits
+            for key, value in head.loss_by_feat(own, data_samples).items()
+        }
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum the losses; the values to log are on the CPU.
