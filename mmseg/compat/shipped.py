@@ -14,20 +14,15 @@ SIZES = {"t": "tiny", "s": "small", "b": "base", "l": "large"}
 
 
 def shipped_config(name: str) -> Path:
-    """Return the file below `local_configs` that stands for `name` of MMSegmentation's `configs`.
-
-    It is SegNeXt on ADE20K of the same size, or the file of the same path.
-    """
-    if found := SEGNEXT.fullmatch(name):
-        size = SIZES[found[1]]
-        name = f"segnext/{size}/segnext.{size}.512x512.ade.160k.py"
-    root = Path(__file__).parents[2]
-    for folder in (root, root / "segnext"):  # of a checkout, and of an installation
-        if (path := folder / "local_configs" / name).is_file():
-            return path
-    raise UserError(
-        f"_base_ = 'mmseg::{name}' has no counterpart here: inherit a file of local_configs/"
-    )
+    """Return the config here of the SegNeXt that `name` is in MMSegmentation's `configs`."""
+    found = SEGNEXT.fullmatch(name)
+    if not found:
+        raise UserError(
+            f"_base_ = 'mmseg::{name}' has no counterpart here: inherit a file of local_configs/"
+        )
+    size, root = SIZES[found[1]], Path(__file__).parents[2]
+    root = root if (root / "local_configs").is_dir() else root / "segnext"  # when installed
+    return root / f"local_configs/segnext/{size}/segnext.{size}.512x512.ade.160k.py"
 
 
 @contextmanager

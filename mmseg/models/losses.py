@@ -4,7 +4,7 @@ This file alone decides how ignored pixels count. They have no target in any los
 divides by all pixels, ignored ones included, as the official code does (`avg_non_ignore=False`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from mmseg.registry import MODELS
 
 class _Loss(nn.Module):
     class_weight: Tensor | None
+    compare: Callable[..., Tensor]
 
     def __init__(
         self, class_weight: Sequence[float] | None, loss_weight: float, loss_name: str
@@ -27,9 +28,13 @@ class _Loss(nn.Module):
         weight = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float32)
         self.register_buffer("class_weight", weight, persistent=False)
 
-    def _refuse(self, weight: Tensor | None) -> None:
+    def forward(
+        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
+    ) -> Tensor:
+        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
         if weight is not None:
             raise UserError(f"{type(self).__name__} weighs classes (class_weight), not pixels")
+        return self.compare(logits, labels, ignore_index)
 
 
 @MODELS.register_module()
@@ -50,11 +55,7 @@ class CrossEntropyLoss(_Loss):
         super().__init__(class_weight, loss_weight, loss_name)
         self.avg_non_ignore = avg_non_ignore
 
-    def forward(
-        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
-    ) -> Tensor:
-        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
-        self._refuse(weight)
+    def compare(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
         total = cross_entropy(logits, labels, self.class_weight, ignore_index)
         return self._mean(total, labels, ignore_index)
 
@@ -106,7 +107,7 @@ def weight_reduce_loss(
 
 
 @MODELS.register_module()
-class DiceLoss(_Loss):
+class DiceLoss(nn.Module):
     """1 - 2 p*t / (|p|^2 + |t|^2) per image, over all its pixels and classes (arXiv 1606.04797).
 
     Arguments and results are those of MMSegmentation 1.x. p is the sigmoid of the logits, or their
@@ -125,7 +126,8 @@ class DiceLoss(_Loss):
         eps: float = 1e-3,
         loss_name: str = "loss_dice",
     ) -> None:
-        super().__init__(None, loss_weight, loss_name)
+        super().__init__()
+        self.loss_weight, self.loss_name = loss_weight, loss_name
         self.use_sigmoid, self.activate, self.reduction = use_sigmoid, activate, reduction
         self.naive_dice, self.left_out, self.eps = naive_dice, ignore_index, eps
 
@@ -180,11 +182,7 @@ class ClassDiceLoss(_Loss):
         super().__init__(class_weight, loss_weight, loss_name)
         self.smooth, self.exponent = smooth, exponent
 
-    def forward(
-        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
-    ) -> Tensor:
-        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
-        self._refuse(weight)
+    def compare(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
         target = one_hot(labels, logits.shape[1], ignore_index)
         prob = logits.float().softmax(1) * (labels != ignore_index)[:, None]
         overlap = (prob * target).sum((2, 3))  # (B, K)
@@ -213,16 +211,10 @@ class LovaszLoss(_Loss):
         super().__init__(class_weight, loss_weight, loss_name)
         self.per_image = per_image
 
-    def forward(
-        self, logits: Tensor, labels: Tensor, weight: None = None, ignore_index: int = 255
-    ) -> Tensor:
-        """Compare logits (B, K, H, W) with labels (B, H, W); single pixels have no `weight`."""
-        self._refuse(weight)
-        size = 1 if self.per_image else len(logits)
-        groups = zip(logits.split(size), labels.split(size), strict=True)
-        return torch.stack([self._lovasz(x, y, ignore_index) for x, y in groups]).mean()
-
-    def _lovasz(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+    def compare(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
+        if self.per_image and len(logits) > 1:
+            images = zip(logits.split(1), labels.split(1), strict=True)
+            return torch.stack([self.compare(*image, ignore_index) for image in images]).mean()
         valid = labels != ignore_index
         labels = labels[valid]
         prob = logits.float().softmax(1).permute(0, 2, 3, 1)[valid]  # (pixels, K)

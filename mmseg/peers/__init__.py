@@ -12,104 +12,71 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
 
-# A module path of MMSegmentation, below mmseg, and the module here that has its names. Packages
-# stand before what is in them.
-MODULES = {
-    "apis.inference": "apis",
-    "apis.mmseg_inferencer": "peers.results",
-    "core": "evaluation",
-    "core.evaluation": "evaluation",
-    "core.evaluation.class_names": "peers.datasets",
-    "datasets.basesegdataset": "datasets",
-    "datasets.custom": "peers.datasets",
-    "datasets.dataset_wrappers": "datasets",
-    "datasets.pipelines": "datasets.transforms",
-    "datasets.pipelines.compose": "datasets.transforms",
-    "datasets.pipelines.formating": "datasets.transforms",
-    "datasets.pipelines.formatting": "datasets.transforms",
-    "datasets.pipelines.loading": "datasets.transforms",
-    "datasets.pipelines.transforms": "datasets.transforms",
-    "datasets.potsdam": "datasets",
-    "datasets.transforms.formatting": "datasets.transforms",
-    "datasets.transforms.transforms": "datasets.transforms",
-    "engine.hooks": "engine",
-    "engine.hooks.visualization_hook": "engine",
-    "evaluation.metrics": "evaluation",
-    "evaluation.metrics.iou_metric": "evaluation",
-    "models.builder": "peers.models",
-    "models.decode_heads.fcn_head": "models.decode_heads",
-    "models.losses.accuracy": "models.losses",
-    "models.losses.cross_entropy_loss": "models.losses",
-    "models.losses.dice_loss": "models.losses",
-    "models.losses.focal_loss": "models.losses",
-    "models.losses.lovasz_loss": "models.losses",
-    "models.losses.utils": "models.losses",
-    "models.segmentors": "models",
-    "models.segmentors.base": "models",
-    "models.segmentors.encoder_decoder": "models",
-    "models.segmentors.seg_tta": "models",
-    "models.utils": "models",
-    "models.utils.wrappers": "models",
-    "ops.wrappers": "models",
-    "registry.registry": "registry",
-    "structures.seg_data_sample": "structures",
-    "utils": "peers.types",
-    "utils.class_names": "peers.datasets",
-    "utils.set_env": "peers.results",
-    "utils.typing_utils": "peers.types",
-    "visualization": "peers.visualizer",
-    "visualization.local_visualizer": "peers.visualizer",
-}
-# A name of MMSegmentation, and the module that has it. It is found in every module of mmseg.
-NAMES = {
-    "AdjustGamma": "mmseg.peers.colours",
-    "Albu": "mmseg.peers.transforms",
-    "BACKBONES": "mmseg.peers.models",
-    "BaseDecodeHead": "mmseg.peers.heads",
-    "BaseSegmentor": "mmseg.peers.models",
-    "CLAHE": "mmseg.peers.colours",
-    "CustomDataset": "mmseg.peers.datasets",
-    "DepthwiseSeparableFCNHead": "mmseg.peers.heads",
-    "FCNHead": "mmseg.peers.heads",
-    "FocalLoss": "mmseg.peers.losses",
-    "HEADS": "mmseg.peers.models",
-    "LOSSES": "mmseg.peers.models",
-    "LoadImageFromNDArray": "mmseg.peers.transforms",
-    "MMSegInferencer": "mmseg.peers.results",
-    "MultiImageMixDataset": "mmseg.peers.mosaic",
-    "NECKS": "mmseg.peers.models",
-    "PIPELINES": "mmseg.peers.datasets",
-    "RGB2Gray": "mmseg.peers.colours",
-    "RandomCutOut": "mmseg.peers.transforms",
-    "RandomMosaic": "mmseg.peers.mosaic",
-    "RandomRotFlip": "mmseg.peers.transforms",
-    "RandomRotate": "mmseg.peers.transforms",
-    "Rerange": "mmseg.peers.colours",
-    "ResizeShortestEdge": "mmseg.peers.transforms",
-    "SEGMENTORS": "mmseg.peers.models",
-    "SegLocalVisualizer": "mmseg.peers.visualizer",
-    "SegRescale": "mmseg.peers.transforms",
-    "TRANSFORMS": "mmseg.registry",
-    "VISUALIZERS": "mmengine.registry",
-    "accuracy": "mmseg.peers.losses",
-    "build_backbone": "mmseg.peers.models",
-    "build_head": "mmseg.peers.models",
-    "build_loss": "mmseg.peers.models",
-    "build_neck": "mmseg.peers.models",
-    "build_segmentor": "mmseg.peers.models",
-    "get_classes": "mmseg.peers.datasets",
-    "get_palette": "mmseg.peers.datasets",
-    "inference_segmentor": "mmseg.peers.results",
-    "init_segmentor": "mmseg.peers.results",
-    "register_all_modules": "mmseg.peers.results",
-    "resize": "mmseg.peers.heads",
-    "show_result_pyplot": "mmseg.peers.results",
-    "weighted_loss": "mmseg.peers.losses",
-}
+
+def _by_entry(table: dict[str, str]) -> dict[str, str]:
+    return {entry: home for home, entries in table.items() for entry in entries.split()}
+
+
+# Modules below mmseg, and the module paths of MMSegmentation that have their names.
+MODULES = _by_entry(
+    {
+        "apis": "apis.inference",
+        "datasets": "datasets.basesegdataset datasets.dataset_wrappers datasets.potsdam",
+        "datasets.transforms": (
+            "datasets.pipelines datasets.pipelines.compose datasets.pipelines.formating "
+            "datasets.pipelines.formatting datasets.pipelines.loading "
+            "datasets.pipelines.transforms datasets.transforms.formatting "
+            "datasets.transforms.transforms"
+        ),
+        "engine": "engine.hooks engine.hooks.visualization_hook",
+        "evaluation": "core core.evaluation evaluation.metrics evaluation.metrics.iou_metric",
+        "models": (
+            "models.segmentors models.segmentors.base models.segmentors.encoder_decoder "
+            "models.segmentors.seg_tta models.utils models.utils.wrappers ops.wrappers"
+        ),
+        "models.decode_heads": "models.decode_heads.fcn_head",
+        "models.losses": (
+            "models.losses.accuracy models.losses.cross_entropy_loss models.losses.dice_loss "
+            "models.losses.lovasz_loss models.losses.utils"
+        ),
+        "peers.datasets": "core.evaluation.class_names datasets.custom utils.class_names",
+        "peers.models": "models.builder",
+        "peers.results": "apis.mmseg_inferencer utils.set_env",
+        "peers.types": "utils utils.typing_utils",
+        "peers.visualizer": "visualization visualization.local_visualizer",
+        "registry": "registry.registry",
+        "structures": "structures.seg_data_sample",
+    }
+)
+# Modules, and the names of MMSegmentation that they have. Every module of mmseg has these names.
+NAMES = _by_entry(
+    {
+        "mmengine.registry": "VISUALIZERS",
+        "mmseg.peers.colours": "AdjustGamma CLAHE RGB2Gray Rerange",
+        "mmseg.peers.datasets": "CustomDataset PIPELINES get_classes get_palette",
+        "mmseg.peers.heads": "BaseDecodeHead DepthwiseSeparableFCNHead FCNHead resize",
+        "mmseg.peers.losses": "accuracy weighted_loss",
+        "mmseg.peers.models": (
+            "BACKBONES BaseSegmentor HEADS LOSSES NECKS SEGMENTORS build_backbone build_head "
+            "build_loss build_neck build_segmentor"
+        ),
+        "mmseg.peers.mosaic": "MultiImageMixDataset RandomMosaic",
+        "mmseg.peers.results": (
+            "MMSegInferencer inference_segmentor init_segmentor register_all_modules "
+            "show_result_pyplot"
+        ),
+        "mmseg.peers.transforms": (
+            "Albu LoadImageFromNDArray RandomCutOut RandomRotFlip RandomRotate ResizeShortestEdge "
+            "SegRescale"
+        ),
+        "mmseg.peers.visualizer": "SegLocalVisualizer",
+        "mmseg.registry": "TRANSFORMS",
+    }
+)
 # Modules whose classes a config finds by name, besides those of mmseg/registry.py.
 LOCATIONS = {
     "DATASETS": ("mmseg.peers.datasets", "mmseg.peers.mosaic"),
-    "MODELS": ("mmseg.peers.heads", "mmseg.peers.losses"),
+    "MODELS": ("mmseg.peers.heads",),
     "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.colours", "mmseg.peers.mosaic"),
 }
 

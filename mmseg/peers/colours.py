@@ -1,28 +1,22 @@
 """Changes of colour of MMSegmentation 1.x, by its names and with its arguments."""
 
-from dataclasses import dataclass
-
 import mmcv
 import numpy as np
-from mmcv.transforms import BaseTransform
 
-from mmseg.peers.transforms import found_in, require
-from mmseg.registry import TRANSFORMS
+from mmseg.peers.transforms import Augmentation, require
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class CLAHE(BaseTransform):
+class CLAHE(Augmentation):
     """Equalise the histogram of each channel in tiles, with limited contrast (OpenCV's CLAHE)."""
 
     clip_limit: float = 40.0
     tile_grid_size: tuple[int, int] = (8, 8)
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         require(_is_number(self.clip_limit), f"clip_limit={self.clip_limit!r}: give a number")
         kinds = [type(each) for each in np.atleast_1d(self.tile_grid_size).tolist()]
         require(kinds == [int, int], f"tile_grid_size={self.tile_grid_size!r}: give two numbers")
@@ -34,14 +28,12 @@ class CLAHE(BaseTransform):
         return results
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class AdjustGamma(BaseTransform):
+class AdjustGamma(Augmentation):
     """Replace each grey level g of a uint8 image by 255 (g / 255)^(1 / gamma), rounded down."""
 
     gamma: float = 1.0
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         right = _is_number(self.gamma) and self.gamma > 0
         require(right, f"gamma={self.gamma!r}: give a number above 0")
         self.table = ((np.arange(256) / 255) ** (1 / self.gamma) * 255).astype(np.uint8)
@@ -51,15 +43,13 @@ class AdjustGamma(BaseTransform):
         return results
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class Rerange(BaseTransform):
+class Rerange(Augmentation):
     """Stretch the values of an image linearly to [min_value, max_value], as float32."""
 
     min_value: float = 0
     max_value: float = 255
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         numbers = _is_number(self.min_value) and _is_number(self.max_value)
         require(numbers and self.min_value < self.max_value, "Rerange: min_value below max_value")
 
@@ -72,9 +62,7 @@ class Rerange(BaseTransform):
         return results
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class RGB2Gray(BaseTransform):
+class RGB2Gray(Augmentation):
     """Replace the channels by `out_channels` copies, or as many, of their weighted sum (float32).
 
     `weights` apply in the order of the channels in memory, which is blue, green, red.
@@ -83,7 +71,7 @@ class RGB2Gray(BaseTransform):
     out_channels: int | None = None
     weights: tuple[float, ...] = (0.299, 0.587, 0.114)
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         right = self.out_channels is None or self.out_channels > 0
         require(right, f"out_channels={self.out_channels}: give None or a number above 0")
         right = isinstance(self.weights, tuple) and all(map(_is_number, self.weights))

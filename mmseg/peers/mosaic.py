@@ -2,23 +2,18 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import mmcv
 import numpy as np
-from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmengine.registry import DefaultScope
 
 from mmseg.datasets.wrappers import RepeatDataset
-from mmseg.peers.transforms import IGNORED, found_in, require
+from mmseg.peers.transforms import IGNORED, Augmentation, found_in, require
 from mmseg.registry import DATASETS, SCOPE, TRANSFORMS
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class RandomMosaic(BaseTransform):
+class RandomMosaic(Augmentation):
     """With the chance `prob`, lay four images around a random centre, each scaled to `img_scale`.
 
     The result is twice `img_scale` (height, width) large. The image itself is the upper left one,
@@ -31,34 +26,25 @@ class RandomMosaic(BaseTransform):
     pad_val: float = 0
     seg_pad_val: int = IGNORED
 
-    def __post_init__(self) -> None:
-        require(0 <= self.prob <= 1, f"prob={self.prob}: a chance is from 0 to 1")
+    def _prepare(self) -> None:
         require(isinstance(self.img_scale, tuple), "RandomMosaic: img_scale is (height, width)")
 
     def get_indices(self, dataset: Sequence) -> list[int]:
         """Draw three samples."""
         return [np.random.randint(len(dataset)) for _ in range(3)]
 
-    @cache_randomness
-    def _draw(self) -> tuple[int, int] | None:
-        """Draw the centre (x, y), or None for no mosaic."""
-        if np.random.rand() >= self.prob:
-            return None
-        height, width = self.img_scale
-        x, y = (int(np.random.uniform(*self.center_ratio_range) * side) for side in (width, height))
-        return x, y
-
     def transform(self, results: dict) -> dict:
-        if (centre := self._draw()) is None:
+        if np.random.rand() >= self.prob:
             return results
+        sides = self.img_scale[::-1]
+        x, y = (int(np.random.uniform(*self.center_ratio_range) * side) for side in sides)
         require("mix_results" in results, "RandomMosaic: wrap the data set in MultiImageMixDataset")
         samples = [results, *results["mix_results"]]
         labels = [key for key in results.get("seg_fields") or ("gt_seg_map",) if key in results]
         for key, fill in {"img": self.pad_val, **dict.fromkeys(labels, self.seg_pad_val)}.items():
             parts = [sample[key] for sample in samples]
-            results[key] = self._mosaic(
-                parts, centre, fill, "nearest" if key in labels else "bilinear"
-            )
+            method = "nearest" if key in labels else "bilinear"
+            results[key] = self._mosaic(parts, (x, y), fill, method)
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results
 

@@ -1,6 +1,5 @@
 """Predictions as code for MMSegmentation asks for them."""
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -64,9 +63,11 @@ def show_result(
     opacity: float = 0.5,
 ) -> np.ndarray:
     """Draw as the method of that name of models of 0.x; returns BGR, (H, W, 3) uint8."""
-    options: dict[str, Any] = {"title": win_name, "show": show, "wait_time": wait_time}
-    options |= {"out_file": out_file, "opacity": opacity}
-    return mmcv.rgb2bgr(show_result_pyplot(model, img, result, palette, **options))
+    where = (win_name, True, show, out_file)
+    picture = show_result_pyplot(
+        model, img, result, palette, (15, 10), opacity, *where, wait_time=wait_time
+    )
+    return mmcv.rgb2bgr(picture)
 
 
 def show_result_pyplot(
@@ -106,35 +107,21 @@ def show_result_pyplot(
             f"{image.shape[1]}x{image.shape[0]}"
         )
     meta = {**model.dataset_meta, **({} if palette is None else {"palette": palette})}
-    wanted = {"gt_sem_seg": draw_gt, "pred_sem_seg": draw_pred}
-    keys = [key for key, draws in wanted.items() if draws]
-    picture = draw(mmcv.bgr2rgb(image), sample, meta, opacity, keys, with_labels)
+    picture = draw(mmcv.bgr2rgb(image), sample, meta, opacity, draw_gt, draw_pred, with_labels)
     if out_file is not None:
         write_picture(out_file, picture)
     if save_dir is not None:
         write_picture(Path(save_dir, f"{title or 'result'}.png"), picture)
     if show:
-        _show(picture, title, fig_size, block, wait_time)
+        from matplotlib import pyplot
+
+        figure = pyplot.figure(title, figsize=fig_size)
+        pyplot.imshow(picture)
+        pyplot.show(block=block and not wait_time)
+        if wait_time:
+            pyplot.pause(wait_time)
+        pyplot.close(figure)
     return picture
-
-
-def _show(
-    picture: np.ndarray,
-    title: str,
-    size: tuple[float, float],
-    block: bool = True,
-    wait_time: float = 0,
-) -> None:
-    from matplotlib import pyplot
-
-    figure = pyplot.figure(figsize=size)
-    pyplot.imshow(picture)
-    pyplot.title(title)
-    pyplot.axis("off")
-    pyplot.show(block=block and not wait_time)
-    if wait_time:
-        pyplot.pause(wait_time)
-    pyplot.close(figure)
 
 
 def _class_ids(sample: SegDataSample) -> np.ndarray:
@@ -184,35 +171,28 @@ class MMSegInferencer:
         pictures and class ids (8-bit PNGs) are written into its folders. An image is predicted
         alone, whatever `batch_size` is.
         """
-        samples, pictures = [], []
-        for image in _images(inputs):
+        samples, pictures, folder = [], [], isinstance(inputs, str | Path) and Path(inputs).is_dir()
+        for image in list_images([str(inputs)], IMAGE_SUFFIXES) if folder else listed(inputs)[1]:
             sample = cast(SegDataSample, inference_model(self.model, image))
             samples.append(sample)
             if out_dir and pred_out_dir:
-                ids = _class_ids(sample).astype(np.uint8)
                 path = Path(out_dir, pred_out_dir, f"{self.count:08d}_pred.png")
-                write_id_png(path, ids, self.model.dataset_meta["palette"])
-            target = (
-                Path(out_dir, img_out_dir, self._name(image)) if out_dir and img_out_dir else None
-            )
+                write_id_png(
+                    path, _class_ids(sample).astype(np.uint8), self.model.dataset_meta["palette"]
+                )
+            array = isinstance(image, np.ndarray)
+            name = f"{self.count:08d}_vis.jpg" if array else Path(image).name
+            target = Path(out_dir, img_out_dir, name) if out_dir and img_out_dir else None
             if target or return_vis or show:
-                options: dict[str, Any] = {"show": show, "wait_time": wait_time}
-                options |= {"opacity": opacity, "with_labels": with_labels, "out_file": target}
-                pictures.append(show_result_pyplot(self.model, image, sample, **options))
+                how: Any = {"show": show, "wait_time": wait_time, "with_labels": with_labels}
+                how |= {"opacity": opacity, "out_file": target}
+                pictures.append(show_result_pyplot(self.model, image, sample, **how))
             self.count += 1
         if return_datasamples:
             return samples if len(samples) > 1 else samples[0]
-        found = {
-            "predictions": [_class_ids(sample) for sample in samples],
+        ids = [_class_ids(sample) for sample in samples]
+        found: dict[str, list] = {
+            "predictions": ids,
             "visualization": pictures if return_vis else [],
         }
         return found if len(samples) > 1 else {k: v[0] if v else v for k, v in found.items()}
-
-    def _name(self, image: ImageLike) -> str:
-        return f"{self.count:08d}_vis.jpg" if isinstance(image, np.ndarray) else Path(image).name
-
-
-def _images(inputs: Any) -> list[ImageLike]:
-    if isinstance(inputs, str | Path) and os.path.isdir(inputs):
-        return [*list_images([str(inputs)], IMAGE_SUFFIXES, recursive=False)]
-    return [*listed(inputs)[1]]

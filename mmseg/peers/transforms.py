@@ -7,6 +7,7 @@ same state of it each gives MMSegmentation's result, unless its text says otherw
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -14,8 +15,8 @@ from typing import Any, TypeVar
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform, Resize
-from mmcv.transforms.utils import cache_randomness
 from mmengine.registry import Registry
+from typing_extensions import dataclass_transform  # typing has it from Python 3.11 on
 
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
@@ -46,6 +47,26 @@ def found_in(registry: Registry) -> Callable[[type[T]], type[T]]:
     return register
 
 
+@dataclass_transform()
+class Augmentation(BaseTransform):
+    """A transform that a config finds by its name; its attributes are its arguments.
+
+    `*prob` are chances. A subclass checks others, and prepares its work, in `_prepare`.
+    """
+
+    def __init_subclass__(cls) -> None:
+        found_in(TRANSFORMS)(dataclass(eq=False)(cls))
+
+    def __post_init__(self) -> None:
+        for key, value in vars(self).items():
+            right = not key.endswith("prob") or 0 <= value <= 1
+            require(right, f"{key}={value}: a chance is from 0 to 1")
+        self._prepare()
+
+    def _prepare(self) -> None:
+        pass
+
+
 def _change(results: dict, image: Callable, labels: Callable | None = None) -> dict:
     """Apply a function to the image and one, by default the same, to each label map."""
     if "img" in results:
@@ -57,7 +78,10 @@ def _change(results: dict, image: Callable, labels: Callable | None = None) -> d
     return results
 
 
-def _rotate(results: dict, angle: float, fill: float, label_fill: int, **how: Any) -> dict:
+def _rotate(
+    results: dict, degree: Any, fill: float = 0, label_fill: int = IGNORED, **how: Any
+) -> dict:
+    angle = np.random.uniform(min(degree), max(degree))
     labels = {"border_value": label_fill, "interpolation": "nearest", **how}
     return _change(
         results,
@@ -74,13 +98,7 @@ def _angles(degree: Any) -> tuple:
     return limits
 
 
-def _check_chances(*chances: float) -> None:
-    require(all(0 <= each <= 1 for each in chances), f"prob={chances}: a chance is from 0 to 1")
-
-
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class RandomRotate(BaseTransform):
+class RandomRotate(Augmentation):
     """With the chance `prob`, rotate by an angle from `degree`, a range or d for (-d, d).
 
     With `auto_bound` the image grows so that nothing is cut off. The corners become `pad_val`, in
@@ -94,25 +112,17 @@ class RandomRotate(BaseTransform):
     center: tuple[float, float] | None = None
     auto_bound: bool = False
 
-    def __post_init__(self) -> None:
-        _check_chances(self.prob)
+    def _prepare(self) -> None:
         self.degree = _angles(self.degree)
 
-    @cache_randomness
-    def _draw(self) -> tuple[bool, float]:
-        return np.random.rand() < self.prob, np.random.uniform(min(self.degree), max(self.degree))
-
     def transform(self, results: dict) -> dict:
-        rotates, angle = self._draw()
+        if np.random.rand() >= self.prob:
+            return results
         how = {"center": self.center, "auto_bound": self.auto_bound}
-        return (
-            _rotate(results, angle, self.pad_val, self.seg_pad_val, **how) if rotates else results
-        )
+        return _rotate(results, self.degree, self.pad_val, self.seg_pad_val, **how)
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class RandomRotFlip(BaseTransform):
+class RandomRotFlip(Augmentation):
     """Rotate by an angle from `degree`, or turn by quarters and flip, or leave as it is.
 
     Rotated labels keep their ids, and their corners are 255. MMSegmentation blends the ids of
@@ -123,24 +133,19 @@ class RandomRotFlip(BaseTransform):
     flip_prob: float = 0.5
     degree: Any = (-20, 20)
 
-    def __post_init__(self) -> None:
-        _check_chances(self.rotate_prob, self.flip_prob)
+    def _prepare(self) -> None:
         self.degree = _angles(self.degree)
 
     def transform(self, results: dict) -> dict:
         if np.random.random() < self.rotate_prob:
-            return _rotate(
-                results, np.random.uniform(min(self.degree), max(self.degree)), 0, IGNORED
-            )
+            return _rotate(results, self.degree)
         if np.random.random() < self.flip_prob:
             quarters, axis = np.random.randint(0, 4), np.random.randint(0, 2)
             return _change(results, lambda x: np.flip(np.rot90(x, quarters), axis).copy())
         return results
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class RandomCutOut(BaseTransform):
+class RandomCutOut(Augmentation):
     """With the chance `prob`, fill `n_holes` (a number or a range) rectangles with `fill_in`.
 
     `cutout_shape` is one (width, height) or a list of them; `cutout_ratio` gives them as shares of
@@ -154,8 +159,7 @@ class RandomCutOut(BaseTransform):
     fill_in: Sequence[float] = (0, 0, 0)
     seg_fill_in: int | None = None
 
-    def __post_init__(self) -> None:
-        _check_chances(self.prob)
+    def _prepare(self) -> None:
         sizes = [each for each in (self.cutout_shape, self.cutout_ratio) if each is not None]
         given = len(sizes) == 1 and isinstance(sizes[0], list | tuple)
         require(given, "RandomCutOut: give cutout_shape or cutout_ratio, (width, height)")
@@ -165,29 +169,21 @@ class RandomCutOut(BaseTransform):
         self.n_holes = least_most
         require(self.seg_fill_in in (None, *range(256)), f"seg_fill_in={self.seg_fill_in}: a label")
 
-    @cache_randomness
-    def _draw(self, height: int, width: int) -> list[list[int]]:
-        """Draw the left side, the top and the number of the size of each rectangle."""
-        if np.random.rand() >= self.prob:
-            return []
-        count = np.random.randint(self.n_holes[0], self.n_holes[1] + 1)
-        return [
-            [np.random.randint(n) for n in (width, height, len(self.sizes))] for _ in range(count)
-        ]
-
     def transform(self, results: dict) -> dict:
+        if np.random.rand() >= self.prob:
+            return results
         height, width = results["img"].shape[:2]
         whole = (1, 1) if self.cutout_ratio is None else (width, height)
         holes = []
-        for left, top, number in self._draw(height, width):
+        for _ in range(np.random.randint(self.n_holes[0], self.n_holes[1] + 1)):
+            left, top, number = (np.random.randint(n) for n in (width, height, len(self.sizes)))
             wide, high = (int(a * b) for a, b in zip(self.sizes[number], whole, strict=True))
             holes.append((slice(top, top + high), slice(left, left + wide)))
 
         def filled(pixels: np.ndarray, value: Any) -> np.ndarray:
-            if holes and value is not None:
-                pixels = pixels.copy()
-                for hole in holes:
-                    pixels[hole] = value
+            pixels = pixels.copy()
+            for hole in holes if value is not None else ():
+                pixels[hole] = value
             return pixels
 
         return _change(
@@ -195,23 +191,17 @@ class RandomCutOut(BaseTransform):
         )
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class SegRescale(BaseTransform):
+class SegRescale(Augmentation):
     """Scale the label maps alone."""
 
     scale_factor: float = 1
 
     def transform(self, results: dict) -> dict:
-        def scaled(labels: np.ndarray) -> np.ndarray:
-            return mmcv.imrescale(labels, self.scale_factor, interpolation="nearest")
-
-        return _change(results, lambda x: x, scaled) if self.scale_factor != 1 else results
+        scale = partial(mmcv.imrescale, scale=self.scale_factor, interpolation="nearest")
+        return _change(results, lambda x: x, scale) if self.scale_factor != 1 else results
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class ResizeShortestEdge(BaseTransform):
+class ResizeShortestEdge(Augmentation):
     """Scale so that the shorter side is `scale`, or less if the longer would exceed `max_size`."""
 
     scale: Any
@@ -225,9 +215,7 @@ class ResizeShortestEdge(BaseTransform):
         return Resize(scale=size, keep_ratio=True)(results)
 
 
-@found_in(TRANSFORMS)
-@dataclass(eq=False)
-class Albu(BaseTransform):
+class Albu(Augmentation):
     """Transforms of albumentations, which must be installed, on RGB image and labels.
 
     `keymap` names the target of albumentations for each key. Each sample has a seed of its own.
@@ -239,36 +227,33 @@ class Albu(BaseTransform):
     update_pad_shape: bool = False
     bgr_to_rgb: bool = True
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         if find_spec("albumentations") is None:
             raise UserError("Albu needs albumentations: pip install albumentations")
-        kinds = import_module("albumentations")
-
-        def build(config: dict) -> Any:
-            options = dict(config)
-            kind = options.pop("type")
-            if "transforms" in options:
-                options["transforms"] = [build(each) for each in options["transforms"]]
-            return (getattr(kinds, kind) if isinstance(kind, str) else kind)(**options)
-
+        self.kinds = import_module("albumentations")
         more = self.additional_targets or {}
-        self.targets = {**(self.keymap or {"img": "image", "gt_seg_map": "mask"})}
-        self.targets |= {key: key for key in more}
-        self.kinds = {**self.targets, **more}
-        self.compose = kinds.Compose(
-            [build(each) for each in self.transforms], additional_targets=more
-        )
+        self.targets = {**(self.keymap or {"img": "image", "gt_seg_map": "mask"}), **more}
+        self.names = {**self.targets, **{key: key for key in more}}
+        steps = [self._build(each) for each in self.transforms]
+        self.compose = self.kinds.Compose(steps, additional_targets=more)
+
+    def _build(self, config: dict) -> Any:
+        options = dict(config)
+        kind = options.pop("type")
+        if "transforms" in options:
+            options["transforms"] = [self._build(each) for each in options["transforms"]]
+        return (getattr(self.kinds, kind) if isinstance(kind, str) else kind)(**options)
 
     def transform(self, results: dict) -> dict:
-        targets = {key: name for key, name in self.targets.items() if key in results}
-        swapped = {k for k in targets if self.bgr_to_rgb and self.kinds[k] == "image"}
+        def swapped(key: str, pixels: np.ndarray) -> np.ndarray:
+            return pixels[..., ::-1] if self.bgr_to_rgb and self.targets[key] == "image" else pixels
+
         if hasattr(self.compose, "set_random_seed"):  # newer versions have their own generators
             self.compose.set_random_seed(np.random.randint(2**31))
-        given = {k: mmcv.bgr2rgb(results[k]) if k in swapped else results[k] for k in targets}
-        results = {**results}
-        changed = self.compose(**{targets[key]: pixels for key, pixels in given.items()})
-        for key, name in targets.items():
-            results[key] = mmcv.rgb2bgr(changed[name]) if key in swapped else changed[name]
+        names = {name: key for key, name in self.names.items() if key in results}
+        given = {name: np.array(swapped(key, results[key])) for name, key in names.items()}
+        changed = self.compose(**given)
+        results |= {key: swapped(key, changed[name]) for name, key in names.items()}
         results["img_shape"] = results["img"].shape[:2]
         if self.update_pad_shape:
             results["pad_shape"] = results["img"].shape

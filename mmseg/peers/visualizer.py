@@ -18,39 +18,31 @@ from mmseg.structures import SegDataSample
 
 def draw(
     image: np.ndarray,
-    sample: SegDataSample,
+    sample: SegDataSample | None,
     meta: Mapping,
     opacity: float,
-    keys: Sequence[str] = ("gt_sem_seg", "pred_sem_seg"),
+    draw_gt: bool = True,
+    draw_pred: bool = True,
     with_labels: bool = True,
 ) -> np.ndarray:
-    """Lay the maps `keys` of a sample over an RGB image, (H, W, 3) uint8, side by side.
+    """Lay labels and prediction of a sample over its RGB image, (H, W, 3) uint8, side by side.
 
-    `meta` has classes and palette. Names of classes are written if `with_labels`. A sample without
-    these maps gives the image.
+    `meta` has classes and palette. `with_labels` writes the names of classes at one of their
+    pixels. A sample without maps gives the image.
     """
     pictures = []
-    for key in (key for key in keys if key in sample):
-        ids = np.asarray(torch.as_tensor(sample.get(key).data[0]).cpu()).astype(np.uint8)
+    wanted = {"gt_sem_seg": draw_gt, "pred_sem_seg": draw_pred}
+    maps = {} if sample is None else {k: sample.get(k) for k, d in wanted.items() if d}
+    for found in (each for each in maps.values() if each is not None):
+        ids = np.asarray(torch.as_tensor(found.data[0]).cpu()).astype(np.uint8)
         pictures.append(overlay(image, ids, meta["palette"], opacity))
-        if with_labels:
-            _write_names(pictures[-1], ids, meta["classes"], meta["palette"])
+        for index in np.unique(ids[ids < len(meta["classes"])]) if with_labels else ():
+            rows, columns = np.nonzero(ids == index)
+            place = int(columns[len(rows) // 2]), int(rows[len(rows) // 2])
+            for colour, width in ((0, 3), (255, 1)):  # white with a black rim
+                text, how = meta["classes"][index], (FONT, FONT_SCALE, [colour] * 3, width)
+                cv2.putText(pictures[-1], text, place, *how, cv2.LINE_AA)
     return np.hstack(pictures) if pictures else image
-
-
-def _write_names(
-    picture: np.ndarray, ids: np.ndarray, classes: Sequence[str], palette: Palette
-) -> None:
-    """Write the name of each class that occurs at a pixel in the middle of its pixels."""
-    for index in (i for i in np.unique(ids) if i < len(classes)):
-        rows, columns = np.nonzero(ids == index)
-        middle = len(rows) // 2
-        x, y = int(columns[middle]), int(rows[middle])
-        (width, height), _ = cv2.getTextSize(classes[index], FONT, FONT_SCALE, 1)
-        colour = [int(value) for value in palette[index]]
-        cv2.rectangle(picture, (x, y - height - 3), (x + width, y + 3), colour, -1)
-        shade = (0, 0, 0) if sum(colour) > 380 else (255, 255, 255)
-        cv2.putText(picture, classes[index], (x, y), FONT, FONT_SCALE, shade, 1, cv2.LINE_AA)
 
 
 def write_picture(path: str | Path, picture: np.ndarray) -> None:
@@ -91,10 +83,8 @@ class SegLocalVisualizer(Visualizer):
     ) -> None:
         """Set classes and colours; those that are not given are of `dataset_name` (cityscapes)."""
         dataset = dataset_name or "cityscapes"
-        self.dataset_meta = {
-            "classes": classes or get_classes(dataset),
-            "palette": palette or get_palette(dataset),
-        }
+        classes, palette = classes or get_classes(dataset), palette or get_palette(dataset)
+        self.dataset_meta = {"classes": classes, "palette": palette}
 
     def add_datasample(
         self,
@@ -110,10 +100,8 @@ class SegLocalVisualizer(Visualizer):
         with_labels: bool = True,
     ) -> None:
         """Draw a sample over its RGB image; show it, and write it to a file or the backends."""
-        wanted = {"gt_sem_seg": draw_gt, "pred_sem_seg": draw_pred}
-        keys = [key for key, draws in wanted.items() if draws]
-        sample = SegDataSample() if data_sample is None else data_sample
-        picture = draw(image, sample, self.dataset_meta, self.alpha, keys, with_labels)
+        flags = draw_gt, draw_pred, with_labels
+        picture = draw(image, data_sample, self.dataset_meta, self.alpha, *flags)
         self.set_image(picture)
         if show:
             self.show(picture, win_name=name, wait_time=wait_time)

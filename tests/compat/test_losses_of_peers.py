@@ -16,7 +16,7 @@ def test_class_weights_may_lie_in_a_file(tmp_path, name):
         np.save(path, weights)
     else:
         path.write_text(json.dumps(weights))  # which is YAML too
-    for kind in ("CrossEntropyLoss", "LovaszLoss", "FocalLoss"):
+    for kind in ("CrossEntropyLoss", "LovaszLoss"):
         loss = {"type": kind, "class_weight": str(path)}
         assert adapt_component(loss, "x")["class_weight"] == weights
 

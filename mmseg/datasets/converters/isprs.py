@@ -35,7 +35,7 @@ class Layout(NamedTuple):
     archives: tuple[str, str]
     image: str
     mask: str
-    train: frozenset[str]
+    train: set[str]
 
 
 LAYOUTS = {
@@ -43,15 +43,7 @@ LAYOUTS = {
         ("2_Ortho_RGB.zip", "5_Labels_all_noBoundary.zip"),
         r"top_potsdam_(\d+_\d+)_RGB\.tif$",
         r"top_potsdam_(\d+_\d+)_label_noBoundary\.tif$",
-        frozenset(
-            f"{row}_{column}"
-            for row, columns in {
-                **dict.fromkeys((2, 3, 4, 5), (10, 11, 12)),
-                6: (7, 8, 9, 10, 11, 12),
-                7: (7, 8, 9, 10, 11, 12),
-            }.items()
-            for column in columns
-        ),
+        {f"{row}_{column}" for row in range(2, 8) for column in range(7 if row > 5 else 10, 13)},
     ),
     "vaihingen": Layout(
         (
@@ -60,7 +52,7 @@ LAYOUTS = {
         ),
         r"top/top_mosaic_09cm_(area\d+)\.tif$",
         r"top_mosaic_09cm_(area\d+)_noBoundary\.tif$",
-        frozenset(f"area{n}" for n in (1, 3, 5, 7, 11, 13, 15, 17, 21, 23, 26, 28, 30, 32, 34, 37)),
+        {f"area{n}" for n in (1, 3, 5, 7, 11, 13, 15, 17, 21, 23, 26, 28, 30, 32, 34, 37)},
     ),
 }
 
@@ -78,19 +70,16 @@ def convert_isprs(
     unfinished = out / ".archives"
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, unfinished, ignore_errors=True)
-        folders = [source]
-        for i, archive in enumerate(source / each for each in layout.archives):
-            if archive.is_file():
-                folders.append(
-                    stack.enter_context(unpacked(archive, unfinished / str(i), {".tif"}))
-                )
+        archives = [source / each for each in layout.archives if (source / each).is_file()]
+        opened = (unpacked(each, unfinished / each.stem, {".tif"}) for each in archives)
+        folders = [source, *map(stack.enter_context, opened)]
         paths = [path for folder in folders for path in sorted(folder.rglob("*.tif"))]
         images, masks = (dict(_areas(paths, pattern)) for pattern in layout[1:3])
-        if not images or images.keys() - masks.keys():
+        bare = images.keys() - masks.keys()
+        if not images or bare:
             raise UserError(
-                f"{source}: {len(images)} images of {name}, "
-                f"{len(images.keys() - masks.keys())} of them without a mask; put "
-                f"{' and '.join(layout.archives)} there"
+                f"{source}: {len(images)} images of {name}, {len(bare)} of them without a mask; "
+                f"put {' and '.join(layout.archives)} there"
             )
         cut = partial(_cut, out=out, layout=layout, tile=tile, overlap=overlap)
         areas = [(area, image, masks[area]) for area, image in sorted(images.items())]
@@ -117,10 +106,9 @@ def _cut(
     check_size(mask_path, ids.shape, path, image.shape[:2])
     trains = name in layout.train
     split = "train" if trains else "val"
-    count = 0
-    for top, left, pixels, labels in tiles(image, ids, tile, overlap if trains else 0, ignored=0):
+    cut = [*tiles(image, ids, tile, overlap if trains else 0, ignored=0)]
+    for top, left, pixels, labels in cut:
         file = f"{name}_{left}_{top}_{left + tile}_{top + tile}.png"
         common.write_png(out / "ann_dir" / split / file, labels)
         common.write_png(out / "img_dir" / split / file, pixels)
-        count += 1
-    return count, unknown
+    return len(cut), unknown

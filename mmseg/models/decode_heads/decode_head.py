@@ -1,7 +1,6 @@
 """The base of decode heads: the classifier, dropout, and the loss of upsampled logits."""
 
 import inspect
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,10 +21,7 @@ class DecodeHead(BaseModule):
     """Features of the backbone -> class logits; subclasses add `forward`, which ends in `cls_seg`.
 
     `in_index` names the backbone's maps that the head reads, `in_channels` their widths.
-    `loss_decode` is one loss config or a list whose terms are added. With `out_channels=1` the
-    classifier has one channel for class 1 of two: a pixel is class 1 if the sigmoid of its logit
-    exceeds `threshold`. The head's two logits are then 0 and the logit, less that of the threshold
-    when it predicts.
+    `loss_decode` is one loss config or a list whose terms are added.
     """
 
     def __init__(
@@ -38,35 +34,14 @@ class DecodeHead(BaseModule):
         loss_decode: dict | Sequence[dict] = ({"type": "CrossEntropyLoss"},),
         align_corners: bool = False,
         ignore_index: int = 255,
-        out_channels: int | None = None,
-        threshold: float | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        if num_classes < 2:
-            raise UserError(
-                f"decode_head.num_classes={num_classes}: softmax over one class is always 1 and its"
-                " loss 0; for one foreground class set num_classes=2 and list classes=(background,"
-                " foreground), with mask ids 0 and 1"
-            )
-        if ignore_index != IGNORE_INDEX:
-            raise UserError(
-                f"decode_head.ignore_index={ignore_index}: the label of ignored pixels is "
-                f"{IGNORE_INDEX}; to leave a class out of the loss, give it the class_weight 0"
-            )
+        _check_classes(num_classes, ignore_index)
         conv_seg_init = {"type": "Normal", "std": 0.01, "override": {"name": "conv_seg"}}
         super().__init__(init_cfg or conv_seg_init)
         self.in_channels: Any = _each(in_channels)
         self.in_index: Any = _each(in_index)
         self.num_classes = num_classes
-        self.out_channels = out_channels or num_classes
-        self.threshold = None
-        if self.out_channels != num_classes:
-            self.threshold = 0.3 if threshold is None else threshold
-            if self.out_channels != 1 or num_classes != 2 or not 0 < self.threshold < 1:
-                raise UserError(
-                    f"decode_head.out_channels={out_channels}, threshold={threshold}: leave both "
-                    "out, or give out_channels=1, a threshold between 0 and 1, and num_classes=2"
-                )
         self.align_corners = align_corners
         self.ignore_index = ignore_index
         losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
@@ -75,12 +50,7 @@ class DecodeHead(BaseModule):
             raise UserError("decode_head.loss_decode is empty: name a loss")
         for loss in self.loss_decode:
             _check_loss(loss, num_classes)
-            if out_channels == 1 and not isinstance(loss, CrossEntropyLoss):
-                raise UserError(
-                    f"decode_head.out_channels=1 has no {type(loss).__name__}, only "
-                    "CrossEntropyLoss: leave out_channels and threshold out"
-                )
-        self.conv_seg = nn.Conv2d(channels, self.out_channels, 1)
+        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
     def features(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -109,12 +79,7 @@ class DecodeHead(BaseModule):
 
     def cls_seg(self, x: Tensor) -> Tensor:
         """(B, channels, h, w) -> logits (B, num_classes, h, w)."""
-        logits = self.conv_seg(self.dropout(x))
-        if self.threshold is None:
-            return logits
-        # The softmax of (0, z) is the sigmoid of z.
-        shift = 0 if self.training else math.log(self.threshold / (1 - self.threshold))
-        return torch.cat([torch.zeros_like(logits), logits - shift], 1)
+        return self.conv_seg(self.dropout(x))
 
     def predict_from(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         """Maps of images of `size` (h, w) -> the logits of a prediction."""
@@ -159,6 +124,20 @@ class DecodeHead(BaseModule):
 
 def _each(value: int | Sequence[int]) -> tuple[int, ...]:
     return (value,) if isinstance(value, int) else tuple(value)
+
+
+def _check_classes(num_classes: int, ignore_index: int) -> None:
+    if num_classes < 2:
+        raise UserError(
+            f"decode_head.num_classes={num_classes}: softmax over one class is always 1 and its"
+            " loss 0; for one foreground class set num_classes=2 and list classes=(background,"
+            " foreground), with mask ids 0 and 1"
+        )
+    if ignore_index != IGNORE_INDEX:
+        raise UserError(
+            f"decode_head.ignore_index={ignore_index}: the label of ignored pixels is "
+            f"{IGNORE_INDEX}; to leave a class out of the loss, give it the class_weight 0"
+        )
 
 
 def _check_loss(loss: nn.Module, num_classes: int) -> None:
