@@ -131,11 +131,10 @@ def _adapted(value: Any, where: str) -> Any:
         _settle_zero_label(value, where)
         _leave_out(value, DATASET, where)
     _leave_out(value, FIXED.get(kind, {}), where)
-    if value.get("out_channels") == 1 and "num_classes" in value:
-        raise UserError(
-            f"{where}.out_channels=1: two classes have two channels here; leave out out_channels, "
-            "threshold and use_sigmoid, and train again"
-        )
+    if value.get("out_channels") == 1:  # which has a sigmoid here as well
+        losses = value.get("loss_decode") or {}
+        for loss in losses if isinstance(losses, list | tuple) else [losses]:
+            loss.pop("use_sigmoid", None)
     if kind in SPECIAL:
         SPECIAL[kind](value, where)
     if where == "default_hooks":

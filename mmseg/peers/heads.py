@@ -44,15 +44,11 @@ class BaseDecodeHead(DecodeHead):
         input_transform: str | None = None,
         loss_decode: Any = CROSS_ENTROPY,
         sampler: None = None,
-        out_channels: int | None = None,
-        threshold: None = None,
         **kwargs: Any,
     ) -> None:
         name = f"{type(self).__name__}: "
         require(type(self).loss is BaseDecodeHead.loss, name + "override loss_by_feat, not loss")
         require(sampler is None, name + "no pixel sampler is here; weigh the loss (class_weight)")
-        whole = out_channels in (None, num_classes) and threshold is None
-        require(whole, name + "out_channels is num_classes, and there is no threshold: leave both")
         known = (None, "resize_concat", "multiple_select")
         require(input_transform in known, name + f"input_transform is one of {known}")
         each = [in_channels, in_index]

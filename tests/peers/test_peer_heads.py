@@ -9,8 +9,9 @@ from mmengine.structures import PixelData
 from mmseg.models.losses.utils import weighted_loss
 from mmseg.models.utils import resize
 
+from mmseg.compat.openmmlab import adapt_component
 from mmseg.errors import UserError
-from mmseg.models.decode_heads import BaseDecodeHead, FCNHead
+from mmseg.models.decode_heads import BaseDecodeHead, FCNHead, LightHamHead
 from mmseg.models.losses import DiceLoss, accuracy, weight_reduce_loss
 from mmseg.peers.transforms import found_in
 from mmseg.registry import MODELS
@@ -119,7 +120,12 @@ def test_maps_reach_a_head_as_its_input_transform_says():
         ({"in_index": [0, 1]}, "two numbers or two lists"),
         ({"input_transform": "concat"}, "input_transform is one of"),
         ({"sampler": {"type": "OHEMPixelSampler"}}, "weigh the loss"),
-        ({"out_channels": 18}, "out_channels is num_classes"),
+        ({"out_channels": 18}, "give out_channels=1 for two classes"),
+        ({"num_classes": 2, "out_channels": 1, "threshold": 1.5}, "between 0 and 1"),
+        (
+            {"num_classes": 2, "out_channels": 1, "loss_decode": {"type": "DiceLoss"}},
+            "num_classes=2, DiceLoss: leave out_channels",
+        ),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(options, message):
@@ -172,10 +178,29 @@ def test_several_auxiliary_heads_are_named_by_their_number(tiny_model):
     assert {"aux_0.loss_ce", "aux_1.loss_ce"} <= names
 
 
-def test_one_channel_for_two_classes_is_refused_with_the_way_out(tiny_model):
-    head = {**tiny_model["decode_head"], "num_classes": 2, "out_channels": 1, "threshold": 0.3}
-    with pytest.raises(UserError, match="leave out out_channels, threshold and use_sigmoid"):
-        MODELS.build({**tiny_model, "decode_head": head})
+def test_one_channel_for_two_classes_is_a_sigmoid_with_its_threshold(tiny_model):
+    options = {**tiny_model["decode_head"], "num_classes": 2, "out_channels": 1, "threshold": 0.7}
+    head = MODELS.build(options)
+    torch.nn.init.normal_(head.conv_seg.weight)
+    assert isinstance(head, LightHamHead) and head.conv_seg.weight.shape[0] == 1
+    x = torch.randn(2, head.conv_seg.in_channels, 8, 8)
+    z = F.conv2d(x, head.conv_seg.weight, head.conv_seg.bias)[:, 0]
+    labels = torch.randint(2, (2, 8, 8))
+    loss = head.loss(head.conv_seg(x), labels)["loss_ce"]
+    expected = F.binary_cross_entropy_with_logits(z, labels.float())
+    torch.testing.assert_close(loss, expected)
+    head.eval()
+    assert torch.equal(head.cls_seg(x).argmax(1) == 1, z.sigmoid() > 0.7)
+
+
+def test_a_binary_config_of_1x_trains_without_a_change(tiny_model):
+    loss = {"type": "CrossEntropyLoss", "use_sigmoid": True}
+    head = {**tiny_model["decode_head"], "num_classes": 2, "out_channels": 1, "loss_decode": loss}
+    model = MODELS.build(adapt_component({**tiny_model, "decode_head": head}, "model"))
+    samples = labelled()
+    for sample in samples:
+        sample.gt_sem_seg.data %= 2
+    assert model.loss(torch.rand(2, 3, 64, 64), samples)["decode.loss_ce"].isfinite()
 
 
 @pytest.mark.parametrize("naive", [False, True])

@@ -1,6 +1,7 @@
 """The base of decode heads: the classifier, dropout, and the loss of upsampled logits."""
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,8 @@ class DecodeHead(BaseModule):
     """Features of the backbone -> class logits; subclasses add `forward`, which ends in `cls_seg`.
 
     `in_index` names the backbone's maps that the head reads, `in_channels` their widths.
-    `loss_decode` is one loss config or a list whose terms are added.
+    `loss_decode` is one loss config or a list whose terms are added. `out_channels=1` is for two
+    classes (`SigmoidClassifier`, with `threshold`).
     """
 
     def __init__(
@@ -34,6 +36,8 @@ class DecodeHead(BaseModule):
         loss_decode: dict | Sequence[dict] = ({"type": "CrossEntropyLoss"},),
         align_corners: bool = False,
         ignore_index: int = 255,
+        out_channels: int | None = None,
+        threshold: float | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         _check_classes(num_classes, ignore_index)
@@ -50,7 +54,11 @@ class DecodeHead(BaseModule):
             raise UserError("decode_head.loss_decode is empty: name a loss")
         for loss in self.loss_decode:
             _check_loss(loss, num_classes)
-        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+        if out_channels in (None, num_classes) and threshold is None:
+            self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+        else:
+            _check_sigmoid(num_classes, out_channels, self.loss_decode)
+            self.conv_seg = SigmoidClassifier(channels, 0.3 if threshold is None else threshold)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
     def features(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -120,6 +128,34 @@ class DecodeHead(BaseModule):
                 raise UserError(f"{type(loss).__name__}: a loss returns one number, as a tensor")
             losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
         return losses
+
+
+class SigmoidClassifier(nn.Conv2d):
+    """Features (B, C, h, w) -> logits (B, 2, h, w) of two classes, from one channel z.
+
+    The logits are 0 and z, whose softmax is the sigmoid of z. In evaluation the second is lower by
+    the logit of `threshold`: a pixel is class 1 if its sigmoid exceeds it.
+    """
+
+    def __init__(self, channels: int, threshold: float) -> None:
+        super().__init__(channels, 1, 1)
+        if not 0 < threshold < 1:
+            raise UserError(f"decode_head.threshold={threshold}: give a number between 0 and 1")
+        self.shift = math.log(threshold / (1 - threshold))
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = super().forward(x)
+        return torch.cat([torch.zeros_like(z), z if self.training else z - self.shift], 1)
+
+
+def _check_sigmoid(num_classes: int, out_channels: int | None, losses: nn.ModuleList) -> None:
+    others = [type(each).__name__ for each in losses if not isinstance(each, CrossEntropyLoss)]
+    if (num_classes, out_channels) != (2, 1) or others:
+        raise UserError(
+            f"decode_head.out_channels={out_channels}, num_classes={num_classes}"
+            f"{', ' * bool(others)}{', '.join(others)}: leave out_channels and threshold out, or "
+            "give out_channels=1 for two classes with CrossEntropyLoss alone"
+        )
 
 
 def _each(value: int | Sequence[int]) -> tuple[int, ...]:
