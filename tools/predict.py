@@ -20,11 +20,10 @@ import mmcv
 
 from mmseg.apis import init_model, predict_images
 from mmseg.engine.prepare import use_inference_amp
-from mmseg.engine.visualization import draw_sample
 from mmseg.errors import one_line_errors
 from mmseg.imagery import list_images, read_image
 from mmseg.imagery.listing import OutputNames
-from mmseg.imagery.pictures import write_id_png, write_image
+from mmseg.imagery.pictures import panels, write_id_png, write_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
@@ -59,7 +58,8 @@ def main() -> None:
         ids = sample.pred_sem_seg.data[0].cpu().numpy()
         image = mmcv.bgr2rgb(read_image(sample.img_path))
         write_id_png(id_names(sample.img_path), ids, palette)
-        picture = draw_sample(image, [ids], classes, palette, args.opacity)
+        name = Path(sample.img_path).name
+        picture = panels(name, image, classes, palette, args.opacity, ids)
         write_image(overlay_names(sample.img_path), picture)
     console.print(f"{len(images)} images predicted: {args.out}/ids and {args.out}/overlay")
 

@@ -38,6 +38,12 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
+def svg(path: Path) -> str:
+    """Return the element of an SVG file, for a page."""
+    text = path.read_text(encoding="utf-8")
+    return text[text.index("<svg") :]
+
+
 def error_bars(
     stem: Path, x_label: str, y_label: str, places: Sequence[float], scores: Sequence[np.ndarray]
 ) -> list[Path]:
