@@ -4,9 +4,7 @@ import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import mmcv
 import numpy as np
 from PIL import Image
@@ -21,13 +19,12 @@ from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.mask import read_mask, to_train_ids
 from mmseg.imagery.pictures import IGNORED, panels
 from mmseg.results import figures
+from mmseg.results.page import SHOWN_ROWS, Section, write_page
 from mmseg.results.runs import Run
 from mmseg.results.tables import comma_separated
 
-Section = dict[str, Any]
 PER_CLASS = {"IoU": "IoU", "Precision": "precision", "Recall": "recall", "Fscore": "F1"}
 SUMMARY = ("mIoU", "mAcc", "aAcc", "mDice")
-SHOWN_IMAGES = 2_000  # rows of the table on the page; the CSV has all
 SHOWN_CLASSES = 40  # of the picture of the confusion matrix
 SIDE = 360  # the longest side of a picture, in pixels
 EXAMPLES = 3  # of the worst, the median and the best images
@@ -60,21 +57,6 @@ def write_report(run: Run, out: Path) -> Path:
         _facts(run),
     ]
     return write_page(out / "index.html", f"{run.config}: test", cards, sections)
-
-
-def write_page(
-    path: Path, title: str, cards: list[dict[str, str]], sections: list[Section]
-) -> Path:
-    """Write a page of sections, and the table of each section that names a `file` beside it."""
-    for section in sections:
-        if section.get("rows") and "file" in section:
-            text = comma_separated(section["columns"], section["rows"])
-            write_whole(path.with_name(section["file"]), text.encode())
-        section["rows"] = section.get("rows", [])[:SHOWN_IMAGES]
-    source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True).from_string(source)
-    write_whole(path, template.render(title=title, cards=cards, sections=sections).encode())
-    return path
 
 
 def _per_class(run: Run, ends: dict[str, np.ndarray]) -> Section:
@@ -179,10 +161,10 @@ def _per_image(run: Run, out: Path) -> Section:
         [run.counts.names[i], f"{values[i, 0]:.2f}", f"{values[i, 1]:.2f}", run.counts.groups[i]]
         for i in order
     ]
-    cut = f"The page shows the worst {SHOWN_IMAGES}; per_image.csv has all {len(rows)}."
+    cut = f"The page shows the worst {SHOWN_ROWS}; per_image.csv has all {len(rows)}."
     return {
         "title": "Images",
-        "texts": [cut] if len(rows) > SHOWN_IMAGES else [],
+        "texts": [cut] if len(rows) > SHOWN_ROWS else [],
         "columns": ["image", "mIoU", "accuracy", "place"],
         "rows": rows,
         "file": "per_image.csv",
