@@ -1,7 +1,6 @@
 """Draw training samples as the network gets them: python tools/browse_dataset.py CONFIG
 
-Writes contact sheets <out>/sheet_<n>.png: each augmented image, and below it the image with its
-labels.
+Writes sheets <out>/sheet_<n>.png: each augmented image, and beside it the image with its labels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,11 +15,15 @@ from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.errors import one_line_errors
 from mmseg.imagery.bands import picture
-from mmseg.imagery.pictures import contact_sheet, legend, overlay, write_image
+from mmseg.imagery.pictures import LIMIT, overlay, sheet, shrink, write_image
+
+COLUMNS = 4  # two samples
 
 
-def cells(dataset, indices: np.ndarray, bands: Sequence[str] | None) -> Iterator[np.ndarray]:
-    """Yield each sample as one RGB picture of the image and its overlay, in the labels' size."""
+def pictures(
+    dataset, indices: np.ndarray, bands: Sequence[str] | None
+) -> Iterator[tuple[np.ndarray, str]]:
+    """Yield each sample as two pictures with captions: the image, and its labels laid over it."""
     for index in indices:
         sample = dataset[int(index)]
         pixels = sample["inputs"].numpy().transpose(1, 2, 0)
@@ -28,8 +31,9 @@ def cells(dataset, indices: np.ndarray, bands: Sequence[str] | None) -> Iterator
         labels = sample["data_samples"].gt_sem_seg.data[0].numpy()
         if image.shape[:2] != labels.shape:  # a test pipeline resizes only the image
             image = mmcv.imresize(image, labels.shape[::-1])
-        drawn = overlay(image.copy(), labels, dataset.metainfo["palette"], 0.6)
-        yield contact_sheet([image, drawn], columns=1)
+        image, labels = (shrink(each, LIMIT // COLUMNS) for each in (image.copy(), labels))
+        yield image, Path(sample["data_samples"].img_path).name
+        yield overlay(image, labels, dataset.metainfo["palette"], 0.6), "labels"
 
 
 def parse_args():
@@ -59,10 +63,9 @@ def main() -> None:
     sheets = [indices[i : i + args.per_sheet] for i in range(0, len(indices), args.per_sheet)]
     meta = dataset.metainfo
     for number, chosen in enumerate(progress(sheets, "Drawing")):
-        sheet = contact_sheet(list(cells(dataset, chosen, args.bands)), columns=4)
-        key = legend(meta["classes"], meta["palette"], sheet.shape[1])
-        path = Path(args.out) / f"sheet_{number}.png"
-        write_image(path, contact_sheet([sheet, key], columns=1))
+        drawn, captions = zip(*pictures(dataset, chosen, args.bands), strict=True)
+        key = meta["classes"], meta["palette"]
+        write_image(Path(args.out) / f"sheet_{number}.png", sheet(drawn, captions, COLUMNS, *key))
     console.print(f"{len(sheets)} sheets of {len(indices)} samples: {args.out}")
 
 

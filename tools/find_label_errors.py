@@ -16,7 +16,7 @@ from mmseg.datasets.check import build_parts
 from mmseg.errors import one_line_errors
 from mmseg.files import write_whole
 from mmseg.imagery.image import read_image
-from mmseg.imagery.pictures import contact_sheet, write_image
+from mmseg.imagery.pictures import sheet, write_image
 from mmseg.results.label_errors import COLUMNS, LabelErrors, crop_with_outline, rows
 from mmseg.results.suspect_layer import write_suspect_layer
 from mmseg.results.tables import comma_separated
@@ -64,7 +64,8 @@ def report(errors: LabelErrors, out: Path, least: float, classes: list[str]) -> 
         return
     shown = suspects[:SHOWN]
     crops = [crop_with_outline(mmcv.bgr2rgb(read_image(each.image)), each) for each in shown]
-    write_image(out / "sheet.png", contact_sheet(crops, columns=8))
+    captions = [f"{Path(each.image).name}: {classes[each.found]}?" for each in shown]
+    write_image(out / "sheet.png", sheet(crops, captions, columns=8))
     written = ["suspects.csv", "images.csv", "sheet.png"]
     if write_suspect_layer(out / "suspects.gpkg", suspects, classes):
         written.append("suspects.gpkg")

@@ -20,12 +20,11 @@ from common import (
 )
 
 from mmseg.apis import predict_images
-from mmseg.engine.visualization import draw_sample
 from mmseg.errors import one_line_errors
 from mmseg.imagery import list_images
 from mmseg.imagery.bands import read_picture
 from mmseg.imagery.listing import IMAGE_SUFFIXES, OutputNames
-from mmseg.imagery.pictures import write_id_png, write_image
+from mmseg.imagery.pictures import panels, write_id_png, write_image
 
 
 def parse_args():
@@ -56,7 +55,8 @@ def main() -> None:
         ids = sample.pred_sem_seg.data[0].cpu().numpy()
         shown = read_picture(sample.img_path, model.dataset_meta, args.bands)
         write_id_png(id_names(sample.img_path), ids, palette)
-        picture = draw_sample(shown, [ids], classes, palette, args.opacity)
+        name = Path(sample.img_path).name
+        picture = panels(name, shown, classes, palette, args.opacity, ids)
         write_image(overlay_names(sample.img_path), picture)
     console.print(f"{len(images)} images predicted: {args.out}/ids and {args.out}/overlay")
 

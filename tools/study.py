@@ -19,7 +19,7 @@ from mmseg.evaluation.report import render_table
 from mmseg.results.compare import comparison, variants_of
 from mmseg.results.figures import error_bars
 from mmseg.results.runs import Run
-from mmseg.results.study import Study, Task
+from mmseg.results.study import Study, Task, write_study_page
 from mmseg.results.tables import write_tables
 
 
@@ -80,16 +80,19 @@ def run_all(study: Study, jobs: int) -> None:
 
 
 def report(study: Study) -> None:
-    """Print the comparison, and write it as tables and, along `x`, as a plot."""
-    variants = variants_of([Run.load(task.folder) for task in study.tasks])
+    """Print the comparison, and write it as tables, a plot and a page."""
+    runs = [Run.load(task.folder) for task in study.tasks]
+    variants = variants_of(runs)
     columns, rows = comparison(variants)
     print(render_table(columns, rows))
-    paths = write_tables(study.out / study.name, columns, rows)
+    stem = study.out / study.name
+    paths = write_tables(stem, columns, rows)
     places = [v["x"] for v in study.variants.values() if v.get("x") is not None]
-    if len(places) == len(variants):
-        scores = [variant.values["mIoU"] for variant in variants]
-        paths += error_bars(study.out / study.name, study.x_label, "mIoU (%)", places, scores)
-    print(*paths, sep="\n")
+    names = [variant.name for variant in variants]
+    scores = [variant.values["mIoU"] for variant in variants]
+    along = places if len(places) == len(variants) else names
+    paths += error_bars(stem, study.x_label, "mIoU (%)", along, scores)
+    print(*paths, write_study_page(study, runs, columns, rows), sep="\n")
 
 
 if __name__ == "__main__":

@@ -19,15 +19,7 @@ from mmengine.visualization import LocalVisBackend
 from mmseg.errors import UserError
 from mmseg.imagery.bands import read_picture
 from mmseg.imagery.listing import OutputNames
-from mmseg.imagery.pictures import (
-    Palette,
-    check_opacity,
-    contact_sheet,
-    legend,
-    overlay,
-    side_by_side,
-    write_image,
-)
+from mmseg.imagery.pictures import check_opacity, panels, write_image
 from mmseg.registry import HOOKS
 
 
@@ -35,10 +27,10 @@ from mmseg.registry import HOOKS
 class SegVisualizationHook(Hook):
     """Write `<show_dir>/<image>.png` for every tested image.
 
-    It shows the image, the prediction and, where there is one, the ground truth laid over the
-    image with `opacity` (0-1), and a legend of the classes that occur. Images of several folders
-    keep their folders below `show_dir`. With `show` a window shows each picture for `wait_time`
-    seconds, or until a key is pressed.
+    It shows the image and the prediction and, where there is one, the truth laid over the image
+    with `opacity` (0-1), and the errors. Images of several folders keep their folders below
+    `show_dir`. With `show` a window shows each picture for `wait_time` seconds, or until a key is
+    pressed.
     """
 
     def __init__(
@@ -113,22 +105,9 @@ class ValidationPictureHook(Hook):
 def picture_of(sample: Any, meta: Mapping[str, Any], opacity: float) -> np.ndarray:
     """Draw a predicted sample: `pred_sem_seg.data` and `gt_sem_seg.data` are (1, H, W)."""
     image = read_picture(sample.img_path, meta)
-    found = [sample.get(key) for key in ("pred_sem_seg", "gt_sem_seg") if key in sample]
-    ids = [each.data[0].to("cpu", torch.uint8).numpy() for each in found]
-    return draw_sample(image, ids, meta["classes"], meta["palette"], opacity)
-
-
-def draw_sample(
-    image: np.ndarray,
-    segmentations: Sequence[np.ndarray],
-    classes: Sequence[str],
-    palette: Palette,
-    opacity: float,
-) -> np.ndarray:
-    """Lay an RGB image and its segmentations, uint8 (H, W), side by side above a legend."""
-    overlays = [overlay(image, ids, palette, opacity) for ids in segmentations]
-    row = side_by_side([image, *overlays])
-    found = sorted(set().union(*(np.unique(ids).tolist() for ids in segmentations)))
-    shown = [index for index in found if index < len(classes)]
-    key = legend([classes[i] for i in shown], [palette[i] for i in shown], row.shape[1])
-    return contact_sheet([row, key], columns=1)
+    prediction, truth = (
+        sample.get(key).data[0].to("cpu", torch.uint8).numpy() if key in sample else None
+        for key in ("pred_sem_seg", "gt_sem_seg")
+    )
+    name = Path(sample.img_path).name
+    return panels(name, image, meta["classes"], meta["palette"], opacity, prediction, truth)

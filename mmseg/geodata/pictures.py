@@ -4,12 +4,11 @@ import colorsys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mmseg.imagery.bands import read_picture
 from mmseg.imagery.mask import read_mask
-from mmseg.imagery.pictures import contact_sheet, legend, overlay
+from mmseg.imagery.pictures import overlay, sheet, shrink
 
 COUNT, COLUMNS, SIDE = 24, 8, 192
 Colour = tuple[int, int, int]
@@ -28,14 +27,11 @@ def distinct_colours(count: int, known: Sequence[Colour | None] = ()) -> list[Co
 
 
 def contact_sheet_of(out: Path, names: Sequence[str], info: Mapping) -> np.ndarray:
-    """Draw up to `COUNT` tiles, evenly chosen, with their labels below them and a legend."""
-    pictures = []
+    """Draw up to `COUNT` tiles, evenly chosen, with their labels beside them and a legend."""
+    pictures, captions = [], []
     for index in np.unique(np.linspace(0, len(names) - 1, min(len(names), COUNT)).astype(int)):
-        image = read_picture(out / "images" / f"{names[index]}.tif", info)
-        ids = read_mask(out / "masks" / f"{names[index]}.png")
-        drawn = overlay(image.copy(), ids, info["palette"], 0.6)
-        scale = SIDE / max(ids.shape)
-        small = [cv2.resize(each, None, fx=scale, fy=scale) for each in (image, drawn)]
-        pictures.append(contact_sheet(small, columns=1))
-    sheet = contact_sheet(pictures, COLUMNS)
-    return contact_sheet([sheet, legend(info["classes"], info["palette"], sheet.shape[1])], 1)
+        image = shrink(read_picture(out / "images" / f"{names[index]}.tif", info), SIDE)
+        ids = shrink(read_mask(out / "masks" / f"{names[index]}.png"), SIDE)
+        pictures += [image, overlay(image.copy(), ids, info["palette"], 0.6)]
+        captions += [names[index], "labels"]
+    return sheet(pictures, captions, COLUMNS, info["classes"], info["palette"])

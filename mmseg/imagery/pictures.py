@@ -1,24 +1,28 @@
-"""Pictures of segmentations: id images, overlays, legends and contact sheets.
+"""Pictures of segmentations: id images, overlays, legends and sheets.
 
 Images are uint8 (H, W, 3) RGB, ids uint8 (H, W), a palette is one (R, G, B) per class id.
 """
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from mmseg.errors import UserError
 from mmseg.files import write_whole
 
 Palette = Sequence[Sequence[int]]
 
-# The legend, in pixels; the scale gives capitals of about 10 pixels.
-FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
-LINE_HEIGHT, SWATCH, MARGIN = 20, 14, 6
+IGNORED = 255
+LIMIT = 4000  # pixels on a side of a sheet
+CELL = 160  # the least width of a picture's place on a sheet, which its caption needs
+LEAST_TEXT = 12  # pixels
+VERMILION = (213, 94, 0)  # of Okabe and Ito: colour-blind readers tell it from grey
 
 
 def write_id_png(path: str | Path, ids: np.ndarray, palette: Palette) -> None:
@@ -53,53 +57,124 @@ def overlay(image: np.ndarray, ids: np.ndarray, palette: Palette, opacity: float
 
 
 def error_map(image: np.ndarray, truth: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Show wrong pixels in red on the grey RGB image, and pixels without a truth (255) in black."""
+    """Show wrong pixels in vermilion on the grey RGB image, and those without a truth in black."""
     grey = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] // 2 + 64, 3, axis=2)
-    known = truth != 255
-    grey[known & (ids != truth)] = (220, 40, 40)
-    grey[~known] = 0
+    grey[ids != truth] = VERMILION
+    grey[truth == IGNORED] = 0
     return grey
 
 
-def legend(classes: Sequence[str], palette: Palette, width: int) -> np.ndarray:
+def shrink(picture: np.ndarray, side: int) -> np.ndarray:
+    """Return an image or ids with at most `side` pixels on a side."""
+    factor = side / max(picture.shape[:2])
+    if factor >= 1:
+        return picture
+    size = [max(1, round(length * factor)) for length in picture.shape[1::-1]]
+    how = cv2.INTER_NEAREST_EXACT if picture.ndim == 2 else cv2.INTER_AREA
+    return cv2.resize(picture, size, interpolation=how)
+
+
+def panels(
+    name: str,
+    image: np.ndarray,
+    classes: Sequence[str],
+    palette: Palette,
+    opacity: float,
+    prediction: np.ndarray | None = None,
+    truth: np.ndarray | None = None,
+    side: int = LIMIT // 4 - 40,
+) -> np.ndarray:
+    """Lay out an image, its truth, its prediction and the errors, as far as they are given.
+
+    Below is a legend of the classes that occur. No picture has more than `side` pixels on a side.
+    """
+    image = shrink(image, side)
+    pictures, captions, found = [image], [name], set[int]()
+    for caption, ids in (("truth", truth), ("prediction", prediction)):
+        if ids is not None:
+            pictures.append(overlay(image, shrink(ids, side), palette, opacity))
+            captions.append(caption)
+            found |= set(np.unique(ids).tolist())
+    if truth is not None and prediction is not None:
+        wrong = (truth != prediction)[truth != IGNORED]
+        pictures.append(error_map(image, shrink(truth, side), shrink(prediction, side)))
+        captions.append(f"errors: {wrong.mean():.1%}" if wrong.size else "no pixel has a truth")
+    shown = sorted(index for index in found if index < len(classes))
+    key = [classes[i] for i in shown], [palette[i] for i in shown]
+    return sheet(pictures, captions, len(pictures), *key)
+
+
+def sheet(
+    pictures: Sequence[np.ndarray],
+    captions: Sequence[str],
+    columns: int,
+    classes: Sequence[str] = (),
+    palette: Palette = (),
+) -> np.ndarray:
+    """Lay RGB images of any sizes out row by row, each below its caption, above a legend.
+
+    The text grows with the sheet, which has at most `LIMIT` pixels on a side.
+    """
+    columns = min(columns, len(pictures))
+    wide = max(CELL, *(picture.shape[1] for picture in pictures))
+    starts = range(0, len(pictures), columns)
+    heights = [max(p.shape[0] for p in pictures[start : start + columns]) for start in starts]
+    longest = max(columns * wide, sum(heights))
+    size = max(LEAST_TEXT, min(longest // 70, wide // 14))
+    margin, line = size // 2, 3 * size // 2
+    width = columns * (wide + margin) + margin
+    key = legend(classes, palette, width, size)
+    height = sum(heights) + len(heights) * (line + margin) + margin + len(key)
+    canvas = Image.new("RGB", (width, height), "white")
+    draw, y = ImageDraw.Draw(canvas), margin
+    for start, row_height in zip(starts, heights, strict=True):
+        for column, index in enumerate(range(start, min(start + columns, len(pictures)))):
+            x = margin + column * (wide + margin)
+            _write_text(draw, (x, y), captions[index], size, wide)
+            canvas.paste(Image.fromarray(pictures[index]), (x, y + line))
+        y += line + row_height + margin
+    canvas.paste(Image.fromarray(key), (0, y))
+    return shrink(np.asarray(canvas), LIMIT)
+
+
+def legend(
+    classes: Sequence[str], palette: Palette, width: int, size: int = LEAST_TEXT
+) -> np.ndarray:
     """Draw a swatch and the name of each class, in as many columns as fit `width` pixels.
 
-    The picture is wider than `width` where a single name needs it.
+    `size` is the height of the text in pixels. Names that are too long are shortened.
     """
-    text_widths = [cv2.getTextSize(name, FONT, FONT_SCALE, 1)[0][0] for name in classes]
-    cell = max(text_widths, default=0) + SWATCH + 3 * MARGIN
+    gap = size // 2
+    longest = max((_font(size).getlength(name) for name in classes), default=0)
+    cell = min(width, int(longest) + size + 3 * gap)
     columns = max(1, width // cell)
-    lines = -(-len(classes) // columns)
-    canvas = np.full((lines * LINE_HEIGHT + MARGIN, max(width, cell), 3), 255, np.uint8)
+    line = 3 * size // 2
+    height = -(-len(classes) // columns) * line + gap if classes else 1
+    canvas = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(canvas)
     for index, (name, colour) in enumerate(zip(classes, palette, strict=True)):
-        line, column = divmod(index, columns)
-        x, y = column * cell + MARGIN, line * LINE_HEIGHT + MARGIN
-        canvas[y : y + SWATCH, x : x + SWATCH] = colour
-        baseline = (x + SWATCH + MARGIN, y + SWATCH - 3)
-        cv2.putText(canvas, name, baseline, FONT, FONT_SCALE, (0, 0, 0), 1, cv2.LINE_AA)
-    return canvas
+        x, y = index % columns * cell, index // columns * line
+        square = (x + gap, y, x + gap + size, y + size)
+        draw.rectangle(square, fill=tuple(map(int, colour)), outline="grey")
+        _write_text(draw, (x + size + 2 * gap, y), name, size, cell - size - 2 * gap)
+    return np.asarray(canvas)
 
 
-def contact_sheet(images: Sequence[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:
-    """Lay RGB images of any sizes out row by row on white, each at the top left of its cell."""
-    widths = [max(i.shape[1] for i in images[c::columns]) for c in range(min(columns, len(images)))]
-    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
-    heights = [max(i.shape[0] for i in row) for row in rows]
-    size = (sum(heights) + gap * (len(heights) - 1), sum(widths) + gap * (len(widths) - 1))
-    sheet = np.full((*size, 3), 255, np.uint8)
-    y = 0
-    for row, row_height in zip(rows, heights, strict=True):
-        x = 0
-        for image, column_width in zip(row, widths, strict=False):  # the last row may be short
-            sheet[y : y + image.shape[0], x : x + image.shape[1]] = image
-            x += column_width + gap
-        y += row_height + gap
-    return sheet
+def _write_text(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, width: int
+) -> None:
+    """Write black text; a text wider than `width` loses its middle."""
+    half = len(text) // 2
+    whole = text
+    while _font(size).getlength(text) > width and half:
+        text = f"{whole[:half]}\N{HORIZONTAL ELLIPSIS}{whole[-half:]}"
+        half -= 1
+    draw.text(place, text, "black", _font(size))
 
 
-def side_by_side(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Lay RGB images out in one row."""
-    return contact_sheet(images, columns=len(images))
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
 
 
 def _colour_table(palette: Palette) -> np.ndarray:

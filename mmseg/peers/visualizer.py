@@ -11,7 +11,7 @@ from mmengine.registry import VISUALIZERS
 from mmengine.visualization import Visualizer
 
 from mmseg.files import write_whole
-from mmseg.imagery.pictures import FONT, FONT_SCALE, Palette, overlay
+from mmseg.imagery.pictures import Palette, overlay
 from mmseg.peers.datasets import get_classes, get_palette
 from mmseg.structures import SegDataSample
 
@@ -40,7 +40,10 @@ def draw(
             rows, columns = np.nonzero(ids == index)
             place = int(columns[len(rows) // 2]), int(rows[len(rows) // 2])
             for colour, width in ((0, 3), (255, 1)):  # white with a black rim
-                text, how = meta["classes"][index], (FONT, FONT_SCALE, [colour] * 3, width)
+                text, how = (
+                    meta["classes"][index],
+                    (cv2.FONT_HERSHEY_SIMPLEX, 0.45, [colour] * 3, width),
+                )
                 cv2.putText(pictures[-1], text, place, *how, cv2.LINE_AA)
     return np.hstack(pictures) if pictures else image
 

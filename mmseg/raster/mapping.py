@@ -91,7 +91,10 @@ def map_scene(
             if get_rank() != 0:
                 return None
             map_path = str(products.map_path)
-            matrix = compare(map_path, truth, model.dataset_meta) if truth else None
+            matrix = None
+            if truth:
+                products.draw_truth(truth)
+                matrix = compare(map_path, truth, model.dataset_meta)
             return SceneMap(products.map_path, products.areas(), matrix)
 
 

@@ -92,14 +92,12 @@ def compare(path: str, truth: str, meta: Mapping[str, Any]) -> np.ndarray:
     num_classes = len(meta["classes"])
     total = np.zeros((num_classes, num_classes), np.int64)
     for (_, ids), (_, known) in zip(read_rows(path), read_rows(truth, masked=True), strict=True):
-        pair = torch.from_numpy(ids), torch.from_numpy(_labels(known, ids != NODATA, truth, meta))
+        pair = torch.from_numpy(ids), torch.from_numpy(labels(known, ids != NODATA, truth, meta))
         total += confusion_matrix(*pair, num_classes).numpy()
     return total
 
 
-def _labels(
-    known: np.ndarray, valid: np.ndarray, truth: str, meta: Mapping[str, Any]
-) -> np.ndarray:
+def labels(known: np.ndarray, valid: np.ndarray, truth: str, meta: Mapping[str, Any]) -> np.ndarray:
     """Turn values of a truth into train ids, 255 where they are nodata or not `valid`."""
     values = np.where(valid, np.ma.filled(known.astype(np.int64), NODATA), NODATA)
     return to_train_ids(values, len(meta["classes"]), meta.get("reduce_zero_label", False), truth)
@@ -133,6 +131,6 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
     compare_palettes([truth], meta)  # warns
     for top, known in read_rows(truth, masked=True):
         try:
-            _labels(known, np.ones(known.shape, bool), truth, meta)
+            labels(known, np.ones(known.shape, bool), truth, meta)
         except UserError:
-            _labels(known, scene.read(top, top + len(known))[1], truth, meta)
+            labels(known, scene.read(top, top + len(known))[1], truth, meta)

@@ -12,10 +12,10 @@ from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 
 from mmseg.errors import UserError
-from mmseg.imagery.pictures import Palette, colorize, legend, side_by_side, write_image
+from mmseg.imagery.pictures import Palette, panels, write_image
 from mmseg.raster.cog import NODATA, write_cog, write_vrt
 from mmseg.raster.georeference import row_areas
-from mmseg.raster.measure import ClassAreas, class_areas
+from mmseg.raster.measure import ClassAreas, class_areas, labels
 from mmseg.raster.options import MapOptions
 from mmseg.raster.polygons import write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES, Scene
@@ -33,8 +33,7 @@ LAYER_OF = {
     "probabilities.tif": "probabilities",
     "landcover.tif": "landcover",
 }
-PREVIEW = 1024  # the longest side of each picture, in pixels
-LEGEND = 120  # the least width of the legend
+PREVIEW = 960  # the longest side of each picture, in pixels
 QML = """<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
 <qgis version="3.0" styleCategories="Symbology"><pipe>\
 <rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">\
@@ -50,6 +49,7 @@ class Products:
     def __init__(self, scene: Scene, out: Path, meta: Mapping, options: MapOptions) -> None:
         self.scene = scene
         self.out = out
+        self.meta = meta
         self.classes, self.palette = list(meta["classes"]), list(meta["palette"])
         self.min_area = options.min_area
         self.row_areas: np.ndarray | None = None
@@ -95,8 +95,7 @@ class Products:
         made["areas.csv"].write_text(areas.to_csv(self.classes), encoding="utf-8")
         style = qgis_style(self.classes, self.palette)
         made["landcover.qml"].write_text(style, encoding="utf-8")
-        picture = preview(self.scene, str(map_path), self.classes, self.palette)
-        write_image(made["preview.png"], picture)
+        write_image(made["preview.png"], self._preview(map_path))
         if self.row_areas is not None and "landcover.gpkg" in made:
             confidence, target = self.unfinished.folder / "confidence.vrt", made["landcover.gpkg"]
             places = (target, map_path, confidence)
@@ -113,6 +112,25 @@ class Products:
     def areas(self) -> ClassAreas:
         """Measure the finished map."""
         return class_areas(str(self.map_path), len(self.classes), self.row_areas)
+
+    def draw_truth(self, truth: str) -> None:
+        """Draw the preview of the finished map again, with a truth and the errors."""
+        write_image(self._path("preview.png"), self._preview(self.map_path, truth))
+
+    def _preview(self, map_path: Path, truth: str | None = None) -> np.ndarray:
+        """Return scene, map and legend, and truth and errors if there is one, uint8 RGB."""
+        image = self.scene.overview(PREVIEW)
+        with rasterio.open(map_path) as raster:
+            ids = raster.read(1, out_shape=image.shape[:2])  # from the overviews
+        known = None
+        if truth is not None:
+            with rasterio.open(truth) as raster:
+                values = raster.read(1, out_shape=ids.shape, masked=True)
+            known = labels(values, ids != NODATA, truth, self.meta)
+        empty = len(self.classes)
+        ids[ids == NODATA] = empty
+        key = [*self.classes, "no data"], [*self.palette, (255, 255, 255)]
+        return panels(self.scene.name, image, *key, 1, ids, known)
 
     def _forget(self, kind: str) -> None:
         """Remove files of an earlier map that would look like a part of the new one."""
@@ -156,14 +174,3 @@ def qgis_style(classes: Sequence[str], palette: Palette) -> str:
         for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
     ]
     return QML.format("".join(entries))
-
-
-def preview(scene: Scene, map_path: str, classes: Sequence[str], palette: Palette) -> np.ndarray:
-    """Return the scene, its map and the legend side by side, uint8 RGB (h, w, 3)."""
-    image = scene.overview(PREVIEW)
-    with rasterio.open(map_path) as raster:
-        ids = raster.read(1, out_shape=image.shape[:2])  # from the overviews
-    found = [index for index in np.unique(ids) if index < len(classes)]
-    key = legend([classes[i] for i in found], [palette[i] for i in found], LEGEND)
-    picture = np.where((ids == NODATA)[..., None], np.uint8(255), colorize(ids, palette))
-    return side_by_side([image, picture, key])

@@ -38,29 +38,40 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
+def svg(path: Path) -> str:
+    """Return the element of an SVG file, for a page."""
+    text = path.read_text(encoding="utf-8")
+    return text[text.index("<svg") :]
+
+
 def error_bars(
-    stem: Path, x_label: str, y_label: str, places: Sequence[float], scores: Sequence[np.ndarray]
+    stem: Path,
+    x_label: str,
+    y_label: str,
+    places: Sequence[float] | Sequence[str],
+    scores: Sequence[np.ndarray],
 ) -> list[Path]:
     """Plot the mean of the scores (R,) at each place, with bars of one standard deviation.
 
-    A value of one run has no bar. Places that span more than a factor of 10 get a logarithmic axis.
+    A value of one run has no bar. Places are names in their order, or numbers. Numbers that span
+    more than a factor of 10 get a logarithmic axis.
     """
+    names = isinstance(places[0], str)
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6, 4))
-        order = np.argsort(places)
-        x = np.asarray(places, float)[order]
+        figure, axes = plt.subplots(figsize=(max(6, 1.2 * len(places)) if names else 6, 4))
+        order = range(len(places)) if names else np.argsort(places)
+        x: Any = [places[i] for i in order]
         means = np.array([np.mean(scores[i]) for i in order])
         bars = np.array([np.std(scores[i], ddof=1) if len(scores[i]) > 1 else 0 for i in order])
-        axes.errorbar(x, means, bars, marker="o", capsize=3)
-        if x[0] > 0 and x[-1] > 10 * x[0]:
+        axes.errorbar(x, means, bars, marker="o", capsize=3, linestyle="none" if names else "-")
+        if not names and 0 < 10 * x[0] < x[-1]:
             axes.set_xscale("log")
             axes.set_xticks(x, [f"{value:g}" for value in x])
             axes.minorticks_off()
-        counts = {len(each) for each in scores}
-        seeds = (
-            f"{min(counts)} seeds" if len(counts) == 1 else f"{min(counts)} to {max(counts)} seeds"
-        )
-        axes.set(xlabel=x_label, ylabel=y_label, title=f"mean and standard deviation of {seeds}")
+        counts = sorted({len(each) for each in scores})
+        seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+        title = f"mean and standard deviation, seeds: {seeds}"
+        axes.set(xlabel=x_label, ylabel=y_label, title=title)
         return save(figure, stem)
 
 

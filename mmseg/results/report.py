@@ -4,26 +4,29 @@ import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import jinja2
+import mmcv
 import numpy as np
 from PIL import Image
 
+from mmseg.errors import UserError
 from mmseg.evaluation.bootstrap import drawn_scores, drawn_weights, interval
-from mmseg.evaluation.confusion import scores
+from mmseg.evaluation.confusion import class_scores, scores
 from mmseg.evaluation.detail import SIZES, calibration_error
 from mmseg.files import write_whole
+from mmseg.imagery.image import read_image
+from mmseg.imagery.listing import OutputNames
+from mmseg.imagery.mask import read_mask, to_train_ids
+from mmseg.imagery.pictures import IGNORED, panels
 from mmseg.results import figures
-from mmseg.results.panels import panel
+from mmseg.results.page import SHOWN_ROWS, Section, write_page
 from mmseg.results.runs import Run
 from mmseg.results.tables import comma_separated
 
-Section = dict[str, Any]
 PER_CLASS = {"IoU": "IoU", "Precision": "precision", "Recall": "recall", "Fscore": "F1"}
 SUMMARY = ("mIoU", "mAcc", "aAcc", "mDice")
-SHOWN_IMAGES = 2_000  # rows of the table on the page; the CSV has all
 SHOWN_CLASSES = 40  # of the picture of the confusion matrix
+SIDE = 360  # the longest side of a picture, in pixels
 EXAMPLES = 3  # of the worst, the median and the best images
 
 
@@ -53,16 +56,7 @@ def write_report(run: Run, out: Path) -> Path:
         _per_image(run, out),
         _facts(run),
     ]
-    for section in sections:
-        if section.get("rows") and "file" in section:
-            text = comma_separated(section["columns"], section["rows"])
-            write_whole(out / section["file"], text.encode())
-        section["rows"] = section.get("rows", [])[:SHOWN_IMAGES]
-    source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True).from_string(source)
-    page = template.render(title=f"{run.config}: test", cards=cards, sections=sections)
-    write_whole(out / "index.html", page.encode())
-    return out / "index.html"
+    return write_page(out / "index.html", f"{run.config}: test", cards, sections)
 
 
 def _per_class(run: Run, ends: dict[str, np.ndarray]) -> Section:
@@ -104,7 +98,7 @@ def _confusion(run: Run, out: Path) -> Section:
     columns = ["truth \\ prediction", *classes]
     rows = [[name, *row] for name, row in zip(classes, matrix.tolist(), strict=True)]
     write_whole(out / "confusion.csv", comma_separated(columns, rows).encode())
-    return {"title": "Confusions", "texts": texts, "svg": _svg(out / "confusion.svg")}
+    return {"title": "Confusions", "texts": texts, "svg": figures.svg(out / "confusion.svg")}
 
 
 def _details(run: Run, out: Path) -> Iterator[Section]:
@@ -147,7 +141,7 @@ def _details(run: Run, out: Path) -> Iterator[Section]:
                 f"The mean of the errors of the classes is {errors[:-1].mean():.4f}. Every fourth "
                 "pixel in both directions is counted."
             ],
-            "svg": _svg(out / "calibration.svg"),
+            "svg": figures.svg(out / "calibration.svg"),
             "columns": ["class", "calibration error"],
             "rows": [[n, f"{e:.4f}"] for n, e in zip(classes, errors[:-1], strict=True)],
             "file": "calibration.csv",
@@ -156,8 +150,8 @@ def _details(run: Run, out: Path) -> Iterator[Section]:
 
 def _image_scores(run: Run) -> np.ndarray:
     """Return mIoU and accuracy of each image in percent, float64 (N, 2)."""
-    every = [scores(matrix).summary for matrix in run.counts.matrices()]
-    return np.array([[each["mIoU"], each["aAcc"]] for each in every]).reshape(-1, 2)
+    _, summary = class_scores(*run.counts.class_counts())
+    return np.stack([summary["mIoU"], summary["aAcc"]], 1)
 
 
 def _per_image(run: Run, out: Path) -> Section:
@@ -167,10 +161,10 @@ def _per_image(run: Run, out: Path) -> Section:
         [run.counts.names[i], f"{values[i, 0]:.2f}", f"{values[i, 1]:.2f}", run.counts.groups[i]]
         for i in order
     ]
-    cut = f"The page shows the worst {SHOWN_IMAGES}; per_image.csv has all {len(rows)}."
+    cut = f"The page shows the worst {SHOWN_ROWS}; per_image.csv has all {len(rows)}."
     return {
         "title": "Images",
-        "texts": [cut] if len(rows) > SHOWN_IMAGES else [],
+        "texts": [cut] if len(rows) > SHOWN_ROWS else [],
         "columns": ["image", "mIoU", "accuracy", "place"],
         "rows": rows,
         "file": "per_image.csv",
@@ -191,24 +185,43 @@ def _examples(run: Run, out: Path) -> Iterator[Section]:
         "Best images": order[::-1][:EXAMPLES],
     }
     for title, chosen in kinds.items():
-        images = []
+        images, texts = [], ["With their mIoU. Errors are orange; what has no truth is black."]
         for i in chosen:
-            picture = panel(run, i, predictions)
-            caption = f"{run.counts.names[i]}: mIoU {values[i]:.2f}"
-            images.append({"source": _data_uri(picture), "caption": caption})
-        text = "From left to right: image, truth, prediction, errors (red; black has no truth)."
-        yield {"title": title, "texts": [text], "images": images}
+            name = run.counts.names[i]
+            if (picture := _picture(run, i, predictions)) is None:
+                texts.append(f"{name}: image, mask or prediction are not, or no longer, as tested.")
+            else:
+                caption = f"{name}: mIoU {values[i]:.2f}"
+                images.append({"source": _data_uri(picture), "caption": caption})
+        yield {"title": title, "texts": texts, "images": images}
+
+
+def _picture(run: Run, index: int, predictions: Path) -> np.ndarray | None:
+    """Draw an image with truth, prediction and errors; None if they are not those of the test."""
+    counts, classes = run.counts, run.facts["classes"]
+    name, mask = str(counts.names[index]), str(counts.masks[index])
+    try:
+        image = mmcv.bgr2rgb(read_image(name))
+        truth, prediction = (
+            to_train_ids(read_mask(path), len(classes), run.facts["reduce_zero_label"], path)
+            for path in (mask, str(OutputNames(predictions)(name)))
+        )
+    except UserError:
+        return None
+    tested = slice(*counts.starts[index : index + 2])
+    right = counts.counts[tested][counts.cells[tested] % (len(classes) + 1) == 0].sum()
+    if not image.shape[:2] == truth.shape == prediction.shape:
+        return None
+    if np.count_nonzero((truth == prediction) & (truth != IGNORED)) != right:
+        return None
+    palette = run.facts["palette"]
+    return panels(Path(name).name, image, classes, palette, 0.6, prediction, truth, SIDE)
 
 
 def _facts(run: Run) -> Section:
     facts = {"images": len(run.counts), **run.facts.get("run", {})}
     rows = [[key, str(value)] for key, value in facts.items()]
     return {"title": "How it was made", "texts": [], "columns": ["fact", "value"], "rows": rows}
-
-
-def _svg(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    return text[text.index("<svg") :]
 
 
 def _data_uri(image: np.ndarray) -> str:

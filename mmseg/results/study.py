@@ -6,14 +6,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from mmseg.errors import UserError
+from mmseg.evaluation.confusion import scores
 from mmseg.files import write_whole
+from mmseg.results import figures
+from mmseg.results.page import write_page
+from mmseg.results.runs import Run
+from mmseg.results.tables import Row
 
 INTERRUPTED = 75  # the exit code of a training that saved and left
 KEYS = {"config", "options", "x"}
+RUN_COLUMNS = ("variant", "seed", "mIoU", "file")
 SLURM = """#!/bin/bash
 #SBATCH --job-name={name}
 #SBATCH --array=0-{last}
@@ -132,3 +139,31 @@ class Study:
         )
         write_whole(self.out / "array.sbatch", text.encode())
         return self.out / "array.sbatch"
+
+
+def write_study_page(
+    study: Study, runs: Sequence[Run], columns: Sequence[str], rows: Sequence[Row]
+) -> Path:
+    """Write index.html with the comparison, its plot and the runs of the tasks; return its path."""
+    means = next(row for row in rows if row[0] == "mIoU")
+    cards = [
+        {"name": f"mIoU, {column}", "value": value}
+        for column, value in zip(columns, means, strict=True)
+        if "(n=" in column
+    ]
+    text = (
+        "In percent; mean +- standard deviation over the seeds. Differences are from the first "
+        "variant, with 95 % intervals and p-values from a paired bootstrap over the images. They "
+        "do not contain the spread of the seeds."
+    )
+    tasks = [
+        [task.variant, task.seed, f"{scores(run.counts.total()).summary['mIoU']:.2f}", run.path]
+        for task, run in zip(study.tasks, runs, strict=True)
+    ]
+    plot = figures.svg(study.out / f"{study.name}.svg")
+    sections: list[dict[str, Any]] = [
+        {"title": "Variants", "texts": [], "svg": plot},
+        {"title": "Classes and means", "texts": [text], "columns": columns, "rows": rows},
+        {"title": "Runs", "texts": [], "columns": RUN_COLUMNS, "rows": tasks, "file": "runs.csv"},
+    ]
+    return write_page(study.out / "index.html", f"{study.name}: study", cards, sections)

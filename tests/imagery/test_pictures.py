@@ -1,4 +1,4 @@
-"""Id images, overlays, legends, contact sheets."""
+"""Id images, overlays, legends, sheets."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,14 @@ from PIL import Image
 
 from mmseg.errors import UserError
 from mmseg.imagery.pictures import (
+    LIMIT,
+    VERMILION,
     colorize,
-    contact_sheet,
+    error_map,
     legend,
     overlay,
-    side_by_side,
+    panels,
+    sheet,
     write_id_png,
     write_image,
 )
@@ -66,25 +69,16 @@ def test_legend_shows_each_colour_and_keeps_to_its_width():
     assert (image < 100).all(axis=-1).any()  # the letters
 
 
-def test_legend_has_the_lines_and_the_width_that_its_names_need():
+def test_legend_has_the_lines_that_its_names_need_and_shortens_what_is_too_long():
     names = ["building"] * 3
     assert legend(names, PALETTE, width=120).shape[0] > legend(names, PALETTE, width=900).shape[0]
-    assert legend(["a very long class name"], PALETTE[:1], width=10).shape[1] > 100
+    assert legend(["a very long class name"], PALETTE[:1], width=60).shape[1] == 60
     assert (legend([], [], width=50) == 255).all()
 
 
-def test_contact_sheet_places_images_row_by_row():
-    sheet = contact_sheet([solid(2, 3, 10), solid(4, 5, 20), solid(6, 7, 30)], columns=2, gap=1)
-    assert sheet.shape == (4 + 1 + 6, 7 + 1 + 5, 3)
-    assert (sheet[:2, :3] == 10).all()
-    assert (sheet[:4, 8:13] == 20).all()
-    assert (sheet[5:11, :7] == 30).all()
-    assert (sheet[4] == 255).all() and (sheet[5:, 7:] == 255).all()
-
-
-def test_few_images_are_one_row():
-    assert contact_sheet([solid(2, 3, 0)], columns=4).shape == (2, 3, 3)
-    assert side_by_side([solid(2, 3, 0), solid(5, 4, 0)]).shape == (5, 3 + 4 + 4, 3)
+def places(picture, colour):
+    rows, columns = np.nonzero((picture == colour).all(axis=2))
+    return rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
 
 
 @pytest.mark.parametrize("name", ["Wälder", "Łąka", "森林"])
@@ -93,3 +87,54 @@ def test_a_legend_has_letters_of_any_language(name):
     assert drawn.shape == marks.shape
     assert (drawn != marks).any()
     assert drawn.min() < 255
+
+
+def test_a_sheet_shows_every_picture_whole_below_its_caption():
+    values = [(10, 0, 0), (20, 0, 0), (30, 0, 0)]
+    images = [solid(20, 200, values[0]), solid(40, 180, values[1]), solid(60, 170, values[2])]
+    picture = sheet(images, ["a.png", "b.png", ""], columns=2)
+    found = [places(picture, value) for value in values]
+    assert [(y1 - y0, x1 - x0) for y0, y1, x0, x1 in found] == [(20, 200), (40, 180), (60, 170)]
+    assert found[0][0] == found[1][0] < found[2][0] and found[0][2] == found[2][2] < found[1][2]
+    above = [picture[y0 - 18 : y0, x0:x1] for y0, _, x0, x1 in found]
+    assert [bool((each < 100).any()) for each in above] == [True, True, False]
+
+
+def test_sheets_are_at_most_4000_pixels_and_their_text_grows_with_them():
+    small = sheet([solid(200, 300, 200)] * 3, ["name"] * 3, 3)
+    large = sheet([solid(2000, 3000, 200)] * 3, ["name"] * 3, 3)
+    assert max(small.shape) < 1000 and max(large.shape) == LIMIT
+    heights = [np.ptp(np.nonzero((each < 100).any(axis=(1, 2)))[0]) for each in (small, large)]
+    assert heights[1] / heights[0] == pytest.approx(LIMIT / small.shape[1], rel=0.2)
+    assert max(sheet([solid(9000, 40, 200)], ["a"], 1).shape) == LIMIT
+
+
+def test_panels_show_image_truth_prediction_and_errors_as_far_as_they_are_given():
+    truth = np.zeros((100, 200), np.uint8)
+    prediction, truth[:20] = truth.copy(), 255
+    prediction[60:] = 1
+    arguments = "a.png", solid(100, 200, 90), ["x", "y", "z"], PALETTE, 1
+    picture = panels(*arguments, prediction, truth)
+    assert places(picture, VERMILION)[1] - places(picture, VERMILION)[0] == 40
+    assert not (picture == PALETTE[2]).all(axis=2).any()  # a class that does not occur
+    widths = [panels(*arguments, *ids).shape[1] for ids in ((), (prediction,))]
+    assert widths[0] < widths[1] < picture.shape[1]
+    assert picture.shape[1] == pytest.approx(2 * widths[1], rel=0.02)
+
+
+def test_errors_differ_from_the_grey_image_for_colour_blind_readers():
+    image = solid(1, 256, 0) + np.arange(256, dtype=np.uint8)[None, :, None]
+    ids = np.zeros((1, 256), np.uint8)
+    grey = error_map(image, ids, ids).reshape(-1, 3)
+    assert (error_map(image, ids, ids + 1) == VERMILION).all()
+    # What protanopes and deuteranopes see (Machado et al. 2009), in linear RGB.
+    seen = np.array(
+        [
+            [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+            [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        ]
+    )
+    for matrix in seen:
+        colours = [(np.asarray(c) / 255) ** 2.2 @ matrix.T for c in (VERMILION, grey)]
+        distance = np.linalg.norm(np.diff(np.clip(colours[0], 0, 1)) - np.diff(colours[1]), axis=1)
+        assert distance.min() > 0.1  # grey has no hue, and the errors keep theirs

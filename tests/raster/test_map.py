@@ -76,8 +76,8 @@ def test_areas_style_and_preview_say_the_same_as_the_map(colour_model, tmp_path)
     ]
     assert entries[1].get("color") == "#006400"
     picture = np.asarray(Image.open(tmp_path / "scene.preview.png"))
-    assert (picture[:150, :90] == paint(ids).transpose(1, 2, 0)).all()
-    assert (picture[:150, 94:184] == np.array(PALETTE)[ids]).all()
+    assert (picture[24:174, 6:96] == paint(ids).transpose(1, 2, 0)).all()
+    assert (picture[24:174, 172:262] == np.array(PALETTE)[ids]).all()
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def test_pixels_without_image_come_out_as_nodata_and_empty_windows_are_skipped(
     result = map_scene(colour_model, scene, tmp_path / "out", options)
     assert (read(result.path) == np.where(valid, ids, 255)).all()
     assert result.areas.pixels.tolist() == np.bincount(ids[valid], minlength=3).tolist()
-    picture = np.asarray(Image.open(tmp_path / "out/scene.preview.png"))[:150, 144:284]
-    assert ((picture == 255).all(axis=2) == ~valid).all()
+    picture = np.asarray(Image.open(tmp_path / "out/scene.preview.png"))
+    assert ((picture[24:174, 172:312] == 255).all(axis=2) == ~valid).all()
     # 6 x 6 windows of 32 every 24 pixels; 2 x 3 of them end before row 70 and column 80.
     assert colour_model.windows == 36 - 2 * 3
 
@@ -96,7 +96,7 @@ def test_bands_that_only_descriptions_name_and_palettes_are_read_in_their_colour
     with rasterio.open(scene, "r+") as raster:
         raster.write_colormap(1, {i: tuple(map(int, c)) for i, c in enumerate(COLOURS)})
     assert (read(map_scene(colour_model, scene, tmp_path / "out").path) == ids).all()
-    picture = np.asarray(Image.open(tmp_path / "out/palette.preview.png"))[:40, :40]
+    picture = np.asarray(Image.open(tmp_path / "out/palette.preview.png"))[24:64, 6:46]
     assert (picture == COLOURS[ids]).all()
     smaller = Scene(scene, MapOptions()).overview(7).reshape(-1, 3)
     assert {tuple(colour) for colour in smaller} <= {tuple(colour) for colour in COLOURS}

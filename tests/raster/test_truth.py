@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 from rasterio import Affine
 from rasterio.crs import CRS
 from scenes import CLASSES, TRANSFORM, ColourModel, make_ids, map_pixels, paint, write_scene
 
 from mmseg.errors import UserError
+from mmseg.imagery.pictures import VERMILION
 from mmseg.raster import map_scene
 
 
@@ -117,3 +119,21 @@ def test_a_truth_whose_palette_is_not_the_data_sets_is_told(colour_model, tmp_pa
     assert (
         len(warnings) == 1 and "its palette is not metainfo.palette: 0 is (0, 0, 0)" in warnings[0]
     )
+
+
+def test_the_preview_of_a_map_with_a_truth_shows_the_errors_also_when_the_map_is_finished(
+    colour_model, tmp_path
+):
+    ids = make_ids(70, 60)
+    truth = ids.copy()
+    truth[10:20, 10:30] = (ids[10:20, 10:30] + 1) % 3
+    mask = write_mask(tmp_path, truth)
+
+    def errors() -> int:
+        picture = np.asarray(Image.open(tmp_path / "scene.preview.png"))
+        return int((picture == VERMILION).all(axis=2).sum())
+
+    map_pixels(colour_model, tmp_path, paint(ids))
+    assert errors() == 0
+    map_pixels(colour_model, tmp_path, paint(ids), mask)
+    assert errors() == 200

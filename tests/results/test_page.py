@@ -1,11 +1,13 @@
 """The page of a test: what it says, and that it needs nothing else."""
 
 import csv
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from kept_runs import keep_run, random_matrices
+from PIL import Image
 from run_tool import run
 
 from mmseg.errors import UserError
@@ -65,6 +67,19 @@ def test_page_and_tables_have_the_scores_of_the_test(report, project):
     assert images[0]["mIoU"] == f"{worst:.2f}" and len(images) == 5
     assert float(table(report / "boundaries.csv")[0]["boundary IoU"]) >= 0
     assert len(table(report / "calibration.csv")) == 3
+
+
+def test_pictures_show_only_predictions_of_the_test(report, project, tmp_path):
+    page = (report / "index.html").read_text()
+    assert page.count("data:image/jpeg") == 9 and "no longer" not in page
+    other = tmp_path / "other"
+    shutil.copytree(report, other)
+    for path in (other / "predictions").glob("*.png"):
+        ids = np.array(Image.open(path))
+        Image.fromarray((ids + 1) % 3).save(path)
+    page = write_report(Run.load(project / "work_dirs/tiny"), other).read_text()
+    assert "data:image/jpeg" not in page
+    assert page.count("image, mask or prediction are not, or no longer, as tested") == 9
 
 
 def test_the_largest_confusions_are_said_in_words(tmp_path):

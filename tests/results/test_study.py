@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from kept_runs import keep_run, random_matrices
+from run_tool import run
 from tiny_project import ROOT
 
 from mmseg.errors import UserError
@@ -121,3 +123,20 @@ def test_a_variant_without_its_config_is_refused(tmp_path, tools):
     (tmp_path / "study.py").write_text("variants = dict(a=dict(config='gone.py'))\n")
     with pytest.raises(UserError, match=r"variants\.a\.config: there is no .*gone\.py"):
         Study(str(tmp_path / "study.py"), tmp_path)
+
+
+@pytest.mark.parametrize("places", [STUDY, STUDY.replace(", x=1", "").replace(", x=2", "")])
+def test_a_study_ends_in_a_page_with_its_table_its_plot_and_its_runs(tmp_path, tools, places):
+    (tmp_path / "study.py").write_text(places)
+    study = Study(str(tmp_path / "study.py"), tmp_path / "out")
+    for i, task in enumerate(study.tasks):
+        keep_run(task.folder, random_matrices(8, 0.7 + i / 20, i), task.variant, task.seed)
+    printed = run(tmp_path, "study.py", "study.py", "--out", "out")
+    assert "\nout/index.html\n" in printed
+    page = (tmp_path / "out/index.html").read_text()
+    rows = (tmp_path / "out/runs.csv").read_text().splitlines()
+    assert rows[0] == "variant,seed,mIoU,file" and len(rows) == 5
+    assert all(row.split(",")[2] in page for row in rows)
+    means = next(line for line in printed.splitlines() if "mIoU" in line and "n=" not in line)
+    assert means.split("|")[2].strip() in page
+    assert "<svg" in page and "small (n=2)" in page and "src=" not in page
