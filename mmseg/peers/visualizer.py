@@ -44,7 +44,7 @@ def draw(
                     meta["classes"][index],
                     (cv2.FONT_HERSHEY_SIMPLEX, 0.45, [colour] * 3, width),
                 )
-                cv2.putText(pictures[-1], text, place, *how, cv2.LINE_AA)
+                cv2.putText(pictures[-1], meta["classes"][index], place, *how)
     return np.hstack(pictures) if pictures else image
 
 
