@@ -28,6 +28,7 @@ from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
 from mmseg.raster import MapOptions, SceneMap, find_scenes, map_scene
+from mmseg.raster.vectors import VECTORS
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,7 +48,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--gsd", type=float, help="metres per pixel that the model was trained at")
     parser.add_argument("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
     parser.add_argument("--polygons", action="store_true", help="also write a GeoPackage")
+    parser.add_argument(
+        "--vectors", choices=VECTORS, help="also write polygons, in this format (gpkg)"
+    )
+    parser.add_argument(
+        "--simplify", type=float, metavar="METRES", help="the edges of polygons by about so much"
+    )
     parser.add_argument("--min-area", type=float, help="of polygons, in m2")
+    parser.add_argument("--confidence", action="store_true", help="also of the winning class")
     parser.add_argument("--probabilities", action="store_true", help="also of each class")
     parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")

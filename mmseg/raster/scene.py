@@ -30,7 +30,7 @@ from mmseg.raster.options import MapOptions
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
 # A file whose name ends in one of these is a map and no scene.
-OUTPUTS = (".landcover.tif", ".probabilities.tif")
+OUTPUTS = (".landcover.tif", ".landcover.vrt", ".confidence.tif", ".probabilities.tif")
 # Statistics and overviews: GDAL and viewers write them beside a raster without changing it.
 SIDECAR_SUFFIXES = (".aux.xml", ".ovr")
 # 16-bit scenes are stretched between these percentiles of 8 x 8 pieces of 128 x 128 pixels.
