@@ -18,12 +18,13 @@ from mmseg.imagery.pictures import (
     side_by_side,
     write_image,
 )
-from mmseg.raster.cog import NODATA, write_cog, write_vrt
+from mmseg.raster.cog import NODATA, Frame, write_cog, write_vrt
 from mmseg.raster.georeference import ground_resolution, row_areas
 from mmseg.raster.measure import ClassAreas, class_areas
 from mmseg.raster.options import MapOptions
 from mmseg.raster.polygons import LAYER, write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES, Scene
+from mmseg.raster.sheets import Ground
 from mmseg.raster.style import add_attribute_table, qgis_style
 from mmseg.raster.unfinished import UnfinishedMap
 from mmseg.raster.vectors import VECTORS, convert
@@ -85,9 +86,9 @@ class Products:
         if other != self.scene.source:
             raise UserError(f"{self.unfinished.folder}: is the unfinished map of {other}; {cure}")
 
-    def write(self, rows: WindowAxis, job: str) -> None:
+    def write(self, rows: WindowAxis, ground: Ground, job: str) -> None:
         """Make everything of the finished strips."""
-        self._write_cogs(rows, job)
+        self._write_cogs(rows, ground, job)
         made = {kind: self.unfinished.folder / self._path(kind).name for kind in self.kinds}
         map_path = made["landcover.tif"]
         areas = class_areas(str(map_path), len(self.classes), self.row_areas)
@@ -135,16 +136,21 @@ class Products:
             MMLogger.get_current_instance().warning(f"{path} of an earlier map is removed")
             path.unlink()
 
-    def _write_cogs(self, rows: WindowAxis, job: str) -> None:
+    def _write_cogs(self, rows: WindowAxis, ground: Ground, job: str) -> None:
+        scene = self.scene
+        frame = Frame(scene.width, scene.height, scene.crs, scene.transform)
         tags = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
         tags |= {JOB: job, SCENE: self.scene.mark}
         for layer in self.layers:
-            files = [self.unfinished.strip(layer, index).name for index in range(rows.count)]
-            strips = {file: rows.strip(index) for index, file in enumerate(files)}
+            strips = {}
+            for index in range(rows.count):
+                top, bottom = rows.strip(index)
+                box = (-ground.left, top - ground.top, ground.width, bottom - top)
+                strips[self.unfinished.strip(layer, index).name] = box
             vrt = self.unfinished.folder / f"{layer}.vrt"
             palette = self.palette if layer == "landcover" else None
             bands = self.classes if layer == "probabilities" else [BANDS[layer]]
-            write_vrt(vrt, self.scene, strips, bands, tags, palette)
+            write_vrt(vrt, frame, strips, bands, tags, palette)
             if f"{layer}.tif" in self.kinds:
                 target = self.unfinished.folder / self._path(f"{layer}.tif").name
                 write_cog(vrt, target, "MODE" if layer == "landcover" else "AVERAGE")

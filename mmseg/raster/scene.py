@@ -141,12 +141,17 @@ class Scene:
             "aoi": self.aoi and self.aoi.shapes,
         }
 
-    def read(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self, top: int, bottom: int, left: int = 0, right: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Read rows `top` to `bottom`: the image, uint8 (3, rows, W), and which pixels to map.
+
+        `left` and `right` leave out columns.
 
         Raises `UserError` if the file is cut short or broken.
         """
-        window = Window(0, top, self.width, bottom - top)
+        width = (self.width if right is None else right) - left
+        window = Window(left, top, width, bottom - top)
         image, valid = self._read(window)
         if self.aoi is not None:
             valid &= self.aoi.mask(window_transform(window, self.transform), *valid.shape)

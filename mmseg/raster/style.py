@@ -1,6 +1,6 @@
 """Names and colours of the classes of a map, as QGIS and GDAL find them by themselves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
