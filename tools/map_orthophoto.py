@@ -27,7 +27,7 @@ from mmseg.engine.prepare import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
-from mmseg.raster import MapOptions, SceneMap, find_scenes, map_scene
+from mmseg.raster import MapOptions, SceneMap, Sheets, find_scenes, map_scene, write_index
 from mmseg.raster.vectors import VECTORS
 
 
@@ -95,7 +95,8 @@ def map_scenes(args: argparse.Namespace) -> None:
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:
         logger.setLevel("WARNING")
-    failed = []
+    failed, maps = [], []
+    sheets = Sheets(scenes)
     for scene in scenes:
         try:
             truth = args.truth
@@ -104,7 +105,7 @@ def map_scenes(args: argparse.Namespace) -> None:
             with progress_bar() as bar:
                 task = bar.add_task(Path(scene).stem, speed=0, visible=False)
                 show = partial(show_progress, bar, task)
-                result = map_scene(model, scene, args.out, options, truth, show)
+                result = map_scene(model, scene, args.out, options, truth, show, sheets)
         except UserError as error:  # in all processes
             if len(scenes) == 1:
                 raise
@@ -112,7 +113,11 @@ def map_scenes(args: argparse.Namespace) -> None:
                 logger.error(f"{error}; the next scene is mapped")
             failed.append(scene)
         else:
-            report(result, scene, model.dataset_meta["classes"])
+            if result is not None:  # the first process
+                maps.append(result)
+                report(result, scene, model.dataset_meta["classes"])
+    if len(maps) > 1:
+        write_index(maps, model.dataset_meta)
     leave_group()
     logger.info(
         "the hectares in *.areas.csv are counted pixels, which the errors of the map bias: "
@@ -124,9 +129,9 @@ def map_scenes(args: argparse.Namespace) -> None:
         )
 
 
-def report(result: SceneMap | None, scene: str, classes: Sequence[str]) -> None:
+def report(result: SceneMap, scene: str, classes: Sequence[str]) -> None:
     """Log how well the map agrees with the truth, if there is one."""
-    if result is not None and result.confusion is not None:
+    if result.confusion is not None:
         logger = MMLogger.get_current_instance()
         rows = [[name, *row] for name, row in zip(classes, result.confusion, strict=True)]
         logger.info(render_table(["truth \\ map", *classes], rows, title=scene))

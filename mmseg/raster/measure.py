@@ -62,6 +62,13 @@ class ClassAreas:
         return text.getvalue()
 
 
+def add_areas(areas: Sequence[ClassAreas]) -> ClassAreas:
+    """Add the areas of several maps; hectares are None if one of them has none."""
+    hectares = [each.hectares for each in areas if each.hectares is not None]
+    pixels = np.sum([each.pixels for each in areas], axis=0)
+    return ClassAreas(pixels, np.sum(hectares, axis=0) if len(hectares) == len(areas) else None)
+
+
 def class_areas(path: str, num_classes: int, row_areas: np.ndarray | None) -> ClassAreas:
     """Count the pixels of each class; `row_areas` (H,) is the area in m2 of a pixel of each row."""
     pixels, hectares = np.zeros(num_classes, np.int64), np.zeros(num_classes)

@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import rasterio
+from mmengine.logging import MMLogger
 from rasterio import Affine
 from rasterio.errors import RasterioError
 from scipy.sparse.csgraph import connected_components
 
+from mmseg.errors import UserError
 from mmseg.raster.scene import Scene
 from mmseg.raster.windows import WindowAxis, window_axis
 
@@ -39,7 +42,7 @@ class Sheets:
             if crs is not None:
                 grid = [f"{side:.8g}" for side in pixel], round(row, 2) % 1, round(column, 2) % 1
                 top, left = round(row), round(column)
-                grids[(*kind, str(grid))][path] = (top, left, top + shape[0], left + shape[1])
+                grids[kind, str(grid)][path] = (top, left, top + shape[0], left + shape[1])
         for boxes in grids.values():
             starts, ends = np.split(np.array(list(boxes.values())), 2, axis=1)
             touching = ((starts[:, None] <= ends) & (starts <= ends[:, None])).all(axis=2)
@@ -56,7 +59,8 @@ class Sheets:
             return Ground(scene, boxes, open_scene)
         key = id(boxes)
         if key not in self._ranges:
-            ranges = [open_scene(path).ranges or [] for path in boxes]
+            found = [_or_none(open_scene, path) for path in boxes]
+            ranges = [each.ranges or [] for each in found if each is not None]
             self._ranges[key] = [tuple(band) for band in np.mean(ranges, axis=0).tolist()]
 
         def open_alike(path: str) -> Scene:
@@ -66,6 +70,15 @@ class Sheets:
 
         scene.ranges = self._ranges[key]
         return Ground(scene, boxes, open_alike)
+
+
+def _or_none(step: Callable, *args: Any) -> Any:
+    """Return what a step with a neighbour gives; None, with a warning, if the neighbour is broken."""
+    try:
+        return step(*args)
+    except UserError as error:
+        MMLogger.get_current_instance().warning(f"{error}; its neighbours are mapped without it")
+        return None
 
 
 class Ground:
@@ -102,7 +115,8 @@ class Ground:
             if path != self.scene.path and (
                 top < rows.length and left < columns.length and min(bottom, right) > 0
             ):
-                self.sheets.append((self.open_scene(path), int(top), int(left)))
+                if (sheet := _or_none(self.open_scene, path)) is not None:
+                    self.sheets.append((sheet, int(top), int(left)))
         self.sheets.append((self.scene, self.top, self.left))  # the last one wins
         self.width = columns.length
         return rows, columns
@@ -112,16 +126,21 @@ class Ground:
         shape = (bottom - top, self.width)
         image = np.zeros((len(self.scene.bands), *shape), np.uint8)
         filled, valid = np.zeros(shape, bool), np.zeros(shape, bool)
-        for sheet, row, column in self.sheets:
+        for sheet, row, column in list(self.sheets):
             first, last = max(top, row), min(bottom, row + sheet.height)
             start, end = max(0, column), min(self.width, column + sheet.width)
             if first >= last or start >= end:
                 continue
-            part, known = sheet.read(first - row, last - row, start - column, end - column)
+            box = (first - row, last - row, start - column, end - column)
+            found = sheet.read(*box) if sheet is self.scene else _or_none(sheet.read, *box)
+            if found is None:
+                self.sheets.remove((sheet, row, column))
+                continue
+            part, known = found
             image = image.astype(part.dtype, copy=False)
             place = np.s_[first - top : last - top, start:end]
             taken = known | ~filled[place]
-            np.copyto(image[(slice(None), *place)], part, where=taken)
+            np.copyto(image[:, place[0], place[1]], part, where=taken)
             filled[place] |= known
             if sheet is self.scene:
                 valid[place] = known

@@ -1,12 +1,23 @@
 """Sheets that touch are mapped as one, and come with an index."""
 
 import numpy as np
-import pytest
+import pyogrio
 import rasterio
+import shapely
 from rasterio import Affine
-from scenes import TRANSFORM, ColourModel, make_context_model, make_ids, paint, read, write_scene
+from scenes import (
+    CLASSES,
+    PALETTE,
+    TRANSFORM,
+    ColourModel,
+    make_context_model,
+    make_ids,
+    paint,
+    read,
+    write_scene,
+)
 
-from mmseg.raster import MapOptions, Sheets, map_scene
+from mmseg.raster import MapOptions, Sheets, map_scene, write_index
 
 CUTS = (
     (slice(0, 120), slice(0, 90)),
@@ -31,11 +42,10 @@ def write_sheets(folder, pixels: np.ndarray, **profile: object) -> dict:
     }
 
 
-@pytest.mark.parametrize("overlap", [0.25, 0.5])
-def test_sheets_that_touch_are_mapped_as_if_they_were_one_scene(tiny_model, tmp_path, overlap):
+def test_sheets_that_touch_are_mapped_as_if_they_were_one_scene(tiny_model, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 170, 230), dtype=np.uint8)
     pixels[:, 120:, 160:] = 0  # no sheet there
-    model, options = make_context_model(tiny_model), MapOptions(overlap=overlap)
+    model, options = make_context_model(tiny_model), MapOptions()
     whole = map_scene(model, write_scene(tmp_path, pixels, "whole.tif"), tmp_path, options)
     expected = read(whole.path)
     sheets = write_sheets(tmp_path, pixels)
@@ -82,3 +92,34 @@ def test_a_sheet_that_does_not_touch_or_lies_on_another_grid_is_mapped_alone(tmp
         job = rasterio.open(result.path).tags()["SEGNEXT_JOB"]
         again = map_scene(ColourModel(), path, tmp_path)
         assert rasterio.open(again.path).tags()["SEGNEXT_JOB"] == job
+
+
+def test_maps_of_sheets_are_one_layer_and_one_table(tmp_path, log):
+    ids = make_ids(170, 230)
+    sheets = write_sheets(tmp_path, paint(ids))
+    maps = [map_scene(ColourModel(), path, tmp_path / "maps") for path in sheets]
+    write_index(maps, {"classes": CLASSES, "palette": PALETTE})
+    expected = np.full(ids.shape, 255)
+    for place in sheets.values():
+        expected[place] = ids[place]
+    # GDAL opens both indices.
+    for name in ("sheets.landcover.vrt", "sheets.gti.gpkg"):
+        with rasterio.open(tmp_path / "maps" / name) as raster:
+            assert raster.driver in ("VRT", "GTI")
+            assert raster.crs.to_epsg() == 2180
+            assert raster.transform.almost_equals(TRANSFORM)
+            assert (raster.read(1) == expected).all()
+            assert raster.colormap(1)[2] == (0, 0, 255, 255)
+    _, _, geometry, (locations,) = pyogrio.raw.read(tmp_path / "maps/sheets.gti.gpkg")
+    assert [box.area for box in shapely.from_wkb(geometry)] == [2700, 4200, 2000]
+    assert list(locations) == [f"{name}.landcover.tif" for name in "abc"]
+    lines = (tmp_path / "maps/sheets.areas.csv").read_text().splitlines()[1:4]
+    assert [int(line.split(",")[2]) for line in lines] == np.bincount(expected.ravel())[:3].tolist()
+    assert "overlap" not in log.read()
+    # A sheet that lies on another counts twice, and the log says so.
+    twice = write_scene(tmp_path, paint(ids[:50, :50]), "d.tif")
+    write_index(
+        [*maps, map_scene(ColourModel(), twice, tmp_path / "maps")],
+        {"classes": CLASSES, "palette": PALETTE},
+    )
+    assert "counts the overlaps twice" in log.read()
