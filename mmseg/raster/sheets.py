@@ -17,13 +17,15 @@ from mmseg.raster.windows import WindowAxis, window_axis
 
 # First row and column, end of rows and of columns, in pixels from the origin of the CRS.
 Box = tuple[int, int, int, int]
+# Two scenes that share more than this part of the smaller one show the same ground.
+MOST_OVERLAP = 0.2
 
 
 class Sheets:
     """Groups of scenes that touch each other and lie on the same grid of pixels.
 
     They have one CRS, pixel size, number of bands and type of samples. Scenes that cannot be opened
-    are in no group.
+    are in no group, nor are those of which two show the same ground, as at two times.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -45,11 +47,16 @@ class Sheets:
                 grids[kind, str(grid)][path] = (top, left, top + shape[0], left + shape[1])
         for boxes in grids.values():
             starts, ends = np.split(np.array(list(boxes.values())), 2, axis=1)
-            touching = ((starts[:, None] <= ends) & (starts <= ends[:, None])).all(axis=2)
-            count, group_of = connected_components(touching)
+            # The height and width that two scenes share: 0 if they touch, else less.
+            shared = np.minimum(ends[:, None], ends) - np.maximum(starts[:, None], starts)
+            areas = shared.clip(0).prod(axis=2)
+            own = areas.diagonal()
+            is_same = areas > MOST_OVERLAP * np.minimum(own[:, None], own)
+            count, group_of = connected_components((shared >= 0).all(axis=2))
             for group in range(count):
-                members = [p for p, g in zip(boxes, group_of, strict=True) if g == group]
-                self._groups.append({path: boxes[path] for path in members})
+                of_group = np.flatnonzero(group_of == group)
+                if is_same[np.ix_(of_group, of_group)].sum() == len(of_group):
+                    self._groups.append({list(boxes)[i]: list(boxes.values())[i] for i in of_group})
 
     def ground(self, scene: Scene, open_scene: Callable[[str], Scene]) -> "Ground":
         """Return the ground of a scene. Scenes of a group are scaled to 8 bits alike."""
@@ -73,7 +80,7 @@ class Sheets:
 
 
 def _or_none(step: Callable, *args: Any) -> Any:
-    """Return what a step with a neighbour gives; None, with a warning, if the neighbour is broken."""
+    """Return the result of a step with a neighbour; None, with a warning, if it is broken."""
     try:
         return step(*args)
     except UserError as error:
@@ -112,11 +119,11 @@ class Ground:
         for path, box in self.boxes.items():
             top, left = box[0] - origin[0] - starts[0], box[1] - origin[1] - starts[1]
             bottom, right = top + box[2] - box[0], left + box[3] - box[1]
-            if path != self.scene.path and (
-                top < rows.length and left < columns.length and min(bottom, right) > 0
-            ):
-                if (sheet := _or_none(self.open_scene, path)) is not None:
-                    self.sheets.append((sheet, int(top), int(left)))
+            is_near = top < rows.length and left < columns.length and min(bottom, right) > 0
+            if path == self.scene.path or not is_near:
+                continue
+            if (sheet := _or_none(self.open_scene, path)) is not None:
+                self.sheets.append((sheet, int(top), int(left)))
         self.sheets.append((self.scene, self.top, self.left))  # the last one wins
         self.width = columns.length
         return rows, columns

@@ -94,6 +94,25 @@ def test_a_sheet_that_does_not_touch_or_lies_on_another_grid_is_mapped_alone(tmp
         assert rasterio.open(again.path).tags()["SEGNEXT_JOB"] == job
 
 
+def test_a_broken_neighbour_is_named_and_left_out(tmp_path, log):
+    sheets = list(write_sheets(tmp_path, paint(make_ids(170, 230))))
+    whole = (tmp_path / "b.tif").read_bytes()
+    (tmp_path / "b.tif").write_bytes(whole[: len(whole) // 2])
+    result = map_scene(ColourModel(), sheets[0], tmp_path, sheets=Sheets(sheets))
+    assert (read(result.path) == make_ids(170, 230)[CUTS[0]]).all()
+    assert log.read().count("b.tif: cannot be read") == 1
+    assert "its neighbours are mapped without it" in log.read()
+
+
+def test_scenes_of_the_same_ground_are_not_mixed(tmp_path):
+    ids = make_ids(60, 60)
+    paths = [str(write_scene(tmp_path, paint(ids), f"{year}.tif")) for year in (2020, 2023)]
+    path = map_scene(ColourModel(), paths[0], tmp_path, sheets=Sheets(paths)).path
+    job = rasterio.open(path).tags()["SEGNEXT_JOB"]
+    path = map_scene(ColourModel(), paths[0], tmp_path).path
+    assert rasterio.open(path).tags()["SEGNEXT_JOB"] == job
+
+
 def test_maps_of_sheets_are_one_layer_and_one_table(tmp_path, log):
     ids = make_ids(170, 230)
     sheets = write_sheets(tmp_path, paint(ids))
