@@ -33,7 +33,8 @@ from mmseg.apis import default_device
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
-from mmseg.raster import MapOptions, SceneMap, find_scenes, map_scene
+from mmseg.raster import MapOptions, SceneMap, Sheets, find_scenes, map_scene, write_index
+from mmseg.raster.vectors import VECTORS
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,7 +56,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--gsd", type=float, help="metres per pixel that the model was trained at")
     parser.add_argument("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
     parser.add_argument("--polygons", action="store_true", help="also write a GeoPackage")
+    parser.add_argument(
+        "--vectors", choices=VECTORS, help="also write polygons, in this format (gpkg)"
+    )
+    parser.add_argument(
+        "--simplify", type=float, metavar="METRES", help="the edges of polygons by about so much"
+    )
     parser.add_argument("--min-area", type=float, help="of polygons, in m2")
+    parser.add_argument("--confidence", action="store_true", help="also of the winning class")
     parser.add_argument("--probabilities", action="store_true", help="also of each class")
     parser.add_argument("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
     parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
@@ -92,7 +100,8 @@ def map_scenes(args: argparse.Namespace) -> None:
     logger = MMLogger.get_current_instance()
     if get_rank() != 0:
         logger.setLevel("WARNING")
-    failed = []
+    failed, maps = [], []
+    sheets = Sheets(scenes)
     for scene in scenes:
         try:
             truth = args.truth
@@ -101,7 +110,7 @@ def map_scenes(args: argparse.Namespace) -> None:
             with progress_bar() as bar:
                 task = bar.add_task(Path(scene).stem, speed=0, visible=False)
                 show = partial(show_progress, bar, task)
-                result = map_scene(model, scene, args.out, options, truth, show)
+                result = map_scene(model, scene, args.out, options, truth, show, sheets)
         except UserError as error:  # in all processes
             if len(scenes) == 1:
                 raise
@@ -109,7 +118,11 @@ def map_scenes(args: argparse.Namespace) -> None:
                 logger.error(f"{error}; the next scene is mapped")
             failed.append(scene)
         else:
-            report(result, scene, model.dataset_meta["classes"])
+            if result is not None:  # the first process
+                maps.append(result)
+                report(result, scene, model.dataset_meta["classes"])
+    if len(maps) > 1:
+        write_index(maps, model.dataset_meta)
     leave_group()
     logger.info(
         "the hectares in *.areas.csv are counted pixels, which the errors of the map bias: "
@@ -119,9 +132,9 @@ def map_scenes(args: argparse.Namespace) -> None:
         raise UserError(f"{len(failed)} of {len(scenes)} scenes not mapped: {', '.join(failed)}")
 
 
-def report(result: SceneMap | None, scene: str, classes: Sequence[str]) -> None:
+def report(result: SceneMap, scene: str, classes: Sequence[str]) -> None:
     """Log how well the map agrees with the truth, if there is one."""
-    if result is not None and result.confusion is not None:
+    if result.confusion is not None:
         logger = MMLogger.get_current_instance()
         rows = [[name, *row] for name, row in zip(classes, result.confusion, strict=True)]
         logger.info(render_table(["truth \\ map", *classes], rows, title=scene))

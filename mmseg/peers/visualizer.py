@@ -40,10 +40,7 @@ def draw(
             rows, columns = np.nonzero(ids == index)
             place = int(columns[len(rows) // 2]), int(rows[len(rows) // 2])
             for colour, width in ((0, 3), (255, 1)):  # white with a black rim
-                text, how = (
-                    meta["classes"][index],
-                    (cv2.FONT_HERSHEY_SIMPLEX, 0.45, [colour] * 3, width),
-                )
+                how = cv2.FONT_HERSHEY_SIMPLEX, 0.45, [colour] * 3, width, cv2.LINE_AA
                 cv2.putText(pictures[-1], meta["classes"][index], place, *how)
     return np.hstack(pictures) if pictures else image
 

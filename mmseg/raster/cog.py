@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
 
 import rasterio
 import rasterio.shutil
+from rasterio import Affine
 from rasterio.enums import ColorInterp
 
 from mmseg.files import cannot_be_written
 from mmseg.imagery.pictures import Palette
-from mmseg.raster.scene import Scene
 from mmseg.raster.unfinished import START_AGAIN
 
 NODATA = 255
@@ -17,40 +19,56 @@ NODATA = 255
 FULL = 254
 
 
+Box = tuple[float, float, int, int]
+
+
+class Frame(NamedTuple):
+    """The size and the place of a raster, with ground control points and RPCs if it has some."""
+
+    width: int
+    height: int
+    crs: Any
+    transform: Affine
+    gcps: Any = None
+    rpcs: Any = None
+
+
 def write_vrt(
     path: Path,
-    scene: Scene,
-    strips: Mapping[str, tuple[int, int]],
+    frame: Frame,
+    boxes: Mapping[str, Box],
     bands: Sequence[str],
     tags: Mapping[str, str],
     palette: Palette | None = None,
 ) -> None:
-    """Write a virtual raster of uint8 strips, at the place of the scene if it has one.
+    """Write a virtual raster of uint8 files beside `path`, at the place of `frame` if it has one.
 
-    `strips` gives first row and end of each file beside `path`, `bands` the names of the bands. The
-    values are class ids with the colours of `palette`; without it, probabilities, 0 to `FULL`.
+    `boxes` gives column, row, width and height of each file in the frame, `bands` the names of the
+    bands. The values are class ids with the colours of `palette`; without it, probabilities, 0 to
+    `FULL`. Where files overlap, the last one that has a value counts.
     """
-    text = f'<VRTDataset rasterXSize="{scene.width}" rasterYSize="{scene.height}">'
+    text = f'<VRTDataset rasterXSize="{frame.width}" rasterYSize="{frame.height}">'
     for band in range(1, len(bands) + 1):
         text += f'<VRTRasterBand dataType="Byte" band="{band}">'
-        for name, (top, bottom) in strips.items():
-            size = f'xSize="{scene.width}" ySize="{bottom - top}"'
+        for name, (left, top, width, height) in boxes.items():
+            size = f'xSize="{width}" ySize="{height}"'
             text += (
-                f'<SimpleSource><SourceFilename relativeToVRT="1">{name}</SourceFilename>'
+                f'<ComplexSource><SourceFilename relativeToVRT="1">{escape(name)}</SourceFilename>'
                 f'<SourceBand>{band}</SourceBand><SrcRect xOff="0" yOff="0" {size} />'
-                f'<DstRect xOff="0" yOff="{top}" {size} /></SimpleSource>'
+                f'<DstRect xOff="{left}" yOff="{top}" {size} /><NODATA>{NODATA}</NODATA>'
+                "</ComplexSource>"
             )
         text += "</VRTRasterBand>"
     path.write_text(text + "</VRTDataset>")
     with rasterio.open(path, "r+") as raster:
-        if scene.crs is not None:
-            raster.crs = scene.crs
-        if not scene.transform.is_identity:
-            raster.transform = scene.transform
-        if scene.raster.gcps[0]:
-            raster.gcps = scene.raster.gcps
-        if scene.raster.rpcs:
-            raster.rpcs = scene.raster.rpcs
+        if frame.crs is not None:
+            raster.crs = frame.crs
+        if not frame.transform.is_identity:
+            raster.transform = frame.transform
+        if frame.gcps and frame.gcps[0]:
+            raster.gcps = frame.gcps
+        if frame.rpcs:
+            raster.rpcs = frame.rpcs
         raster.nodata = NODATA
         raster.descriptions = bands
         raster.update_tags(**tags)

@@ -31,9 +31,9 @@ from mmseg.raster.measure import ClassAreas, check_truth, compare
 from mmseg.raster.options import MapOptions
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
+from mmseg.raster.sheets import Ground, Sheets
 from mmseg.raster.strip_mapper import Grid, Progress, SceneModel, StripMapper, WindowPredictor
 from mmseg.raster.unfinished import START_AGAIN
-from mmseg.raster.windows import window_axis
 
 # The model's pixels may be so many times larger or smaller than those of the scene. Beyond that, a
 # window would take gigabytes or a few pixels, and the gsd is in another unit than metres.
@@ -63,6 +63,7 @@ def map_scene(
     options: MapOptions | None = None,
     truth: str | None = None,
     progress: Progress = lambda done, total: None,
+    sheets: Sheets | None = None,
 ) -> SceneMap | None:
     """Map the classes of `model` on a scene, anything that GDAL opens, into the folder `out`.
 
@@ -71,7 +72,8 @@ def map_scene(
     processes of a group share the strips; all but the first return None.
 
     `model` is a model of `mmseg.apis.init_model`. `truth` is a mask of the scene with the values of
-    the data set's masks. Raises `UserError`, in all processes, if the scene or the truth cannot be
+    the data set's masks. Windows read over the border of the scene into those of `sheets` that
+    touch it. Raises `UserError`, in all processes, if the scene or the truth cannot be
     read, if the outputs cannot be written, or if they are those of another scene.
     """
     options, out = options or MapOptions(), Path(out)
@@ -85,8 +87,11 @@ def map_scene(
             opened = open_scene(model, scene, options)
             if truth:
                 check_truth(truth, opened, model.dataset_meta)
+            ground = (sheets or Sheets([])).ground(
+                opened, lambda path: open_scene(model, path, options)
+            )
             products = Products(opened, out, model.dataset_meta, options)
-        _map(model, opened, products, options, progress)
+        _map(model, ground, products, options, progress)
         with fail_together(out):
             if get_rank() != 0:
                 return None
@@ -127,15 +132,16 @@ def fail_together(out: Path) -> Iterator[None]:
 
 
 def _map(
-    model: SceneModel, scene: Scene, products: Products, options: MapOptions, progress: Progress
+    model: SceneModel, ground: Ground, products: Products, options: MapOptions, progress: Progress
 ) -> None:
+    scene = ground.scene
     logger, start, is_first = MMLogger.get_current_instance(), perf_counter(), get_rank() == 0
     out, unfinished = products.out, products.unfinished
     with fail_together(out):
         predictor = WindowPredictor(model)
         gsd = options.gsd or _stored_gsd(scene, model.dataset_meta.get("gsd"))
-        grid = _grid(scene, predictor.crop_size, options, gsd)
-        job = _describe_job(scene, model, grid, options)
+        grid = _grid(ground, predictor.crop_size, options, gsd)
+        job = _describe_job(ground, model, grid, options)
         # A finished map is finished, whatever computed it.
         content = {key: value for key, value in job.items() if key != "engine"}
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -162,10 +168,10 @@ def _map(
             missing = [index for index in strips if not unfinished.has(index)]
             if done := len(strips) - len(missing):
                 logger.info(f"going on: {done} of {len(strips)} strips are done")
-            StripMapper(scene, grid, predictor, unfinished).map(missing, progress)
+            StripMapper(ground, grid, predictor, unfinished).map(missing, progress)
         with fail_together(out):
             if is_first:
-                products.write(grid.rows, digest)
+                products.write(grid.rows, ground, digest)
                 seconds = perf_counter() - start
                 share = f"{100 * predictor.seconds / seconds:.1f} % of {seconds:.1f} s"
                 logger.info(f"{products.map_path}: the model took {share}")
@@ -181,9 +187,11 @@ def _stored_gsd(scene: Scene, gsd: float | None) -> float | None:
     return gsd if any(abs(side / gsd - 1) > SAME_GSD for side in sides) else None
 
 
-def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions, gsd: float | None) -> Grid:
+def _grid(
+    ground: Ground, crop_size: tuple[int, int], options: MapOptions, gsd: float | None
+) -> Grid:
     """Lay windows that cover the same ground as the model's crop."""
-    height, width = crop_size
+    scene, (height, width) = ground.scene, crop_size
     if gsd is not None:
         if not scene.is_measurable:
             raise UserError(f"{scene.path}: its place is unknown, so its resolution; omit the gsd")
@@ -195,14 +203,10 @@ def _grid(scene: Scene, crop_size: tuple[int, int], options: MapOptions, gsd: fl
             )
         height = max(1, round(height * gsd / down))
         width = max(1, round(width * gsd / across))
-    return Grid(
-        window_axis(scene.height, height, options.overlap),
-        window_axis(scene.width, width, options.overlap),
-        options.batch_size,
-    )
+    return Grid(*ground.lay(height, width, options.overlap), options.batch_size)
 
 
-def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptions) -> dict:
+def _describe_job(ground: Ground, model: SceneModel, grid: Grid, options: MapOptions) -> dict:
     """Return the facts that strips depend on, as JSON gives them. Strips of equal jobs fit."""
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
@@ -211,7 +215,11 @@ def _describe_job(scene: Scene, model: SceneModel, grid: Grid, options: MapOptio
     threads = torch.get_num_threads()
     job = {
         "version": mmseg.__version__,
-        "scene": scene.identity(),
+        "scene": ground.scene.identity(),
+        "neighbours": [
+            [sheet.identity(), row, column] for sheet, row, column in ground.sheets[:-1]
+        ],
+        "place": [ground.top, ground.left],
         "engine": getattr(model, "runs_in", f"torch {torch.__version__}, {threads} threads"),
         "model": [weights.hexdigest(), str(model.cfg.model)],
         "classes": [model.dataset_meta[key] for key in ("classes", "palette")],

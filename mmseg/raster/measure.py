@@ -69,6 +69,13 @@ def _decimal(hectares: float) -> str:
     return f"{hectares:.8f}".rstrip("0").rstrip(".")  # to the cm2: a pixel may be 1 cm wide
 
 
+def add_areas(areas: Sequence[ClassAreas]) -> ClassAreas:
+    """Add the areas of several maps; hectares are None if one of them has none."""
+    hectares = [each.hectares for each in areas if each.hectares is not None]
+    pixels = np.sum([each.pixels for each in areas], axis=0)
+    return ClassAreas(pixels, np.sum(hectares, axis=0) if len(hectares) == len(areas) else None)
+
+
 def class_areas(path: str, num_classes: int, row_areas: np.ndarray | None) -> ClassAreas:
     """Count the pixels of each class; `row_areas` (H,) is the area in m2 of a pixel of each row."""
     pixels, hectares = np.zeros(NODATA + 1, np.int64), np.zeros(NODATA + 1)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmseg.errors import UserError
+from mmseg.raster.simplify import check_simplify
+from mmseg.raster.vectors import check_vectors
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,12 @@ class MapOptions:
         gsd: Metres per pixel of the model's training images. None means those that the model
             stores, or else those of the scene.
         aoi: File of polygons. Pixels outside them are not mapped.
-        polygons: Also write a GeoPackage.
+        polygons: Also write the map as polygons, a GeoPackage.
+        vectors: Also write polygons, in this format: gpkg, fgb, parquet or geojson.
+        simplify: In metres. Polygons lose vertices whose triangle with their neighbours is smaller
+            than the square of it. 0 keeps all.
         min_area: In m2. A smaller polygon becomes a part of its largest neighbour.
+        confidence: Also write the probability of the class on the map.
         probabilities: Also write the probability of each class.
 
     Raises `UserError` for a value with which nothing could be mapped.
@@ -39,7 +45,10 @@ class MapOptions:
     gsd: float | None = None
     aoi: str | None = None
     polygons: bool = False
+    vectors: str | None = None
+    simplify: float = 0.0
     min_area: float = 0.0
+    confidence: bool = False
     probabilities: bool = False
 
     def __post_init__(self) -> None:
@@ -52,5 +61,15 @@ class MapOptions:
             raise UserError(f"the scale is {low:g} to {high:g}: give two numbers, the larger last")
         if self.nodata is not None and not float(self.nodata).is_integer():
             raise UserError(f"the nodata value is {self.nodata}: samples are whole numbers")
+        check_vectors(self.vectors)
+        if not 0 <= self.simplify < math.inf:
+            raise UserError(f"simplify is {self.simplify}: give metres, 0 or more")
+        if self.simplify:
+            check_simplify()
         if not 0 <= self.min_area < math.inf:
             raise UserError(f"the smallest area is {self.min_area}: give m2, 0 or more")
+
+    @property
+    def vector_format(self) -> str | None:
+        """The format of the polygons; None if there are none."""
+        return self.vectors or ("gpkg" if self.polygons else None)

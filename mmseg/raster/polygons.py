@@ -18,6 +18,8 @@ from mmseg.files import cannot_be_written
 from mmseg.raster.cog import FULL
 from mmseg.raster.measure import row_windows
 from mmseg.raster.regions import Regions, RegionTable
+from mmseg.raster.simplify import simplified_polygons
+from mmseg.raster.style import add_default_style
 from mmseg.raster.unfinished import START_AGAIN
 
 LAYER = "landcover"
@@ -34,8 +36,13 @@ def write_polygons(
     classes: Sequence[str],
     row_areas: np.ndarray,
     min_area: float,
+    tolerance: float,
+    style: str,
 ) -> None:
     """Write the regions of a map, at least `min_area` m2 large, as the layer of a GeoPackage.
+
+    A `tolerance` of more than 0, in pixels, simplifies them. The areas written stay those of the
+    pixels. `style` is a QML document, the default style of the layer.
 
     `confidence_path` is a raster of the probabilities of the map's classes, 0 to `FULL`.
     `row_areas` is the area in m2 of a pixel of each row. The raster of regions is a file beside
@@ -50,7 +57,8 @@ def write_polygons(
     plain = Path(folder, "map.gpkg") if folder else path
     try:
         regions = _find_regions(map_path, confidence_path, row_areas, min_area, numbered)
-        _write(plain, numbered, regions, classes)
+        _write(plain, numbered, regions, classes, tolerance)
+        add_default_style(plain, LAYER, style)
         # GDAL does not say if a part could not be written when it closed the file.
         indexed, expected = _indexed(plain), len(regions.areas) - 1
         if indexed != expected:
@@ -88,10 +96,12 @@ def _find_regions(
     return regions
 
 
-def _write(path: Path, numbered: Path, regions: Regions, classes: Sequence[str]) -> None:
+def _write(
+    path: Path, numbered: Path, regions: Regions, classes: Sequence[str], tolerance: float
+) -> None:
     names = np.array(classes, dtype=object)
     with rasterio.open(numbered) as raster:
-        polygons = _polygons(raster)
+        polygons = simplified_polygons(raster, tolerance) if tolerance else _polygons(raster)
         is_first = True
         while (batch := list(islice(polygons, FEATURES))) or is_first:
             ids = np.array([region for _, region in batch], np.int64)

@@ -1,10 +1,9 @@
 """The files written for a scene. Each appears under its final name only when it is whole."""
 
+import math
 import os
-from collections.abc import Mapping, Sequence
-from itertools import compress
+from collections.abc import Mapping
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import rasterio
@@ -12,14 +11,17 @@ from mmengine.logging import MMLogger
 from rasterio.errors import RasterioError
 
 from mmseg.errors import UserError
-from mmseg.imagery.pictures import Palette, panels, write_image
-from mmseg.raster.cog import NODATA, write_cog, write_vrt
-from mmseg.raster.georeference import row_areas
+from mmseg.imagery.pictures import panels, write_image
+from mmseg.raster.cog import NODATA, Frame, write_cog, write_vrt
+from mmseg.raster.georeference import ground_resolution, row_areas
 from mmseg.raster.measure import ClassAreas, class_areas, labels
 from mmseg.raster.options import MapOptions
-from mmseg.raster.polygons import write_polygons
+from mmseg.raster.polygons import LAYER, write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES, Scene
+from mmseg.raster.sheets import Ground
+from mmseg.raster.style import add_attribute_table, qgis_style
 from mmseg.raster.unfinished import UnfinishedMap
+from mmseg.raster.vectors import VECTORS, convert
 from mmseg.raster.windows import WindowAxis
 
 # Tags of the rasters: hashes of their job and of their scene.
@@ -29,15 +31,14 @@ LAYER_OF = {
     "areas.csv": "landcover",
     "landcover.qml": "landcover",
     "preview.png": "landcover",
-    "landcover.gpkg": "confidence",
+    **{f"landcover.{vectors}": "confidence" for vectors in VECTORS},
+    "confidence.tif": "confidence",
     "probabilities.tif": "probabilities",
     "landcover.tif": "landcover",
 }
+# The layers that a model gives, each with the name of its band.
+BANDS = {"landcover": "land cover", "confidence": "confidence", "probabilities": ""}
 PREVIEW = 960  # the longest side of each picture, in pixels
-QML = """<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
-<qgis version="3.0" styleCategories="Symbology"><pipe>\
-<rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">\
-<colorPalette>{}</colorPalette></rasterrenderer></pipe></qgis>"""
 
 
 class Products:
@@ -51,14 +52,16 @@ class Products:
         self.out = out
         self.meta = meta
         self.classes, self.palette = list(meta["classes"]), list(meta["palette"])
-        self.min_area = options.min_area
+        self.options = options
         self.row_areas: np.ndarray | None = None
         if scene.is_measurable:
             self.row_areas = row_areas(scene.transform, scene.crs, scene.height, scene.width)
-        has_polygons = options.polygons and scene.is_measurable
-        wanted = True, has_polygons, options.probabilities
-        self.layers = list(compress(("landcover", "confidence", "probabilities"), wanted))
-        self.kinds = [kind for kind, layer in LAYER_OF.items() if layer in self.layers]
+        self.vectors = options.vector_format if scene.is_measurable else None
+        wanted = {"confidence.tif": options.confidence, "probabilities.tif": options.probabilities}
+        wanted |= {f"landcover.{vectors}": vectors == self.vectors for vectors in VECTORS}
+        self.kinds = [kind for kind in LAYER_OF if wanted.get(kind, True)]
+        layers = {LAYER_OF[kind] for kind in self.kinds}
+        self.layers = [layer for layer in BANDS if layer in layers]
         self.map_path = self._path("landcover.tif")
         self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", self.layers)
 
@@ -86,28 +89,43 @@ class Products:
                     f"close it there, or delete it with its {companion.name}, and start again"
                 )
 
-    def write(self, rows: WindowAxis, job: str) -> None:
+    def write(self, rows: WindowAxis, ground: Ground, job: str) -> None:
         """Make everything of the finished strips."""
-        self._write_cogs(rows, job)
+        self._write_cogs(rows, ground, job)
         made = {kind: self.unfinished.folder / self._path(kind).name for kind in self.kinds}
         map_path = made["landcover.tif"]
         areas = class_areas(str(map_path), len(self.classes), self.row_areas)
         made["areas.csv"].write_text(areas.to_csv(self.classes), encoding="utf-8")
-        style = qgis_style(self.classes, self.palette)
+        names = dict(enumerate(self.classes))
+        style = qgis_style(names, self.palette)
         made["landcover.qml"].write_text(style, encoding="utf-8")
+        measures = {"Pixels": areas.pixels}
+        if areas.hectares is not None:
+            measures["Hectares"] = areas.hectares
+        add_attribute_table(map_path, names, self.palette, measures)
         write_image(made["preview.png"], self._preview(map_path))
-        if self.row_areas is not None and "landcover.gpkg" in made:
-            confidence, target = self.unfinished.folder / "confidence.vrt", made["landcover.gpkg"]
-            places = (target, map_path, confidence)
-            write_polygons(*places, self.classes, self.row_areas, self.min_area)
+        if self.vectors is not None:
+            self._write_polygons(map_path, made[f"landcover.{self.vectors}"], style)
         self._check_unused()
         for kind in LAYER_OF:
             self._forget(kind)
         for kind in self.kinds:
             aux = made[kind].with_name(made[kind].name + ".aux.xml")
-            if aux.is_file() and b"<SRS" in aux.read_bytes():  # a CRS that no GeoTIFF holds
+            # The attribute table of the map, or a CRS that no GeoTIFF holds.
+            if kind == "landcover.tif" or (aux.is_file() and b"<SRS" in aux.read_bytes()):
                 os.replace(aux, self.out / aux.name)
             os.replace(made[kind], self._path(kind))
+
+    def _write_polygons(self, map_path: Path, target: Path, style: str) -> None:
+        assert self.row_areas is not None
+        scene, package = self.scene, target.with_suffix(".gpkg")
+        sides = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
+        tolerance = self.options.simplify / math.sqrt(math.prod(sides))
+        places = (package, map_path, self.unfinished.folder / "confidence.vrt")
+        limits = (self.options.min_area, tolerance)
+        write_polygons(*places, self.classes, self.row_areas, *limits, style)
+        if target != package:
+            convert(package, target, LAYER)
 
     def areas(self) -> ClassAreas:
         """Measure the finished map."""
@@ -141,17 +159,23 @@ class Products:
             MMLogger.get_current_instance().warning(f"{path} of an earlier map is removed")
             path.unlink()
 
-    def _write_cogs(self, rows: WindowAxis, job: str) -> None:
+    def _write_cogs(self, rows: WindowAxis, ground: Ground, job: str) -> None:
+        scene = self.scene
+        place = scene.crs, scene.transform, scene.raster.gcps, scene.raster.rpcs
+        frame = Frame(scene.width, scene.height, *place)
         tags = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
         tags |= {JOB: job, SCENE: self.scene.mark}
-        bands = {"landcover": ["land cover"], "probabilities": self.classes}
         for layer in self.layers:
-            files = [self.unfinished.strip(layer, index).name for index in range(rows.count)]
-            strips = {file: rows.strip(index) for index, file in enumerate(files)}
+            strips = {}
+            for index in range(rows.count):
+                top, bottom = rows.strip(index)
+                box = (-ground.left, top - ground.top, ground.width, bottom - top)
+                strips[self.unfinished.strip(layer, index).name] = box
             vrt = self.unfinished.folder / f"{layer}.vrt"
             palette = self.palette if layer == "landcover" else None
-            write_vrt(vrt, self.scene, strips, bands.get(layer, [layer]), tags, palette)
-            if layer != "confidence":  # only the polygons use it
+            bands = self.classes if layer == "probabilities" else [BANDS[layer]]
+            write_vrt(vrt, frame, strips, bands, tags, palette)
+            if f"{layer}.tif" in self.kinds:
                 target = self.unfinished.folder / self._path(f"{layer}.tif").name
                 write_cog(vrt, target, "MODE" if layer == "landcover" else "AVERAGE")
 
@@ -164,13 +188,3 @@ class Products:
                 return raster.tags().get(name)
         except RasterioError:
             return None
-
-
-def qgis_style(classes: Sequence[str], palette: Palette) -> str:
-    """Return a QML document that paints class ids in the palette and names the classes."""
-    entries = [
-        f'<paletteEntry value="{index}" color="#{red:02x}{green:02x}{blue:02x}" alpha="255" '
-        f"label={quoteattr(name)} />"
-        for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
-    ]
-    return QML.format("".join(entries))

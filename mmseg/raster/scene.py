@@ -28,7 +28,7 @@ from mmseg.raster.options import MapOptions
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
 # A file whose name ends in one of these is a map and no scene.
-OUTPUTS = (".landcover.tif", ".probabilities.tif")
+OUTPUTS = (".landcover.tif", ".landcover.vrt", ".confidence.tif", ".probabilities.tif")
 # Statistics and overviews: GDAL and viewers write them beside a raster without changing it.
 SIDECAR_SUFFIXES = (".aux.xml", ".ovr")
 # 16-bit scenes are stretched between these percentiles of 8 x 8 pieces of 128 x 128 pixels.
@@ -133,12 +133,17 @@ class Scene:
             "aoi": self.aoi and self.aoi.shapes,
         }
 
-    def read(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self, top: int, bottom: int, left: int = 0, right: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Read rows `top` to `bottom`: the image, (C, rows, W) of `bits`, and the pixels to map.
+
+        `left` and `right` leave out columns.
 
         Raises `UserError` if the file is cut short or broken.
         """
-        window = Window(0, top, self.width, bottom - top)
+        width = (self.width if right is None else right) - left
+        window = Window(left, top, width, bottom - top)
         image, valid = self._read(window)
         if self.fill is not None and self.ranges is None:
             image[:, ~valid] = self.fill[:, None].astype(image.dtype)

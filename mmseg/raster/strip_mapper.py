@@ -15,7 +15,7 @@ from torch import Tensor
 from mmseg.errors import UserError
 from mmseg.imagery.bands import is_bgr
 from mmseg.raster.cog import FULL, NODATA
-from mmseg.raster.scene import Scene
+from mmseg.raster.sheets import Ground
 from mmseg.raster.unfinished import UnfinishedMap
 from mmseg.raster.windows import RowBlender, WindowAxis, rows_for_strips
 
@@ -103,7 +103,7 @@ class StripMapper:
     """Maps strips of one scene with one model."""
 
     def __init__(
-        self, scene: Scene, grid: Grid, predictor: WindowPredictor, unfinished: UnfinishedMap
+        self, scene: Ground, grid: Grid, predictor: WindowPredictor, unfinished: UnfinishedMap
     ) -> None:
         self.scene = scene
         self.grid = grid

@@ -52,6 +52,17 @@ class WindowAxis:
         start = self.starts[index]
         return start, self.length if index == self.count - 1 else start + self.stride
 
+    def part(self, start: int, end: int) -> tuple["WindowAxis", int]:
+        """Return the axis of the windows that pixels `start` to `end` depend on, and its origin.
+
+        Its blending weights for these pixels are those of the whole axis.
+        """
+        first = max(0, start // self.stride - 1)
+        last = min(self.count - 1, (end - 1) // self.stride)
+        origin = self.starts[first]
+        length = min(self.starts[last] + self.size, self.length) - origin
+        return WindowAxis(length, self.size, self.stride), origin
+
 
 def window_axis(length: int, size: int, overlap: float) -> WindowAxis:
     """Lay windows of `size` pixels that share the fraction `overlap` (0 to 0.5) with the next."""

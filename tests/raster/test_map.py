@@ -157,7 +157,7 @@ def test_a_run_leaves_its_finished_products_and_nothing_of_an_earlier_map(
     for name in ("scene.landcover.tif.aux.xml", "scene.probabilities.tif.ovr"):
         (tmp_path / name).touch()  # as QGIS does
     map_scene(colour_model, scene, tmp_path)
-    kinds = ("areas.csv", "landcover.qml", "landcover.tif", "preview.png")
+    kinds = ("areas.csv", "landcover.qml", "landcover.tif", "landcover.tif.aux.xml", "preview.png")
     expected = [*(f"scene.{kind}" for kind in kinds), "scene.tif"]
     assert sorted(path.name for path in tmp_path.iterdir()) == expected
     assert "scene.landcover.gpkg of an earlier map is removed" in log.read()

@@ -99,7 +99,7 @@ def test_two_processes_write_the_files_of_one_also_after_a_scene_that_one_cannot
     assert "error: 1 of 2 scenes not mapped: scenes/0.tif" in output
     shutil.rmtree(project / "two/.0.unfinished")
     names = sorted(path.name for path in (project / "one").iterdir())
-    assert len(names) == 6
+    assert len(names) == 7
     assert sorted(path.name for path in (project / "two").iterdir()) == names
     for name in names:
         assert (project / "one" / name).read_bytes() == (project / "two" / name).read_bytes(), name

@@ -1,0 +1,52 @@
+"""Show what changed between two maps: python tools/change_map.py MAP_A MAP_B --out DIR
+
+Writes <out>/change.tif, the pairs of classes, change.csv with the hectares of each pair, and with
+--zones change.zones.csv with those of each polygon.
+"""
+
+import argparse
+from pathlib import Path
+
+from common import progress, tool_parser
+
+from mmseg.errors import UserError, one_line_errors
+from mmseg.evaluation.report import render_table
+from mmseg.files import make_writable, write_whole
+from mmseg.results.area_sample import ClassMap
+from mmseg.results.change import HEADER, ChangeMap, read_zones, to_csv
+
+
+def parse_args() -> argparse.Namespace:
+    parser = tool_parser(__doc__)
+    parser.add_argument("map_a", help="the earlier .landcover.tif of tools/map_orthophoto.py")
+    parser.add_argument("map_b", help="the later one")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--zones", metavar="FILE", help="polygons; hectares also in each of them")
+    parser.add_argument("--zone-field", metavar="NAME", help="field with the names of the zones")
+    return parser.parse_args()
+
+
+@one_line_errors
+def main() -> None:
+    args = parse_args()
+    if args.zone_field and not args.zones:
+        raise UserError("--zone-field names a field of --zones: give that too")
+    before = ClassMap(args.map_a)
+    change = ChangeMap(before, ClassMap(args.map_b))
+    zones = read_zones(args.zones, args.zone_field, before) if args.zones else []
+    make_writable(args.out)
+    path = args.out / "change.tif"
+    rows = list(change.rows(change.write(path)))
+    write_whole(args.out / "change.csv", to_csv(HEADER, rows))
+    if args.zones:
+        table = [
+            [name, *row]
+            for name, zone in progress(zones, "zones")
+            for row in change.rows(change.measure(path, zone))
+        ]
+        write_whole(args.out / "change.zones.csv", to_csv(["zone", *HEADER], table))
+    print(render_table(HEADER, rows, title=str(path)))
+
+
+if __name__ == "__main__":
+    main()
