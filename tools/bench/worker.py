@@ -143,7 +143,7 @@ def train(config: Config, job: dict) -> tuple[Callable, int]:
     """A training step on a batch in memory, with the optimiser that the config describes."""
     model = build_model(config, job)
     wrapper = OptimWrapper(build_optim_wrapper(model, config.optim_wrapper).optimizer)
-    batch = next(iter(build_loader(config, "train", job["batch"])))
+    batch = next(iter(build_loader(config, "train", job["batch"], passes=job["batch"])))
     return lambda: model.train_step(dict(batch), wrapper), 1
 
 
@@ -209,6 +209,8 @@ def answers(job: dict, asked: Iterable = sys.stdin) -> Any:
         importlib.import_module("mmseg.ops.triton").enable(True)
     if job["against"] and job["part"] != "data" and not job["no_check"]:
         check_equal(config, job)
+    if job["part"] == "train":  # as a run does
+        torch.backends.cudnn.benchmark = config.env_cfg.cudnn_benchmark
     parts = {"infer": infer, "predict": predict, "train": train, "eval": evaluate, "data": data}
     parts["map"] = map_scene
     action, count = parts[job["part"]](config, job)
