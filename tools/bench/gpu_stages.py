@@ -9,12 +9,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import partial, reduce
+from functools import partial
 from importlib import metadata
 from io import StringIO
 from itertools import islice, product
 from logging import StreamHandler
-from operator import getitem
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -152,7 +151,7 @@ def onnx(job: dict, batches: Sequence[int], stage: Stage) -> None:
 
     file = stage.folder / "model.onnx"
     model = init_model(worker.read_config(job), device="cpu", fused=False)
-    export_model(model, file, input="tensor")
+    export_model(model, file, input="tensor", size=(stage.side, stage.side))
     there = set(onnxruntime.get_available_providers())
     wanted = {"CPUExecutionProvider"} if stage.small else there - {"CPUExecutionProvider"}
     for provider, batch in product(sorted(wanted & there), batches):
@@ -299,18 +298,11 @@ def train_peer(stage: Stage, config: Any) -> list[dict]:
     """Train the peer's T with its own optimiser, on the data and schedule of a config."""
     if not shutil.which(stage.args.peer_python or ""):
         raise UserError("needs --peer-python PY")
-    same = ("train_cfg.max_iters", "train_cfg.val_interval", "default_hooks.logger.interval")
-    same += ("train_dataloader.batch_size", "train_dataloader.num_workers", "param_scheduler")
-    same += ("randomness", "work_dir")
-    options = {key: reduce(getitem, key.split("."), config) for key in same} | stage.options
-    options |= {"optim_wrapper.type": "AmpOptimWrapper", "optim_wrapper.dtype": "bfloat16"}
-    job = {"options": options, "metainfo": CamVidDataset.METAINFO}
-    job |= {key: config[key] for key in ("scale", "crop_size")}
-    job["data_root"] = config.train_dataloader.dataset.data_root
+    config.metainfo, config.options = dict(CamVidDataset.METAINFO), stage.options
+    config.dump(file := stage.folder / "peer.py")
     program = str(Path(__file__).with_name("peer_run.py"))
-    done = subprocess.run([stage.args.peer_python, "-W", "ignore", program, json.dumps(job)])
-    if done.returncode:
-        raise UserError(f"it ended with code {done.returncode}; the log tells why")
+    if code := subprocess.run([stage.args.peer_python, "-W", "ignore", program, file]).returncode:
+        raise UserError(f"it ended with code {code}; the log tells why")
     return read_log(config)
 
 
