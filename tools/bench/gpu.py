@@ -187,6 +187,7 @@ def main() -> None:
     args = parse_args()
     make_writable(args.out)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they take seconds to import
     if args.rehearse:
         os.environ.update(TRITON_INTERPRET="1", TORCH_COMPILE_DISABLE="1")
         args.stages += FAILURES

@@ -11,7 +11,9 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -221,6 +223,16 @@ def answers(job: dict, asked: Iterable = sys.stdin) -> Any:
         run_time = job.get("seconds", 0.5)
         seconds = timer.blocked_autorange(min_run_time=run_time).median / count
         yield {"seconds": seconds, "peak_mib": peak_mib(job["device"])}
+
+
+class Local:
+    """A side within this process, for rehearsals: a process of its own starts in seconds."""
+
+    def __init__(self, job: dict) -> None:
+        self.answers = answers(job, iter(dict, None))
+        self.ask = lambda _: next(self.answers)
+        self.start = partial(self.ask, job)
+        self.process = SimpleNamespace(kill=self.answers.close)
 
 
 if __name__ == "__main__":
