@@ -1,8 +1,6 @@
 """tools/bench/gpu.py without a GPU: every stage at tiny sizes, failures, and the verdicts."""
 
-import json
 import subprocess
-import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -11,34 +9,31 @@ import gpu
 import gpu_stages
 import pytest
 import worker
+from run_tool import run
 
 ROOT = Path(__file__).parents[2]
-BENCH = ROOT / "tools/bench"
-
-
-def run(out: Path, *flags: str, **options) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-W", "ignore", str(BENCH / "gpu.py"), "--out", str(out), *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
 
 
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory) -> tuple[dict, str, str]:
-    """What a rehearsal of all stages wrote and printed."""
+def rehearsed(tmp_path_factory) -> tuple[list[dict], str, str]:
+    """The rows and the table that a rehearsal of all stages wrote, and what it printed."""
     out = tmp_path_factory.mktemp("gpu")
-    done = run(out, "--rehearse", "--minutes", "9")
-    assert done.returncode == 0, done.stderr
-    return json.loads((out / "gpu.json").read_text()), (out / "table.md").read_text(), done.stdout
+    printed = run(out, "bench/gpu.py", "--out", ".", "--rehearse", "--minutes", "9")
+    return gpu.read(out), (out / "table.md").read_text(), printed
 
 
-def names(stages: dict, stage: str) -> set[str]:
-    return {row["name"] for row in stages[stage]["rows"]}
+def row(stage: str, what: str, **values) -> dict:
+    return {"stage": stage, "what": what, **values}
+
+
+def names(rows: list[dict], stage: str) -> set[str]:
+    return {row["what"] for row in rows if row["stage"] == stage} - {"status"}
 
 
 def test_every_stage_runs_and_a_failure_or_a_hang_does_not_end_the_others(rehearsed):
-    stages, _, printed = rehearsed
-    status = {name: content["status"] for name, content in stages.items()}
+    rows, _, printed = rehearsed
+    status = {row["stage"]: row["result"] for row in rows if row["what"] == "status"}
     assert list(status) == [*gpu_stages.STAGES, *gpu.FAILURES]
-    assert status.pop("camvid") == "failed: UserError: needs --camvid DIR"
     assert status.pop("raise").startswith("failed: ZeroDivisionError")
     assert status.pop("hang") == "stopped after 1 s"
     assert set(status.values()) == {"done"}
@@ -46,32 +41,60 @@ def test_every_stage_runs_and_a_failure_or_a_hang_does_not_end_the_others(rehear
 
 
 def test_each_side_of_a_stage_is_measured_and_a_missing_peer_is_a_row(rehearsed):
-    stages = rehearsed[0]
+    rows = rehearsed[0]
     expected = {"eager, batch 2", "channels_last, batch 2", "onedl"}
-    assert names(stages, "train-tiny") == expected
-    assert names(stages, "infer-tiny") > expected
-    for stage in ("train-large", "infer-tiny"):
-        (peer,) = [row for row in stages[stage]["rows"] if row["name"] == "onedl"]
+    assert names(rows, "train-tiny") == expected
+    assert names(rows, "infer-tiny") > expected
+    assert names(rows, "camvid") == {"this, seed 0", "onedl, seed 0"}
+    for stage in ("train-large", "infer-tiny", "camvid"):
+        (peer,) = [row for row in rows if row["stage"] == stage and "onedl" in row["what"]]
         assert "--peer-python" in peer["error"]
-        assert all(row.get("ms", 1) > 0 for row in stages[stage]["rows"])
+    assert [row["what"] for row in rows if "error" in row and "onedl" not in row["what"]] == []
+    assert all(row.get("ms", 1) > 0 for row in rows)
+
+
+def test_an_exported_file_is_timed(rehearsed):
+    pytest.importorskip("onnxruntime")
+    assert "onnx CPUExecutionProvider, batch 2" in names(rehearsed[0], "infer-large")
 
 
 def test_the_table_has_all_rows_and_a_verdict_for_each_switch(rehearsed):
-    stages, table, printed = rehearsed
-    for content in stages.values():
-        assert all(f"| {row['name']} | " in table for row in content["rows"])
+    rows, table, printed = rehearsed
+    assert all(f"| {row['stage']} | {row['what']} | " in table for row in rows)
     for switch in gpu.SWITCHES:
         assert f"| {switch} | " in table
         assert f"{switch}: " in printed
 
 
-def test_a_stage_that_is_run_again_leaves_the_rows_of_the_others(tmp_path):
-    gpu.note(tmp_path, "loader", {"name": "old", "ms": 1.0}, status="done")
-    gpu.note(tmp_path, "mapping", {"name": "old", "ms": 1.0}, status="done")
-    gpu.note(tmp_path, "mapping", rows=[], status="stopped after 1 s")
-    stages = gpu.read(tmp_path)
-    assert names(stages, "loader") == {"old"}
-    assert names(stages, "mapping") == set()
+def test_measured_numbers_stand_beside_the_expected_ones():
+    place = "train-tiny"
+    rows = [
+        row(place, "eager, batch 16", ms=30.0, peak_mib=9000.0),
+        row(place, "graphs, batch 16", ms=12.0, peak_mib=4000.0),
+        row(place, "onedl, batch 16", ms=48.0, peak_mib=16000.0),
+        row("infer-tiny", "onnx CUDAExecutionProvider, batch 1", ms=0.1),
+    ]
+    table = gpu.expectations(rows)
+    line = "| 32.9 ms | 30.00 ms | 11.1 ms | 12.00 ms, graphs | 11.0 ms, 1,450 images/s | 4.00 | "
+    assert f"| train-tiny, batch 16 {line}4.00 |\n" in table
+    assert "| infer-tiny, batch 1 | 6.0 ms | not measured | 0.48 ms | not measured |" in table
+
+
+def test_the_empty_table_of_the_documentation_is_that_of_the_script():
+    assert gpu.expectations([]) in (ROOT / "docs/gpu.md").read_text()
+
+
+def test_a_stage_that_is_run_again_leaves_the_rows_of_the_others(tmp_path, monkeypatch):
+    gpu.note(tmp_path, "loader", "old", ms=1.0)
+    gpu.note(tmp_path, "mapping", "old", ms=1.0)
+    monkeypatch.setitem(gpu.STAGES, "mapping", (60, lambda stage: stage.add("new", ms=2.0)))
+    gpu.run_apart("mapping", arguments(tmp_path), 60)
+    rows = [row("loader", "old", ms=1.0), row("mapping", "new", ms=2.0)]
+    assert gpu.read(tmp_path) == [*rows, row("mapping", "status", result="done")]
+
+
+def arguments(out: Path) -> Namespace:
+    return Namespace(out=out, rehearse=True, camvid=None, peer_python=None)
 
 
 def test_a_stage_that_is_ended_takes_its_processes_along_and_leaves_what_it_measured(
@@ -86,24 +109,23 @@ def test_a_stage_that_is_ended_takes_its_processes_along_and_leaves_what_it_meas
         time.sleep(60)
 
     monkeypatch.setitem(gpu.STAGES, "facts", (1, slow))
-    arguments = {"out": tmp_path, "rehearse": True, "camvid": None, "peer_python": None}
-    gpu.run_apart("facts", Namespace(**arguments), 2)
-    content = gpu.read(tmp_path)["facts"]
-    assert content == {"rows": [{"name": "first", "ms": 1.0}], "status": "stopped after 2 s"}
+    gpu.run_apart("facts", arguments(tmp_path), 1)
+    status = row("facts", "status", result="stopped after 1 s")
+    assert gpu.read(tmp_path) == [row("facts", "first", ms=1.0), status]
     state = Path(f"/proc/{file.read_text()}/stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"
 
 
-def measured(stage: str, **times: float) -> dict:
-    return {stage: {"rows": [{"name": f"{n}, batch 16", "ms": ms} for n, ms in times.items()]}}
+def measured(stage: str, **times: float) -> list[dict]:
+    return [row(stage, f"{name}, batch 16", ms=ms) for name, ms in times.items()]
 
 
-def checked(name: str, passed: bool) -> dict:
-    return {"correctness": {"rows": [{"name": name, "passed": passed}]}}
+def checked(name: str, passed: bool) -> list[dict]:
+    return [row("correctness", name, passed=passed)]
 
 
 @pytest.mark.parametrize(
-    ("switch", "stages", "wanted"),
+    ("switch", "rows", "wanted"),
     [
         ("graphs", measured("train-tiny", eager=30.0, graphs=20.0), "keep: at best 1.50 times"),
         ("graphs", measured("train-tiny", eager=22.0, graphs=20.0), "drop: at best 1.10 times"),
@@ -113,19 +135,18 @@ def checked(name: str, passed: bool) -> dict:
         ("depthwise", measured("loader", graphs=30.0, depthwise=10.0), "not decided"),
     ],
 )
-def test_a_switch_stays_if_it_wins_end_to_end(switch, stages, wanted):
-    checks = checked("test_compiled_steps", True)
-    checks["correctness"]["rows"].append({"name": "test_convolutions[5-3]", "passed": True})
-    assert gpu.verdict(switch, stages | checks).startswith(wanted)
+def test_a_switch_stays_if_it_wins_end_to_end(switch, rows, wanted):
+    checks = checked("test_compiled_steps", True) + checked("test_convolutions[5-3]", True)
+    assert gpu.verdict(switch, rows + checks).startswith(wanted)
 
 
 def test_a_fast_switch_with_wrong_or_unchecked_numbers_does_not_stay():
     fast = measured("infer-large", graphs=30.0, class_map=10.0)
     assert gpu.verdict("class_map", fast).startswith("not decided")
     wrong = checked("test_class_maps_take_the_first_of_equal_classes", False)
-    assert gpu.verdict("class_map", fast | wrong).startswith("drop: test_class_maps")
+    assert gpu.verdict("class_map", fast + wrong).startswith("drop: test_class_maps")
     right = checked("test_class_maps_take_the_first_of_equal_classes", True)
-    assert gpu.verdict("class_map", fast | right).startswith("keep")
+    assert gpu.verdict("class_map", fast + right).startswith("keep")
 
 
 def test_every_switch_has_a_side_and_checks_in_the_suite():
@@ -138,8 +159,9 @@ def test_every_switch_has_a_side_and_checks_in_the_suite():
 
 def test_a_side_that_ends_is_a_row_and_the_others_are_measured(monkeypatch, tmp_path):
     rows: dict[str, dict] = {}
-    arguments = Namespace(rehearse=True, peer_python=None, camvid=None)
-    stage = gpu_stages.Stage(arguments, lambda name, **row: rows.update({name: row}), tmp_path)
+    stage = gpu_stages.Stage(
+        arguments(tmp_path), lambda name, **row: rows.update({name: row}), tmp_path
+    )
 
     def answers(job, asked):
         yield {}

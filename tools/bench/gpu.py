@@ -12,7 +12,9 @@ import re
 import signal
 import sys
 import traceback
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
@@ -26,7 +28,6 @@ from mmseg.files import make_writable, write_whole
 # A switch stays if it makes a training step or a prediction, of T or L, so many times as fast as
 # the side that it is compared with, and if no check of its numbers fails.
 KEEP = 1.15
-END_TO_END = ("train-tiny", "infer-tiny", "train-large", "infer-large")
 # The switch: the side without it, and a pattern of the names of its checks.
 SWITCHES = {
     "channels_last": ("eager", "channels_last"),
@@ -37,6 +38,17 @@ SWITCHES = {
     "cross_entropy": ("graphs", "cross_entropy"),
     "class_map": ("graphs", "class_maps"),
 }
+# What a model on paper predicts for one H200 (docs/gpu.md): ms of the official network in eager
+# mode and of the fastest side, and the goal.
+EXPECTED = {
+    ("train-tiny", "batch 16"): (32.9, 11.1, "11.0 ms, 1,450 images/s"),
+    ("train-large", "batch 16"): (106.0, 46.3, "46.4 ms, 345 images/s"),
+    ("infer-tiny", "batch 1"): (6.0, 0.48, "eager / 10"),
+    ("infer-large", "batch 1"): (14.4, 1.34, "eager / 10"),
+    ("infer-tiny", "batch 32"): (16.6, 6.6, ""),
+    ("infer-large", "batch 32"): (59.8, 27.5, ""),
+}
+NONE = ["not measured"] * 2
 LEAST = 5  # seconds left with which a stage still begins
 # Stages of the rehearsal alone.
 FAILURES = {"raise": (20, lambda _: 1 / 0), "hang": (1, lambda _: sleep(600))}
@@ -54,17 +66,19 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read(out: Path) -> dict[str, dict]:
-    """Return the rows, and the status, of each stage."""
-    return json.loads((out / "gpu.json").read_text()) if (out / "gpu.json").exists() else {}
+def read(out: Path) -> list[dict]:
+    """Return the rows, each with its stage, what was measured, and values."""
+    return json.loads((out / "gpu.json").read_text()) if (out / "gpu.json").exists() else []
 
 
-def note(out: Path, stage: str, row: dict | None = None, **values: Any) -> None:
-    """Add a row, or change what is known, of a stage."""
-    stages = read(out)
-    content = stages.setdefault(stage, {"rows": []}) | values
-    content["rows"] = [*content["rows"], *([row] if row else [])]
-    write_whole(out / "gpu.json", json.dumps(stages | {stage: content}, indent=1).encode())
+def write(out: Path, rows: list[dict]) -> None:
+    write_whole(out / "gpu.json", json.dumps(rows, indent=1).encode())
+
+
+def note(out: Path, stage: str, what: str, **values: Any) -> None:
+    """Write a row, in place of one of the same stage and name."""
+    others = [row for row in read(out) if (row["stage"], row["what"]) != (stage, what)]
+    write(out, [*others, {"stage": stage, "what": what, **values}])
 
 
 def run_stage(name: str, args: argparse.Namespace, folder: str) -> None:
@@ -74,19 +88,20 @@ def run_stage(name: str, args: argparse.Namespace, folder: str) -> None:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
     try:
-        stage = Stage(args, lambda what, **row: note(args.out, name, {"name": what, **row}), folder)
-        (STAGES | FAILURES)[name][1](stage)
-        note(args.out, name, status="done")
+        (STAGES | FAILURES)[name][1](Stage(args, partial(note, args.out, name), folder))
+        status = "done"
     except Exception as error:
         traceback.print_exc()
-        note(args.out, name, status=f"failed: {type(error).__name__}: {reason(error)}")
+        status = f"failed: {type(error).__name__}: {reason(error)}"
+    note(args.out, name, "status", result=status)
 
 
 def run_apart(name: str, args: argparse.Namespace, limit: float) -> None:
     """Run a stage in a process of its own, and end that after so many seconds."""
     # A CUDA process cannot be forked. In a rehearsal, forking saves the imports.
     context: Any = multiprocessing.get_context("fork" if args.rehearse else "spawn")
-    note(args.out, name, rows=[], status="failed: its process ended")
+    write(args.out, [row for row in read(args.out) if row["stage"] != name])
+    note(args.out, name, "status", result="failed: its process ended")
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         process = context.Process(target=run_stage, args=(name, args, folder))
         process.start()
@@ -94,27 +109,34 @@ def run_apart(name: str, args: argparse.Namespace, limit: float) -> None:
             process.join(limit)
         finally:
             is_late = process.is_alive()
-            if is_late:
-                with suppress(ProcessLookupError):  # it was still importing
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.kill()
-                process.join()
+            with suppress(ProcessLookupError):  # none is left, or it was still importing
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.join()
     if is_late:
-        note(args.out, name, status=f"stopped after {limit:.0f} s")
+        note(args.out, name, "status", result=f"stopped after {limit:.0f} s")
 
 
-def verdict(switch: str, stages: dict[str, dict]) -> str:
+def times(rows: list[dict]) -> dict[tuple[str, str], dict[str, dict]]:
+    """Return the rows of each side, by stage and batch, of training steps and predictions."""
+    found: dict[tuple[str, str], dict[str, dict]] = {}
+    for row in rows:
+        side, _, batch = row["what"].partition(", ")
+        if row["stage"].startswith(("train-", "infer-")) and "ms" in row:
+            found.setdefault((row["stage"], batch), {})[side] = row
+    return found
+
+
+def verdict(switch: str, rows: list[dict]) -> str:
     """Return what the rules at the top of this file say of a switch, with the reason."""
     base, pattern = SWITCHES[switch]
-    ratios, rows = {}, stages.get("correctness", {"rows": []})["rows"]
-    checks = [row for row in rows if "passed" in row and re.search(pattern, row["name"])]
-    for stage in END_TO_END:
-        times = {r["name"]: r["ms"] for r in stages.get(stage, {"rows": []})["rows"] if "ms" in r}
-        for name, time in times.items():
-            side, _, batch = name.partition(", ")
-            if side == switch and f"{base}, {batch}" in times:
-                ratios[times[f"{base}, {batch}"] / time] = f"{stage}, {batch}"
-    if wrong := [row["name"] for row in checks if not row["passed"]]:
+    checks = [row for row in rows if "passed" in row and re.search(pattern, row["what"])]
+    ratios = {
+        sides[base]["ms"] / sides[switch]["ms"]: ", ".join(place)
+        for place, sides in times(rows).items()
+        if {base, switch} <= sides.keys()
+    }
+    if wrong := [row["what"] for row in checks if not row["passed"]]:
         return f"drop: {wrong[0]} failed"
     if not ratios or not checks:
         return "not decided: not measured, or its numbers not checked"
@@ -123,21 +145,41 @@ def verdict(switch: str, stages: dict[str, dict]) -> str:
     return f"{word}: at best {best:.2f} times as fast as {base} ({ratios[best]})"
 
 
-def write_table(out: Path, stages: dict[str, dict]) -> None:
-    """Write all rows and the verdicts to DIR/table.md."""
-    lines = ["| stage | what | result |", "|---|---|---|"]
-    for stage, content in stages.items():
-        lines.append(f"| {stage} | | {content['status']} |")
-        for row in content["rows"]:
-            values = (
-                f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-                for key, value in row.items()
-                if key != "name"
-            )
-            lines.append(f"| {stage} | {row['name']} | {', '.join(values)} |")
-    lines += ["", "| switch | verdict |", "|---|---|"]
-    lines += [f"| {switch} | {verdict(switch, stages)} |" for switch in SWITCHES]
-    write_whole(out / "table.md", "\n".join([*lines, ""]).encode())
+def expectations(rows: list[dict]) -> str:
+    """Return a table of what was expected, and what was measured of it."""
+    lines = []
+    for place, (eager, kernels, goal) in EXPECTED.items():
+        sides = times(rows).get(place, {})
+        measured = {name: f"{row['ms']:.2f} ms" for name, row in sides.items()}
+        own = {name: sides[name] for name in sides if not name.startswith("on")}  # onedl, onnx
+        best = min(own, key=lambda name: own[name]["ms"], default="")
+        other = sides.get("onedl") if own else None
+        ratios = [f"{other[k] / own[best][k]:.2f}" for k in ("ms", "peak_mib")] if other else NONE
+        fastest = f"{measured[best]}, {best}" if own else NONE[0]
+        told = f"{eager} ms", measured.get("eager", NONE[0]), f"{kernels} ms", fastest, goal
+        lines.append((", ".join(place), *told, *ratios))
+    columns = ("eager, expected", "measured", "fastest, expected", "measured", "goal")
+    return markdown(("stage", *columns, "onedl's ms / fastest", "onedl's memory / fastest"), lines)
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write_table(out: Path, rows: list[dict]) -> None:
+    """Write the expectations, the verdicts and all rows to DIR/table.md."""
+    verdicts = markdown(("switch", "verdict"), ((each, verdict(each, rows)) for each in SWITCHES))
+    lines = []
+    for row in rows:
+        values = [
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in row.items()
+            if key not in ("stage", "what")
+        ]
+        lines.append((row["stage"], row["what"], ", ".join(values)))
+    tables = expectations(rows), verdicts, markdown(("stage", "what", "result"), lines)
+    write_whole(out / "table.md", "\n".join(tables).encode())
 
 
 @one_line_errors
@@ -145,7 +187,8 @@ def main() -> None:
     args = parse_args()
     make_writable(args.out)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
-    if args.rehearse:  # ... without a compiler, which takes minutes
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they take seconds to import
+    if args.rehearse:
         os.environ.update(TRITON_INTERPRET="1", TORCH_COMPILE_DISABLE="1")
         args.stages += FAILURES
     end = monotonic() + 60 * args.minutes
@@ -155,11 +198,11 @@ def main() -> None:
             if left < LEAST:
                 break
             run_apart(name, args, min(left, (STAGES | FAILURES)[name][0]))
-            sys.stdout.write(f"{name}: {read(args.out)[name]['status']}\n")
+            sys.stdout.write(f"{name}: {read(args.out)[-1]['result']}\n")
     finally:
-        write_table(args.out, stages := read(args.out))
+        write_table(args.out, rows := read(args.out))
     for switch in SWITCHES:
-        sys.stdout.write(f"{switch}: {verdict(switch, stages)}\n")
+        sys.stdout.write(f"{switch}: {verdict(switch, rows)}\n")
 
 
 if __name__ == "__main__":

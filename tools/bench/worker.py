@@ -11,7 +11,9 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -143,7 +145,7 @@ def train(config: Config, job: dict) -> tuple[Callable, int]:
     """A training step on a batch in memory, with the optimiser that the config describes."""
     model = build_model(config, job)
     wrapper = OptimWrapper(build_optim_wrapper(model, config.optim_wrapper).optimizer)
-    batch = next(iter(build_loader(config, "train", job["batch"])))
+    batch = next(iter(build_loader(config, "train", job["batch"], passes=job["batch"])))
     return lambda: model.train_step(dict(batch), wrapper), 1
 
 
@@ -209,6 +211,8 @@ def answers(job: dict, asked: Iterable = sys.stdin) -> Any:
         importlib.import_module("mmseg.ops.triton").enable(True)
     if job["against"] and job["part"] != "data" and not job["no_check"]:
         check_equal(config, job)
+    if job["part"] == "train":  # as a run does
+        torch.backends.cudnn.benchmark = config.env_cfg.cudnn_benchmark
     parts = {"infer": infer, "predict": predict, "train": train, "eval": evaluate, "data": data}
     parts["map"] = map_scene
     action, count = parts[job["part"]](config, job)
@@ -219,6 +223,16 @@ def answers(job: dict, asked: Iterable = sys.stdin) -> Any:
         run_time = job.get("seconds", 0.5)
         seconds = timer.blocked_autorange(min_run_time=run_time).median / count
         yield {"seconds": seconds, "peak_mib": peak_mib(job["device"])}
+
+
+class Local:
+    """A side within this process, for rehearsals: a process of its own starts in seconds."""
+
+    def __init__(self, job: dict) -> None:
+        self.answers = answers(job, iter(dict, None))
+        self.ask = lambda _: next(self.answers)
+        self.start = partial(self.ask, job)
+        self.process = SimpleNamespace(kill=self.answers.close)
 
 
 if __name__ == "__main__":
