@@ -28,6 +28,7 @@ from tiny_project import write_project
 
 from mmseg.checkpoints.files import read_checkpoint
 
+torch.set_num_threads(1)  # where torch was imported before
 # Once here, not in every life of the run.
 for name in ("matplotlib.pyplot", "mmseg.config", "mmseg.engine", "torch._dynamo"):
     importlib.import_module(name)

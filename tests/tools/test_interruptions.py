@@ -1,19 +1,20 @@
 """What ends a training run before its time, as seen from the command line."""
 
+import multiprocessing
 import os
 import re
+import runpy
 import signal
-import subprocess
 import sys
-from itertools import takewhile
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from run_tool import Tool, group_variables, run_tool
+from run_tool import TOOLS, Tool, group_variables, run_tool
 from tiny_project import write_project
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-ROOT = Path(__file__).parents[2]
 ENDLESS = ("--cfg-options", "train_cfg.max_iters=100000", "train_cfg.val_interval=100000")
 
 
@@ -67,6 +68,26 @@ def test_when_a_process_is_killed_the_other_ends_within_a_minute_with_a_message(
     assert "another process of this run has ended" in first.text().splitlines()[-1]
 
 
+def torchrun(folder, *options):
+    """Be torchrun, whose workers are forked here instead of started: they import nothing anew."""
+    os.chdir(folder)
+    file = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.environ["OMP_NUM_THREADS"] = "1"  # as torchrun does
+    torch.set_num_threads(1)
+    rendezvous = {"run_id": "test", "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
+    restarts = {"max_restarts": 1, "monitor_interval": 0.1, "start_method": "fork"}
+    config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=2, **rendezvous, **restarts)
+    elastic_launch(config, train)(*options)
+
+
+def train(*options):
+    sys.argv = [str(TOOLS / "train.py"), *options]
+    sys.path.insert(0, str(TOOLS))
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
 def test_torchrun_starts_a_killed_run_again_and_it_ends_in_the_same_bits(project):
     options = ("--resume", "--no-validate", "--cfg-options", "train_cfg.max_iters=8")
     options = (*options, "train_cfg.val_interval=4", "default_hooks.checkpoint.max_keep_ckpts=1")
@@ -75,21 +96,20 @@ def test_torchrun_starts_a_killed_run_again_and_it_ends_in_the_same_bits(project
         *("train.py", "tiny.py", "--work-dir", "whole", *options), cwd=project, processes=2
     )
     assert whole.returncode == 0, whole.stderr[-3000:]
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2")
-    torchrun = (*torchrun, "--max-restarts=1", "--master-port=29632")
-    command = [*torchrun, str(ROOT / "tools/train.py"), "tiny.py", "--work-dir", "broken", *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, cwd=project, env=environment, text=True, stdout=-1, stderr=subprocess.STDOUT
-    )
-    printed = [*takewhile(lambda line: "Iter(train) [5/" not in line, process.stdout)]
-    assert process.poll() is None, "".join(printed)[-3000:]
+    log, arguments = project / "log.txt", (project, "tiny.py", "--work-dir", "broken", *options)
+    agent = multiprocessing.get_context("forkserver").Process(target=torchrun, args=arguments)
+    agent.start()
+    end = time.monotonic() + 60
+    while not log.exists() or "Iter(train) [5/" not in log.read_text():
+        assert agent.is_alive() and time.monotonic() < end, log.exists() and log.read_text()
+        time.sleep(0.02)
+    printed = log.read_text().splitlines()
     assert not [line for line in printed if "Warning: " in line]
     lock = (project / "broken/.lock").read_text()
     os.kill(int(lock.split()[0]), signal.SIGKILL)
-    text, _ = process.communicate(timeout=60)
-    code = process.returncode
-    assert code == 0, text[-3000:]
+    agent.join(60)
+    text = log.read_text()
+    assert agent.exitcode == 0, text[-3000:]
     assert "resumed epoch: 0, iter: 4" in text
     states = [
         torch.load(project / work / "iter_8.pth", weights_only=False)
