@@ -6,7 +6,7 @@ from importlib import import_module
 
 for name in (
     *("torch._dynamo", "mmcv.cnn", "mmengine.runner", "cv2", "matplotlib.pyplot"),
-    *("rasterio", "scipy.linalg", "scipy.ndimage"),
+    *("rasterio", "scipy.linalg", "scipy.ndimage", "scipy.optimize"),
 ):
     import_module(name)
 

@@ -120,6 +120,5 @@ def _become(
     sys.argv = [*command]
     sys.path[:0] = python_path
     os.environ.update(variables)
-    if variables:
-        torch.set_num_threads(1)  # as torchrun does
+    torch.set_num_threads(1)  # as torchrun does; tests run side by side
     runpy.run_path(command[0], run_name="__main__")
