@@ -27,7 +27,7 @@ setup(
     install_requires=(ROOT / "requirements.txt").read_text().splitlines(),
     extras_require={
         "dev": [
-            *("pytest>=8.0", "pytest-xdist>=3.8", "hypothesis>=6.100"),
+            *("pytest>=8.0", "pytest-xdist>=3.8", "hypothesis>=6.100", "pyarrow>=15"),
             *("ruff>=0.8", "mypy>=1.11", "import-linter>=2.0", "setuptools>=68"),
             # Its interpreter runs the GPU kernels in tests. The one of 3.9 takes comparisons of
             # scalars for integers. torch for CUDA depends on triton itself.

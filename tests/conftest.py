@@ -32,7 +32,7 @@ from tiny_project import write_project
 
 from mmseg.lock import sole_process
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # tests run side by side
 
 # Found where the tests are run in the project's folder; elsewhere they take longer.
 multiprocessing.set_forkserver_preload(["tests.preload"])

@@ -100,13 +100,6 @@ def test_two_sides_take_turns_and_one_line_has_speed_memory_and_ratio(
     assert [len(side["turns"]) for side in sides.values()] == [1, 1]
 
 
-def test_engines_are_compared_in_mapping_a_scene(measure, forked, capsys):
-    pytest.importorskip("onnxruntime")
-    measure("map", "--engine", "onnxruntime", "--against", "torch", "--scene", "64")
-    side = f"{NUMBERS} ms per scene, peak \\d+ MiB; "
-    assert re.match(f"map: onnxruntime {side}torch {side}this is ", capsys.readouterr().out)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux lists the children of a process")
 def test_a_turn_beside_a_load_has_as_many_busy_processes_which_end_with_it():
     worker = object.__new__(speed.Worker)
