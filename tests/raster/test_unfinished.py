@@ -101,7 +101,7 @@ def test_an_unfinished_map_of_another_job_is_thrown_away_and_the_log_says_why(
     if other == "engine":
         colour_model.runs_in = "openvino 2026.4, threads: 2"
     if other == "threads":
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     options = MapOptions(nodata=255 if other == "options" else None)
     locked = []
 
