@@ -22,6 +22,7 @@ from mmseg.datasets.check import build_parts
 from mmseg.errors import UserError
 from mmseg.export.engines import for_inference
 from mmseg.imagery import bands as imagery
+from mmseg.imagery.image import read_picture
 from mmseg.imagery.pictures import overlay
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
@@ -42,7 +43,7 @@ class Prediction(SegDataSample):
     def plot(self, opacity: float = 0.5) -> Image.Image:
         """Draw the classes over the image; a notebook shows the picture, its `save` writes it."""
         if isinstance(self.image, str):
-            shown = imagery.read_picture(self.image, self.dataset_meta)
+            shown = read_picture(self.image, self.dataset_meta)
         else:
             shown = imagery.picture(self.image, self.dataset_meta.get("bands"))
         ids = self.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)

@@ -22,7 +22,7 @@ from common import (
 from mmseg.apis import predict_images
 from mmseg.errors import one_line_errors
 from mmseg.imagery import list_images
-from mmseg.imagery.bands import read_picture
+from mmseg.imagery.image import read_picture
 from mmseg.imagery.listing import IMAGE_SUFFIXES, OutputNames
 from mmseg.imagery.pictures import panels, write_id_png, write_image
 

@@ -17,7 +17,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
 from mmseg.errors import UserError
-from mmseg.imagery.bands import read_picture
+from mmseg.imagery.image import read_picture
 from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import check_opacity, panels, write_image
 from mmseg.registry import HOOKS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg.imagery.bands import read_picture
+from mmseg.imagery.image import read_picture
 from mmseg.imagery.mask import read_mask
 from mmseg.imagery.pictures import overlay, sheet, shrink
 

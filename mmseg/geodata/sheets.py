@@ -14,8 +14,8 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
-from mmseg.imagery.band_files import find_bands, names_of, read_valid
 from mmseg.imagery.bands import bits_of
+from mmseg.imagery.geotiff import find_bands, names_of, read_valid
 from mmseg.raster.georeference import ground_resolution, is_measurable
 
 # A tile at the edge of a scene is left out if a side is shorter than this part of the full one.

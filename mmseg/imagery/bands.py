@@ -4,13 +4,11 @@ A data set names its bands and its bits (`metainfo`). An image has its bands in 
 8-bit image of red, green and blue lies in memory as BGR, as all images without named bands do.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
 from mmseg.errors import UserError
-from mmseg.imagery.image import read_image
 
 RGB = ("red", "green", "blue")
 BITS = ("uint8", "uint16", "float32")
@@ -51,13 +49,3 @@ def picture(
         return planes
     low, high = np.nanpercentile(planes, PERCENTILES, axis=(0, 1))
     return np.clip((planes - low) / np.maximum(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
-
-
-def read_picture(path: str | Path, meta: Mapping, shown: Sequence[str] | None = None) -> np.ndarray:
-    """Read an image of a data set with the metainfo `meta` as uint8 RGB; see `picture`."""
-    if meta.get("bands") is None:
-        return picture(read_image(path), None, shown)
-    from mmseg.imagery.band_files import read_bands  # Most images need no GDAL.
-
-    image, _ = read_bands(path, meta["bands"], meta.get("bits", "uint8"))
-    return picture(image, meta["bands"], shown)

@@ -13,6 +13,7 @@ JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 # It logs an error for each image of more than 6 bands, which GDAL reads.
 logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)
 PNG_START, PNG_END = b"\x89PNG", b"\0\0\0\0IEND"
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def read_file(path: str | Path, kind: str, backend_args: dict | None = None) -> bytes:
@@ -40,11 +41,11 @@ def read_file(path: str | Path, kind: str, backend_args: dict | None = None) -> 
     return data
 
 
-def check_depth(samples: object, path: str | Path) -> None:
-    """Raise `UserError` if the type of an image's samples, a NumPy dtype, is not uint8."""
-    if samples != "uint8":
+def check_depth(samples: object, path: str | Path, bits: str = "uint8") -> None:
+    """Raise `UserError` if the type of an image's samples, a NumPy dtype, is not `bits`."""
+    if samples != bits:
         raise UserError(
-            f"{path}: the samples of the image are {samples}; scale them to 8 bits, as in "
+            f"{path}: the samples of the image are {samples}; scale them to {bits}, as in "
             "gdal_translate -ot Byte -scale LOW HIGH 0 255"
         )
 

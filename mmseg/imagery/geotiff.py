@@ -1,4 +1,4 @@
-"""Open and write georeferenced rasters, and read their colours."""
+"""Open, read and write rasters with GDAL: chosen bands, colours, samples of masks."""
 
 import re
 import warnings
@@ -9,22 +9,24 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio import Affine
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
+from rasterio.windows import Window
 
 from mmseg.errors import UserError, reason
 from mmseg.files import whole_file
 from mmseg.imagery.files import check_depth
 from mmseg.imagery.mask import IGNORE_INDEX
 
-SIZE = {"tiled": True, "blockxsize": 256, "blockysize": 256}
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # A damaged header may declare gigabytes, and an honest file of this size must be cut into tiles.
 MOST_PIXELS = 2**28
-# The formats of masks by their first byte. What begins otherwise is tried as TIFF.
+# The formats by their first byte. What begins otherwise is tried as TIFF.
 DRIVERS = {b"\x89": "PNG", b"P": "PNM", b"B": "BMP", b"G": "GIF", b"\xff": "JPEG", b"R": "WEBP"}
 DRIVERS |= {b"\0": "JP2OpenJPEG"}
+PROFILE = {"driver": "GTiff", "tiled": True, "blockxsize": 256, "blockysize": 256}
+PROFILE |= {"compress": "deflate", "predictor": 2}
 
 
 def open_geotiff(path: str | Path, driver: str = "GTiff") -> rasterio.DatasetReader:
@@ -39,15 +41,17 @@ def open_geotiff(path: str | Path, driver: str = "GTiff") -> rasterio.DatasetRea
 
 @contextmanager
 def _opened(data: bytes, path: str | Path, kind: str) -> Iterator[rasterio.DatasetReader]:
-    try:
-        driver = DRIVERS.get(data[:1], "GTiff")
-        with MemoryFile(data) as file, open_geotiff(file.name, driver) as raster:
-            if raster.width * raster.height > MOST_PIXELS:
-                raise UserError(f"{path}: the {kind} is too large; cut it into tiles")
-            yield raster
-    except RasterioError as error:
-        message = re.sub(f"'?{file.name}'?", "it", reason(error.__cause__ or error))
-        raise UserError(f"{path}: cannot decode the {kind} ({message})") from error
+    with MemoryFile(data) as file:
+        try:
+            with open_geotiff(file.name, DRIVERS.get(data[:1], "GTiff")) as raster:
+                if raster.width * raster.height > MOST_PIXELS:
+                    raise UserError(f"{path}: the {kind} is too large; cut it into tiles")
+                yield raster
+        except UserError as error:
+            raise UserError(str(error).replace(file.name, str(path))) from error
+        except RasterioError as error:
+            message = re.sub(f"'?{file.name}'?", "it", reason(error.__cause__ or error))
+            raise UserError(f"{path}: cannot decode the {kind} ({message})") from error
 
 
 def nodata_of(path: str | Path) -> float | None:
@@ -71,6 +75,72 @@ def read_samples(data: bytes, path: str | Path) -> np.ndarray:
     return np.where(values == nodata, IGNORE_INDEX, values.astype(np.int64))
 
 
+def read_planes(
+    data: bytes, path: str | Path, bands: Sequence[str] | None, bits: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decode `data`, the bytes of the image at `path`, to (C, H, W) of `bits`.
+
+    The bands are those with the names `bands`, or else red, green and blue. Also returns which
+    pixels have an image, bool (H, W); all of them if no bands are named.
+    """
+    with _opened(data, path, "image") as raster:
+        numbers = find_bands(raster, bands) if bands else colour_bands(raster)
+        if bits != "float32":  # which holds every number
+            check_depth(raster.dtypes[numbers[0] - 1], path, bits)
+        if bands:
+            image, valid = read_valid(raster, numbers)
+            return image.astype(bits, copy=False), valid
+        image = look_up(raster.read(numbers), colour_table(raster, numbers))
+        return image, np.ones(image.shape[1:], bool)
+
+
+def names_of(raster: rasterio.DatasetReader) -> list[str]:
+    """Return the name of each band in lower case: its description, or else its colour."""
+    pairs = zip(raster.descriptions, raster.colorinterp, strict=True)
+    return [(text or colour.name).strip().lower() for text, colour in pairs]
+
+
+def find_bands(raster: rasterio.DatasetReader, bands: Sequence[str]) -> list[int]:
+    """Return the numbers (from 1) of the bands with these names.
+
+    If the file does not name them all, it must have as many bands, and they are taken in order.
+    Raises `UserError` for another number of bands, and for names that contradict this order.
+    """
+    names, wanted = names_of(raster), [band.lower() for band in bands]
+    if all(wanted.count(band) == names.count(band) == 1 for band in wanted):
+        return [names.index(band) + 1 for band in wanted]
+    pairs = zip(wanted, names, strict=False)
+    if len(names) != len(wanted) or any(band in names and band != name for band, name in pairs):
+        raise UserError(
+            f"{raster.name}: it has {len(names)} bands ({', '.join(names)}), {len(wanted)} are "
+            f"needed ({', '.join(bands)}); name the bands of the file, as in "
+            "gdal_edit.py -set_desc"
+        )
+    return list(range(1, len(names) + 1))
+
+
+def read_valid(
+    raster: rasterio.DatasetReader, numbers: Sequence[int], window: Window | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read bands, (C, H, W), and which pixels have an image, bool (H, W).
+
+    A pixel has none if the file's mask or alpha band says so, if all its bands are the nodata
+    value, or if one of them is NaN. A band that is read is data, also if the file calls it alpha.
+    """
+    image = raster.read(numbers, window=window)
+    alphas = {i + 1 for i, colour in enumerate(raster.colorinterp) if colour == ColorInterp.alpha}
+    flags = raster.mask_flag_enums[numbers[0] - 1]
+    if MaskFlags.nodata in flags or alphas & set(numbers):
+        nodata = [raster.nodatavals[number - 1] for number in numbers]
+        values = np.array([np.nan if value is None else value for value in nodata])
+        valid = (image != values[:, None, None]).any(axis=0)
+    else:
+        valid = raster.dataset_mask(window=window) > 0
+    if image.dtype.kind == "f":
+        valid &= ~np.isnan(image).any(axis=0)
+    return image, valid
+
+
 def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
     """Return the numbers (from 1) of the red, green and blue band, or else [1, 2, 3].
 
@@ -79,16 +149,13 @@ def colour_bands(raster: rasterio.DatasetReader) -> list[int]:
     """
     if raster.count <= 2:
         return [1, 1, 1]
-    for names in (_described(raster), list(raster.colorinterp)):
+    words = [set(re.findall("[a-z]+", (text or "").lower())) for text in raster.descriptions]
+    named = [w if not w & {"edge", "infra"} else set() for w in words]  # "red edge" is not red
+    described = [next((c for c in RGB if w & {c.name, c.name[0]}), None) for w in named]
+    for names in (described, list(raster.colorinterp)):
         if all(names.count(colour) == 1 for colour in RGB):
             return [names.index(colour) + 1 for colour in RGB]
     return [1, 2, 3]
-
-
-def _described(raster: rasterio.DatasetReader) -> list[ColorInterp | None]:
-    words = [set(re.findall("[a-z]+", (text or "").lower())) for text in raster.descriptions]
-    named = [w if not w & {"edge", "infra"} else set() for w in words]  # "red edge" is not red
-    return [next((c for c in RGB if w & {c.name, c.name[0]}), None) for w in named]
 
 
 def colour_table(raster: rasterio.DatasetReader, bands: Sequence[int]) -> np.ndarray | None:
@@ -111,18 +178,6 @@ def look_up(image: np.ndarray, table: np.ndarray | None) -> np.ndarray:
     return image if table is None else np.stack([t[b] for t, b in zip(table, image, strict=True)])
 
 
-def read_colours(data: bytes, path: str | Path) -> np.ndarray:
-    """Decode `data`, the bytes of the TIFF at `path`, to (H, W, 3) uint8 RGB.
-
-    Raises `UserError` for samples of more than 8 bits, too many pixels, and a file that cannot be
-    decoded.
-    """
-    with _opened(data, path, "image") as raster:
-        check_depth(raster.dtypes[0], path)
-        bands = colour_bands(raster)
-        return look_up(raster.read(bands), colour_table(raster, bands)).transpose(1, 2, 0)
-
-
 def write_geotiff(
     path: Path,
     array: np.ndarray,
@@ -140,25 +195,17 @@ def write_geotiff(
     Raises `UserError` if the file cannot be written.
     """
     bands = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-    count, height, width = bands.shape
-    profile = {
-        "driver": "GTiff",
-        "dtype": bands.dtype,
-        "photometric": "RGB" if count == 3 and bands.dtype == np.uint8 else "MINISBLACK",
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-        "compress": "deflate",
-        "predictor": 2,
-    }
-    size = {"width": width, "height": height, "count": count, "nodata": nodata}
+    size = dict(zip(("count", "height", "width"), bands.shape, strict=True))
+    photometric = "RGB" if len(bands) == 3 and bands.dtype == np.uint8 else "MINISBLACK"
+    profile = {**PROFILE, **size, "dtype": bands.dtype, "photometric": photometric}
+    place = {"transform": transform, "crs": crs, "nodata": nodata}
     with (
         warnings.catch_warnings(),
         whole_file(path) as part,
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(part, "w", transform=transform, crs=crs, **size, **profile) as target:
+        with rasterio.open(part, "w", **profile, **place) as target:
             target.write(bands)
             if names is not None:
                 target.descriptions = names

@@ -1,62 +1,58 @@
-"""Read images as the 8-bit colours that a model takes."""
+"""Read images as the 8-bit colours, or the bands and bits, that a model takes."""
 
-import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
-from PIL.TiffImagePlugin import TiffImageFile
 
 from mmseg.errors import UserError, reason
-from mmseg.imagery.files import check_depth, read_file
+from mmseg.imagery.bands import is_bgr, picture
+from mmseg.imagery.files import TIFF_STARTS, check_depth, read_file
 
-# As mmcv's "color", but samples of more than 8 bits keep their values.
+# Samples of more than 8 bits keep their values.
 COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# Tags of a TIFF.
-BITS, COMPRESSION, PHOTOMETRIC = 258, 259, 262
-STRIP_SIZES, TILE_SIZES = 279, 325  # 0 for a part of a sparse file
-# OpenCV is known to read TIFFs with these values right.
-COMPRESSIONS = (1, 5, 7, 8, 32946, 32773)  # none, LZW, JPEG, deflate (two codes), PackBits
-PHOTOMETRIC_OF = {1: (0, 1, 3), 3: (2, 6)}  # by bands: grey (two codes), palette; RGB, YCbCr
 
 
-def read_image(
-    path: str | Path, backend: str = "cv2", backend_args: dict | None = None
-) -> np.ndarray:
-    """Return an image file as (H, W, 3) uint8 BGR; `backend` is a decoder of mmcv.
+def read_image(path: str | Path, backend_args: dict | None = None) -> np.ndarray:
+    """Return an image file as (H, W, 3) uint8 BGR.
 
-    OpenCV multiplies the colours of some TIFFs by their fourth band and reads some as grey. So GDAL
-    reads all but the plainest TIFFs. Samples of more than 8 bits are refused, whatever the format.
-    Raises `UserError` for such samples and for a file that cannot be decoded.
+    Raises `UserError` for samples of more than 8 bits, whatever the format, and for a file that
+    cannot be decoded.
+    """
+    return read_bands(path, backend_args=backend_args)[0]
+
+
+def read_bands(
+    path: str | Path,
+    bands: Sequence[str] | None = None,
+    bits: str = "uint8",
+    backend_args: dict | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image file: the `bands`, (H, W, C) of `bits`, and its valid pixels, bool (H, W).
+
+    GDAL reads TIFFs, as it reads scenes, and OpenCV the other formats of 8-bit RGB images, which
+    are BGR. Raises `UserError` for other bands or bits, too many pixels, and a file that cannot be
+    decoded.
     """
     data = read_file(path, "image", backend_args)
-    if backend == "cv2" and data.startswith(TIFF_STARTS) and not _is_plain(data):
-        from mmseg.imagery.geotiff import read_colours  # Most images need no GDAL.
+    bgr = is_bgr(bands, bits)
+    if data.startswith(TIFF_STARTS) or not bgr:
+        from mmseg.imagery.geotiff import read_planes  # Most images need no GDAL.
 
-        return np.ascontiguousarray(read_colours(data, path)[..., ::-1])
+        planes, valid = read_planes(data, path, bands, bits)
+        return np.ascontiguousarray((planes[::-1] if bgr else planes).transpose(1, 2, 0)), valid
     try:
-        flag = COLOUR if backend == "cv2" else "color"
-        image = mmcv.imfrombytes(data, flag=flag, backend=backend)
-    except Exception as error:  # each backend raises its own kinds
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
+    except cv2.error as error:
         raise UserError(f"{path}: cannot decode the image ({reason(error)})") from error
     if image is None:
         raise UserError(f"{path}: cannot decode the image; it is damaged or of an unknown format")
     check_depth(image.dtype, path)
-    return image
+    return image, np.ones(image.shape[:2], bool)
 
 
-def _is_plain(data: bytes) -> bool:
-    """Tell whether a TIFF is of a kind that OpenCV is known to read right."""
-    try:
-        tags = dict(TiffImageFile(io.BytesIO(data)).tag_v2)
-    except Exception:
-        return False
-    bits = tags.get(BITS, (1,))
-    return (
-        set(bits) == {8}
-        and 0 not in (*tags.get(STRIP_SIZES, ()), *tags.get(TILE_SIZES, ()))
-        and tags.get(PHOTOMETRIC) in PHOTOMETRIC_OF.get(len(bits), ())
-        and tags.get(COMPRESSION, 1) in COMPRESSIONS
-    )
+def read_picture(path: str | Path, meta: Mapping, shown: Sequence[str] | None = None) -> np.ndarray:
+    """Read an image of a data set with the metainfo `meta` as uint8 RGB; see `picture`."""
+    image, _ = read_bands(path, meta.get("bands"), meta.get("bits", "uint8"))
+    return picture(image, meta.get("bands"), shown)

@@ -2,10 +2,11 @@
 
 import glob
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mmseg.errors import UserError
+from mmseg.files import cannot_be_read
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
@@ -30,6 +31,7 @@ def list_images(
     Raises `UserError` for an input that gives no image.
     """
     images: list[str] = []
+    skipped = [folder.resolve() for folder in skip_folders]
     for name in inputs:
         if os.path.isdir(name):
             paths = files_below(name, recursive)
@@ -41,7 +43,7 @@ def list_images(
             found = [p for p in glob.glob(name, recursive=True) if os.path.isfile(p)]
             if not found and keep_unknown:
                 found = [name]
-        found = [path for path in found if not _is_inside(path, skip_folders)]
+        found = [p for p in found if not any(map(Path(p).resolve().is_relative_to, skipped))]
         if not found:
             raise UserError(f"{name}: no image there; give files or folders of {suffixes}")
         images += sorted(found)
@@ -78,10 +80,17 @@ def files_below(folder: str, recursive: bool = True) -> list[str]:
     Hidden files and folders do not count. Links to folders are followed, but not back to a folder
     that contains them. Raises `UserError` for a folder that cannot be read.
     """
-    try:
-        return list(_walk(folder, recursive))
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+    def refuse(error: OSError) -> None:
+        raise cannot_be_read(error.filename, error) from error
+
+    paths: list[str] = []
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(place).resolve()
+        inner = [f for f in folders if recursive and not f.startswith(".")]
+        folders[:] = [f for f in inner if not here.is_relative_to((here / f).resolve())]
+        paths += [os.path.join(place, name) for name in files if not name.startswith(".")]
+    return paths
 
 
 class OutputNames:
@@ -104,21 +113,3 @@ class OutputNames:
         if other != img_path:
             raise UserError(f"{other} and {img_path} would both be written to {path}: rename one")
         return path
-
-
-def _walk(folder: str, recursive: bool, parents: tuple[str, ...] = ()) -> Iterator[str]:
-    place = os.path.realpath(folder)
-    if place in parents:
-        return
-    for entry in os.scandir(folder):
-        if entry.name.startswith("."):
-            continue
-        if not entry.is_dir():
-            yield entry.path
-        elif recursive:
-            yield from _walk(entry.path, recursive, (*parents, place))
-
-
-def _is_inside(path: str, folders: Collection[Path]) -> bool:
-    parents = Path(path).resolve().parents if folders else ()
-    return any(folder.resolve() in parents for folder in folders)

@@ -18,9 +18,8 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
-from mmseg.imagery.band_files import find_bands
 from mmseg.imagery.bands import RGB, bits_of, is_bgr, picture
-from mmseg.imagery.geotiff import colour_bands, colour_table, look_up
+from mmseg.imagery.geotiff import colour_bands, colour_table, find_bands, look_up
 from mmseg.imagery.listing import list_images
 from mmseg.raster.area import AreaOfInterest
 from mmseg.raster.georeference import is_measurable

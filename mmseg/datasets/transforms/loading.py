@@ -9,7 +9,7 @@ from mmengine.structures import PixelData
 
 from mmseg.errors import UserError
 from mmseg.imagery.bands import RGB, is_bgr
-from mmseg.imagery.image import read_image
+from mmseg.imagery.image import read_bands
 from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
@@ -27,6 +27,7 @@ class LoadImageFromFile(BaseTransform):
     An image that is already in `img` is kept. If the data set names its bands, `img` is (H, W, C)
     in their order and bits, and its pixels without image become `fill`, a value for each band; the
     mean of `data_preprocessor` makes them 0. `nodata`, bool (H, W), then tells which they are.
+    `imdecode_backend` is for subclasses: all files have one reader.
     """
 
     def __init__(
@@ -40,19 +41,14 @@ class LoadImageFromFile(BaseTransform):
         self.fill = fill
 
     def transform(self, results: dict) -> dict:
-        path = results["img_path"]
-        if "img" not in results and results.get("bands"):
-            from mmseg.imagery.band_files import read_bands  # Most images need no GDAL.
-
-            bands, bits = results["bands"], results.get("bits", "uint8")
-            image, valid = read_bands(path, bands, bits, self.backend_args)
-            if not valid.all():
+        if "img" not in results:
+            bands, bits = results.get("bands"), results.get("bits", "uint8")
+            image, valid = read_bands(results["img_path"], bands, bits, self.backend_args)
+            if bands and not valid.all():
                 results["nodata"] = ~valid
                 if self.fill is not None:
                     image[~valid] = fill_value(self.fill, bands, image.dtype)
             results["img"] = image
-        elif "img" not in results:
-            results["img"] = read_image(path, self.imdecode_backend, self.backend_args)
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results
 
