@@ -7,12 +7,15 @@ from typing import NamedTuple
 
 from mmengine.logging import MMLogger
 
-from mmseg.datasets.converters.isaid import convert_isaid
-from mmseg.datasets.converters.isprs import LAYOUTS, convert_isprs
 from mmseg.datasets.converters.landcover import convert_landcover
 from mmseg.datasets.converters.loveda import convert_loveda
-from mmseg.datasets.converters.pascal import convert_pascal_context, convert_voc_aug
-from mmseg.datasets.converters.relabel import convert_cityscapes, convert_coco_stuff
+from mmseg.datasets.converters.relabel import (
+    convert_cityscapes,
+    convert_coco_stuff,
+    convert_pascal_context,
+    convert_voc_aug,
+)
+from mmseg.datasets.converters.tiled import LAYOUTS, convert_tiled
 from mmseg.errors import one_line_errors
 
 
@@ -26,16 +29,10 @@ class Converter(NamedTuple):
     out: str | None = None
 
 
-def tiling(args: argparse.Namespace) -> dict[str, int]:
-    given = {"tile": args.tile, "overlap": args.overlap}
-    return {key: value for key, value in given.items() if value is not None}
-
-
 def shares(pixels: list[int]) -> str:
     return ", ".join(f"{count / sum(pixels):.1%}" for count in pixels)
 
 
-COCO_SPLITS = ("train2017", "val2017")
 OPTIONS: dict[str, dict] = {
     "--workers": {"type": int, "default": 2, "help": "processes"},
     "--tile": {"type": int, "help": "side of a tile in pixels"},
@@ -52,19 +49,11 @@ CONVERTERS = {
     "coco_stuff164k": Converter(
         "write the train ids of COCO-Stuff",
         lambda a: (
-            f"{a.out}/annotations: "
-            f"{convert_coco_stuff({s: a.masks / s for s in COCO_SPLITS}, a.out, a.workers)} masks "
+            f"{a.out}/annotations: {convert_coco_stuff(a.masks, a.out, a.workers)} masks "
             "in train ids"
         ),
         {"masks": "stuffthingmaps: the folder of train2017, val2017"},
         out="data/coco_stuff164k",
-    ),
-    "isaid": Converter(
-        "cut iSAID into tiles",
-        lambda a: f"{a.out}: {convert_isaid(a.root, a.out, a.workers, **tiling(a))} tiles",
-        {"root": "the folder with train/ and val/, unpacked"},
-        ("--tile", "--overlap", "--workers"),
-        out="data/iSAID",
     ),
     "landcover": Converter(
         "cut LandCover.ai into tiles",
@@ -93,13 +82,14 @@ CONVERTERS = {
     ),
     **{
         name: Converter(
-            f"cut ISPRS {name.title()} into tiles",
+            f"cut {name} into tiles",
             lambda a: (
-                f"{a.out}: {convert_isprs(a.source, a.out, a.name, a.workers, **tiling(a))} tiles"
+                f"{a.out}: "
+                f"{convert_tiled(a.source, a.out, a.name, a.workers, a.tile, a.overlap)} tiles"
             ),
             {"source": "the folder with " + " and ".join(layout.archives)},
             ("--tile", "--overlap", "--workers"),
-            out=f"data/{name}",
+            out="data/iSAID" if name == "isaid" else f"data/{name}",
         )
         for name, layout in LAYOUTS.items()
     },

@@ -12,10 +12,10 @@ from demo import draw_scene
 from rich.console import Console
 from rich.progress import track
 
+from mmseg.datasets.converters.landcover import full_tiles
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import make_writable, write_whole
 from mmseg.imagery.geotiff import Affine, write_geotiff
-from mmseg.imagery.tiles import full_tiles
 
 PIXEL_SIZE = 0.5  # metres
 WEST, NORTH = 500_000, 500_000  # corner of the first sheet, in metres

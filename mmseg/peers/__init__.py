@@ -21,7 +21,11 @@ def _by_entry(table: dict[str, str]) -> dict[str, str]:
 MODULES = _by_entry(
     {
         "apis": "apis.inference",
-        "datasets": "datasets.basesegdataset datasets.dataset_wrappers datasets.potsdam",
+        "datasets": (
+            "datasets.ade datasets.basesegdataset datasets.cityscapes datasets.coco_stuff "
+            "datasets.dataset_wrappers datasets.isaid datasets.isprs datasets.loveda "
+            "datasets.pascal_context datasets.potsdam datasets.voc"
+        ),
         "datasets.transforms": (
             "datasets.pipelines datasets.pipelines.compose datasets.pipelines.formating "
             "datasets.pipelines.formatting datasets.pipelines.loading "

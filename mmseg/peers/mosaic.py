@@ -8,7 +8,7 @@ import mmcv
 import numpy as np
 from mmengine.registry import DefaultScope
 
-from mmseg.datasets.wrappers import RepeatDataset
+from mmseg.datasets import RepeatDataset
 from mmseg.peers.transforms import IGNORED, Augmentation, found_in, require
 from mmseg.registry import DATASETS, SCOPE, TRANSFORMS
 

@@ -12,10 +12,9 @@ from mmseg.checkpoints.loading import load_model_weights
 from mmseg.config import load_config
 from mmseg.datasets import build_dataset
 from mmseg.datasets.converters.landcover import convert_landcover
-from mmseg.datasets.converters.pascal import convert_voc_aug
+from mmseg.datasets.converters.relabel import convert_voc_aug
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
-from mmseg.imagery.tiles import full_tiles, iter_full_tiles, raster_shape
 
 
 def read_image(path: Path) -> None:
@@ -49,12 +48,8 @@ def read_list(path: Path) -> None:
 
 
 def read_geotiff(path: Path) -> None:
-    height, width, bands = raster_shape(path)
-    numbers = []
-    for number, tile in iter_full_tiles(path, inputs.TILE):
-        assert tile.shape == (inputs.TILE, inputs.TILE, bands) and tile.dtype == np.uint8
-        numbers.append(number)
-    assert numbers == full_tiles(height, width, inputs.TILE)
+    image = LoadImageFromFile()({"img_path": str(path)})["img"]
+    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size
 
 
 def convert_zip(path: Path) -> None:

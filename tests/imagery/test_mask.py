@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from PIL import Image
 
 from mmseg.errors import UserError

@@ -1,6 +1,7 @@
-"""What the converters share: lists of ids, masks, and the processes that convert."""
+"""What the converters share: lists, images with their masks, and the processes that convert."""
 
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -14,7 +15,8 @@ from rich.progress import track
 
 from mmseg.errors import UserError
 from mmseg.files import read_text, write_whole
-from mmseg.imagery.mask import IGNORE_INDEX
+from mmseg.imagery.listing import names_in
+from mmseg.imagery.mask import read_mask, to_train_ids
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -25,11 +27,6 @@ def read_ids(path: Path) -> list[str]:
     if not path.is_file():
         raise UserError(f"{path}: no such list; the archive is incomplete, unpack it again")
     return read_text(path).split()
-
-
-def find(folder: Path, pattern: str) -> list[Path]:
-    """Return the files that a glob finds, sorted, without the "._" files that macOS adds."""
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("._"))
 
 
 def write_ids(path: Path, ids: Sequence[str]) -> None:
@@ -47,29 +44,38 @@ def write_png(path: Path, image: np.ndarray) -> None:
     write_whole(path, cv2.imencode(".png", image)[1].tobytes())
 
 
-def count_ids(
-    mask: np.ndarray, num_classes: int, path: Path, ignore_index: int | None = None
-) -> np.ndarray:
-    """Return the int64 (num_classes,) pixel counts of a mask of integers read from `path`.
+def find(folder: Path, pattern: str) -> dict[str, Path]:
+    """Return the files below a folder whose paths end as a regular expression says, sorted.
 
-    Raises `UserError` that names the ids which are neither a class nor `ignore_index`.
+    Each is found by the groups of its match, joined by "/". Hidden files do not count.
     """
-    # Not bincount at first: it would count gigabytes up to a 32-bit value.
-    present = np.unique(mask).astype(np.int64)
-    unknown = present[((present < 0) | (present >= num_classes)) & (present != ignore_index)]
-    if unknown.size:
-        shown = f"{unknown[:5].tolist()}{' and more' if unknown.size > 5 else ''}"
-        raise UserError(f"{path}: ids {shown} are outside 0..{num_classes - 1}; is this its mask?")
-    return np.bincount(mask.ravel(), minlength=num_classes)[:num_classes]
+    found = [re.search(rf"(?:^|/){pattern}$", name) for name in names_in(folder, "")]
+    return {"/".join(match.groups()): folder / match.string for match in found if match}
+
+
+def find_pairs(folder: Path, images: str, masks: str) -> list[tuple[str, Path, Path]]:
+    """Return (name, image, mask) of the files that two patterns of `find` give by one name.
+
+    Raises `UserError` if there is none, or if a file has no partner.
+    """
+    image_of, mask_of = find(folder, images), find(folder, masks)
+    for have, want, what in ((image_of, mask_of, "mask"), (mask_of, image_of, "image")):
+        if alone := have.keys() - want.keys():
+            raise UserError(
+                f"{folder}: {name_some(alone, len(have))} without {what}; unpack the archives again"
+            )
+    if not image_of:
+        raise UserError(f"{folder}: no image {images} below it; unpack the archives there")
+    return [(name, path, mask_of[name]) for name, path in image_of.items()]
 
 
 def convert_masks(
     pairs: Sequence[tuple[Path, Path]],
-    read: Callable[[Path], np.ndarray],
-    new_ids: Sequence[int],
+    new_ids: Mapping[int, int],
     workers: int,
-) -> None:
-    """Write the mask of each (source, target) as PNG, where `new_ids[k]` replaces the id k.
+    read: Callable[[Path], np.ndarray] = read_mask,
+) -> int:
+    """Write the mask of each (source, target) as PNG with new ids; returns the number of masks.
 
     `read` returns the (H, W) integers of a source. 255 may stand in a mask too, and stays. Raises
     `UserError` if a source is missing, before anything is written, or if it holds another id.
@@ -77,19 +83,14 @@ def convert_masks(
     if absent := [source for source, _ in pairs if not source.is_file()]:
         names = name_some([source.stem for source in absent], len(pairs))
         raise UserError(f"{absent[0].parent}: {names} without a mask; unpack the archives again")
-    table = np.full(max(len(new_ids), IGNORE_INDEX + 1), IGNORE_INDEX, np.uint8)
-    table[: len(new_ids)] = new_ids
-    write = partial(_convert_mask, read=read, known=len(new_ids), table=table)
-    map_with_progress(write, pairs, workers)
+    return len(map_with_progress(partial(_convert_mask, read, new_ids), pairs, workers))
 
 
 def _convert_mask(
-    pair: tuple[Path, Path], read: Callable[[Path], np.ndarray], known: int, table: np.ndarray
+    read: Callable[[Path], np.ndarray], new_ids: Mapping[int, int], pair: tuple[Path, Path]
 ) -> None:
     source, target = pair
-    mask = read(source)
-    count_ids(mask, known, source, IGNORE_INDEX)
-    write_png(target, table[mask.astype(np.uint16)])
+    write_png(target, to_train_ids(read(source), len(new_ids), False, source, new_ids))
 
 
 def map_with_progress(

@@ -1,14 +1,15 @@
 """LoveDA: the files of its archives sorted into img_dir/<split> and ann_dir/<split>."""
 
-import shutil
+from collections import Counter
 from pathlib import Path
 
-from mmseg.datasets.converters.common import find
+from mmseg.datasets.converters.common import find, find_pairs
 from mmseg.datasets.converters.untrusted import unpacked
 from mmseg.errors import UserError
-from mmseg.files import whole_file
+from mmseg.files import write_whole
 
-FOLDERS = {"images_png": "img_dir", "masks_png": "ann_dir"}
+ARCHIVES = ("Train.zip", "Val.zip", "Test.zip")
+FILES = r"({})/(?:[^/]+/)*{}/([^/]+)\.png"  # Rural and Urban
 
 
 def convert_loveda(source: Path, out: Path) -> dict[str, int]:
@@ -16,31 +17,16 @@ def convert_loveda(source: Path, out: Path) -> dict[str, int]:
 
     Rural and urban files come into one folder. Returns the number of images of each split.
     """
-    counts = {}
-    for split in ("Train", "Val", "Test"):
-        archive, folder = source / f"{split}.zip", source / split
-        if folder.is_dir() and not archive.is_file():
-            counts[split.lower()] = _sort(folder, out, split.lower(), _copy)
-        elif archive.is_file() or split != "Test":
-            with unpacked(archive, out, {".png"}) as folder:
-                counts[split.lower()] = _sort(folder, out, split.lower(), shutil.move)
-    return counts
-
-
-def _copy(source: Path, target: Path) -> None:
-    with whole_file(target) as part:
-        shutil.copyfile(source, part)
-
-
-def _sort(root: Path, out: Path, split: str, place) -> int:
-    counts = dict.fromkeys(FOLDERS, 0)
-    for kind, name in FOLDERS.items():
-        target = out / name / split
-        target.mkdir(parents=True, exist_ok=True)
-        for path in find(root, f"**/{kind}/*.png"):
-            place(path, target / path.name)
-            counts[kind] += 1
-    images, masks = counts["images_png"], counts["masks_png"]
-    if not images or (split != "test" and images != masks):
-        raise UserError(f"{root}: {images} images and {masks} masks; get the archive again")
-    return images
+    with unpacked(source, out, {".png"}, ARCHIVES) as root:
+        splits = "Train|Val"
+        patterns = (FILES.format(splits, kind) for kind in ("images_png", "masks_png"))
+        files = {key: paths for key, *paths in find_pairs(root, *patterns)}
+        if len({key.partition("/")[0] for key in files}) != 2:
+            raise UserError(f"{source}: one of Train and Val is not there; get it")
+        tests = find(root, FILES.format("Test", "images_png"))
+        files |= {key: [image] for key, image in tests.items()}
+        for key, paths in files.items():
+            place = f"{key.partition('/')[0].lower()}/{key.rpartition('/')[2]}.png"
+            for folder, path in zip(("img_dir", "ann_dir"), paths, strict=False):
+                write_whole(out / folder / place, path.read_bytes())
+    return dict(Counter(key.partition("/")[0].lower() for key in files))

@@ -1,9 +1,12 @@
-"""Cityscapes and COCO-Stuff: masks in the ids of their publishers to masks in train ids."""
+"""Masks in the ids of their publishers to masks in the ids of our data sets."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from mmseg.datasets.converters.common import convert_masks, find
+import numpy as np
+
+from mmseg.datasets.converters import common
+from mmseg.datasets.converters.untrusted import read_mat
+from mmseg.datasets.known import PascalVOCDataset
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask
 
@@ -15,6 +18,15 @@ CITYSCAPES_IDS = 34
 COCO_STUFF_IDS = 182
 COCO_STUFF_UNUSED = {11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90}
 COCO_STUFF_CLASSES = tuple(sorted(set(range(COCO_STUFF_IDS)) - COCO_STUFF_UNUSED))
+VOC_CLASSES = len(PascalVOCDataset.METAINFO["classes"])
+TRAINAUG_SIZE = 10_582
+# Of the 459 labels of Pascal Context these are frequent. The others are background.
+CONTEXT_LABELS = (
+    *(2, 9, 18, 19, 22, 23, 25, 31, 33, 34, 44, 45, 46, 59, 65, 68, 72, 80, 85, 98, 104, 105),
+    *(113, 115, 144, 158, 159, 162, 187, 189, 207, 220, 232, 258, 259, 260, 284, 295, 296, 308),
+    *(324, 326, 347, 349, 354, 355, 360, 366, 368, 397, 415, 416, 420, 424, 427, 440, 445, 454),
+    458,
+)
 
 
 def convert_cityscapes(root: Path, workers: int = 1) -> int:
@@ -22,33 +34,84 @@ def convert_cityscapes(root: Path, workers: int = 1) -> int:
 
     Returns the number of masks.
     """
-    masks = _find(root / "gtFine", "*_labelIds.png")
+    masks = common.find(root / "gtFine", r"([^/]*)_labelIds\.png").values()
     pairs = [(m, m.with_name(m.name.replace("_labelIds", "_labelTrainIds"))) for m in masks]
-    convert_masks(pairs, read_mask, _train_ids(CITYSCAPES_CLASSES, CITYSCAPES_IDS), workers)
-    return len(pairs)
+    if not pairs:
+        raise UserError(f"{root}/gtFine: no mask *_labelIds.png below it; unpack the archive there")
+    return common.convert_masks(pairs, _train_ids(CITYSCAPES_CLASSES, CITYSCAPES_IDS), workers)
 
 
-def convert_coco_stuff(masks_of: Mapping[str, Path], out: Path, workers: int = 1) -> int:
-    """Write `out/annotations/<split>/<id>_labelTrainIds.png` for the masks of each split's folder.
+def convert_coco_stuff(maps: Path, out: Path, workers: int = 1) -> int:
+    """Write `out/annotations/<split>/<id>_labelTrainIds.png` for `maps/<split>/<id>.png`.
 
     Returns the number of masks.
     """
-    pairs = [
-        (mask, out / "annotations" / split / f"{mask.stem}_labelTrainIds.png")
-        for split, folder in masks_of.items()
-        for mask in _find(folder, "*.png")
-        if not mask.stem.endswith("_labelTrainIds")
+    masks = common.find(maps, r"(train2017|val2017)/(\d+)\.png")
+    pairs = [(m, out / "annotations" / f"{key}_labelTrainIds.png") for key, m in masks.items()]
+    if not pairs:
+        raise UserError(f"{maps}: no mask <id>.png in train2017/ and val2017/; unpack it there")
+    return common.convert_masks(pairs, _train_ids(COCO_STUFF_CLASSES, COCO_STUFF_IDS), workers)
+
+
+def _train_ids(classes: tuple[int, ...], count: int) -> dict[int, int]:
+    return {i: classes.index(i) if i in classes else IGNORE_INDEX for i in range(count)}
+
+
+def convert_voc_aug(
+    devkit: Path, sbd: Path, workers: int = 1, allow_partial: bool = False
+) -> list[str]:
+    """Join Pascal VOC 2012 and SBD (Hariharan et al., ICCV 2011) to 10,582 training masks.
+
+    `VOC2012/SegmentationClassAug/<id>.png` is VOC's own mask, with its border of 255, for the
+    images of VOC's train list, and SBD's mask, which has no border, for all others. Returns the ids
+    of `ImageSets/Segmentation/trainaug.txt`, which is written last.
+
+    `devkit` holds `VOC2012/`; `sbd` holds `dataset/` with `cls/*.mat`, `train.txt` and `val.txt`.
+    Raises `UserError` when the lists do not give 10,582 ids, unless `allow_partial`.
+    """
+    voc, sbd = devkit / "VOC2012", sbd / "dataset"
+    lists = voc / "ImageSets" / "Segmentation"
+    official = set(common.read_ids(lists / "train.txt"))
+    augmented = {*common.read_ids(sbd / "train.txt"), *common.read_ids(sbd / "val.txt")}
+    ids = sorted((official | augmented) - set(common.read_ids(lists / "val.txt")))
+    if len(ids) != TRAINAUG_SIZE and not allow_partial:
+        raise UserError(
+            f"{lists}, {sbd}: the lists give {len(ids)} training ids, not {TRAINAUG_SIZE}; "
+            "get the archives again, or pass --allow-partial to convert a part"
+        )
+    masks = [
+        voc / f"SegmentationClass/{i}.png" if i in official else sbd / f"cls/{i}.mat" for i in ids
     ]
-    convert_masks(pairs, read_mask, _train_ids(COCO_STUFF_CLASSES, COCO_STUFF_IDS), workers)
-    return len(pairs)
+    pairs = [(mask, voc / f"SegmentationClassAug/{mask.stem}.png") for mask in masks]
+    common.convert_masks(pairs, {i: i for i in range(VOC_CLASSES)}, workers, _read_voc)
+    common.write_ids(lists / "trainaug.txt", ids)
+    return ids
 
 
-def _find(folder: Path, pattern: str) -> list[Path]:
-    found = find(folder, f"**/{pattern}")
-    if not found:
-        raise UserError(f"{folder}: no mask {pattern} below it; unpack the archive there")
-    return found
+def _read_voc(path: Path) -> np.ndarray:
+    if path.suffix != ".mat":
+        return read_mask(path)
+    return read_mat(path, lambda variables: variables["GTcls"][0]["Segmentation"][0])
 
 
-def _train_ids(classes: tuple[int, ...], count: int) -> list[int]:
-    return [classes.index(i) if i in classes else IGNORE_INDEX for i in range(count)]
+def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> dict[str, int]:
+    """Turn the publishers' 459 labels into masks of 0 = background and 1..59.
+
+    Converts `labels/<id>.mat` for the ids of `devkit/VOC2010/ImageSets/Main/{train,val}.txt`, and
+    returns the number of masks of each split. The lists are written last.
+    """
+    voc = devkit / "VOC2010"
+    sets, masks = voc / "ImageSets", voc / "SegmentationClassContext"
+    lists = {s: common.read_ids(sets / f"Main/{s}.txt") for s in ("train", "val")}
+    pairs = [(labels / f"{i}.mat", masks / f"{i}.png") for ids in lists.values() for i in ids]
+    new_ids = {i: i for i in range(len(CONTEXT_LABELS) + 1)}
+    common.convert_masks(pairs, new_ids, workers, _read_context)
+    for split, listed in lists.items():
+        common.write_ids(sets / f"SegmentationContext/{split}.txt", listed)
+    return {split: len(listed) for split, listed in lists.items()}
+
+
+def _read_context(path: Path) -> np.ndarray:
+    labels = read_mat(path, lambda variables: variables["LabelMap"])
+    places = np.searchsorted(CONTEXT_LABELS, labels).clip(max=len(CONTEXT_LABELS) - 1)
+    return np.where(np.array(CONTEXT_LABELS)[places] == labels, places + 1, 0)

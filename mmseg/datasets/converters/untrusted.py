@@ -3,13 +3,13 @@
 import shutil
 import stat
 import zipfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+import numpy as np
 from scipy.io import loadmat
 
 from mmseg.errors import UserError, reason, shorten
@@ -20,18 +20,26 @@ MAX_EXPANSION, ALWAYS_ACCEPTED = 100, 2**28  # ratio, bytes
 
 
 @contextmanager
-def unpacked(archive: Path, out: Path, suffixes: Collection[str]) -> Iterator[Path]:
-    """Unpack the members with one of `suffixes` into a folder in `out`, and remove it at the end.
+def unpacked(
+    source: Path, out: Path, suffixes: Collection[str], archives: Sequence[str] = ()
+) -> Iterator[Path]:
+    """Yield the folder `source`, or a folder in `out` with what is packed, removed at the end.
 
-    Raises `UserError`, before anything is written, if any member would land outside that folder, or
-    if the members are too large to be believed or for the disk.
+    `source` is an archive, or a folder that may hold some `archives`. Members with one of
+    `suffixes` are unpacked. Raises `UserError`, before anything is written, if any member would
+    land outside that folder, or if they are too large to be believed or for the disk.
     """
-    if not archive.is_file():
-        raise UserError(f"{archive}: no such archive or folder; download the data set first")
+    found = [source / name for name in archives if (source / name).is_file()] or [source]
+    if not source.exists():
+        raise UserError(f"{source}: no such archive or folder; download the data set first")
+    if found[0].is_dir():
+        yield source
+        return
     folder = out / ".unpacked"
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     try:
-        _extract(archive, folder, suffixes)
+        for archive in found:
+            _extract(archive, folder / archive.stem, suffixes)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -44,8 +52,7 @@ def _extract(archive: Path, folder: Path, suffixes: Collection[str]) -> None:
             names = {m: PurePosixPath(m.filename) for m in members}
             # macOS adds a hidden "._a.tif" to each "a.tif".
             wanted = [m for m, n in names.items() if n.suffix in suffixes and n.name[:2] != "._"]
-            _check_members(archive, members)
-            _check_expansion(archive, sum(m.file_size for m in wanted), folder)
+            _check(archive, members, sum(m.file_size for m in wanted), folder)
             opened.extractall(folder, wanted)
     except UserError:
         raise
@@ -57,20 +64,16 @@ def _extract(archive: Path, folder: Path, suffixes: Collection[str]) -> None:
         ) from error
 
 
-def _check_members(archive: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+def _check(archive: Path, members: Sequence[zipfile.ZipInfo], size: int, folder: Path) -> None:
+    """Refuse members outside `folder`, and `size` bytes; zipfile writes no more than declared."""
     for member in members:
         path = PurePosixPath(member.filename.replace("\\", "/"))
         is_link = stat.S_ISLNK(member.external_attr >> 16)
-        has_drive = ":" in path.parts[0] if path.parts else False
-        if path.is_absolute() or ".." in path.parts or is_link or has_drive:
+        if path.is_absolute() or ".." in path.parts or is_link or ":" in str(path)[:2]:
             raise UserError(
                 f"{archive}: member {shorten(member.filename)!r} would land outside the target "
                 "folder; do not trust this archive, get it from its publisher"
             )
-
-
-def _check_expansion(archive: Path, size: int, folder: Path) -> None:
-    """Refuse `size` bytes; zipfile never writes more of a member than the archive declares."""
     packed = archive.stat().st_size
     if size > ALWAYS_ACCEPTED + MAX_EXPANSION * packed:
         sizes = f"its {packed:,} bytes would unpack to {size:,}"
@@ -80,15 +83,22 @@ def _check_expansion(archive: Path, size: int, folder: Path) -> None:
         raise UserError(f"{archive}: unpacks to {size:,} bytes, but {existing} has {free:,} free")
 
 
-def read_mat(path: Path) -> dict[str, Any]:
-    """Read the variables of a MATLAB file; `UserError` if that fails.
+def read_mat(path: Path, pick: Callable[[dict], np.ndarray]) -> np.ndarray:
+    """Return the (H, W) integers that `pick` takes from the variables of a MATLAB file.
 
     A child process reads it, because scipy's compiled reader crashes on some damaged files.
     """
     with ProcessPoolExecutor(1) as child:
         try:
-            return child.submit(loadmat, path).result()
+            variables = child.submit(loadmat, path).result()
         except BrokenProcessPool as error:
             raise UserError(f"{path}: is damaged, reading it crashes; get it again") from error
         except Exception as error:  # scipy raises many kinds on broken files
             raise UserError(f"{path}: not a MATLAB file ({reason(error)}); get it again") from error
+    try:
+        mask = np.asarray(pick(variables))
+    except (LookupError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: does not hold a mask of this data set; get it again") from error
+    if mask.dtype.kind not in "iu" or mask.ndim != 2 or not mask.size:
+        raise UserError(f"{path}: the mask is {mask.dtype} {mask.shape}; get it again")
+    return mask

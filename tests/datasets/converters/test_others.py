@@ -10,18 +10,16 @@ from PIL import Image
 from run_tool import run_tool
 from scipy.io import savemat
 
-from mmseg.datasets import build_dataset
-from mmseg.datasets.converters import loveda
-from mmseg.datasets.converters.isaid import convert_isaid
+from mmseg.datasets import build_dataset, iSAIDDataset
 from mmseg.datasets.converters.loveda import convert_loveda
-from mmseg.datasets.converters.pascal import LABELS, convert_pascal_context
 from mmseg.datasets.converters.relabel import (
     COCO_STUFF_CLASSES,
+    CONTEXT_LABELS,
     convert_cityscapes,
     convert_coco_stuff,
+    convert_pascal_context,
 )
-from mmseg.datasets.converters.tiles import colours_to_ids, starts
-from mmseg.datasets.isaid import iSAIDDataset
+from mmseg.datasets.converters.tiled import convert_tiled, starts
 from mmseg.errors import UserError
 
 
@@ -59,7 +57,7 @@ def test_the_files_that_macos_adds_to_a_folder_are_left_out(tmp_path):
 def test_coco_stuff_ids_close_the_gaps(tmp_path):
     write(tmp_path / "maps/val2017/1.png", [[0, 10, 12, 181, 255]])
     write(tmp_path / "images/val2017/1.jpg", np.zeros((1, 5, 3)))
-    assert convert_coco_stuff({"val2017": tmp_path / "maps/val2017"}, tmp_path) == 1
+    assert convert_coco_stuff(tmp_path / "maps", tmp_path) == 1
     dataset = data_set("COCOStuffDataset", tmp_path, "images/val2017", "annotations/val2017")
     assert dataset.get_seg_map(0).tolist() == [[0, 10, 11, 170, 255]]
     assert len(COCO_STUFF_CLASSES) == len(dataset.metainfo["classes"])
@@ -81,13 +79,13 @@ def test_isaid_tiles_cover_the_image_and_overlap(isaid, tmp_path):
     assert list(starts(100, 32, 12)) == [0, 20, 40, 60, 68]
     out = tmp_path / "out"
     # 70 x 100: three rows of five; 20 x 100, padded to 32: one row of five.
-    assert convert_isaid(isaid, out, tile=32, overlap=12) == 20
+    assert convert_tiled(isaid, out, "isaid", tile=32, overlap=12) == 20
     dataset = data_set("iSAIDDataset", out, "img_dir/train", "ann_dir/train")
     assert len(dataset) == 15
     image = read(isaid / "train/images/P1.png")
     mask = isaid / "train/Semantic_masks/images/P1_instance_color_RGB.png"
     palette = iSAIDDataset.METAINFO["palette"]
-    ids, _ = colours_to_ids(read(mask)[..., ::-1], palette, mask)
+    ids = (read(mask)[:, :, None] == np.array(palette)).all(-1).argmax(-1)
     for index in range(len(dataset)):
         path = dataset.get_data_info(index)["img_path"]
         top, bottom, left, right = map(int, path.removesuffix(".png").split("_")[-4:])
@@ -97,7 +95,7 @@ def test_isaid_tiles_cover_the_image_and_overlap(isaid, tmp_path):
 
 def test_isaid_pads_small_images_with_ignored_labels(isaid, tmp_path):
     out = tmp_path / "out"
-    convert_isaid(isaid, out, tile=32, overlap=12)
+    convert_tiled(isaid, out, "isaid", tile=32, overlap=12)
     dataset = data_set("iSAIDDataset", out, "img_dir/val", "ann_dir/val")
     labels = dataset.get_seg_map(0)
     assert labels.shape == (32, 32)
@@ -108,7 +106,7 @@ def test_a_colour_that_is_no_class_is_named(isaid, tmp_path):
     mask = isaid / "val/Semantic_masks/images/P1_instance_color_RGB.png"
     write(mask, np.full((20, 100, 3), 9))
     with pytest.raises(UserError, match="#090909 is no class"):
-        convert_isaid(isaid, tmp_path / "out", tile=32, overlap=12)
+        convert_tiled(isaid, tmp_path / "out", "isaid", tile=32, overlap=12)
 
 
 def test_loveda_archives_are_sorted(tmp_path):
@@ -131,12 +129,12 @@ def test_loveda_folders_are_copied_whole_or_not_at_all(tmp_path, monkeypatch):
         for kind, shape in (("images_png", (2, 2, 3)), ("masks_png", (2, 2))):
             write(tmp_path / split / "Rural" / kind / "1.png", np.full(shape, 7))
 
-    def fill_disk(source, target):
-        Path(target).write_bytes(b"half")
+    def fill_disk(path, data):
+        path.open("wb").write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(loveda.shutil, "copyfile", fill_disk)
+        patch.setattr(Path, "write_bytes", fill_disk)
         with pytest.raises(UserError, match=r"1\.png: cannot be written \(No space left"):
             convert_loveda(tmp_path, tmp_path / "out")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
@@ -160,7 +158,7 @@ def test_pascal_context_keeps_59_classes_and_the_lists(tmp_path):
     assert all_60.get_seg_map(0).tolist() == [[1, 59, 0, 37]]
     assert only_59.get_seg_map(0).tolist() == [[0, 58, 255, 36]]
     assert all_60.metainfo["classes"][37] == only_59.metainfo["classes"][36] == "person"
-    assert len(LABELS) == 59
+    assert len(CONTEXT_LABELS) == 59
 
 
 def test_the_command_line_ends_with_one_line_on_a_mistake(tmp_path):
