@@ -5,41 +5,36 @@ problems does not stop a run.
 """
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image
 from rich.table import Table
 
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.classes import single_class_advice
-from mmseg.datasets.transforms import LoadImageFromFile
+from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
 from mmseg.imagery.bands import is_bgr
-from mmseg.imagery.files import read_file
 from mmseg.imagery.listing import names_in
-from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
+from mmseg.imagery.mask import IGNORE_INDEX
 
 
 @dataclass
 class Sample:
-    """The numbers of one sample, None where they could not be read, and its problems."""
+    """The numbers of one sample, empty where they could not be read, and its problems."""
 
     name: str
     image: str
     problems: list[str] = field(default_factory=list)
-    size: tuple[int, int] | None = None  # height and width of the image
-    channel_mean: np.ndarray | None = None  # float64 (C,) in RGB order, or that of the bands
-    channel_square: np.ndarray | None = None  # mean of the squares, float64 (C,)
-    digest: bytes | None = None
-    class_pixels: np.ndarray | None = None  # int64 (num_classes,)
+    size: tuple[int, int] = (0, 0)  # height and width of the image
+    means: np.ndarray = field(default_factory=lambda: np.zeros(0))  # of samples and squares (2, C)
+    digest: bytes = b""
+    class_pixels: np.ndarray | int = 0  # int64 (num_classes,)
 
 
 def build_parts(cfg: Mapping) -> list[BaseSegDataset]:
@@ -59,15 +54,37 @@ def masks_without_image(dataset: BaseSegDataset) -> list[str]:
 
 def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
     """Read an image and its mask; `problems` names each wrong file."""
-    info = dataset.sample(name)
-    sample = Sample(name, info["img_path"])
-    loaders = [s for s in dataset.pipeline.transforms if isinstance(s, LoadImageFromFile)]
+    results = dataset.sample(name)
+    sample = Sample(name, results["img_path"])
+    steps = dataset.pipeline.transforms
     with _noted(sample.problems):
-        _check_image(sample, info, loaders[0] if loaders else LoadImageFromFile())
-    if "seg_map_path" in info:
+        load = next((s for s in steps if isinstance(s, LoadImageFromFile)), LoadImageFromFile())
+        results = load(results)
+        image, (sample.size, bands) = results["img"], (results["img_shape"], results.get("bands"))
+        values = image[..., ::-1] if is_bgr(bands, str(image.dtype)) else image
+        squares = np.square(values, dtype=np.float64)
+        sample.means = np.stack([values.mean((0, 1)), squares.mean((0, 1))])
+        digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(image).data)
+        sample.digest = digest.digest()
+    if "seg_map_path" in results:
         with _noted(sample.problems):
-            _check_mask(sample, info, len(dataset.metainfo["classes"]))
+            load = next((s for s in steps if isinstance(s, LoadAnnotations)), LoadAnnotations())
+            counts = np.bincount(load(results)["gt_seg_map"].ravel(), minlength=256)
+            sample.class_pixels = counts[: len(dataset.metainfo["classes"])]
+            if counts[IGNORE_INDEX] == counts.sum():
+                raise UserError(
+                    f"{results['seg_map_path']}: the mask is empty, every pixel is ignored"
+                )
     return sample
+
+
+@contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        problems.append(str(error))
 
 
 def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
@@ -90,7 +107,7 @@ def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
 
 def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
     """Name the single class of all masks if there should be more: a model would learn nothing."""
-    found = np.flatnonzero(_class_pixels(samples, len(classes))).tolist()
+    found = np.flatnonzero(sum(s.class_pixels for s in samples)).tolist()
     if len(found) != 1 or len(classes) == 1:
         return []
     return [f"train: all masks {single_class_advice(classes[found[0]])}"]
@@ -100,7 +117,7 @@ def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
     """Tabulate sizes and colours of the images of each split."""
     table = Table("split", "images", "height", "width", "mean of each band", "std of each band")
     for split, samples in splits.items():
-        sizes = np.array([s.size for s in samples if s.size])
+        sizes = np.array([s.size for s in samples if s.digest])
         if not len(sizes):
             table.add_row(split, "0 readable")
             continue
@@ -112,13 +129,12 @@ def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
 
 def class_table(splits: Mapping[str, Sequence[Sample]], classes: Sequence[str]) -> Table:
     """Tabulate the pixels of each class in each split."""
-    table = Table("class")
+    table = Table("class", *(f"pixels in {split}" for split in splits))
     columns = []
-    for split, samples in splits.items():
-        pixels = _class_pixels(samples, len(classes))
+    for samples in splits.values():
+        pixels = np.zeros(len(classes), int) + sum(s.class_pixels for s in samples)
         shares = pixels / max(pixels.sum(), 1)
         columns.append([f"{n:,} ({p:.2%})" for n, p in zip(pixels, shares, strict=True)])
-        table.add_column(f"pixels in {split}", justify="right")
     for row in zip(classes, *columns, strict=True):
         table.add_row(*row)
     return table
@@ -126,69 +142,7 @@ def class_table(splits: Mapping[str, Sequence[Sample]], classes: Sequence[str]) 
 
 def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
     """Return the (C,) mean and standard deviation of all pixels of all images, RGB or by bands."""
-    read = [s for s in samples if s.size and s.channel_mean is not None]
-    pixels = [height * width for height, width in (s.size for s in read if s.size)]
-    mean = np.average(np.array([s.channel_mean for s in read]), axis=0, weights=pixels)
-    square = np.average(np.array([s.channel_square for s in read]), axis=0, weights=pixels)
+    read = [s for s in samples if s.digest]
+    pixels = [height * width for height, width in (s.size for s in read)]
+    mean, square = np.average(np.stack([s.means for s in read]), axis=0, weights=pixels)
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
-
-
-def _class_pixels(samples: Sequence[Sample], num_classes: int) -> np.ndarray:
-    counts = [s.class_pixels for s in samples if s.class_pixels is not None]
-    return np.sum([np.zeros(num_classes, int), *counts], axis=0)
-
-
-@contextmanager
-def _noted(problems: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        problems.append(str(error))
-
-
-def _check_image(sample: Sample, info: Mapping, load: LoadImageFromFile) -> None:
-    if not Path(sample.image).is_file():
-        raise UserError(f"{sample.image}: the image is not there")
-    image = load(dict(info))["img"]
-    sample.size = image.shape[:2]
-    mean, std = (values[:, 0] for values in cv2.meanStdDev(image))
-    bands = info.get("bands")
-    order = slice(None, None, -1) if is_bgr(bands, str(image.dtype)) else slice(None)
-    sample.channel_mean, sample.channel_square = mean[order], (std**2 + mean**2)[order]
-    digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(image).data)
-    sample.digest = digest.digest()
-    channels = _channels(sample.image)
-    if bands is None and channels not in (1, 3):
-        raise UserError(
-            f"{sample.image}: has {channels} channels; only the colours of an RGB or grey image "
-            "are read: convert it"
-        )
-
-
-def _channels(path: str) -> int:
-    """Return the number of channels in the file; a palette counts as three.
-
-    A TIFF counts as three too: its other bands are often infrared, and the loader leaves them out.
-    """
-    try:
-        with Image.open(io.BytesIO(read_file(path, "image"))) as image:
-            return 3 if image.mode == "P" or image.format == "TIFF" else len(image.getbands())
-    except OSError:
-        return 3  # PIL does not know the format, but the loader does.
-
-
-def _check_mask(sample: Sample, info: Mapping, num_classes: int) -> None:
-    path = info["seg_map_path"]
-    if not Path(path).is_file():
-        raise UserError(f"{path}: the mask of {sample.image} is not there")
-    values = read_mask(path, None, info["colour_ids"])
-    if sample.size:
-        with _noted(sample.problems):
-            check_size(path, values.shape, sample.image, sample.size)
-    facts = info["num_classes"], info["reduce_zero_label"]
-    ids = to_train_ids(values, *facts, path, info.get("label_map"))
-    counts = np.bincount(ids.ravel(), minlength=256)
-    sample.class_pixels = counts[:num_classes]
-    if counts[IGNORE_INDEX] == ids.size:
-        raise UserError(f"{path}: the mask is empty, every pixel is ignored")

@@ -49,8 +49,8 @@ SPOILERS = {
     r"img_dir/a\.jpg: the image is truncated": lambda f: cut(f / "img_dir/a.jpg"),
     r"ann_dir/a\.png: the mask is truncated": lambda f: cut(f / "ann_dir/a.png"),
     r"img_dir/a\.jpg: cannot decode the image": lambda f: (f / "img_dir/a.jpg").write_bytes(b"x"),
-    r"img_dir/a\.jpg: the image is not there": lambda f: (f / "img_dir/a.jpg").unlink(),
-    r"ann_dir/a\.png: the mask of .*a\.jpg is not there": lambda f: (f / "ann_dir/a.png").unlink(),
+    r"img_dir/a\.jpg: cannot read the image": lambda f: (f / "img_dir/a.jpg").unlink(),
+    r"ann_dir/a\.png: cannot read the mask": lambda f: (f / "ann_dir/a.png").unlink(),
     r"ann_dir/a\.png: .* ids 3 outside": lambda f: save_mask(f, np.full((48, 64), 3)),
     r"a\.png: the mask is 48x64 pixels, its image \S*a\.jpg 64x48": lambda f: save_mask(
         f, np.zeros((64, 48))
@@ -59,7 +59,6 @@ SPOILERS = {
     r"a\.png: the 3 channels of the mask differ": lambda f: save_mask(
         f, np.arange(48 * 64 * 3).reshape(48, 64, 3) % 3
     ),
-    r"a\.jpg: has 4 channels": lambda f: Image.new("CMYK", (64, 48)).save(f / "img_dir/a.jpg"),
 }
 
 
@@ -132,7 +131,7 @@ def test_the_tool_reports_everything_ends_with_1_and_writes_the_rest(run, image_
     result = run("--fix-list", "good.txt")
     assert result.returncode == 1, result.stderr
     assert "4 problems in 6 samples" in result.stdout
-    for part in ("a.jpg: the image is trunc", "b.png: the mask of", "z.png: the mask has no image"):
+    for part in ("a.jpg: the image is trunc", "b.png: cannot read the mask", "z.png: the mask has no image"):
         assert part in result.stdout
     assert "d.jpg: the same picture as" in result.stdout
     assert (image_folder / "good_train.txt").read_text() == "c\n"

@@ -102,7 +102,8 @@ class LoadAnnotations(BaseTransform):
         if path is None:
             raise UserError(f"{results['img_path']}: has no mask; give data_prefix.seg_map_path")
         values = read_mask(path, self.backend_args, results.get("colour_ids"))
-        check_size(path, values.shape, results["img_path"], results["ori_shape"])
+        if "ori_shape" in results:
+            check_size(path, values.shape, results["img_path"], results["ori_shape"])
         results["gt_seg_map"] = to_train_ids(
             values,
             results["num_classes"],
