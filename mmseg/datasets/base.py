@@ -3,30 +3,25 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from unicodedata import normalize
 
 import numpy as np
+import torch
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import FileClient
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
-from mmseg.datasets.alignment import check_alignment
-from mmseg.datasets.bad_samples import BadSamples
+from mmseg.datasets.arguments import FOLDERS, check_choices, check_subset, check_zero_label
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import (
-    check_bands,
-    check_classes,
-    label_map,
-    palette_of,
-    single_class_advice,
-)
-from mmseg.datasets.patterns import PathPatterns, check_complete
-from mmseg.datasets.resizing import warn_of_resizing
-from mmseg.datasets.subset import check_subset, class_presence, stratified_subset
+from mmseg.datasets.classes import check_bands, check_classes, label_map, palette_of
+from mmseg.datasets.glance import glance
+from mmseg.datasets.patterns import PathPatterns
+from mmseg.datasets.subset import stratified_subset
 from mmseg.errors import UserError
 from mmseg.files import read_text
 from mmseg.imagery.listing import names_in, other_spellings
@@ -34,11 +29,6 @@ from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
 from mmseg.imagery.palettes import compare_palettes, warn_of_nodata
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
-
-# This many samples are looked at before a run, to warn of masks with a single class and of images
-# that are resized much.
-GLANCE = 8
-FOLDERS = {"img_path": "", "seg_map_path": ""}
 
 
 @DATASETS.register_module()
@@ -90,34 +80,15 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.group_pattern = group_pattern or self.group_pattern
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
+        check_zero_label(type(self), reduce_zero_label)
+        check_choices(data_prefix, ignore_index, on_bad_sample)
         if reduce_zero_label is not None:
-            # A class that the user wrote for MMSegmentation states it in its own constructor.
-            author = next((c for c in type(self).__mro__ if vars(c).get("METAINFO")), None)
-            known = author and author.__module__.startswith("mmseg.")
-            if known and reduce_zero_label != self.reduce_zero_label:
-                raise UserError(
-                    f"{type(self).__name__}: reduce_zero_label={reduce_zero_label}, but its masks "
-                    f"need {self.reduce_zero_label}, says the class; leave the argument out"
-                )
             self.reduce_zero_label = reduce_zero_label
-        if ignore_index != IGNORE_INDEX:
-            raise UserError(f"ignore_index={ignore_index}: only {IGNORE_INDEX} is ignored here")
-        self.ignore_index, self.backend_args = ignore_index, backend_args
-        if unknown := set(data_prefix) - set(FOLDERS):
-            raise UserError(
-                f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
-                "img_path and seg_map_path"
-            )
-        for key, folder in data_prefix.items():
-            if not isinstance(folder, str | os.PathLike | None):
-                raise UserError(f"data_prefix.{key}={folder!r}: give one folder, or ConcatDataset")
         check_subset(subset)
-        self.subset = subset
-        if on_bad_sample not in ("raise", "skip"):
-            raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
+        self.ignore_index, self.backend_args, self.subset = ignore_index, backend_args, subset
         self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")
         self.max_bad_share = max_bad_share
-        self.bad_samples: BadSamples | None = None
+        self.bad_samples: torch.Tensor | None = None
         self.cache_in_memory = cache_in_memory
         self.cache: ImageCache | None = None
         self.colour_ids: dict | None = None
@@ -161,30 +132,27 @@ class BaseSegDataset(Seeded, BaseDataset):
         if self.cache_in_memory and not self.cache:
             samples = [self.get_data_info(i) for i in range(len(self))]
             self.cache = ImageCache(samples, self.pipeline.transforms, self.skips)
-        if self.skips and not self.bad_samples:
-            self.bad_samples = BadSamples(len(self), self.max_bad_share)
-        if not self.test_mode and self._has("seg_map_path"):
-            self._warn_of_one_class()
-        if not self.METAINFO:  # the recipe of a published data set says how it is resized
-            paths = [self.get_data_info(index)["img_path"] for index in self._some()]
-            warn_of_resizing(paths, self.pipeline.transforms)
-        if not self.test_mode and len(self):
-            check_alignment(self.get_data_info(0), self.pipeline.transforms)
+        if self.skips and self.bad_samples is None:
+            # All workers of a loader write into this memory, forked and spawned ones.
+            self.bad_samples = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+        glance(self)
 
     def load_data_list(self) -> list[dict]:
         """List the samples; see `sample`. Raises `UserError` if one of their files is missing."""
-        if self.patterns:
-            self.patterns.check_complete(names := self.list_names())
-        else:
-            images = self._folder("img_path"), self.img_suffix, "images"
-            kinds = [images]
-            if self._has("seg_map_path"):
-                kinds.append((self._folder("seg_map_path"), self.seg_map_suffix, "masks"))
-            names = self.list_names()
-            for kind in kinds:
-                check_complete(names, *kind, self.source)
+        names = self.list_names()
+        samples = [self.sample(name) for name in names]
+        for key, kind in (("img_path", "images"), ("seg_map_path", "masks")):
+            files = [sample[key] for sample in samples if key in sample]
+            if absent := [file for file in files if not os.path.isfile(file)]:
+                forms = [normalize(form, absent[0]) for form in ("NFC", "NFD")]
+                hint = any(map(os.path.isfile, forms))
+                raise UserError(
+                    f"{absent[0]}: it is not there, one of {len(absent)} missing {kind}"
+                    + hint * " (it is there in another Unicode form: convmv --nfc)"
+                    + f"; {self.source}"
+                )
         self.compare_palettes(names)
-        return [self.sample(name) for name in names]
+        return samples
 
     def filter_data(self) -> list[dict]:
         """Return the samples, or the chosen ones if there is a `subset`."""
@@ -193,21 +161,27 @@ class BaseSegDataset(Seeded, BaseDataset):
             return samples
         if not all("seg_map_path" in sample for sample in samples):
             raise UserError(f"{type(self).__name__}: subset needs masks (seg_map_path)")
-        masks = [sample["seg_map_path"] for sample in samples]
-        presence = class_presence(masks, **self._facts_of_masks(), cache_dir=Path(self.data_root))
+        MMLogger.get_current_instance().info(f"reading the classes of {len(samples)} masks")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            presence = np.stack(list(pool.map(self._presence, samples)))
         # The names of the samples, as `list_names` gives them.
         folder = self.data_prefix.get("seg_map_path") or "."
-        names = [os.path.relpath(mask, folder).replace(os.sep, "/") for mask in masks]
-        names = [name.removesuffix(self.seg_map_suffix) for name in names]
+        names = [os.path.relpath(sample["seg_map_path"], folder) for sample in samples]
+        names = [n.replace(os.sep, "/").removesuffix(self.seg_map_suffix) for n in names]
         chosen = stratified_subset(names, presence, **self.subset)
         self.subset_ids = [names[i] for i in chosen]
         return [samples[i] for i in chosen]
+
+    def _presence(self, sample: Mapping) -> np.ndarray:
+        """Return which classes the mask of a sample has, bool (K,)."""
+        counts = np.bincount(self._read_labels(sample).ravel(), minlength=256)
+        return counts[: len(self._metainfo["classes"])] > 0
 
     def list_names(self) -> list[str]:
         """Return the names in `ann_file`, or else of all images; their files may be missing."""
         if self.ann_file:
             if not Path(self.ann_file).is_file():
-                raise self._missing(f"the list {self.ann_file} (ann_file)")
+                raise UserError(f"{self.ann_file}: the list (ann_file) is not there; {self.source}")
             lines = read_text(self.ann_file).splitlines()
             names = [line.strip() for line in lines if line.strip()]
             if not names:
@@ -215,7 +189,9 @@ class BaseSegDataset(Seeded, BaseDataset):
             return names
         if self.patterns:
             return self.patterns.names()
-        images = self._folder("img_path")
+        images = self.data_prefix["img_path"]
+        if not Path(images).is_dir():
+            raise UserError(f"{images}: the folder (img_path) is not there; {self.source}")
         names = names_in(images, self.img_suffix)
         if others := other_spellings(images, self.img_suffix):
             MMLogger.get_current_instance().warning(
@@ -227,14 +203,14 @@ class BaseSegDataset(Seeded, BaseDataset):
         return names
 
     def sample(self, name: str) -> dict:
-        """Return `img_path` and `seg_map_path` of a name, and the facts that its mask needs."""
+        """Return `img_path` and, if there are masks, `seg_map_path` of a name."""
         if self.patterns:
             image, mask = self.patterns.files(name)
         else:
             image = str(Path(self.data_prefix["img_path"], name + self.img_suffix))
             mask = str(Path(self.data_prefix.get("seg_map_path") or "", name + self.seg_map_suffix))
-        masks = {"seg_map_path": mask} if self._has("seg_map_path") else {}
-        return {"img_path": image, **self._facts_of_masks(), **self._facts_of_images(), **masks}
+        masks = {"seg_map_path": mask} if self.data_prefix.get("seg_map_path") else {}
+        return {"img_path": image, **masks}
 
     def compare_palettes(self, names: Sequence[str]) -> None:
         """Read the masks by their colours from now on if their palettes differ.
@@ -250,26 +226,24 @@ class BaseSegDataset(Seeded, BaseDataset):
         for path in filter(None, paths[:1]):
             warn_of_nodata(path, nodata_of(path), self.metainfo)
 
-    def _facts_of_masks(self) -> dict:
+    @property
+    def facts(self) -> dict:
+        """What reading an image and its mask needs to know of the data set."""
         return {
             "reduce_zero_label": self.reduce_zero_label,
             # Not the property, which copies.
             "num_classes": len(self.label_map or self._metainfo["classes"]),
             "label_map": self.label_map,
             "colour_ids": self.colour_ids,
+            **{key: self._metainfo[key] for key in ("bands", "bits") if key in self._metainfo},
         }
-
-    def _facts_of_images(self) -> dict:
-        return {key: self._metainfo[key] for key in ("bands", "bits") if key in self._metainfo}
 
     def get_data_info(self, idx: int) -> dict:
         """Return sample `idx`, with the facts that reading its mask needs.
 
         A subclass may list samples without them, and samples with pixels instead of a path.
         """
-        name = {"img_path": f"sample {idx}"}
-        facts = {**self._facts_of_masks(), **self._facts_of_images()}
-        info = {**name, **facts, **super().get_data_info(idx)}
+        info = {"img_path": f"sample {idx}", **self.facts, **super().get_data_info(idx)}
         if self.group_pattern and (
             found := re.match(self.group_pattern, Path(info["img_path"]).stem)
         ):
@@ -289,50 +263,33 @@ class BaseSegDataset(Seeded, BaseDataset):
                 raise UserError(f"{folder}: the folder is gone since the training began") from error
             if self.bad_samples is None:
                 raise
-            self.bad_samples.add(idx, error)
+            if not self.bad_samples[idx]:
+                self._count_bad_sample(self.bad_samples, idx, error)
             return None
+
+    def _count_bad_sample(self, bad: torch.Tensor, idx: int, error: UserError) -> None:
+        bad[idx] = True
+        MMLogger.get_current_instance().warning(f"{error}; another sample takes its place")
+        count = int(bad.sum())
+        if count > self.max_bad_share * len(self):
+            raise UserError(
+                f"{count} of {len(self)} samples are bad, more than "
+                f"max_bad_share={self.max_bad_share}; the last one: {error}"
+            )
 
     def get_seg_map(self, index: int) -> np.ndarray:
         """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
         info = self.get_data_info(index)
         if "gt_seg_map" in info:
             return info["gt_seg_map"]
-        path = info["seg_map_path"]
-        values = read_mask(path, None, info["colour_ids"])
-        return to_train_ids(
-            values, info["num_classes"], self.reduce_zero_label, path, self.label_map
-        )
+        return self._read_labels(info)
+
+    def _read_labels(self, sample: Mapping) -> np.ndarray:
+        path, count = sample["seg_map_path"], self.facts["num_classes"]
+        values = read_mask(path, None, self.colour_ids)
+        return to_train_ids(values, count, self.reduce_zero_label, path, self.label_map)
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""
         found = np.unique(self.get_seg_map(idx))
         return found[found != IGNORE_INDEX].tolist()
-
-    def _warn_of_one_class(self) -> None:
-        """Read a few masks, and warn if they hold a single class and 255: nothing can be learnt."""
-        found = set[int]()
-        for index in self._some():
-            with suppress(UserError, KeyError):  # The training will name a bad file.
-                found |= set(np.unique(self.get_seg_map(index)).tolist())
-        classes = self.metainfo["classes"]
-        if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:
-            advice = single_class_advice(classes[min(found)])
-            MMLogger.get_current_instance().warning(
-                f"{self.data_prefix['seg_map_path']}: a few masks {advice}"
-            )
-
-    def _some(self) -> list[int]:
-        """Return the numbers of a few samples, evenly spread."""
-        return np.linspace(0, len(self) - 1, min(len(self), GLANCE)).astype(int).tolist()
-
-    def _has(self, key: str) -> bool:
-        return bool(self.data_prefix.get(key))
-
-    def _folder(self, key: str) -> Path:
-        folder = Path(self.data_prefix[key])
-        if not folder.is_dir():
-            raise self._missing(f"the folder {folder} ({key})")
-        return folder
-
-    def _missing(self, what: str) -> UserError:
-        return UserError(f"{type(self).__name__}: {what} is not there; {self.source}")

@@ -3,8 +3,7 @@
 import os
 import re
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,16 +11,15 @@ from pathlib import Path
 import numpy as np
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
-from PIL import Image
+from rich.progress import track
 
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
-from mmseg.imagery.bands import RGB
 
 GIGABYTE = 1e9
 # The images may take this share of the available memory: the training needs the rest.
 MAX_SHARE = 0.9
-SECONDS_BETWEEN_REPORTS = 10
+FIRST = 64  # samples, evenly spread, that tell how much all will need
 
 Arrays = dict[str, np.ndarray]
 
@@ -52,15 +50,10 @@ class ImageCache:
             return arrays
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            size = sum(pool.map(_decoded_size, samples))
-            needed = size * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-            if needed > MAX_SHARE * (available := available_memory()):
-                sizes = f"need {needed / GIGABYTE:.1f} GB and {available / GIGABYTE:.1f} GB"
-                raise UserError(
-                    f"cache_in_memory=True: the decoded images {sizes} are available, of which the "
-                    "training needs a part: leave it out, or use fewer images (subset)"
-                )
-            decoded = _reported(pool.map(decode, samples), len(samples), size)
+            first = pool.map(decode, samples[:: max(1, len(samples) // FIRST)])
+            sizes = [sum(array.nbytes for array in arrays.values()) for arrays in first]
+            _check_memory(float(np.mean(sizes)) * len(samples))
+            decoded = track(pool.map(decode, samples), "Decoding", total=len(samples))
             self.arrays = {s["img_path"]: a for s, a in zip(samples, decoded, strict=True)}
         if missing := sum(not arrays for arrays in self.arrays.values()):
             MMLogger.get_current_instance().warning(f"{missing} images are not kept in memory")
@@ -75,21 +68,15 @@ class ImageCache:
         return self  # A part of a data set, which is a deep copy, shares the memory.
 
 
-def _decoded_size(sample: Mapping) -> int:
-    """Return the bytes of image and labels by the header of the image; 0 if it has none."""
-    try:
-        if "bands" in sample:
-            from mmseg.imagery.geotiff import open_geotiff  # Most images need no GDAL.
-
-            with open_geotiff(sample["img_path"]) as raster:
-                pixels = raster.width * raster.height
-        else:
-            with Image.open(sample["img_path"]) as image:
-                pixels = image.width * image.height
-    except Exception:
-        return 0  # The decoder will say what is wrong.
-    sample_bytes = np.dtype(sample.get("bits", "uint8")).itemsize
-    return pixels * (len(sample.get("bands") or RGB) * sample_bytes + ("seg_map_path" in sample))
+def _check_memory(size: float) -> None:
+    needed, available = size * int(os.environ.get("LOCAL_WORLD_SIZE", 1)), available_memory()
+    sizes = f"need {needed / GIGABYTE:.1f} GB and {available / GIGABYTE:.1f} GB are available"
+    if needed > MAX_SHARE * available:
+        raise UserError(
+            f"cache_in_memory=True: the decoded images {sizes}, of which the training needs a "
+            "part: leave it out, or use fewer images (subset)"
+        )
+    MMLogger.get_current_instance().info(f"the decoded images {sizes}")
 
 
 def available_memory() -> int:
@@ -107,18 +94,3 @@ def available_memory() -> int:
         used = int((container / "memory.current").read_text())
         available = min(available, limit - used + int(cached[1] if cached else 0))
     return available
-
-
-def _reported(decoded: Iterable[Arrays], count: int, size: int) -> Iterator[Arrays]:
-    """Yield the decoded samples, and log how many there are and how long the rest will take."""
-    logger = MMLogger.get_current_instance()
-    logger.info(f"decoding {count} images into {size / GIGABYTE:.1f} GB of memory")
-    start = reported = time.monotonic()
-    for done, arrays in enumerate(decoded, 1):
-        now = time.monotonic()
-        if now - reported > SECONDS_BETWEEN_REPORTS:
-            left = (now - start) / done * (count - done)
-            logger.info(f"decoded {done} of {count} images, {left:.0f} s left")
-            reported = now
-        yield arrays
-    logger.info(f"decoded {count} images in {time.monotonic() - start:.0f} s")

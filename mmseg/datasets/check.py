@@ -54,7 +54,7 @@ def masks_without_image(dataset: BaseSegDataset) -> list[str]:
 
 def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
     """Read an image and its mask; `problems` names each wrong file."""
-    results = dataset.sample(name)
+    results = {**dataset.facts, **dataset.sample(name)}
     sample = Sample(name, results["img_path"])
     steps = dataset.pipeline.transforms
     with _noted(sample.problems):

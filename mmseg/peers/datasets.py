@@ -119,7 +119,7 @@ class CustomDataset(BaseSegDataset):
             sample = {"img_path": os.path.join(self.img_dir, info["filename"])}
             if self.ann_dir and "ann" in info:
                 sample["seg_map_path"] = os.path.join(self.ann_dir, info["ann"]["seg_map"])
-            samples.append({**self._facts_of_masks(), **sample})
+            samples.append(sample)
         return samples
 
     def get_gt_seg_maps(self, efficient_test: object = None) -> Iterator[np.ndarray]:

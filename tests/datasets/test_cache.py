@@ -150,10 +150,3 @@ def test_a_bad_file_stops_the_start_or_stays_out(config, image_folder, log):
     names = {dataset[Draw(1, seed)]["data_samples"].img_path[-5:] for seed in range(9)}
     assert names == {"a.jpg", "c.jpg", "d.jpg"}
     assert "b.jpg: the image is truncated" in log.read()
-
-
-def test_the_log_says_how_far_it_is_and_how_long_it_takes(config, log, monkeypatch):
-    monkeypatch.setattr(cache, "SECONDS_BETWEEN_REPORTS", -1)
-    build_dataset({**config, "cache_in_memory": True})
-    for line in ("decoding 4 images into 0.0 GB", "decoded 2 of 4 images, 0 s left", "decoded 4"):
-        assert line in log.read()

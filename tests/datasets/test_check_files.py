@@ -131,7 +131,11 @@ def test_the_tool_reports_everything_ends_with_1_and_writes_the_rest(run, image_
     result = run("--fix-list", "good.txt")
     assert result.returncode == 1, result.stderr
     assert "4 problems in 6 samples" in result.stdout
-    for part in ("a.jpg: the image is trunc", "b.png: cannot read the mask", "z.png: the mask has no image"):
+    for part in (
+        "a.jpg: the image is trunc",
+        "b.png: cannot read the mask",
+        "z.png: the mask has no image",
+    ):
         assert part in result.stdout
     assert "d.jpg: the same picture as" in result.stdout
     assert (image_folder / "good_train.txt").read_text() == "c\n"

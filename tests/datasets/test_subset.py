@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets import BaseSegDataset, build_dataset, subset
-from mmseg.datasets.subset import class_presence, stratified_subset
+from mmseg.datasets import BaseSegDataset, build_dataset
+from mmseg.datasets.subset import stratified_subset
 from mmseg.errors import UserError
 
 
@@ -78,48 +78,9 @@ def test_images_without_any_label_form_a_stratum_of_their_own():
     assert sum(i < 4 for i in chosen) == 2
 
 
-def presence_in(folder, cache_dir=None, num_classes=3, reduce_zero_label=False):
-    """The classes in the masks of a folder."""
-    masks = sorted(str(path) for path in (folder / "ann_dir").iterdir())
-    return class_presence(masks, num_classes, reduce_zero_label, cache_dir or folder)
-
-
-@pytest.fixture
-def reads(monkeypatch):
-    """The masks that are read, in a list."""
-    paths = []
-    original = subset.np.bincount
-    monkeypatch.setattr(subset.np, "bincount", lambda *a, **k: paths.append(1) or original(*a, **k))
-    return paths
-
-
 def write_mask(folder, name, ids):
     mask = np.resize(np.array(ids, np.uint8), (48, 64))
     Image.fromarray(mask).save(folder / f"ann_dir/{name}.png")
-
-
-def test_classes_of_every_image_are_found(image_folder):
-    write_mask(image_folder, "b", [0, 2, 255])
-    write_mask(image_folder, "d", [255])
-    expected = [[True] * 3, [True, False, True], [True] * 3, [False] * 3]
-    assert presence_in(image_folder).tolist() == expected
-
-
-def test_masks_are_read_once_until_they_or_the_classes_change(image_folder, reads):
-    first = presence_in(image_folder)
-    np.testing.assert_array_equal(presence_in(image_folder), first)
-    assert len(reads) == 4
-    assert presence_in(image_folder, num_classes=4).tolist() == [[True, True, True, False]] * 4
-    write_mask(image_folder, "c", [0, 2])
-    assert presence_in(image_folder)[2].tolist() == [True, False, True]
-    reduced = presence_in(image_folder, reduce_zero_label=True)
-    assert reduced[2].tolist() == [False, True, False]
-
-
-def test_folder_that_cannot_be_written_is_no_obstacle(image_folder):
-    nowhere = image_folder / "file"
-    nowhere.write_text("")
-    assert presence_in(image_folder, nowhere / "cache").shape == (4, 3)
 
 
 def test_data_set_with_a_subset_holds_the_chosen_images(folder_config, image_folder):
