@@ -84,21 +84,12 @@ def test_every_pixel_of_a_window_is_sampled_from_its_place():
         corner = [rng.integers(0, n) for n in size]
         window = tuple(slice(c, rng.integers(c, n) + 1) for c, n in zip(corner, size, strict=True))
         expected = cv2.resize(image, size[::-1])[window].astype(int)
-        assert np.abs(resize_window(image, tuple(size), window) - expected).max() <= 5
+        assert np.abs(resize_window(image, tuple(size), window) - expected).max() <= 2
         flipped = resize_window(image, tuple(size), window, flip=True)
-        assert np.abs(flipped[:, ::-1] - expected).max() <= 5
+        assert np.abs(flipped[:, ::-1] - expected).max() <= 2
         rows, columns = map(nearest_pixels, (height, width), size)
         resized = cv2.resize(image[..., 0], size[::-1], interpolation=cv2.INTER_NEAREST)
         np.testing.assert_array_equal(image[rows][:, columns, 0], resized)
-
-
-def test_a_scale_near_one_is_no_copy():
-    # A window of 60 rows at 400 / 399 has 60 rows: OpenCV would take them as they are.
-    image = np.repeat((np.arange(399) % 2 * 255).astype(np.uint8)[:, None, None], 90, 1)
-    image = np.repeat(image, 3, 2)
-    window = (slice(0, 60), slice(0, 90))
-    expected = cv2.resize(image, (90, 400))[window].astype(int)
-    assert np.abs(resize_window(image, (400, 90), window) - expected).max() <= 5
 
 
 def test_windows_that_one_class_dominates_are_as_rare_as_with_the_three_transforms():
