@@ -25,8 +25,13 @@ from mmseg.datasets.subset import stratified_subset
 from mmseg.errors import UserError
 from mmseg.files import read_text
 from mmseg.imagery.listing import names_in, other_spellings
-from mmseg.imagery.mask import IGNORE_INDEX, read_mask, to_train_ids
-from mmseg.imagery.palettes import compare_palettes, warn_of_nodata
+from mmseg.imagery.mask import (
+    IGNORE_INDEX,
+    compare_palettes,
+    read_mask,
+    to_train_ids,
+    warn_of_nodata,
+)
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 

@@ -1,13 +1,14 @@
 """Read masks as class ids, so that a wrong file is named and never becomes wrong numbers."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
+from mmengine.logging import MMLogger
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -33,8 +34,12 @@ def read_mask(
     from mmseg.imagery.geotiff import read_samples  # Not all programs need GDAL.
 
     data = read_file(path, "mask", backend_args)
-    values = single_channel(read_samples(data, path), path)
-    if not np.issubdtype(values.dtype, np.integer):
+    channels = read_samples(data, path)
+    values = np.ascontiguousarray(channels[..., 0])
+    if (channels != channels[..., :1]).any():
+        count = channels.shape[2]
+        raise UserError(f"{path}: the {count} channels of the mask differ; convert colours to ids")
+    if values.dtype.kind not in "iu":
         raise UserError(f"{path}: the mask holds {values.dtype} values; class ids are integers")
     table = palette_of(io.BytesIO(data)) if colour_ids else ()
     return _by_colour(values, table, colour_ids, path) if table and colour_ids else values
@@ -65,14 +70,6 @@ def _by_colour(
     return found[values]
 
 
-def single_channel(values: np.ndarray, path: str | Path) -> np.ndarray:
-    """Return (H, W, C) with equal channels as (H, W); `UserError` when they differ."""
-    if (values != values[..., :1]).any():
-        count = values.shape[2]
-        raise UserError(f"{path}: the {count} channels of the mask differ; convert colours to ids")
-    return np.ascontiguousarray(values[..., 0])
-
-
 def check_size(
     mask: str | Path, shape: tuple[int, ...], image: str | Path, image_shape: tuple[int, ...]
 ) -> None:
@@ -94,26 +91,63 @@ def to_train_ids(
     With `reduce_zero_label` the value 0 is ignored and k becomes k - 1. Then `label_map` replaces
     ids. Raises `UserError` naming the ids that are none of the `num_classes` of the masks.
     """
-    beyond = num_classes + reduce_zero_label
-    # One pass of OpenCV finds nothing wrong in nearly every mask.
-    if values.dtype != np.uint8 or (
-        beyond < IGNORE_INDEX and cv2.countNonZero(cv2.inRange(values, beyond, IGNORE_INDEX - 1))
-    ):
-        wrong = (values < 0) | (values >= beyond) & (values != IGNORE_INDEX)
-        if (found := np.unique(values[wrong])).size:
-            shown = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
-            raise UserError(
-                f"{path}: the mask has ids {shown} outside the classes (num_classes={num_classes}, "
-                f"ignore_index={IGNORE_INDEX}, reduce_zero_label={reduce_zero_label}): mend the "
-                "mask or the data set's classes"
-            )
-    ids = values.astype(np.uint8)
-    if reduce_zero_label:
-        is_ignored = ids == IGNORE_INDEX
-        ids -= 1  # 0 wraps to 255
-        ids |= is_ignored  # 255 has become 254, and 254 | 1 is 255 again
+    ids = np.arange(num_classes, dtype=np.uint8)
     if label_map:
-        replaced = np.arange(256, dtype=np.uint8)
-        replaced[list(label_map)] = list(label_map.values())
-        ids = replaced[ids]
-    return ids
+        ids[list(label_map)] = list(label_map.values())
+    known, table = np.zeros(256, np.uint8), np.full(256, IGNORE_INDEX, np.uint8)
+    table[int(reduce_zero_label) : len(ids) + reduce_zero_label] = ids
+    known[: len(ids) + reduce_zero_label] = known[IGNORE_INDEX] = 1
+    small = values.astype(np.uint8)
+    # One pass of OpenCV finds nothing wrong in nearly every mask.
+    if (values.dtype != np.uint8 and (small != values).any()) or cv2.LUT(small, known).min() == 0:
+        found = np.unique(values[(small != values) | (known[small] == 0)])
+        shown = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
+        raise UserError(
+            f"{path}: the mask has ids {shown} outside the classes (num_classes={num_classes}, "
+            f"ignore_index={IGNORE_INDEX}, reduce_zero_label={reduce_zero_label}): mend the "
+            "mask or the data set's classes"
+        )
+    return cv2.LUT(small, table)
+
+
+def warn_of_nodata(mask: str, nodata: float | None, meta: Mapping) -> None:
+    """Log it if the nodata value of a mask is the id of a class, whose pixels are then ignored."""
+    names = dict(enumerate(meta["classes"], int(bool(meta.get("reduce_zero_label")))))
+    if nodata is not None and nodata in names:
+        MMLogger.get_current_instance().warning(
+            f"{mask}: its nodata value is {nodata:g}, the id of {names[int(nodata)]!r}: pixels of "
+            "that class are ignored; gdal_edit.py -unsetnodata makes them count"
+        )
+
+
+def compare_palettes(
+    masks: Sequence[str], meta: Mapping
+) -> tuple[dict[Colour, int] | None, tuple[str, ...]]:
+    """Compare the palettes of masks with each other, and with the data set's, `meta["palette"]`.
+
+    If they differ from each other, return the value of each class's colour, for `read_mask`, and
+    the paths of two that differ. Otherwise the values are ids: None and no path. A warning says
+    that palettes differ.
+    """
+    colours = [tuple(colour) for colour in meta["palette"]]
+    own = dict(enumerate(colours, int(bool(meta.get("reduce_zero_label")))))
+    tables = {tuple(palette_of(mask)[:IGNORE_INDEX]): mask for mask in reversed(masks)}
+    whole = max(tables, key=len, default=())
+    warn = MMLogger.get_current_instance().warning
+    for table, mask in tables.items():
+        if table != whole[: len(table)]:
+            index = next(i for i, colour in enumerate(table) if colour != whole[i])
+            warn(
+                f"palettes of masks differ: {index} is {whole[index]} in {tables[whole]} and "
+                f"{table[index]} in {mask}; so masks with a palette are read by the colours of "
+                "metainfo.palette"
+            )
+            return {c: k for k, c in own.items() if colours.count(c) == 1}, (tables[whole], mask)
+    odd = [index for index, colour in own.items() if whole[index : index + 1] != (colour,)]
+    if whole and odd:
+        warn(
+            f"{tables[whole]}: its palette is not metainfo.palette: {odd[0]} is "
+            f"{(*whole, *[''] * 256)[odd[0]]} there and {own[odd[0]]} here; masks are read by "
+            "their values, not by their colours"
+        )
+    return None, ()

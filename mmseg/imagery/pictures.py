@@ -3,7 +3,6 @@
 Images are uint8 (H, W, 3) RGB, ids uint8 (H, W), a palette is one (R, G, B) per class id.
 """
 
-import io
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mmseg.errors import UserError
-from mmseg.files import write_whole
+from mmseg.files import whole_file
 
 Palette = Sequence[Sequence[int]]
 
@@ -22,6 +21,8 @@ IGNORED = 255
 LIMIT = 4000  # pixels on a side of a sheet
 CELL = 160  # the least width of a picture's place on a sheet, which its caption needs
 LEAST_TEXT = 12  # pixels
+LETTER = 0.6  # the mean width of a letter, of the height of the text
+NAME = 14  # the width of a class in the legend, likewise
 VERMILION = (213, 94, 0)  # of Okabe and Ito: colour-blind readers tell it from grey
 
 
@@ -89,19 +90,17 @@ def panels(
     Below is a legend of the classes that occur. No picture has more than `side` pixels on a side.
     """
     image = shrink(image, side)
-    pictures, captions, found = [image], [name], set[int]()
-    for caption, ids in (("truth", truth), ("prediction", prediction)):
-        if ids is not None:
-            pictures.append(overlay(image, shrink(ids, side), palette, opacity))
-            captions.append(caption)
-            found |= set(np.unique(ids).tolist())
+    shown = {"truth": truth, "prediction": prediction}
+    ids = {caption: shrink(each, side) for caption, each in shown.items() if each is not None}
+    pictures = [(name, image)]
+    pictures += [(c, overlay(image, each, palette, opacity)) for c, each in ids.items()]
     if truth is not None and prediction is not None:
         wrong = (truth != prediction)[truth != IGNORED]
-        pictures.append(error_map(image, shrink(truth, side), shrink(prediction, side)))
-        captions.append(f"errors: {wrong.mean():.1%}" if wrong.size else "no pixel has a truth")
-    shown = sorted(index for index in found if index < len(classes))
-    key = [classes[i] for i in shown], [palette[i] for i in shown]
-    return sheet(pictures, captions, len(pictures), *key)
+        caption = f"errors: {wrong.mean():.1%}" if wrong.size else "no pixel has a truth"
+        pictures.append((caption, error_map(image, ids["truth"], ids["prediction"])))
+    found = {int(k) for each in ids.values() for k in np.unique(each) if k < len(classes)}
+    key = [classes[k] for k in sorted(found)], [palette[k] for k in sorted(found)]
+    return sheet([p for _, p in pictures], [c for c, _ in pictures], len(pictures), *key)
 
 
 def sheet(
@@ -123,8 +122,9 @@ def sheet(
     size = max(LEAST_TEXT, min(longest // 70, wide // 14))
     margin, line = size // 2, 3 * size // 2
     width = columns * (wide + margin) + margin
-    key = legend(classes, palette, width, size)
-    height = sum(heights) + len(heights) * (line + margin) + margin + len(key)
+    names = max(1, width // (NAME * size))  # on a line of the legend
+    lines = -(-len(classes) // names)
+    height = sum(heights) + len(heights) * (line + margin) + (lines + 1) * line
     canvas = Image.new("RGB", (width, height), "white")
     draw, y = ImageDraw.Draw(canvas), margin
     for start, row_height in zip(starts, heights, strict=True):
@@ -133,42 +133,21 @@ def sheet(
             _write_text(draw, (x, y), captions[index], size, wide)
             canvas.paste(Image.fromarray(pictures[index]), (x, y + line))
         y += line + row_height + margin
-    canvas.paste(Image.fromarray(key), (0, y))
-    return shrink(np.asarray(canvas), LIMIT)
-
-
-def legend(
-    classes: Sequence[str], palette: Palette, width: int, size: int = LEAST_TEXT
-) -> np.ndarray:
-    """Draw a swatch and the name of each class, in as many columns as fit `width` pixels.
-
-    `size` is the height of the text in pixels. Names that are too long are shortened.
-    """
-    gap = size // 2
-    longest = max((_font(size).getlength(name) for name in classes), default=0)
-    cell = min(width, int(longest) + size + 3 * gap)
-    columns = max(1, width // cell)
-    line = 3 * size // 2
-    height = -(-len(classes) // columns) * line + gap if classes else 1
-    canvas = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(canvas)
     for index, (name, colour) in enumerate(zip(classes, palette, strict=True)):
-        x, y = index % columns * cell, index // columns * line
-        square = (x + gap, y, x + gap + size, y + size)
-        draw.rectangle(square, fill=tuple(map(int, colour)), outline="grey")
-        _write_text(draw, (x + size + 2 * gap, y), name, size, cell - size - 2 * gap)
-    return np.asarray(canvas)
+        x, top = margin + index % names * (width // names), y + index // names * line
+        fill = (*map(int, colour),)
+        draw.rectangle((x, top, x + size, top + size), fill=fill, outline="grey")
+        _write_text(draw, (x + 2 * size, top), name, size, min(width, NAME * size) - 3 * size)
+    return shrink(np.asarray(canvas), LIMIT)
 
 
 def _write_text(
     draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, width: int
 ) -> None:
     """Write black text; a text wider than `width` loses its middle."""
-    half = len(text) // 2
-    whole = text
-    while _font(size).getlength(text) > width and half:
-        text = f"{whole[:half]}\N{HORIZONTAL ELLIPSIS}{whole[-half:]}"
-        half -= 1
+    most = int(width / size / LETTER)
+    if len(text) > most:
+        text = f"{text[: most // 2]}\N{HORIZONTAL ELLIPSIS}{text[-(most // 2) :]}"
     draw.text(place, text, "black", _font(size))
 
 
@@ -187,6 +166,5 @@ def _colour_table(palette: Palette) -> np.ndarray:
 
 
 def _write_png(path: str | Path, image: Image.Image) -> None:
-    encoded = io.BytesIO()
-    image.save(encoded, format="PNG")
-    write_whole(path, encoded.getvalue())
+    with whole_file(path) as part:
+        image.save(part, format="PNG")

@@ -14,8 +14,7 @@ from rasterio.windows import Window
 
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
-from mmseg.imagery.mask import to_train_ids
-from mmseg.imagery.palettes import compare_palettes, warn_of_nodata
+from mmseg.imagery.mask import compare_palettes, to_train_ids, warn_of_nodata
 from mmseg.raster.cog import NODATA
 from mmseg.raster.georeference import is_measurable, project
 from mmseg.raster.scene import Scene

@@ -10,7 +10,6 @@ from mmseg.imagery.pictures import (
     VERMILION,
     colorize,
     error_map,
-    legend,
     overlay,
     panels,
     sheet,
@@ -61,19 +60,18 @@ def test_overlay_blends_classes_and_leaves_ignored_pixels():
     assert blended.tolist() == [[[139, 75, 75], [75, 125, 75], [100, 100, 100]]]
 
 
-def test_legend_shows_each_colour_and_keeps_to_its_width():
-    image = legend(["a", "b", "c"], PALETTE, width=300)
-    assert image.shape[1] == 300
+def with_legend(names, colours, width=300):
+    return sheet([solid(20, width, 255)], [""], 1, names, colours)
+
+
+def test_a_legend_shows_each_colour_and_has_the_lines_that_its_names_need():
+    image = with_legend(["a", "b", "c"], PALETTE)
     for colour in PALETTE:
         assert (image == colour).all(axis=-1).any()
     assert (image < 100).all(axis=-1).any()  # the letters
-
-
-def test_legend_has_the_lines_that_its_names_need_and_shortens_what_is_too_long():
-    names = ["building"] * 3
-    assert legend(names, PALETTE, width=120).shape[0] > legend(names, PALETTE, width=900).shape[0]
-    assert legend(["a very long class name"], PALETTE[:1], width=60).shape[1] == 60
-    assert (legend([], [], width=50) == 255).all()
+    few, many = (with_legend(["building"] * 3, PALETTE, width) for width in (900, 170))
+    assert many.shape[0] > few.shape[0]
+    assert with_legend(["a very long class name"] * 3, PALETTE, 170).shape == many.shape
 
 
 def places(picture, colour):
@@ -83,7 +81,7 @@ def places(picture, colour):
 
 @pytest.mark.parametrize("name", ["Wälder", "Łąka", "森林"])
 def test_a_legend_has_letters_of_any_language(name):
-    drawn, marks = (legend([text], [(0, 0, 0)], 200) for text in (name, "?" * len(name)))
+    drawn, marks = (with_legend([text], [(0, 0, 0)]) for text in (name, "?" * len(name)))
     assert drawn.shape == marks.shape
     assert (drawn != marks).any()
     assert drawn.min() < 255
