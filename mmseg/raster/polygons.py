@@ -1,8 +1,6 @@
 """A map as polygons: one GeoPackage layer whose edges are those of the pixels."""
 
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import islice
@@ -52,24 +50,19 @@ def write_polygons(
     for file in (path, numbered):  # GDAL replaces no file that it cannot read
         file.unlink(missing_ok=True)
     pyogrio.set_gdal_config_options(NO_DATE)
-    # pyogrio takes a path with "!" or ";" for an archive or an address.
-    folder = tempfile.mkdtemp() if {*"!;"} & {*str(path)} else None
-    plain = Path(folder, "map.gpkg") if folder else path
     try:
         regions = _find_regions(map_path, confidence_path, row_areas, min_area, numbered)
-        _write(plain, numbered, regions, classes, tolerance)
-        add_default_style(plain, LAYER, style)
+        with rasterio.open(numbered) as raster:
+            polygons = simplified_polygons(raster, tolerance) if tolerance else _polygons(raster)
+            _write(path, polygons, raster.crs.to_wkt(), regions, classes)
+        add_default_style(path, LAYER, style)
         # GDAL does not say if a part could not be written when it closed the file.
-        indexed, expected = _indexed(plain), len(regions.areas) - 1
+        indexed, expected = _indexed(path), len(regions.areas) - 1
         if indexed != expected:
             raise OSError(f"{indexed} of {expected} polygons are in the file and its index")
-        if folder:
-            shutil.move(plain, path)
     except Exception as error:  # GDAL's own errors have no public base class
         raise cannot_be_written(path.name, error, START_AGAIN) from error
     finally:
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
         pyogrio.set_gdal_config_options(dict.fromkeys(NO_DATE))
 
 
@@ -97,27 +90,33 @@ def _find_regions(
 
 
 def _write(
-    path: Path, numbered: Path, regions: Regions, classes: Sequence[str], tolerance: float
+    path: Path,
+    polygons: Iterator[tuple[bytes, int]],
+    crs: str,
+    regions: Regions,
+    classes: Sequence[str],
 ) -> None:
-    names = np.array(classes, dtype=object)
-    with rasterio.open(numbered) as raster:
-        polygons = simplified_polygons(raster, tolerance) if tolerance else _polygons(raster)
-        is_first = True
-        while (batch := list(islice(polygons, FEATURES))) or is_first:
-            ids = np.array([region for _, region in batch], np.int64)
-            class_ids = regions.classes[ids]
-            fields = {
-                "class_id": class_ids.astype(np.int32),
-                "class_name": names[class_ids],
-                "area_m2": regions.areas[ids],
-                "confidence": regions.confidence[ids],
-            }
-            shapes_of = np.array([polygon for polygon, _ in batch], dtype=object)
-            kind = {"geometry_type": "Polygon", "crs": raster.crs.to_wkt(), "driver": "GPKG"}
-            columns = {"field_data": list(fields.values()), "fields": list(fields)}
-            more = {"layer": LAYER, "append": not is_first}
-            pyogrio.raw.write(path, geometry=shapes_of, **columns, **kind, **more)
-            is_first = False
+    is_first = True
+    while (batch := list(islice(polygons, FEATURES))) or is_first:
+        ids = np.array([region for _, region in batch], np.int64)
+        fields = {
+            "class_id": regions.classes[ids].astype(np.int32),
+            "class_name": np.array(classes, object)[regions.classes[ids]],
+            "area_m2": regions.areas[ids],
+            "confidence": regions.confidence[ids],
+        }
+        pyogrio.raw.write(
+            path,
+            geometry=np.array([polygon for polygon, _ in batch], object),
+            field_data=list(fields.values()),
+            fields=list(fields),
+            geometry_type="Polygon",
+            crs=crs,
+            driver="GPKG",
+            layer=LAYER,
+            append=not is_first,
+        )
+        is_first = False
 
 
 def _polygons(raster: rasterio.DatasetReader) -> Iterator[tuple[bytes, int]]:

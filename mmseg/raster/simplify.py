@@ -6,21 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 import rasterio
 import shapely
-from rasterio import Affine
 from rasterio.features import shapes
 from rasterio.windows import Window
-
-from mmseg.errors import UserError
 
 # Pixels are simplified in blocks of so many rows and columns. Edges between blocks are fixed.
 BLOCK = 1024
 OUTSIDE = -1  # the region beyond the raster
-
-
-def check_simplify() -> None:
-    """Raise `UserError` if shapely is too old to simplify."""
-    if not hasattr(shapely, "coverage_simplify"):
-        raise UserError("polygons are simplified by shapely 2.1 or newer: update it, with GEOS")
 
 
 def simplified_polygons(
@@ -43,13 +34,11 @@ def simplified_polygons(
         going_on = set(np.unique(last).tolist()) if end < raster.height else set()
         for region in sorted(pending.keys() - going_on):
             polygon = shapely.coverage_union_all(pending.pop(region))
-            placed = shapely.transform(polygon, lambda at: _place(raster.transform, at))
+            placed = shapely.transform(
+                polygon, lambda at: np.column_stack(raster.transform * (at[:, 0], at[:, 1]))
+            )
             # A multi-polygon of one part is a polygon.
             yield shapely.to_wkb(shapely.get_geometry(placed, 0)), region
-
-
-def _place(transform: Affine, at: np.ndarray) -> np.ndarray:
-    return np.stack(transform * (at[:, 0], at[:, 1]), axis=1)
 
 
 def _block(

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain, pairwise
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -17,7 +15,7 @@ from mmseg.imagery.bands import is_bgr
 from mmseg.raster.cog import FULL, NODATA
 from mmseg.raster.sheets import Ground
 from mmseg.raster.unfinished import UnfinishedMap
-from mmseg.raster.windows import RowBlender, WindowAxis, rows_for_strips
+from mmseg.raster.windows import RowBlender
 
 Progress = Callable[[int, int], None]
 """Called with the number of windows that are done and the number of all windows."""
@@ -27,7 +25,7 @@ CHUNK = 32
 
 
 class SceneModel(Protocol):
-    """The part of a model that mapping uses. `mmseg.apis.init_model` returns such a model.
+    """The part of a model of `mmseg.apis.init_model` that mapping uses.
 
     `full_logits` turns normalised images (B, C, H, W) into logits (B, K, H, W). `parameters` are on
     the device that computes. `state_dict` and `cfg.model` tell one model from another. `runs_in`,
@@ -90,63 +88,55 @@ class WindowPredictor:
         return probabilities
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The windows of a scene."""
-
-    rows: WindowAxis
-    columns: WindowAxis
-    batch_size: int
-
-
 class StripMapper:
-    """Maps strips of one scene with one model."""
+    """Maps strips of one scene with one model; a batch holds `batch_size` windows."""
 
     def __init__(
-        self, scene: Ground, grid: Grid, predictor: WindowPredictor, unfinished: UnfinishedMap
+        self,
+        ground: Ground,
+        predictor: WindowPredictor,
+        batch_size: int,
+        unfinished: UnfinishedMap,
     ) -> None:
-        self.scene = scene
-        self.grid = grid
-        self.predictor = predictor
+        self.ground, self.predictor, self.batch_size = ground, predictor, batch_size
+        self.rows, self.columns = ground.rows, ground.columns
         self.unfinished = unfinished
-        self.blender = RowBlender(predictor.num_classes, grid.rows, grid.columns, predictor.device)
+        self.blender = RowBlender(predictor.num_classes, self.rows, self.columns, predictor.device)
 
     @torch.inference_mode()
     def map(self, strips: Sequence[int], progress: Progress) -> None:
-        """Write strips, given in ascending order, to the unfinished map.
+        """Write strips to the unfinished map.
 
-        While the model works, one thread reads the next row of windows, and another one writes the
-        strip before.
+        The lower half of the row of windows before is a part of a strip: this row is predicted
+        again if its own strip is not wanted. While the model works, one thread reads the next row,
+        and another one writes the strip before.
         """
-        rows, windows = rows_for_strips(strips), self.grid.columns.count
-        writing: Future | None = None
+        rows = sorted({*strips, *(strip - 1 for strip in strips if strip > 0)})
+        done: Future | None = None
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-            reads: Iterator[Any] = (reader.submit(self._read, row) for row, _ in rows)
-            # A pair holds the next read too: it begins before the model works on this row.
-            pairs = pairwise(chain(reads, [None]))
-            for number, ((row, is_wanted), (reading, _)) in enumerate(
-                zip(rows, pairs, strict=True)
-            ):
-                image, valid = reading.result()
+            reading = [reader.submit(self._read, row) for row in rows[:1]]
+            for number, row in enumerate(rows, start=1):
+                image, valid = reading.pop().result()
+                reading += [reader.submit(self._read, following) for following in rows[number:][:1]]
                 self._predict(row, image, valid)
-                if is_wanted:
+                if row in strips:
                     layers = self._finish(row, valid)
-                    if writing is not None:
-                        writing.result()
-                    writing = writer.submit(self.unfinished.write, row, layers)
+                    if done is not None:
+                        done.result()
+                    done = writer.submit(self.unfinished.write, row, layers)
                 self.blender.next_row()
-                progress((number + 1) * windows, len(rows) * windows)
-            if writing is not None:
-                writing.result()
+                progress(number * self.columns.count, len(rows) * self.columns.count)
+            if done is not None:
+                done.result()
 
     def _read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Read a row of windows, (C, size, covered), and which pixels to map, bool (size, covered).
 
         The image is reflected beyond the border of the scene.
         """
-        rows, columns = self.grid.rows, self.grid.columns
+        rows, columns = self.rows, self.columns
         top = rows.starts[row]
-        image, valid = self.scene.read(top, min(top + rows.size, rows.length))
+        image, valid = self.ground.read(top, min(top + rows.size, rows.length))
         below, beside = rows.size - image.shape[1], columns.covered - columns.length
         image = np.pad(image, ((0, 0), (0, below), (0, beside)), mode="reflect")
         return image, np.pad(valid, ((0, below), (0, beside)))
@@ -156,11 +146,10 @@ class StripMapper:
 
         A batch holds windows of one row: batches are the same wherever a run begins.
         """
-        columns = self.grid.columns
-        places = [slice(start, start + columns.size) for start in columns.starts]
+        places = [slice(start, start + self.columns.size) for start in self.columns.starts]
         active = [index for index, place in enumerate(places) if valid[:, place].any()]
-        for first in range(0, len(active), self.grid.batch_size):
-            batch = active[first : first + self.grid.batch_size]
+        for first in range(0, len(active), self.batch_size):
+            batch = active[first : first + self.batch_size]
             probabilities = self.predictor(np.stack([image[:, :, places[c]] for c in batch]))
             for column, window in zip(batch, probabilities, strict=True):
                 self.blender.add(row, column, window)

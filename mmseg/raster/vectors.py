@@ -9,7 +9,7 @@ from rasterio.crs import CRS
 
 from mmseg.errors import UserError
 
-VECTORS = ("gpkg", "fgb", "parquet", "geojson")
+VECTORS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "geojson": "GeoJSON", "parquet": "Parquet"}
 
 
 def check_vectors(vectors: str | None) -> None:
@@ -26,32 +26,20 @@ def convert(source: Path, target: Path, layer: str) -> None:
     Features are streamed. GeoJSON is in degrees, as RFC 7946 wants it.
     """
     target.unlink(missing_ok=True)
-    if target.suffix == ".parquet":
-        _write_parquet(source, target, layer)
-        return
-    is_json = target.suffix == ".geojson"
-    with pyogrio.open_arrow(source, layer=layer) as (meta, stream):
-        pyogrio.write_arrow(
-            stream,
-            target,
-            layer=layer,
-            driver="GeoJSON" if is_json else "FlatGeobuf",
-            geometry_name=meta["geometry_name"] or "wkb_geometry",
-            geometry_type="Polygon",
-            crs=meta["crs"],
-            **({"RFC7946": "YES"} if is_json else {}),
-        )
-
-
-def _write_parquet(source: Path, target: Path, layer: str) -> None:
-    from pyarrow.parquet import ParquetWriter  # an extra of the project
-
-    with pyogrio.open_arrow(source, layer=layer, use_pyarrow=True) as (meta, reader):
+    kind = target.suffix[1:]
+    with pyogrio.open_arrow(source, layer=layer, use_pyarrow=kind == "parquet") as (meta, stream):
         name = meta["geometry_name"] or "wkb_geometry"
+        if kind != "parquet":
+            more = {"RFC7946": "YES"} if kind == "geojson" else {}
+            place = {"geometry_name": name, "geometry_type": "Polygon", "crs": meta["crs"]}
+            pyogrio.write_arrow(stream, target, layer=layer, driver=VECTORS[kind], **place, **more)
+            return
+        from pyarrow.parquet import ParquetWriter  # an extra of the project; GDAL's needs a plugin
+
         crs = CRS.from_user_input(meta["crs"]).to_dict(projjson=True)
         column = {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": crs}
         geo = {"version": "1.1.0", "primary_column": name, "columns": {name: column}}
-        schema = reader.schema.with_metadata({"geo": json.dumps(geo)})
+        schema = stream.schema.with_metadata({"geo": json.dumps(geo)})
         with ParquetWriter(target, schema) as writer:
-            for batch in reader:
+            for batch in stream:
                 writer.write_batch(batch)
