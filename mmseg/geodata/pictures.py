@@ -14,14 +14,13 @@ COUNT, COLUMNS, SIDE = 24, 8, 192
 Colour = tuple[int, int, int]
 
 
-def distinct_colours(count: int, known: Sequence[Colour | None] = ()) -> list[Colour]:
-    """Return a colour for each class: the known one, or hues a golden angle apart."""
+def distinct_colours(known: Sequence[Colour | None]) -> list[Colour]:
+    """Return the colour of each class: the known one, or for None hues a golden angle apart."""
     colours = []
-    for i in range(count):
+    for i, given in enumerate(known):
         hue, saturation = (0.33 + i * 0.618034) % 1, (0.85, 0.55)[i // 3 % 2]
         made = colorsys.hsv_to_rgb(hue, saturation, (0.9, 0.65)[i % 2])
         red, green, blue = (round(255 * value) for value in made)
-        given = known[i] if i < len(known) else None
         colours.append(given or (red, green, blue))
     return colours
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -14,13 +13,17 @@ from rasterio.windows import Window
 
 from mmseg.errors import UserError
 from mmseg.files import write_whole
+from mmseg.geodata.masks import MaskLabels
+from mmseg.geodata.options import DatasetOptions
 from mmseg.geodata.pictures import distinct_colours
+from mmseg.geodata.polygons import PolygonLabels
 from mmseg.geodata.sheets import Sheet
 from mmseg.imagery.geotiff import write_geotiff
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.imagery.pictures import write_id_png
 
 JOURNAL = ".tiles.jsonl"
+Labels = PolygonLabels | MaskLabels
 
 
 @dataclass
@@ -37,7 +40,7 @@ class Tile:
     squares: list[float] = field(default_factory=list)
 
 
-def read_journal(out: Path, sources: Sequence[str], options: Any) -> dict[str, Tile]:
+def read_journal(out: Path, sources: Sequence[str], options: DatasetOptions) -> dict[str, Tile]:
     """Return the tiles in `out` of an interrupted call with these source files and options.
 
     Raises `UserError` if `out` holds another data set.
@@ -67,7 +70,7 @@ def read_journal(out: Path, sources: Sequence[str], options: Any) -> dict[str, T
 
 
 def make_tiles(
-    tasks: Iterable, sheets: Sequence[Sheet], labels: Any, out: Path, done: dict[str, Tile]
+    tasks: Iterable, sheets: Sequence[Sheet], labels: Labels, out: Path, done: dict[str, Tile]
 ) -> Iterator[Tile]:
     """Yield the tile of each task (number of its sheet, cell, window); write those not done."""
     with (out / JOURNAL).open("a") as journal:
@@ -83,7 +86,7 @@ def make_tiles(
             yield tile
 
 
-def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Any, out: Path) -> Tile:
+def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Labels, out: Path) -> Tile:
     """Write image and mask of a tile, if it has both."""
     image, valid = sheet.read(window)
     ids, tile.overlap = labels.ids_of(sheet, window)
@@ -104,7 +107,7 @@ def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Any, out: Path)
         nodata=sheet.nodata,
         valid=valid,
     )
-    palette = distinct_colours(len(labels.classes), [*map(labels.colours.get, labels.classes)])
+    palette = distinct_colours([*map(labels.colours.get, labels.classes)])
     write_id_png(out / "masks" / f"{tile.name}.png", ids, palette)
     return tile
 
@@ -112,5 +115,6 @@ def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Any, out: Path)
 def mean_and_std(tiles: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation (C,) of all pixels of some tiles that have an image."""
     pixels = sum(tile.pixels for tile in tiles)
-    mean, square = (np.sum([getattr(t, k) for t in tiles], 0) / pixels for k in ("sums", "squares"))
+    mean = np.sum([tile.sums for tile in tiles], 0) / pixels
+    square = np.sum([tile.squares for tile in tiles], 0) / pixels
     return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
