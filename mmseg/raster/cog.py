@@ -17,9 +17,9 @@ from mmseg.raster.unfinished import START_AGAIN
 NODATA = 255
 # The uint8 of a probability of one; 255 is nodata.
 FULL = 254
-
-
-Box = tuple[float, float, int, int]
+SOURCE = """<ComplexSource><SourceFilename relativeToVRT="1">{}</SourceFilename>\
+<SourceBand>{}</SourceBand><SrcRect xOff="0" yOff="0" xSize="{w}" ySize="{h}" />\
+<DstRect xOff="{}" yOff="{}" xSize="{w}" ySize="{h}" /><NODATA>255</NODATA></ComplexSource>"""
 
 
 class Frame(NamedTuple):
@@ -36,7 +36,7 @@ class Frame(NamedTuple):
 def write_vrt(
     path: Path,
     frame: Frame,
-    boxes: Mapping[str, Box],
+    boxes: Mapping[str, Sequence[float]],
     bands: Sequence[str],
     tags: Mapping[str, str],
     palette: Palette | None = None,
@@ -51,13 +51,7 @@ def write_vrt(
     for band in range(1, len(bands) + 1):
         text += f'<VRTRasterBand dataType="Byte" band="{band}">'
         for name, (left, top, width, height) in boxes.items():
-            size = f'xSize="{width}" ySize="{height}"'
-            text += (
-                f'<ComplexSource><SourceFilename relativeToVRT="1">{escape(name)}</SourceFilename>'
-                f'<SourceBand>{band}</SourceBand><SrcRect xOff="0" yOff="0" {size} />'
-                f'<DstRect xOff="{left}" yOff="{top}" {size} /><NODATA>{NODATA}</NODATA>'
-                "</ComplexSource>"
-            )
+            text += SOURCE.format(escape(name), band, left, top, w=width, h=height)
         text += "</VRTRasterBand>"
     path.write_text(text + "</VRTDataset>")
     with rasterio.open(path, "r+") as raster:

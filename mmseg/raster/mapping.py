@@ -9,12 +9,11 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import rasterio
@@ -32,7 +31,7 @@ from mmseg.raster.options import MapOptions
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
 from mmseg.raster.sheets import Ground, Sheets
-from mmseg.raster.strip_mapper import Progress, SceneModel, StripMapper, WindowPredictor
+from mmseg.raster.strip_mapper import Progress, SceneModel, StripMapper
 from mmseg.raster.unfinished import START_AGAIN
 
 # The model's pixels may be so many times larger or smaller than those of the scene. Beyond that, a
@@ -89,8 +88,7 @@ def map_scene(
             if truth:
                 check_truth(truth, opened, model.dataset_meta)
             ground = (sheets or Sheets([])).ground(opened, open_scene)
-            predictor = WindowPredictor(model)
-            gsd = _lay_windows(ground, predictor.crop_size, model.dataset_meta, options)
+            gsd = _lay_windows(ground, model, options)
             job = _describe_job(ground, model, options)
             products = Products(ground, out, model.dataset_meta, options, job)
             if not (is_finished := products.are_finished()):
@@ -100,7 +98,7 @@ def map_scene(
                 f"{products.map_path} is finished already; delete it to map the scene again"
             )
         else:
-            _map(products, predictor, gsd, progress)
+            _map(products, model, gsd, progress)
         with fail_together(out):
             if get_rank() != 0:
                 return None
@@ -141,47 +139,46 @@ def fail_together(out: Path) -> Iterator[None]:
         raise problem or problems[0]
 
 
-def _map(
-    products: Products, predictor: WindowPredictor, gsd: float | None, progress: Progress
-) -> None:
+def _map(products: Products, model: SceneModel, gsd: float | None, progress: Progress) -> None:
     """Map the strips that are missing, and make the products of all."""
-    logger, start, is_first = MMLogger.get_current_instance(), perf_counter(), get_rank() == 0
-    ground, unfinished, out = products.ground, products.unfinished, products.out
+    logger, ground, unfinished = (
+        MMLogger.get_current_instance(),
+        products.ground,
+        products.unfinished,
+    )
     with ExitStack() as held:
-        with fail_together(out):
+        with fail_together(products.out):
             held.enter_context(sole_process(unfinished.folder, "maps this scene", "--out"))
-            if is_first:
+            if get_rank() == 0:
                 unfinished.prepare(products.job)
                 logger.info(_introduction(ground, products.options, gsd))
                 if warning := ground.scene.gaps():
                     logger.warning(warning)
-        with fail_together(out):
+        with fail_together(products.out):
             # Each process has about as many strips as every other.
             count = ground.rows.count
             strips = range(*(count * (get_rank() + i) // get_world_size() for i in (0, 1)))
             missing = [index for index in strips if not unfinished.has(index)]
             if done := len(strips) - len(missing):
                 logger.info(f"going on: {done} of {len(strips)} strips are done")
-            batch_size = products.options.batch_size
-            StripMapper(ground, predictor, batch_size, unfinished).map(missing, progress)
-        with fail_together(out):
-            if is_first:
+            mapper = StripMapper(model, ground, products.options.batch_size, unfinished)
+            mapper.map(missing, progress)
+        with fail_together(products.out):
+            if get_rank() == 0:
                 products.write()
-                seconds = perf_counter() - start
-                share = f"{100 * predictor.seconds / seconds:.1f} % of {seconds:.1f} s"
-                logger.info(f"{products.map_path}: the model took {share}")
+                logger.info(f"{products.map_path} is finished")
 
 
-def _lay_windows(
-    ground: Ground, crop_size: tuple[int, int], meta: Mapping, options: MapOptions
-) -> float | None:
+def _lay_windows(ground: Ground, model: SceneModel, options: MapOptions) -> float | None:
     """Lay windows that cover the same ground as the model's crop.
 
     Returns the metres per pixel to which the scene is resampled, None if it is not.
     """
-    scene, (height, width) = ground.scene, crop_size
-    sides, gsd = scene.resolution, options.gsd
-    if gsd is None and sides and (stored := meta.get("gsd")):
+    scene, size = ground.scene, getattr(model.data_preprocessor, "size", None)
+    if size is None:
+        raise UserError("the config lacks the crop: model.data_preprocessor.size=(height,width)")
+    sides, gsd, (height, width) = scene.resolution, options.gsd, size
+    if gsd is None and sides and (stored := model.dataset_meta.get("gsd")):
         gsd = stored if any(abs(side / stored - 1) > SAME_GSD for side in sides) else None
     if gsd is not None:
         if sides is None:

@@ -78,7 +78,7 @@ class Products:
     def check_scene(self) -> None:
         """Raise `UserError` if the outputs would replace those of another scene of this name."""
         cure = "choose another --out, or delete it"
-        if self.vectors and {*"!;"} & {*str(self.map_path.absolute())}:
+        if self.vectors and {*"!;"} & {*str(self.map_path)}:
             raise UserError(f"{self.map_path}: polygons cannot be written to a path with ! or ;")
         if self._tag(SCENE) not in (None, self.scene.mark):
             raise UserError(f"{self.map_path}: is the map of another scene of this name; {cure}")

@@ -168,20 +168,19 @@ class Scene:
         out = {"out_shape": (len(self.bands), *shape), "resampling": Resampling.average}
         with _readable(self.path):
             image = self.raster.read(self.bands, **out)
-        pixels = np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
+        pixels = self._to_8_bits(image).transpose(1, 2, 0)
         # Here the bands of such an image are in the order of RGB.
-        if is_bgr(self.band_names, str(pixels.dtype)):
-            return pixels
-        return picture(pixels, self.band_names)
+        order = -1 if is_bgr(self.band_names, str(pixels.dtype)) else 1
+        return picture(pixels[..., ::order], self.band_names)
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
         if self.ranges is None:
             return look_up(image, self.table).astype(self.bits, copy=False)
-        result = np.empty(image.shape, np.uint8)
-        for band, target, (low, high) in zip(image, result, self.ranges, strict=True):
-            levels = np.float32(255 / (high - low)) * (band - np.float32(low))
-            target[:] = np.clip(levels + 0.5, 0, 255)
-        return result
+        levels = (
+            (band.astype(np.float32) - low) * (255 / (high - low)) + 0.5
+            for band, (low, high) in zip(image, self.ranges, strict=True)
+        )
+        return np.stack([np.clip(level, 0, 255).astype(np.uint8) for level in levels])
 
     def _choose_ranges(self, scale: tuple[float, float] | None) -> list[tuple[float, float]] | None:
         types = {self.raster.dtypes[band - 1] for band in self.bands}
@@ -242,23 +241,21 @@ class Scene:
         found = []
         for window in self._pieces():
             image, valid = self._read(window)
-            rows, columns = np.indices(valid.shape)
-            rows, columns = rows + window.row_off, columns + window.col_off
-            border = np.isin(rows, (0, self.height - 1)) | np.isin(columns, (0, self.width - 1))
+            rows = np.arange(window.row_off, window.row_off + window.height)[:, None]
+            columns = np.arange(window.col_off, window.col_off + window.width)
+            border = (rows % (self.height - 1 or 1) == 0) | (columns % (self.width - 1 or 1) == 0)
             found.append((image.reshape(len(image), -1), valid.flatten(), border.flatten()))
         images, valids, borders = zip(*found, strict=True)
         return np.concatenate(images, axis=1), np.concatenate(valids), np.concatenate(borders)
 
     def _pieces(self) -> Iterator[Window]:
         """Yield small windows spread evenly over the scene, or all of a small scene."""
-        if self.height * self.width <= (PIECES * PIECE_SIZE) ** 2:
-            yield Window(0, 0, self.width, self.height)
-            return
-        height, width = min(PIECE_SIZE, self.height), min(PIECE_SIZE, self.width)
-        for row, column in product(range(PIECES), repeat=2):
-            top = row * (self.height - height) // (PIECES - 1)
-            left = column * (self.width - width) // (PIECES - 1)
-            yield Window(left, top, width, height)
+        count = PIECES if self.height * self.width > (PIECES * PIECE_SIZE) ** 2 else 1
+        side = PIECE_SIZE if count > 1 else max(self.height, self.width)
+        height, width = min(side, self.height), min(side, self.width)
+        for row, column in product(range(count), repeat=2):
+            top, left = row * (self.height - height), column * (self.width - width)
+            yield Window(left // (PIECES - 1), top // (PIECES - 1), width, height)
 
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         with _readable(self.path, f"cannot be read at rows {window.row_off} and below"):
