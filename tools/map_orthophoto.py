@@ -34,7 +34,7 @@ from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
 from mmseg.raster import MapOptions, SceneMap, Sheets, find_scenes, map_scene, write_index
-from mmseg.raster.vectors import VECTORS
+from mmseg.raster.options import VECTORS
 
 
 def parse_args() -> argparse.Namespace:

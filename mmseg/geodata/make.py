@@ -13,11 +13,18 @@ from mmseg.files import make_writable, write_whole
 from mmseg.geodata.config import config_text
 from mmseg.geodata.masks import MaskLabels
 from mmseg.geodata.options import DatasetOptions
-from mmseg.geodata.pictures import contact_sheet_of, distinct_colours
 from mmseg.geodata.polygons import PolygonLabels
 from mmseg.geodata.sheets import Sheet, cells, open_sheets
 from mmseg.geodata.splits import SPLITS, sheet_groups, split_units
-from mmseg.geodata.tiles import Labels, Tile, make_tiles, mean_and_std, read_journal
+from mmseg.geodata.tiles import (
+    Labels,
+    Tile,
+    contact_sheet_of,
+    distinct_colours,
+    make_tiles,
+    mean_and_std,
+    read_journal,
+)
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.imagery.pictures import write_image
 from mmseg.lock import sole_process

@@ -1,9 +1,10 @@
-"""The tiles of a data set, each written once, and a journal of those that are done."""
+"""The tiles of a data set, each written once, a journal of those that are done, a picture."""
 
+import colorsys
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,14 +16,16 @@ from mmseg.errors import UserError
 from mmseg.files import write_whole
 from mmseg.geodata.masks import MaskLabels
 from mmseg.geodata.options import DatasetOptions
-from mmseg.geodata.pictures import distinct_colours
 from mmseg.geodata.polygons import PolygonLabels
 from mmseg.geodata.sheets import Sheet
+from mmseg.imagery.bands import read_picture
 from mmseg.imagery.geotiff import write_geotiff
-from mmseg.imagery.mask import IGNORE_INDEX
-from mmseg.imagery.pictures import write_id_png
+from mmseg.imagery.mask import IGNORE_INDEX, read_mask
+from mmseg.imagery.pictures import overlay, sheet, shrink, write_id_png
 
 JOURNAL = ".tiles.jsonl"
+COUNT, COLUMNS, SIDE = 24, 8, 192  # of the tiles on the contact sheet
+Colour = tuple[int, int, int]
 Labels = PolygonLabels | MaskLabels
 
 
@@ -75,12 +78,11 @@ def make_tiles(
     """Yield the tile of each task (number of its sheet, cell, window); write those not done."""
     with (out / JOURNAL).open("a") as journal:
         for number, cell, window in tasks:
-            sheet = sheets[number]
-            name = f"{sheet.name}_{window.row_off}_{window.col_off}"
+            name = f"{sheets[number].name}_{window.row_off}_{window.col_off}"
             if name in done:
                 yield done[name]
                 continue
-            tile = _make_tile(Tile(name, number, cell), sheet, window, labels, out)
+            tile = _make_tile(Tile(name, number, cell), sheets[number], window, labels, out)
             journal.write("\n" + json.dumps(asdict(tile)))
             journal.flush()
             yield tile
@@ -118,3 +120,25 @@ def mean_and_std(tiles: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray]:
     mean = np.sum([tile.sums for tile in tiles], 0) / pixels
     square = np.sum([tile.squares for tile in tiles], 0) / pixels
     return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
+
+
+def distinct_colours(known: Sequence[Colour | None]) -> list[Colour]:
+    """Return the colour of each class: the known one, or for None hues a golden angle apart."""
+    colours = []
+    for i, given in enumerate(known):
+        hue, saturation = (0.33 + i * 0.618034) % 1, (0.85, 0.55)[i // 3 % 2]
+        made = colorsys.hsv_to_rgb(hue, saturation, (0.9, 0.65)[i % 2])
+        red, green, blue = (round(255 * value) for value in made)
+        colours.append(given or (red, green, blue))
+    return colours
+
+
+def contact_sheet_of(out: Path, names: Sequence[str], info: Mapping) -> np.ndarray:
+    """Draw up to `COUNT` tiles, evenly chosen, with their labels beside them and a legend."""
+    pictures, captions = [], []
+    for index in np.unique(np.linspace(0, len(names) - 1, min(len(names), COUNT)).astype(int)):
+        image = shrink(read_picture(out / "images" / f"{names[index]}.tif", info), SIDE)
+        ids = shrink(read_mask(out / "masks" / f"{names[index]}.png"), SIDE)
+        pictures += [image, overlay(image.copy(), ids, info["palette"], 0.6)]
+        captions += [names[index], "labels"]
+    return sheet(pictures, captions, COLUMNS, info["classes"], info["palette"])

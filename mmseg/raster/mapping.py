@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import rasterio
@@ -32,7 +33,7 @@ from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
 from mmseg.raster.sheets import Ground, Sheets
 from mmseg.raster.strip_mapper import Progress, SceneModel, StripMapper
-from mmseg.raster.unfinished import START_AGAIN
+from mmseg.raster.strips import START_AGAIN
 
 # The model's pixels may be so many times larger or smaller than those of the scene. Beyond that, a
 # window would take gigabytes or a few pixels, and the gsd is in another unit than metres.
@@ -141,11 +142,8 @@ def fail_together(out: Path) -> Iterator[None]:
 
 def _map(products: Products, model: SceneModel, gsd: float | None, progress: Progress) -> None:
     """Map the strips that are missing, and make the products of all."""
-    logger, ground, unfinished = (
-        MMLogger.get_current_instance(),
-        products.ground,
-        products.unfinished,
-    )
+    logger, start = MMLogger.get_current_instance(), perf_counter()
+    ground, unfinished = products.ground, products.unfinished
     with ExitStack() as held:
         with fail_together(products.out):
             held.enter_context(sole_process(unfinished.folder, "maps this scene", "--out"))
@@ -166,7 +164,8 @@ def _map(products: Products, model: SceneModel, gsd: float | None, progress: Pro
         with fail_together(products.out):
             if get_rank() == 0:
                 products.write()
-                logger.info(f"{products.map_path} is finished")
+                share = mapper.seconds / (perf_counter() - start)
+                logger.info(f"{products.map_path}: the model took {share:.1%} of the time")
 
 
 def _lay_windows(ground: Ground, model: SceneModel, options: MapOptions) -> float | None:

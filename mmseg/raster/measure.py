@@ -16,9 +16,9 @@ from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.imagery.mask import to_train_ids
 from mmseg.imagery.palettes import compare_palettes, warn_of_nodata
-from mmseg.raster.cog import NODATA
 from mmseg.raster.georeference import is_measurable, project
 from mmseg.raster.scene import Scene
+from mmseg.raster.strips import NODATA
 
 ROWS = 512  # read at a time: the height of a block
 

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import shapely
 
 from mmseg.errors import UserError
-from mmseg.raster.vectors import check_vectors
+
+VECTORS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "geojson": "GeoJSON", "parquet": "Parquet"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ class MapOptions:
         ):
             if not is_right:
                 raise UserError(f"{name} is {getattr(self, name)}: {advice}")
-        check_vectors(self.vectors)
+        if self.vectors not in (None, *VECTORS):
+            raise UserError(f"vectors={self.vectors}: choose one of {', '.join(VECTORS)}")
+        if self.vectors == "parquet" and find_spec("pyarrow") is None:
+            raise UserError("vectors=parquet needs pyarrow: pip install pyarrow")
         if self.simplify and not hasattr(shapely, "coverage_simplify"):
             raise UserError("polygons are simplified by shapely 2.1 or newer: update it, with GEOS")

@@ -14,16 +14,14 @@ from rasterio.errors import RasterioError
 
 from mmseg.errors import UserError
 from mmseg.imagery.pictures import panels, write_image
-from mmseg.raster.cog import NODATA, Frame, write_cog, write_vrt
 from mmseg.raster.georeference import row_areas
 from mmseg.raster.measure import ClassAreas, class_areas, labels
-from mmseg.raster.options import MapOptions
-from mmseg.raster.polygons import LAYER, write_polygons
+from mmseg.raster.options import VECTORS, MapOptions
+from mmseg.raster.polygons import LAYER, convert, write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES
 from mmseg.raster.sheets import Ground
+from mmseg.raster.strips import NODATA, Frame, UnfinishedMap, write_cog, write_vrt
 from mmseg.raster.style import add_attribute_table, qgis_style
-from mmseg.raster.unfinished import UnfinishedMap
-from mmseg.raster.vectors import VECTORS, convert
 
 # Tags of the rasters: hashes of their job and of their scene.
 JOB, SCENE = "SEGNEXT_JOB", "SEGNEXT_SCENE"

@@ -10,9 +10,9 @@ from mmengine.logging import MMLogger
 from rasterio import Affine
 
 from mmseg.files import whole_file, write_whole
-from mmseg.raster.cog import Frame, write_vrt
 from mmseg.raster.mapping import SceneMap
 from mmseg.raster.measure import add_areas
+from mmseg.raster.strips import Frame, write_vrt
 from mmseg.raster.style import qgis_style
 
 # Sheets overlap if more than this share of their area does.

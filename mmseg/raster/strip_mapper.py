@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,9 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.imagery.bands import is_bgr
-from mmseg.raster.cog import FULL, NODATA
 from mmseg.raster.sheets import Ground
-from mmseg.raster.unfinished import UnfinishedMap
+from mmseg.raster.strips import FULL, NODATA, UnfinishedMap
 from mmseg.raster.windows import RowBlender
 
 Progress = Callable[[int, int], None]
@@ -67,7 +67,7 @@ class StripMapper:
         self, model: SceneModel, ground: Ground, batch_size: int, unfinished: UnfinishedMap
     ) -> None:
         self.model, self.ground, self.batch_size = model, ground, batch_size
-        self.unfinished = unfinished
+        self.unfinished, self.seconds = unfinished, 0.0  # that the model took
         self.rows, self.columns = ground.rows, ground.columns
         device = next(iter(model.parameters())).device
         num_classes = model.decode_head.num_classes
@@ -118,7 +118,11 @@ class StripMapper:
         active = [index for index, place in enumerate(places) if valid[:, place].any()]
         for first in range(0, len(active), self.batch_size):
             batch = active[first : first + self.batch_size]
+            start = perf_counter()
             found = predict(self.model, np.stack([image[:, :, places[c]] for c in batch]))
+            if found.is_cuda:
+                torch.cuda.synchronize(found.device)  # kernels are only launched before this
+            self.seconds += perf_counter() - start
             for column, probabilities in zip(batch, found, strict=True):
                 self.blender.add(row, column, probabilities)
 

@@ -23,7 +23,7 @@ from mmseg.config import load_config
 from mmseg.datasets import build_dataset
 from mmseg.datasets.check import check_sample, mean_and_std
 from mmseg.errors import UserError
-from mmseg.geodata import pictures, splits
+from mmseg.geodata import splits, tiles
 from mmseg.geodata.polygons import qml_colours
 from mmseg.geodata.splits import split_units
 
@@ -42,7 +42,7 @@ def tiles_of(out, split=None):
 
 @pytest.fixture(autouse=True)
 def few_pictures_and_trials(monkeypatch):
-    monkeypatch.setattr(pictures, "COUNT", 2)
+    monkeypatch.setattr(tiles, "COUNT", 2)
     monkeypatch.setattr(splits, "TRIALS", 100)
 
 

@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from test_polygons import read_polygons
 
 from mmseg.errors import UserError
-from mmseg.raster import MapOptions, map_scene, simplify
+from mmseg.raster import MapOptions, map_scene
 
 
 def blobs(height: int, width: int, sigma: float = 6.0) -> np.ndarray:
@@ -30,7 +30,7 @@ def blobs(height: int, width: int, sigma: float = 6.0) -> np.ndarray:
 
 @pytest.mark.parametrize("block", [1024, 100])
 def test_simplified_polygons_keep_common_edges_and_areas(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(simplify, "BLOCK", block)
+    monkeypatch.setattr("mmseg.raster.polygons.BLOCK", block)
     ids = blobs(330, 250, sigma=10)
     valid = np.ones(ids.shape, bool)
     valid[:40, :70] = False
