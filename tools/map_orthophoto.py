@@ -34,7 +34,7 @@ from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.confusion import scores
 from mmseg.evaluation.report import render_table, score_table
 from mmseg.raster import MapOptions, SceneMap, Sheets, find_scenes, map_scene, write_index
-from mmseg.raster.vectors import VECTORS
+from mmseg.raster.options import VECTORS
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,9 +55,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--no-alpha", dest="alpha", action="store_const", const=0, help="take none")
     parser.add_argument("--gsd", type=float, help="metres per pixel that the model was trained at")
     parser.add_argument("--aoi", metavar="FILE", help="polygons; the rest is not mapped")
-    parser.add_argument("--polygons", action="store_true", help="also write a GeoPackage")
+    parser.add_argument("--vectors", choices=VECTORS, help="also write polygons, in this format")
     parser.add_argument(
-        "--vectors", choices=VECTORS, help="also write polygons, in this format (gpkg)"
+        "--polygons", dest="vectors", action="store_const", const="gpkg", help="--vectors gpkg"
     )
     parser.add_argument(
         "--simplify", type=float, metavar="METRES", help="the edges of polygons by about so much"

@@ -1,10 +1,10 @@
 """The config of a data set that was made: one flat file, ready to train."""
 
 from collections.abc import Mapping
-from pprint import pformat
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 
 from mmseg.config import load_config
 from mmseg.config.check import TOP_LEVEL
@@ -17,11 +17,6 @@ python tools/train.py {{this file}}
 """
 
 '''
-# The keys that a reader looks for.
-FIRST = (
-    *("model", "train_dataloader", "val_dataloader", "test_dataloader"),
-    *("optim_wrapper", "param_scheduler", "train_cfg"),
-)
 
 
 def config_text(
@@ -68,13 +63,7 @@ def config_text(
         own["test_mode"] = name != "train"
         config[f"{name}_dataloader"].dataset = own
     title = TITLE.format(count=len(info["classes"]), bands=", ".join(bands))
-    return title + _text({k: v for k, v in config.to_dict().items() if k in TOP_LEVEL})
-
-
-def _text(content: Mapping) -> str:
-    keys = [*(key for key in FIRST if key in content), *sorted(content.keys() - set(FIRST))]
-    values = (pformat(content[key], width=100, compact=True, sort_dicts=False) for key in keys)
-    return "\n\n".join(f"{key} = {text}" for key, text in zip(keys, values, strict=True)) + "\n"
+    return title + Config({k: v for k, v in config.items() if k in TOP_LEVEL}).pretty_text
 
 
 def _rounded(values: np.ndarray) -> list[float]:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -14,11 +13,18 @@ from mmseg.files import make_writable, write_whole
 from mmseg.geodata.config import config_text
 from mmseg.geodata.masks import MaskLabels
 from mmseg.geodata.options import DatasetOptions
-from mmseg.geodata.pictures import contact_sheet_of, distinct_colours
 from mmseg.geodata.polygons import PolygonLabels
 from mmseg.geodata.sheets import Sheet, cells, open_sheets
 from mmseg.geodata.splits import SPLITS, sheet_groups, split_units
-from mmseg.geodata.tiles import Tile, make_tiles, mean_and_std, read_journal
+from mmseg.geodata.tiles import (
+    Labels,
+    Tile,
+    contact_sheet_of,
+    distinct_colours,
+    make_tiles,
+    mean_and_std,
+    read_journal,
+)
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.imagery.pictures import write_image
 from mmseg.lock import sole_process
@@ -40,7 +46,12 @@ def make_dataset(
     for scenes and labels that cannot be used, and if `out` holds another data set.
     """
     sheets = open_sheets(scenes, options.bands, options.nodata)
-    labels = _open_labels(sheets, options)
+    labels = MaskLabels(options, sheets) if options.masks else PolygonLabels(options, sheets)
+    if len(labels.classes) > IGNORE_INDEX:
+        raise UserError(
+            f"there are {len(labels.classes)} classes, masks of 8 bits hold {IGNORE_INDEX}: is "
+            f"{options.class_field!r} the field of the classes?"
+        )
     make_writable(out)
     with sole_process(out, "makes this data set", "--out"):
         done = read_journal(out, [*scenes, *labels.sources], options)
@@ -56,60 +67,32 @@ def make_dataset(
         return _finish(out, sheets, labels, options, tiles, base)
 
 
-def _open_labels(sheets: Sequence[Sheet], options: DatasetOptions) -> Any:
-    labels: Any
-    if options.masks:
-        labels = MaskLabels(options.masks, options.colours, options.classes, options.nearest)
-    else:
-        assert options.labels and options.class_field
-        if lost := [sheet.path for sheet in sheets if not sheet.is_placed]:
-            raise UserError(
-                f"{lost[0]}: its place is unknown (no CRS or no transform), so polygons cannot be "
-                "laid on it: give it one (gdal_edit), or use --masks"
-            )
-        labels = PolygonLabels(
-            options.labels,
-            options.class_field,
-            sheets[0].crs,
-            options.layer,
-            options.order,
-            options.area,
-            options.unlabelled == "ignore",
-        )
-    if len(labels.classes) > IGNORE_INDEX:
-        raise UserError(
-            f"there are {len(labels.classes)} classes, masks of 8 bits hold {IGNORE_INDEX}: is "
-            f"{options.class_field!r} the field of the classes?"
-        )
-    labels.check_place(sheets)
-    return labels
-
-
 def _finish(
     out: Path,
     sheets: Sequence[Sheet],
-    labels: Any,
+    labels: Labels,
     options: DatasetOptions,
     tiles: Sequence[Tile],
     base: str,
 ) -> Table:
     """Split the tiles, and write lists, contact sheet and config; the config comes last."""
-    every = np.array([[tile.counts.get(str(i), 0) for i in range(IGNORE_INDEX)] for tile in tiles])
-    classes = labels.used_classes(every.sum(0))
-    counts, area = every[:, : len(classes)], (sheets[0].gsd or 0) ** 2 / 10_000
+    counts = np.array([[tile.counts.get(str(i), 0) for i in range(IGNORE_INDEX)] for tile in tiles])
+    last = int(np.flatnonzero(counts.sum(0))[-1])
+    classes = labels.classes[: max(labels.least, last + 1)]
+    counts, area = counts[:, : len(classes)], (sheets[0].gsd or 0) ** 2 / 10_000
     if overlap := sum(tile.overlap for tile in tiles):
         wins = f"the highest {options.order}" if options.order else "the last one in the file"
         MMLogger.get_current_instance().warning(
             f"polygons overlap on {overlap * area:.4g} ha: there {wins} counts"
         )
     chosen = _split(sheets, options, tiles, counts)
-    for split in SPLITS:
-        names = [tile.name for tile, own in zip(tiles, chosen, strict=True) if own == split]
-        if names:
-            write_whole(out / "splits" / f"{split}.txt", "".join(f"{n}\n" for n in names).encode())
-    known = [labels.colours.get(name) for name in classes]
-    info = {"classes": classes, "palette": distinct_colours(len(classes), known)}
-    info |= {"bands": sheets[0].bands, "bits": sheets[0].bits}
+    names = np.array([tile.name for tile in tiles])
+    for split in set(chosen):
+        text = "".join(f"{name}\n" for name in names[chosen == split])
+        write_whole(out / "splits" / f"{split}.txt", text.encode())
+    palette = distinct_colours([labels.colours.get(name) for name in classes])
+    info = {"classes": classes, "palette": palette, "bands": sheets[0].bands}
+    info["bits"] = sheets[0].bits
     if sheets[0].gsd:
         info["gsd"] = float(f"{sheets[0].gsd:.6g}")
     train = [tile for tile, split in zip(tiles, chosen, strict=True) if split == "train"]
@@ -150,10 +133,9 @@ def _table(
     classes: Sequence[str], polygons: Counter, counts: np.ndarray, chosen: np.ndarray, area: float
 ) -> Table:
     table = Table("class", "polygons", "hectares" if area else "pixels", *SPLITS)
-    totals = np.maximum(counts.sum(0), 1)
-    for i, name in enumerate(classes):
-        size = counts[:, i].sum()
-        shares = [f"{counts[chosen == split, i].sum() / totals[i]:.0%}" for split in SPLITS]
-        number = str(polygons[name]) if name in polygons else ""
-        table.add_row(name, number, f"{size * area:,.2f}" if area else f"{size:,}", *shares)
+    for name, own in zip(classes, counts.T, strict=True):
+        total = own.sum()
+        shares = [f"{own[chosen == split].sum() / max(total, 1):.0%}" for split in SPLITS]
+        size = f"{total * area:,.2f}" if area else f"{total:,}"
+        table.add_row(name, str(polygons.get(name, "")), size, *shares)
     return table

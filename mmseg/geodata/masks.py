@@ -5,13 +5,14 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rasterio.errors import RasterioError
+from rasterio.windows import Window
 
 from mmseg.errors import UserError, reason
 from mmseg.files import read_text
+from mmseg.geodata.options import DatasetOptions
 from mmseg.geodata.sheets import Sheet, opened
 from mmseg.imagery.mask import IGNORE_INDEX, check_size
 
@@ -24,38 +25,22 @@ Colour = tuple[int, int, int]
 class MaskLabels:
     """The masks of a folder, `<name of the scene>.png` or another format, as large as their scenes.
 
-    Without `colours`, a table of them, a mask holds ids in its first band, and `classes` names
-    them; 255 is ignored. A colour that is not in the table is a `UserError`, unless `nearest`.
+    Without a table of colours, a mask holds ids in its first band; 255 is ignored. A colour that is
+    not in the table is a `UserError`, unless the nearest one counts. There are at least `least`
+    classes; those after the highest id of a pixel are cut off.
     """
 
-    def __init__(
-        self,
-        folder: str,
-        colours: str | None = None,
-        classes: Sequence[str] | None = None,
-        nearest: bool = False,
-    ) -> None:
-        self.folder, self.nearest = Path(folder), nearest
-        self.table = read_colours(colours) if colours else None
-        self.sources = [colours] if colours else []
+    def __init__(self, options: DatasetOptions, sheets: Sequence[Sheet]) -> None:
+        assert options.masks
+        self.folder, self.nearest = Path(options.masks), options.nearest
+        self.table = read_colours(options.colours) if options.colours else []
+        self.colours = {name: rgb for name, rgb in reversed(self.table) if name != IGNORED}
+        named = list(dict.fromkeys(name for name, _ in self.table if name != IGNORED))
+        named = named or list(options.classes or ())
+        self.least, self.classes = len(named), named or [str(i) for i in range(IGNORE_INDEX)]
         self.counts: Counter[str] = Counter()
-        if self.table is None:
-            self.classes, self.colours = list(classes or map(str, range(IGNORE_INDEX))), {}
-        else:
-            self.classes = [name for name in self.table if name != IGNORED]
-            self.colours = {name: self.table[name][0] for name in self.classes}
-        self.has_names = bool(classes or colours)
-
-    def used_classes(self, pixels: np.ndarray) -> list[str]:
-        """Return the classes; without names, up to the highest id that has `pixels` (K,)."""
-        return (
-            self.classes if self.has_names else self.classes[: int(np.flatnonzero(pixels)[-1]) + 1]
-        )
-
-    def check_place(self, sheets: Sequence[Sheet]) -> None:
-        """Find the mask of each scene and compare their sizes."""
         self.files = {sheet.name: self._find(sheet) for sheet in sheets}
-        self.sources += self.files.values()
+        self.sources = [*([options.colours] if options.colours else []), *self.files.values()]
 
     def _find(self, sheet: Sheet) -> str:
         names = [sheet.name + end + suffix for end in ENDINGS for suffix in FORMATS]
@@ -68,7 +53,7 @@ class MaskLabels:
             raise UserError(f"{found[0]}: it has no colours but ids; leave the table out")
         return str(found[0])
 
-    def ids_of(self, sheet: Sheet, window: Any) -> tuple[np.ndarray, int]:
+    def ids_of(self, sheet: Sheet, window: Window) -> tuple[np.ndarray, int]:
         """Return the ids of a window, uint8 (h, w), and 0."""
         path = self.files[sheet.name]
         try:
@@ -84,10 +69,8 @@ class MaskLabels:
         return ids.astype(np.uint8), 0
 
     def _ids_of_colours(self, colours: np.ndarray, path: str) -> np.ndarray:
-        assert self.table is not None
-        pairs = [(name, rgb) for name, own in self.table.items() for rgb in own]
-        known = np.array([rgb for _, rgb in pairs])
-        ids = [IGNORE_INDEX if n == IGNORED else self.classes.index(n) for n, _ in pairs]
+        known = np.array([rgb for _, rgb in self.table])
+        ids = [IGNORE_INDEX if n == IGNORED else self.classes.index(n) for n, _ in self.table]
         found, inverse, counts = np.unique(
             colours.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
         )
@@ -102,32 +85,26 @@ class MaskLabels:
         return np.array(ids, np.uint8)[distances.argmin(1)][inverse].reshape(colours.shape[:2])
 
 
-def read_colours(path: str) -> dict[str, list[Colour]]:
+def read_colours(path: str) -> list[tuple[str, Colour]]:
     """Read a table of colours: a CSV with the columns name, r, g, b, or JSON {name: [r, g, b]}.
 
     A class may have several colours. Those called `ignored` are no class.
     """
-    table: dict[str, list[Colour]] = {}
     text = read_text(path)
     try:
         if Path(path).suffix == ".json":
             rows = [(name, *rgb) for name, rgb in json.loads(text).items()]
         else:
-            lines = [{k.strip().lower(): v for k, v in row.items()} for row in _rows(text)]
-            rows = [(row["name"].strip(), row["r"], row["g"], row["b"]) for row in lines]
-        for name, *rgb in rows:
-            red, green, blue = (int(value) for value in rgb)
-            table.setdefault(str(name), []).append((red, green, blue))
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+            delimiter = ";" if ";" in text.partition("\n")[0] else ","
+            head, *lines = csv.reader(text.splitlines(), delimiter=delimiter)
+            places = [[k.strip().lower() for k in head].index(k) for k in ("name", "r", "g", "b")]
+            rows = [tuple(line[i].strip() for i in places) for line in lines if line]
+        table = [(str(name), (int(r), int(g), int(b))) for name, r, g, b in rows]
+        if not all(0 <= value <= 255 for _, rgb in table for value in rgb):
+            raise ValueError("colours are 0 to 255")
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
         raise UserError(
             f"{path}: not a table of colours ({reason(error)}); write a CSV with the columns name, "
             'r, g, b, or JSON like {"wood": [0, 100, 0]}'
         ) from error
-    if not all(0 <= value <= 255 for own in table.values() for rgb in own for value in rgb):
-        raise UserError(f"{path}: colours are 0 to 255")
     return table
-
-
-def _rows(text: str) -> list[dict]:
-    delimiter = ";" if ";" in text.partition("\n")[0] else ","
-    return list(csv.DictReader(text.splitlines(), delimiter=delimiter))

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from rasterio.windows import transform as window_transform
 from mmseg.errors import UserError, reason
 from mmseg.imagery.bands import bits_of
 from mmseg.imagery.geotiff import find_bands, names_of, read_valid
-from mmseg.raster.georeference import ground_resolution, is_measurable
+from mmseg.raster.georeference import ground_resolution
 
 # A tile at the edge of a scene is left out if a side is shorter than this part of the full one.
 SLIVER = 1 / 4
@@ -43,50 +44,32 @@ class Sheet:
     """
 
     def __init__(
-        self,
-        path: str,
-        number: int,
-        bands: Sequence[str] | None = None,
-        nodata: float | None = None,
+        self, path: str, number: int, bands: Sequence[str] | None, nodata: float | None
     ) -> None:
         self.path, self.name = path, Path(path).stem
         raster = opened(path)
         self.height, self.width = raster.shape
-        self.crs, self.transform = raster.crs, raster.transform
-        self.is_placed = is_measurable(self.crs, self.transform, self.height, self.width)
-        across, down = self.transform.a, self.transform.e
-        if self.is_placed and (self.transform.b or self.transform.d or across < 0 or down > 0):
+        self.crs, self.transform, self.bounds = raster.crs, raster.transform, raster.bounds
+        self.resolution = ground_resolution(self.transform, self.crs, self.height, self.width)
+        self.gsd = math.sqrt(math.prod(self.resolution)) if self.resolution else None
+        turned = (
+            self.transform.b or self.transform.d or self.transform.a < 0 or self.transform.e > 0
+        )
+        if self.gsd and turned:
             raise UserError(f"{path}: it is turned; make it north-up with gdalwarp")
-        self.frame = 0 if self.is_placed else number + 1
-        names = names_of(raster)
-        if bands is None:
-            self.bands = [name for name in names if name != "alpha"]
-            if len(set(self.bands)) < len(self.bands):  # such as gray, undefined, undefined
-                self.bands = [f"band {i + 1}" for i in range(len(self.bands))]
-            self.numbers = [i + 1 for i, name in enumerate(names) if name != "alpha"]
-        else:
-            self.bands, self.numbers = list(bands), find_bands(raster, bands)
+        self.frame = 0 if self.gsd else number + 1
+        named = [(i, name) for i, name in enumerate(names_of(raster), 1) if name != "alpha"]
+        self.numbers, self.bands = [i for i, _ in named], [name for _, name in named]
+        if len({*self.bands}) < len(self.bands):  # such as gray, undefined, undefined
+            self.bands = [f"band {i + 1}" for i in range(len(self.bands))]
+        if bands is not None:
+            self.numbers, self.bands = find_bands(raster, bands), list(bands)
         self.bits = bits_of(raster.dtypes[self.numbers[0] - 1])
         self.nodata = raster.nodatavals[self.numbers[0] - 1] if nodata is None else nodata
-        self.gsd: float | None = None
-        if self.is_placed:
-            sides = ground_resolution(self.transform, self.crs, self.height, self.width)
-            self.gsd = math.sqrt(sides[0] * sides[1])
-
-    @property
-    def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north."""
-        return self.bounds_of(Window(0, 0, self.width, self.height))
 
     def place(self, window: Window) -> Affine:
         """Return the transform of a window."""
         return window_transform(window, self.transform)
-
-    def bounds_of(self, window: Window) -> tuple[float, float, float, float]:
-        """Return west, south, east and north of a window."""
-        place = self.place(window)
-        (x0, y0), (x1, y1) = place * (0, 0), place * (window.width, window.height)
-        return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window, (C, h, w) of `bits`, and which pixels have an image."""
@@ -107,12 +90,11 @@ def open_sheets(
     sheets = [Sheet(path, number, bands, nodata) for number, path in enumerate(paths)]
     first = sheets[0]
     for sheet in sheets[1:]:
-        pairs = {
-            "bands": [", ".join(s.bands) for s in (first, sheet)],
-            "samples of": [first.bits, sheet.bits],
-            "CRS": [_crs(first), _crs(sheet)],
-        }
-        for what, (ours, other) in pairs.items():
+        for what, ours, other in (
+            ("bands", ", ".join(first.bands), ", ".join(sheet.bands)),
+            ("samples of", first.bits, sheet.bits),
+            ("CRS", *(s.crs.to_string() if s.gsd else "none" for s in (first, sheet))),
+        ):
             if ours != other:
                 raise UserError(
                     f"{sheet.path}: it has the {what} {other}, {first.path} has {ours}: make them "
@@ -126,40 +108,23 @@ def open_sheets(
     return sheets
 
 
-def _crs(sheet: Sheet) -> str:
-    return sheet.crs.to_string() if sheet.is_placed else "none, or no place"
-
-
 def cells(sheet: Sheet, first: Sheet, size: int) -> Iterator[tuple[tuple[int, int], Window]]:
     """Yield (row, column) of a common grid, and the window of the sheet that lies inside the cell.
 
     The grid begins at the corner of `first`; a cell is `size` of its pixels wide and high. No pixel
     lies in two windows, so cells of two sheets share ground only if they have the same number.
     """
-    origin = first if sheet.frame == 0 else sheet
-    axes = []
-    for length, start, step, zero, unit in (
-        (
-            sheet.height,
-            sheet.transform.f,
-            sheet.transform.e,
-            origin.transform.f,
-            origin.transform.e,
-        ),
-        (sheet.width, sheet.transform.c, sheet.transform.a, origin.transform.c, origin.transform.a),
-    ):
-        scale, offset = unit / step, (zero - start) / step
-        numbers = range(
-            math.floor(-offset / scale / size), math.ceil((length - offset) / scale / size) + 1
-        )
-        spans = []
-        for number in numbers:
-            begin = math.ceil(offset + number * size * scale - SAME_PLACE)
-            end = math.floor(offset + (number + 1) * size * scale + SAME_PLACE)
-            begin, end = max(0, begin), min(length, end)
-            if end - begin >= min(size, length) * SLIVER:
-                spans.append((number, begin, end))
-        axes.append(spans)
-    for row, top, bottom in axes[0]:
-        for column, left, right in axes[1]:
-            yield (row, column), Window(left, top, right - left, bottom - top)
+    own, grid = sheet.transform, (first if sheet.frame == 0 else sheet).transform
+    rows = _spans(sheet.height, (grid.f - own.f) / own.e, size * grid.e / own.e)
+    columns = _spans(sheet.width, (grid.c - own.c) / own.a, size * grid.a / own.a)
+    for (row, top, bottom), (column, left, right) in product(rows, columns):
+        yield (row, column), Window(left, top, right - left, bottom - top)
+
+
+def _spans(length: int, start: float, size: float) -> Iterator[tuple[int, int, int]]:
+    """Yield the number, first pixel and end of cells along an axis; cell 0 begins at `start`."""
+    for number in range(math.floor(-start / size), math.ceil((length - start) / size) + 1):
+        begin = max(0, math.ceil(start + number * size - SAME_PLACE))
+        end = min(length, math.floor(start + (number + 1) * size + SAME_PLACE))
+        if end - begin >= min(size, length) * SLIVER:
+            yield number, begin, end

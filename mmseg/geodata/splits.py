@@ -3,6 +3,8 @@
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
+import shapely
+from scipy.sparse.csgraph import connected_components
 
 from mmseg.errors import UserError
 from mmseg.geodata.sheets import Sheet
@@ -13,18 +15,11 @@ TRIALS = 2000  # random splits, of which the most balanced one is taken
 
 def sheet_groups(sheets: Sequence[Sheet]) -> list[int]:
     """Number the groups of sheets that share ground: sheets with one number belong together."""
-    groups = list(range(len(sheets)))
-    for i, sheet in enumerate(sheets):
-        for j, other in enumerate(sheets[:i]):
-            if sheet.frame == other.frame and _overlap(sheet, other):
-                groups = [groups[j] if g == groups[i] else g for g in groups]
-    return groups
-
-
-def _overlap(one: Sheet, other: Sheet) -> bool:
-    (w, s, e, n), (w2, s2, e2, n2) = one.bounds, other.bounds
-    across, down = abs(one.transform.a) / 2, abs(one.transform.e) / 2  # neighbours may touch
-    return min(e, e2) - max(w, w2) > across and min(n, n2) - max(s, s2) > down
+    x, y = (abs(side) / 4 for side in (sheets[0].transform.a, sheets[0].transform.e))
+    inner = np.array([sheet.bounds for sheet in sheets]) + np.array([x, y, -x, -y])
+    boxes, frames = shapely.box(*inner.T), np.array([sheet.frame for sheet in sheets])
+    share = shapely.intersects(boxes[:, None], boxes) & (frames[:, None] == frames)
+    return connected_components(share)[1].tolist()
 
 
 def split_units(
@@ -46,19 +41,16 @@ def split_units(
     pixels = pixels[:, pixels.sum(0) > 0]
     pixels /= pixels.sum(0)  # the part of each class that lies in a unit
     goals = np.array([shares[name] for name in names])
-    ends = goals.cumsum()[:-1]
     rng = np.random.default_rng(seed)
     best, best_score = np.zeros(len(units), int), np.inf
     for _ in range(TRIALS):
         order = rng.permutation(len(units))
         middles = pixels.mean(1)[order].cumsum() - pixels.mean(1)[order] / 2
         chosen = np.empty(len(units), int)
-        chosen[order] = np.searchsorted(ends, middles)
+        chosen[order] = np.searchsorted(goals.cumsum()[:-1], middles)
+        chosen[order[: len(names)]] = rng.permutation(len(names))  # no split is empty
         found = np.array([pixels[chosen == k].sum(0) for k in range(len(names))])
-        empty = len(names) - len(np.unique(chosen))
-        score = np.abs(found - goals[:, None]).sum() + 1000 * empty
+        score = np.abs(found - goals[:, None]).sum()
         if score < best_score:
             best, best_score = chosen, score
-    if len(np.unique(best)) < len(names):  # one unit holds nearly everything
-        best = np.minimum(np.argsort(np.argsort(-pixels.mean(1))), len(names) - 1)
     return {unit: names[k] for unit, k in zip(units, best, strict=True)}

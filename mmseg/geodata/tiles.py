@@ -1,12 +1,12 @@
-"""The tiles of a data set, each written once, and a journal of those that are done."""
+"""The tiles of a data set, each written once, a journal of those that are done, a picture."""
 
+import colorsys
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -14,13 +14,19 @@ from rasterio.windows import Window
 
 from mmseg.errors import UserError
 from mmseg.files import write_whole
-from mmseg.geodata.pictures import distinct_colours
+from mmseg.geodata.masks import MaskLabels
+from mmseg.geodata.options import DatasetOptions
+from mmseg.geodata.polygons import PolygonLabels
 from mmseg.geodata.sheets import Sheet
+from mmseg.imagery.bands import read_picture
 from mmseg.imagery.geotiff import write_geotiff
-from mmseg.imagery.mask import IGNORE_INDEX
-from mmseg.imagery.pictures import write_id_png
+from mmseg.imagery.mask import IGNORE_INDEX, read_mask
+from mmseg.imagery.pictures import overlay, sheet, shrink, write_id_png
 
 JOURNAL = ".tiles.jsonl"
+COUNT, COLUMNS, SIDE = 24, 8, 192  # of the tiles on the contact sheet
+Colour = tuple[int, int, int]
+Labels = PolygonLabels | MaskLabels
 
 
 @dataclass
@@ -37,7 +43,7 @@ class Tile:
     squares: list[float] = field(default_factory=list)
 
 
-def read_journal(out: Path, sources: Sequence[str], options: Any) -> dict[str, Tile]:
+def read_journal(out: Path, sources: Sequence[str], options: DatasetOptions) -> dict[str, Tile]:
     """Return the tiles in `out` of an interrupted call with these source files and options.
 
     Raises `UserError` if `out` holds another data set.
@@ -67,23 +73,22 @@ def read_journal(out: Path, sources: Sequence[str], options: Any) -> dict[str, T
 
 
 def make_tiles(
-    tasks: Iterable, sheets: Sequence[Sheet], labels: Any, out: Path, done: dict[str, Tile]
+    tasks: Iterable, sheets: Sequence[Sheet], labels: Labels, out: Path, done: dict[str, Tile]
 ) -> Iterator[Tile]:
     """Yield the tile of each task (number of its sheet, cell, window); write those not done."""
     with (out / JOURNAL).open("a") as journal:
         for number, cell, window in tasks:
-            sheet = sheets[number]
-            name = f"{sheet.name}_{window.row_off}_{window.col_off}"
+            name = f"{sheets[number].name}_{window.row_off}_{window.col_off}"
             if name in done:
                 yield done[name]
                 continue
-            tile = _make_tile(Tile(name, number, cell), sheet, window, labels, out)
+            tile = _make_tile(Tile(name, number, cell), sheets[number], window, labels, out)
             journal.write("\n" + json.dumps(asdict(tile)))
             journal.flush()
             yield tile
 
 
-def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Any, out: Path) -> Tile:
+def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Labels, out: Path) -> Tile:
     """Write image and mask of a tile, if it has both."""
     image, valid = sheet.read(window)
     ids, tile.overlap = labels.ids_of(sheet, window)
@@ -104,7 +109,7 @@ def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Any, out: Path)
         nodata=sheet.nodata,
         valid=valid,
     )
-    palette = distinct_colours(len(labels.classes), [*map(labels.colours.get, labels.classes)])
+    palette = distinct_colours([*map(labels.colours.get, labels.classes)])
     write_id_png(out / "masks" / f"{tile.name}.png", ids, palette)
     return tile
 
@@ -112,5 +117,28 @@ def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Any, out: Path)
 def mean_and_std(tiles: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation (C,) of all pixels of some tiles that have an image."""
     pixels = sum(tile.pixels for tile in tiles)
-    mean, square = (np.sum([getattr(t, k) for t in tiles], 0) / pixels for k in ("sums", "squares"))
+    mean = np.sum([tile.sums for tile in tiles], 0) / pixels
+    square = np.sum([tile.squares for tile in tiles], 0) / pixels
     return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
+
+
+def distinct_colours(known: Sequence[Colour | None]) -> list[Colour]:
+    """Return the colour of each class: the known one, or for None hues a golden angle apart."""
+    colours = []
+    for i, given in enumerate(known):
+        hue, saturation = (0.33 + i * 0.618034) % 1, (0.85, 0.55)[i // 3 % 2]
+        made = colorsys.hsv_to_rgb(hue, saturation, (0.9, 0.65)[i % 2])
+        red, green, blue = (round(255 * value) for value in made)
+        colours.append(given or (red, green, blue))
+    return colours
+
+
+def contact_sheet_of(out: Path, names: Sequence[str], info: Mapping) -> np.ndarray:
+    """Draw up to `COUNT` tiles, evenly chosen, with their labels beside them and a legend."""
+    pictures, captions = [], []
+    for index in np.unique(np.linspace(0, len(names) - 1, min(len(names), COUNT)).astype(int)):
+        image = shrink(read_picture(out / "images" / f"{names[index]}.tif", info), SIDE)
+        ids = shrink(read_mask(out / "masks" / f"{names[index]}.png"), SIDE)
+        pictures += [image, overlay(image.copy(), ids, info["palette"], 0.6)]
+        captions += [names[index], "labels"]
+    return sheet(pictures, captions, COLUMNS, info["classes"], info["palette"])

@@ -6,10 +6,6 @@ from rasterio.crs import CRS
 from rasterio.warp import transform as transform_points
 
 DEGREES = CRS.from_epsg(4326)
-# Lambert's cylinder: areas on this plane are those on the WGS 84 ellipsoid (Snyder, Map
-# Projections: A Working Manual, eq. 10-13 to 10-15).
-EQUAL_AREA = CRS.from_string("+proj=cea +datum=WGS84")
-CIRCUMFERENCE = 2 * np.pi * 6378137  # its width, in metres: the equator
 
 
 def is_measurable(crs: CRS | None, transform: Affine, height: int, width: int) -> bool:
@@ -32,48 +28,22 @@ def row_areas(transform: Affine, crs: CRS, height: int, width: int) -> np.ndarra
     In a projected CRS, this is the area on its plane. In degrees, and in Mercator's projection
     (whose plane is far from equal in area), it is that of the row's middle pixel on the ellipsoid.
     """
-    if not _is_on_ellipsoid(crs):
-        metres = crs.linear_units_factor[1]
-        return np.full(height, abs(transform.determinant) * metres**2)
-    # A small pixel is a parallelogram on the equal-area plane, however the scene is turned.
-    rows, middle = np.arange(height), np.full(height, width / 2)
-    edges = []
-    x, y = _to_equal_area(transform, crs, middle, rows)
-    for column, row in ((middle + 1, rows), (middle, rows + 1)):
-        other_x, other_y = _to_equal_area(transform, crs, column, row)
-        # The short way round, over the date line too.
-        turn = (other_x - x + CIRCUMFERENCE / 2) % CIRCUMFERENCE - CIRCUMFERENCE / 2
-        edges.append((turn, other_y - y))
-    (right_x, right_y), (down_x, down_y) = edges
-    return np.abs(right_x * down_y - right_y * down_x)
+    # A small pixel is a parallelogram on an equal-area plane, however the scene is turned.
+    across, down = _sides(transform, crs, np.arange(height) + 0.5, width / 2, height / 2)
+    return np.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0])
 
 
-def ground_resolution(transform: Affine, crs: CRS, height: int, width: int) -> tuple[float, float]:
-    """Return the height and width in metres of the pixel in the middle of the scene."""
-    if not _is_on_ellipsoid(crs):
-        metres = crs.linear_units_factor[1]
-        down, across = np.hypot([transform.b, transform.a], [transform.e, transform.d]) * metres
-        return float(down), float(across)
-    columns, rows = width / 2 + np.array([0, 1, 0]), height / 2 + np.array([0, 0, 1])
-    longitudes, latitudes = project(transform, crs, DEGREES, columns, rows)
-    plane = CRS.from_string(f"+proj=laea +lat_0={latitudes[0]} +lon_0={longitudes[0]}")
-    x, y = project(transform, crs, plane, columns, rows)
-    across, down = np.hypot(x[1:] - x[0], y[1:] - y[0])
-    return float(down), float(across)
+def ground_resolution(
+    transform: Affine, crs: CRS | None, height: int, width: int
+) -> tuple[float, float] | None:
+    """Return the height and width in metres of the pixel in the middle of a raster.
 
-
-def _is_on_ellipsoid(crs: CRS) -> bool:
-    return crs.is_geographic or crs.to_dict().get("proj") == "merc"
-
-
-def _to_equal_area(
-    transform: Affine, crs: CRS, columns: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the coordinates of pixels on the plane of `EQUAL_AREA`, in metres."""
-    longitudes, latitudes = project(transform, crs, DEGREES, columns, rows)
-    # A raster of the whole globe may reach over the poles by half a pixel.
-    x, y = transform_points(DEGREES, EQUAL_AREA, longitudes, np.clip(latitudes, -90, 90))
-    return np.array(x), np.array(y)
+    None means that its place on the Earth is unknown.
+    """
+    if crs is None or not is_measurable(crs, transform, height, width):
+        return None
+    across, down = _sides(transform, crs, np.array([height / 2]), width / 2, height / 2)
+    return float(np.hypot(*down[0])), float(np.hypot(*across[0]))
 
 
 def project(
@@ -82,3 +52,28 @@ def project(
     """Return the coordinates (N,) in another CRS of pixels of a raster."""
     x, y = transform_points(crs, other, *(transform * (columns, rows)))
     return np.array(x), np.array(y)
+
+
+def _sides(
+    transform: Affine, crs: CRS, rows: np.ndarray, column: float, row: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sides of the pixels of a column, in metres, as vectors (N, 2): across and down.
+
+    They lie on the plane of the CRS. In degrees and in Mercator's projection, they lie on an
+    equal-area plane around (`column`, `row`).
+    """
+    if not (crs.is_geographic or crs.to_dict().get("proj") == "merc"):
+        metres = crs.linear_units_factor[1]
+        across, down = (transform.a, transform.d), (transform.b, transform.e)
+        return np.full((len(rows), 2), across) * metres, np.full((len(rows), 2), down) * metres
+    columns = np.repeat(column + np.array([-0.5, 0.5, 0, 0]), len(rows))
+    offsets = np.repeat([0, 0, -0.5, 0.5], len(rows))
+    longitudes, latitudes = project(transform, crs, DEGREES, columns, np.tile(rows, 4) + offsets)
+    (longitude,), (latitude,) = project(
+        transform, crs, DEGREES, np.array([column]), np.array([row])
+    )
+    plane = CRS.from_string(f"+proj=laea +lat_0={latitude} +lon_0={longitude} +datum=WGS84")
+    # A raster of the whole globe may reach over the poles by half a pixel.
+    places = transform_points(DEGREES, plane, longitudes, np.clip(latitudes, -90, 90))
+    left, right, top, bottom = np.column_stack(places).reshape(4, len(rows), 2)
+    return right - left, bottom - top

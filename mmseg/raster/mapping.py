@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -26,14 +27,13 @@ import mmseg
 from mmseg.errors import UserError
 from mmseg.files import cannot_be_written
 from mmseg.lock import sole_process
-from mmseg.raster.georeference import ground_resolution
 from mmseg.raster.measure import ClassAreas, check_truth, compare
 from mmseg.raster.options import MapOptions
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
 from mmseg.raster.sheets import Ground, Sheets
-from mmseg.raster.strip_mapper import Grid, Progress, SceneModel, StripMapper, WindowPredictor
-from mmseg.raster.unfinished import START_AGAIN
+from mmseg.raster.strip_mapper import Progress, SceneModel, StripMapper
+from mmseg.raster.strips import START_AGAIN
 
 # The model's pixels may be so many times larger or smaller than those of the scene. Beyond that, a
 # window would take gigabytes or a few pixels, and the gsd is in another unit than metres.
@@ -84,26 +84,35 @@ def map_scene(
             shown = os.fsencode(scene).decode(errors="replace")
             if shown != str(scene):
                 raise UserError(f"{shown}: the name of the scene is not UTF-8: rename the file")
-            opened = open_scene(model, scene, options)
+            open_scene = partial(_open_scene, model, options)
+            opened = open_scene(scene)
             if truth:
                 check_truth(truth, opened, model.dataset_meta)
-            ground = (sheets or Sheets([])).ground(
-                opened, lambda path: open_scene(model, path, options)
+            ground = (sheets or Sheets([])).ground(opened, open_scene)
+            gsd = _lay_windows(ground, model, options)
+            job = _describe_job(ground, model, options)
+            products = Products(ground, out, model.dataset_meta, options, job)
+            if not (is_finished := products.are_finished()):
+                products.check_scene()
+        if is_finished:
+            MMLogger.get_current_instance().info(
+                f"{products.map_path} is finished already; delete it to map the scene again"
             )
-            products = Products(opened, out, model.dataset_meta, options)
-        _map(model, ground, products, options, progress)
+        else:
+            _map(products, model, gsd, progress)
         with fail_together(out):
             if get_rank() != 0:
                 return None
-            map_path = str(products.map_path)
+            if products.unfinished.job == job:  # also that of a run which was killed just here
+                products.unfinished.clear()
             matrix = None
             if truth:
                 products.draw_truth(truth)
-                matrix = compare(map_path, truth, model.dataset_meta)
+                matrix = compare(str(products.map_path), truth, model.dataset_meta)
             return SceneMap(products.map_path, products.areas(), matrix)
 
 
-def open_scene(model: SceneModel, scene: str | Path, options: MapOptions) -> Scene:
+def _open_scene(model: SceneModel, options: MapOptions, scene: str | Path) -> Scene:
     """Open a scene with the bands and bits of the model's training images.
 
     If these have names, pixels without image get the mean of the training, as they did there.
@@ -131,82 +140,60 @@ def fail_together(out: Path) -> Iterator[None]:
         raise problem or problems[0]
 
 
-def _map(
-    model: SceneModel, ground: Ground, products: Products, options: MapOptions, progress: Progress
-) -> None:
-    scene = ground.scene
-    logger, start, is_first = MMLogger.get_current_instance(), perf_counter(), get_rank() == 0
-    out, unfinished = products.out, products.unfinished
-    with fail_together(out):
-        predictor = WindowPredictor(model)
-        gsd = options.gsd or _stored_gsd(scene, model.dataset_meta.get("gsd"))
-        grid = _grid(ground, predictor.crop_size, options, gsd)
-        job = _describe_job(ground, model, grid, options)
-        # A finished map is finished, whatever computed it.
-        content = {key: value for key, value in job.items() if key != "engine"}
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        is_finished = products.are_finished(digest)
-        if is_finished and is_first and unfinished.job == job:
-            unfinished.clear()  # a run that finished was killed before it could do that
-        if not is_finished:
-            products.check_scene()
-    if is_finished:
-        logger.info(f"{products.map_path} is finished already; delete it to map the scene again")
-        return
+def _map(products: Products, model: SceneModel, gsd: float | None, progress: Progress) -> None:
+    """Map the strips that are missing, and make the products of all."""
+    logger, start = MMLogger.get_current_instance(), perf_counter()
+    ground, unfinished = products.ground, products.unfinished
     with ExitStack() as held:
-        with fail_together(out):
+        with fail_together(products.out):
             held.enter_context(sole_process(unfinished.folder, "maps this scene", "--out"))
-            if is_first:
-                unfinished.prepare(job)
-                logger.info(_introduction(scene, grid, options, gsd))
-                if warning := scene.gaps():
+            if get_rank() == 0:
+                unfinished.prepare(products.job)
+                logger.info(_introduction(ground, products.options, gsd))
+                if warning := ground.scene.gaps():
                     logger.warning(warning)
-        with fail_together(out):
+        with fail_together(products.out):
             # Each process has about as many strips as every other.
-            ends = [grid.rows.count * (get_rank() + i) // get_world_size() for i in (0, 1)]
-            strips = range(*ends)
+            count = ground.rows.count
+            strips = range(*(count * (get_rank() + i) // get_world_size() for i in (0, 1)))
             missing = [index for index in strips if not unfinished.has(index)]
             if done := len(strips) - len(missing):
                 logger.info(f"going on: {done} of {len(strips)} strips are done")
-            StripMapper(ground, grid, predictor, unfinished).map(missing, progress)
-        with fail_together(out):
-            if is_first:
-                products.write(grid.rows, ground, digest)
-                seconds = perf_counter() - start
-                share = f"{100 * predictor.seconds / seconds:.1f} % of {seconds:.1f} s"
-                logger.info(f"{products.map_path}: the model took {share}")
-    if is_first:
-        unfinished.clear()
+            mapper = StripMapper(model, ground, products.options.batch_size, unfinished)
+            mapper.map(missing, progress)
+        with fail_together(products.out):
+            if get_rank() == 0:
+                products.write()
+                share = mapper.seconds / (perf_counter() - start)
+                logger.info(f"{products.map_path}: the model took {share:.1%} of the time")
 
 
-def _stored_gsd(scene: Scene, gsd: float | None) -> float | None:
-    """Return the gsd of the training if that of the scene differs by more than a tenth."""
-    if gsd is None or not scene.is_measurable:
-        return None
-    sides = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
-    return gsd if any(abs(side / gsd - 1) > SAME_GSD for side in sides) else None
+def _lay_windows(ground: Ground, model: SceneModel, options: MapOptions) -> float | None:
+    """Lay windows that cover the same ground as the model's crop.
 
-
-def _grid(
-    ground: Ground, crop_size: tuple[int, int], options: MapOptions, gsd: float | None
-) -> Grid:
-    """Lay windows that cover the same ground as the model's crop."""
-    scene, (height, width) = ground.scene, crop_size
+    Returns the metres per pixel to which the scene is resampled, None if it is not.
+    """
+    scene, size = ground.scene, getattr(model.data_preprocessor, "size", None)
+    if size is None:
+        raise UserError("the config lacks the crop: model.data_preprocessor.size=(height,width)")
+    sides, gsd, (height, width) = scene.resolution, options.gsd, size
+    if gsd is None and sides and (stored := model.dataset_meta.get("gsd")):
+        gsd = stored if any(abs(side / stored - 1) > SAME_GSD for side in sides) else None
     if gsd is not None:
-        if not scene.is_measurable:
+        if sides is None:
             raise UserError(f"{scene.path}: its place is unknown, so its resolution; omit the gsd")
-        down, across = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
+        down, across = sides
         if not 1 / MOST_RESAMPLING <= gsd / across <= MOST_RESAMPLING:
             raise UserError(
                 f"{scene.path}: its pixels are {across:g} m wide, the gsd is {gsd:g} m: "
                 f"they may differ {MOST_RESAMPLING}-fold; give metres"
             )
-        height = max(1, round(height * gsd / down))
-        width = max(1, round(width * gsd / across))
-    return Grid(*ground.lay(height, width, options.overlap), options.batch_size)
+        height, width = max(1, round(height * gsd / down)), max(1, round(width * gsd / across))
+    ground.lay(height, width, options.overlap)
+    return gsd
 
 
-def _describe_job(ground: Ground, model: SceneModel, grid: Grid, options: MapOptions) -> dict:
+def _describe_job(ground: Ground, model: SceneModel, options: MapOptions) -> dict:
     """Return the facts that strips depend on, as JSON gives them. Strips of equal jobs fit."""
     weights = hashlib.sha256()
     for name, tensor in model.state_dict().items():
@@ -216,41 +203,32 @@ def _describe_job(ground: Ground, model: SceneModel, grid: Grid, options: MapOpt
     job = {
         "version": mmseg.__version__,
         "scene": ground.scene.identity(),
-        "neighbours": [
-            [sheet.identity(), row, column] for sheet, row, column in ground.sheets[:-1]
-        ],
+        "neighbours": [[sheet.identity(), *place] for sheet, *place in ground.sheets[:-1]],
         "place": [ground.top, ground.left],
         "engine": getattr(model, "runs_in", f"torch {torch.__version__}, {threads} threads"),
         "model": [weights.hexdigest(), str(model.cfg.model)],
         "classes": [model.dataset_meta[key] for key in ("classes", "palette")],
-        "grid": asdict(grid),
+        "grid": [asdict(ground.rows), asdict(ground.columns)],
         "options": asdict(options),
     }
     return json.loads(json.dumps(job))
 
 
-def _introduction(scene: Scene, grid: Grid, options: MapOptions, gsd: float | None) -> str:
-    rows, columns = grid.rows, grid.columns
+def _introduction(ground: Ground, options: MapOptions, gsd: float | None) -> str:
+    scene, rows, columns = ground.scene, ground.rows, ground.columns
     lines = [
         f"{scene.path}: {scene.width} x {scene.height} pixels, bands {scene.bands}, "
         f"{rows.count} x {columns.count} windows of {columns.size} x {rows.size} pixels, about "
         f"{1 - scene.sample[1].mean():.1%} nodata",
         *scene.notes,
     ]
-    if gsd is not None and options.gsd is None:
-        down, across = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
+    if gsd is not None and options.gsd is None and scene.resolution:
+        down, across = scene.resolution
         lines.append(
             f"its pixels are {across:g} x {down:g} m, those of the training {gsd:g} m: it is "
             "resampled to these (--gsd overrides)"
         )
-    if not scene.is_measurable:
-        why = "no CRS, a local one, or no transform"
-        lines.append(f"its place is unknown ({why}): areas are in pixels, without polygons")
-    if scene.aoi and not scene.aoi.shapes:
-        lines.append("the area of interest lies elsewhere: nothing is mapped")
     if scene.ranges is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)
         lines.append(f"16-bit samples scaled to 0 to 255, by band: {ranges}")
-    elif options.scale:
-        lines.append("its samples have 8 bits and are not scaled")
     return "; ".join(lines)

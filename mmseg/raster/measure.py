@@ -15,9 +15,9 @@ from rasterio.windows import Window
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.imagery.mask import compare_palettes, to_train_ids, warn_of_nodata
-from mmseg.raster.cog import NODATA
 from mmseg.raster.georeference import is_measurable, project
 from mmseg.raster.scene import Scene
+from mmseg.raster.strips import NODATA
 
 ROWS = 512  # read at a time: the height of a block
 
@@ -53,26 +53,26 @@ class ClassAreas:
         """Return a table: a line per class, in percent of the mapped area, and one for nodata."""
         weights = self.pixels if self.hectares is None else self.hectares
         percent = 100 * weights / max(weights.sum(), np.finfo(float).tiny)
+        pixels, hectares = [*self.pixels, self.nodata[0]], [""] * (len(classes) + 1)
+        if self.hectares is not None:  # to the cm2: a pixel may be 1 cm wide
+            values = (*self.hectares, self.nodata[1])
+            hectares = [f"{value:.8f}".rstrip("0").rstrip(".") for value in values]
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["class_id", "class_name", "pixels", "hectares", "percent"])
-        for index, name in enumerate(classes):
-            hectares = "" if self.hectares is None else _decimal(self.hectares[index])
-            table.writerow([index, name, self.pixels[index], hectares, f"{percent[index]:.2f}"])
-        hectares = "" if self.hectares is None else _decimal(self.nodata[1])
-        table.writerow([NODATA, "nodata", self.nodata[0], hectares, ""])
+        names, shares = [*classes, "nodata"], [*(f"{share:.2f}" for share in percent), ""]
+        ids = [*range(len(classes)), NODATA]
+        table.writerows(zip(ids, names, pixels, hectares, shares, strict=True))
         return text.getvalue()
-
-
-def _decimal(hectares: float) -> str:
-    return f"{hectares:.8f}".rstrip("0").rstrip(".")  # to the cm2: a pixel may be 1 cm wide
 
 
 def add_areas(areas: Sequence[ClassAreas]) -> ClassAreas:
     """Add the areas of several maps; hectares are None if one of them has none."""
     hectares = [each.hectares for each in areas if each.hectares is not None]
     pixels = np.sum([each.pixels for each in areas], axis=0)
-    return ClassAreas(pixels, np.sum(hectares, axis=0) if len(hectares) == len(areas) else None)
+    nodata = sum(each.nodata[0] for each in areas), sum(each.nodata[1] for each in areas)
+    all_have = len(hectares) == len(areas)
+    return ClassAreas(pixels, np.sum(hectares, axis=0) if all_have else None, nodata)
 
 
 def class_areas(path: str, num_classes: int, row_areas: np.ndarray | None) -> ClassAreas:
@@ -126,7 +126,7 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
     if count != 1 or not np.issubdtype(dtype, np.integer):
         raise UserError(f"{truth}: the truth has {count} bands of {dtype}, not one of class ids")
     warn_of_nodata(truth, nodata, meta)
-    if scene.is_measurable and is_measurable(crs, transform, height, width):
+    if scene.resolution and is_measurable(crs, transform, height, width):
         corners = np.array([(0, width, 0), (0, 0, height)])
         found = np.stack(~scene.transform * project(transform, crs, scene.crs, *corners))
         if not np.abs(found - corners).max() <= 0.5:

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+
+import shapely
 
 from mmseg.errors import UserError
-from mmseg.raster.simplify import check_simplify
-from mmseg.raster.vectors import check_vectors
+
+VECTORS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "geojson": "GeoJSON", "parquet": "Parquet"}
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,12 @@ class MapOptions:
         bands: Numbers of the model's bands, from 1, in their order. None means the bands that the
             file calls so; without names, the first three.
         scale: Sample values of a 16-bit scene that become 0 and 255. None means percentiles.
-        nodata: Sample value of pixels without image, a whole number, for files that do not say it.
+        nodata: Sample value of pixels without image, for files that do not say it.
         alpha: Number of the band that is 0 where there is no image, 0 for none. None means every
             band that the file calls alpha and that looks like a mask.
         gsd: Metres per pixel of the model's training images. None means those that the model
             stores, or else those of the scene.
         aoi: File of polygons. Pixels outside them are not mapped.
-        polygons: Also write the map as polygons, a GeoPackage.
         vectors: Also write polygons, in this format: gpkg, fgb, parquet or geojson.
         simplify: In metres. Polygons lose vertices whose triangle with their neighbours is smaller
             than the square of it. 0 keeps all.
@@ -44,7 +46,6 @@ class MapOptions:
     alpha: int | None = None
     gsd: float | None = None
     aoi: str | None = None
-    polygons: bool = False
     vectors: str | None = None
     simplify: float = 0.0
     min_area: float = 0.0
@@ -52,24 +53,24 @@ class MapOptions:
     probabilities: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise UserError(f"the batch size is {self.batch_size}: choose 1 window or more")
-        if self.gsd is not None and not 0 < self.gsd < math.inf:
-            raise UserError(f"the gsd is {self.gsd}: give the metres that a pixel covers")
-        if self.scale is not None and not -math.inf < self.scale[0] < self.scale[1] < math.inf:
-            low, high = self.scale
-            raise UserError(f"the scale is {low:g} to {high:g}: give two numbers, the larger last")
-        if self.nodata is not None and not float(self.nodata).is_integer():
-            raise UserError(f"the nodata value is {self.nodata}: samples are whole numbers")
-        check_vectors(self.vectors)
-        if not 0 <= self.simplify < math.inf:
-            raise UserError(f"simplify is {self.simplify}: give metres, 0 or more")
-        if self.simplify:
-            check_simplify()
-        if not 0 <= self.min_area < math.inf:
-            raise UserError(f"the smallest area is {self.min_area}: give m2, 0 or more")
-
-    @property
-    def vector_format(self) -> str | None:
-        """The format of the polygons; None if there are none."""
-        return self.vectors or ("gpkg" if self.polygons else None)
+        low, high = self.scale or (0, 1)
+        for name, is_right, advice in (
+            ("overlap", 0 <= self.overlap <= 0.5, "choose a fraction from 0 to 0.5"),
+            ("batch_size", self.batch_size >= 1, "choose 1 window or more"),
+            ("scale", -math.inf < low < high < math.inf, "give two numbers, the larger last"),
+            (
+                "gsd",
+                self.gsd is None or 0 < self.gsd < math.inf,
+                "give the metres that a pixel covers",
+            ),
+            ("simplify", 0 <= self.simplify < math.inf, "give metres, 0 or more"),
+            ("min_area", 0 <= self.min_area < math.inf, "give m2, 0 or more"),
+        ):
+            if not is_right:
+                raise UserError(f"{name} is {getattr(self, name)}: {advice}")
+        if self.vectors not in (None, *VECTORS):
+            raise UserError(f"vectors={self.vectors}: choose one of {', '.join(VECTORS)}")
+        if self.vectors == "parquet" and find_spec("pyarrow") is None:
+            raise UserError("vectors=parquet needs pyarrow: pip install pyarrow")
+        if self.simplify and not hasattr(shapely, "coverage_simplify"):
+            raise UserError("polygons are simplified by shapely 2.1 or newer: update it, with GEOS")

@@ -1,8 +1,8 @@
-"""A map as polygons: one GeoPackage layer whose edges are those of the pixels."""
+"""A map as polygons: one layer whose edges are those of the pixels, or simplified."""
 
-import shutil
+import json
 import sqlite3
-import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import islice
@@ -12,21 +12,25 @@ import numpy as np
 import pyogrio
 import rasterio
 import shapely
+from rasterio.crs import CRS
 from rasterio.features import shapes
+from rasterio.windows import Window
 
 from mmseg.files import cannot_be_written
-from mmseg.raster.cog import FULL
 from mmseg.raster.measure import row_windows
+from mmseg.raster.options import VECTORS
 from mmseg.raster.regions import Regions, RegionTable
-from mmseg.raster.simplify import simplified_polygons
+from mmseg.raster.strips import FULL, START_AGAIN
 from mmseg.raster.style import add_default_style
-from mmseg.raster.unfinished import START_AGAIN
 
 LAYER = "landcover"
 ROWS = 256  # labelled at a time
 FEATURES = 10_000  # written at a time
 # The same map gives the same bytes: GDAL would note the time at which a GeoPackage was made.
 NO_DATE = {"OGR_CURRENT_DATE": "1970-01-01T00:00:00.000Z"}
+# Pixels are simplified in blocks of so many rows and columns. Edges between blocks are fixed.
+BLOCK = 1024
+OUTSIDE = -1  # the region beyond the raster
 
 
 def write_polygons(
@@ -52,24 +56,19 @@ def write_polygons(
     for file in (path, numbered):  # GDAL replaces no file that it cannot read
         file.unlink(missing_ok=True)
     pyogrio.set_gdal_config_options(NO_DATE)
-    # pyogrio takes a path with "!" or ";" for an archive or an address.
-    folder = tempfile.mkdtemp() if {*"!;"} & {*str(path)} else None
-    plain = Path(folder, "map.gpkg") if folder else path
     try:
         regions = _find_regions(map_path, confidence_path, row_areas, min_area, numbered)
-        _write(plain, numbered, regions, classes, tolerance)
-        add_default_style(plain, LAYER, style)
+        with rasterio.open(numbered) as raster:
+            polygons = simplified_polygons(raster, tolerance) if tolerance else _polygons(raster)
+            _write(path, polygons, raster.crs.to_wkt(), regions, classes)
+        add_default_style(path, LAYER, style)
         # GDAL does not say if a part could not be written when it closed the file.
-        indexed, expected = _indexed(plain), len(regions.areas) - 1
+        indexed, expected = _indexed(path), len(regions.areas) - 1
         if indexed != expected:
             raise OSError(f"{indexed} of {expected} polygons are in the file and its index")
-        if folder:
-            shutil.move(plain, path)
     except Exception as error:  # GDAL's own errors have no public base class
         raise cannot_be_written(path.name, error, START_AGAIN) from error
     finally:
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
         pyogrio.set_gdal_config_options(dict.fromkeys(NO_DATE))
 
 
@@ -97,27 +96,33 @@ def _find_regions(
 
 
 def _write(
-    path: Path, numbered: Path, regions: Regions, classes: Sequence[str], tolerance: float
+    path: Path,
+    polygons: Iterator[tuple[bytes, int]],
+    crs: str,
+    regions: Regions,
+    classes: Sequence[str],
 ) -> None:
-    names = np.array(classes, dtype=object)
-    with rasterio.open(numbered) as raster:
-        polygons = simplified_polygons(raster, tolerance) if tolerance else _polygons(raster)
-        is_first = True
-        while (batch := list(islice(polygons, FEATURES))) or is_first:
-            ids = np.array([region for _, region in batch], np.int64)
-            class_ids = regions.classes[ids]
-            fields = {
-                "class_id": class_ids.astype(np.int32),
-                "class_name": names[class_ids],
-                "area_m2": regions.areas[ids],
-                "confidence": regions.confidence[ids],
-            }
-            shapes_of = np.array([polygon for polygon, _ in batch], dtype=object)
-            kind = {"geometry_type": "Polygon", "crs": raster.crs.to_wkt(), "driver": "GPKG"}
-            columns = {"field_data": list(fields.values()), "fields": list(fields)}
-            more = {"layer": LAYER, "append": not is_first}
-            pyogrio.raw.write(path, geometry=shapes_of, **columns, **kind, **more)
-            is_first = False
+    is_first = True
+    while (batch := list(islice(polygons, FEATURES))) or is_first:
+        ids = np.array([region for _, region in batch], np.int64)
+        fields = {
+            "class_id": regions.classes[ids].astype(np.int32),
+            "class_name": np.array(classes, object)[regions.classes[ids]],
+            "area_m2": regions.areas[ids],
+            "confidence": regions.confidence[ids],
+        }
+        pyogrio.raw.write(
+            path,
+            geometry=np.array([polygon for polygon, _ in batch], object),
+            field_data=list(fields.values()),
+            fields=list(fields),
+            geometry_type="Polygon",
+            crs=crs,
+            driver="GPKG",
+            layer=LAYER,
+            append=not is_first,
+        )
+        is_first = False
 
 
 def _polygons(raster: rasterio.DatasetReader) -> Iterator[tuple[bytes, int]]:
@@ -133,3 +138,100 @@ def _indexed(path: Path) -> int:
     with closing(sqlite3.connect(path)) as database, suppress(sqlite3.Error):
         return database.execute(query).fetchone()[0]
     return 0
+
+
+def simplified_polygons(
+    raster: rasterio.DatasetReader, tolerance: float
+) -> Iterator[tuple[bytes, int]]:
+    """Yield (WKB, region) of each region of a raster of regions; those of 0 are left out.
+
+    The algorithm of Visvalingam and Whyatt takes away vertices that span less than about the square
+    of `tolerance`, in pixels, for all regions of a block at a time (`shapely.coverage_simplify`).
+    Pieces of a region are joined as soon as it ends. Memory holds a row of blocks and the vertices
+    of the regions that go on below it.
+    """
+    pending: dict[int, list[shapely.Geometry]] = defaultdict(list)
+    for top in range(0, raster.height, BLOCK):
+        for left in range(0, raster.width, BLOCK):
+            for piece, region in _block(raster, top, left, tolerance):
+                pending[region].append(piece)
+        end = min(top + BLOCK, raster.height)
+        last = raster.read(1, window=Window(0, end - 1, raster.width, 1))
+        going_on = set(np.unique(last).tolist()) if end < raster.height else set()
+        for region in sorted(pending.keys() - going_on):
+            polygon = shapely.coverage_union_all(pending.pop(region))
+            placed = shapely.transform(
+                polygon, lambda at: np.column_stack(raster.transform * (at[:, 0], at[:, 1]))
+            )
+            # A multi-polygon of one part is a polygon.
+            yield shapely.to_wkb(shapely.get_geometry(placed, 0)), region
+
+
+def _block(
+    raster: rasterio.DatasetReader, top: int, left: int, tolerance: float
+) -> Iterator[tuple[shapely.Geometry, int]]:
+    """Yield (polygon in pixels of the raster, region) of the pieces in a block."""
+    height, width = min(BLOCK, raster.height - top), min(BLOCK, raster.width - left)
+    frame = Window(left - 1, top - 1, width + 2, height + 2)
+    around = raster.read(1, window=frame, boundless=True, fill_value=OUTSIDE)
+    found = list(shapes(np.ascontiguousarray(around[1:-1, 1:-1]), connectivity=4))
+    exact = np.array([shapely.geometry.shape(shape) for shape, _ in found])
+    pieces = shapely.coverage_simplify(
+        _noded(exact, _corners(around)), tolerance, simplify_boundary=False
+    )
+    pieces = shapely.transform(pieces, lambda at: at + np.array([left, top]))
+    for piece, (_, region) in zip(pieces, found, strict=True):
+        if region:
+            yield piece, int(region)
+
+
+def _corners(around: np.ndarray) -> np.ndarray:
+    """Tell which corners of pixels are vertices, bool (H + 1, W + 1), for regions (H + 2, W + 2).
+
+    These are all but those inside a region and those on a straight edge between two of them. On the
+    edge of the block they are also those where edges of regions cross it.
+    """
+    a, b, c, d = around[:-1, :-1], around[:-1, 1:], around[1:, :-1], around[1:, 1:]
+    beside, below = (a == b) & (c == d), (a == c) & (b == d)
+    corners = ~(beside | below)
+    corners[[0, -1]] |= ~beside[[0, -1]]
+    corners[:, [0, -1]] |= ~below[:, [0, -1]]
+    corners[[0, 0, -1, -1], [0, -1, 0, -1]] = True
+    return corners
+
+
+def _noded(polygons: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Return polygons with a vertex at each of the `corners`, where neighbours may have one."""
+    dense = shapely.segmentize(polygons, 1)
+    rings, polygon_of = shapely.get_rings(dense, return_index=True)
+    at, ring_of = shapely.get_coordinates(rings, return_index=True)
+    at = np.rint(at)
+    columns, rows = at.astype(int).T
+    kept = corners[rows, columns]
+    rings = shapely.linearrings(at[kept], indices=ring_of[kept])  # closes them
+    return shapely.polygons(rings, indices=polygon_of)
+
+
+def convert(source: Path, target: Path, layer: str) -> None:
+    """Copy a layer of a GeoPackage to a FlatGeobuf, GeoParquet or GeoJSON file, by its suffix.
+
+    Features are streamed. GeoJSON is in degrees, as RFC 7946 wants it.
+    """
+    target.unlink(missing_ok=True)
+    kind = target.suffix[1:]
+    with pyogrio.open_arrow(source, layer=layer, use_pyarrow=kind == "parquet") as (meta, stream):
+        name = meta["geometry_name"] or "wkb_geometry"
+        if kind != "parquet":
+            more = {"RFC7946": "YES"} if kind == "geojson" else {}
+            place = {"geometry_name": name, "geometry_type": "Polygon", "crs": meta["crs"]}
+            pyogrio.write_arrow(stream, target, layer=layer, driver=VECTORS[kind], **place, **more)
+            return
+        from pyarrow.parquet import ParquetWriter  # an extra of the project; GDAL's needs a plugin
+
+        crs = CRS.from_user_input(meta["crs"]).to_dict(projjson=True)
+        column = {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": crs}
+        geo = {"version": "1.1.0", "primary_column": name, "columns": {name: column}}
+        schema = stream.schema.with_metadata({"geo": json.dumps(geo)})
+        with ParquetWriter(target, schema) as writer:
+            for batch in stream:
+                writer.write_batch(batch)

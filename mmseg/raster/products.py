@@ -1,5 +1,7 @@
 """The files written for a scene. Each appears under its final name only when it is whole."""
 
+import hashlib
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -12,17 +14,14 @@ from rasterio.errors import RasterioError
 
 from mmseg.errors import UserError
 from mmseg.imagery.pictures import panels, write_image
-from mmseg.raster.cog import NODATA, Frame, write_cog, write_vrt
-from mmseg.raster.georeference import ground_resolution, row_areas
+from mmseg.raster.georeference import row_areas
 from mmseg.raster.measure import ClassAreas, class_areas, labels
-from mmseg.raster.options import MapOptions
-from mmseg.raster.polygons import LAYER, write_polygons
-from mmseg.raster.scene import SIDECAR_SUFFIXES, Scene
+from mmseg.raster.options import VECTORS, MapOptions
+from mmseg.raster.polygons import LAYER, convert, write_polygons
+from mmseg.raster.scene import SIDECAR_SUFFIXES
 from mmseg.raster.sheets import Ground
+from mmseg.raster.strips import NODATA, Frame, UnfinishedMap, write_cog, write_vrt
 from mmseg.raster.style import add_attribute_table, qgis_style
-from mmseg.raster.unfinished import UnfinishedMap
-from mmseg.raster.vectors import VECTORS, convert
-from mmseg.raster.windows import WindowAxis
 
 # Tags of the rasters: hashes of their job and of their scene.
 JOB, SCENE = "SEGNEXT_JOB", "SEGNEXT_SCENE"
@@ -44,19 +43,23 @@ PREVIEW = 960  # the longest side of each picture, in pixels
 class Products:
     """The outputs of one scene in the folder `out`; `meta` has the data set's classes, palette.
 
-    The map itself is written last: if it is there, everything is.
+    `job` holds the facts that they depend on. The map itself is written last: if it is there,
+    everything is.
     """
 
-    def __init__(self, scene: Scene, out: Path, meta: Mapping, options: MapOptions) -> None:
-        self.scene = scene
-        self.out = out
-        self.meta = meta
+    def __init__(
+        self, ground: Ground, out: Path, meta: Mapping, options: MapOptions, job: dict
+    ) -> None:
+        self.ground, self.out, self.meta, self.options, self.job = ground, out, meta, options, job
+        self.scene = scene = ground.scene
+        # A finished map is finished, whatever computed it.
+        content = {key: value for key, value in job.items() if key != "engine"}
+        self.digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         self.classes, self.palette = list(meta["classes"]), list(meta["palette"])
-        self.options = options
         self.row_areas: np.ndarray | None = None
-        if scene.is_measurable:
+        if scene.resolution:
             self.row_areas = row_areas(scene.transform, scene.crs, scene.height, scene.width)
-        self.vectors = options.vector_format if scene.is_measurable else None
+        self.vectors = options.vectors if scene.resolution else None
         wanted = {"confidence.tif": options.confidence, "probabilities.tif": options.probabilities}
         wanted |= {f"landcover.{vectors}": vectors == self.vectors for vectors in VECTORS}
         self.kinds = [kind for kind in LAYER_OF if wanted.get(kind, True)]
@@ -65,13 +68,16 @@ class Products:
         self.map_path = self._path("landcover.tif")
         self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", self.layers)
 
-    def are_finished(self, job: str) -> bool:
-        """Tell whether all outputs are there, and whether the map has this hash of its job."""
-        return all(self._path(kind).is_file() for kind in self.kinds) and self._tag(JOB) == job
+    def are_finished(self) -> bool:
+        """Tell whether all outputs are there, and the map is of this job."""
+        are_there = all(self._path(kind).is_file() for kind in self.kinds)
+        return are_there and self._tag(JOB) == self.digest
 
     def check_scene(self) -> None:
         """Raise `UserError` if the outputs would replace those of another scene of this name."""
         cure = "choose another --out, or delete it"
+        if self.vectors and {*"!;"} & {*str(self.map_path)}:
+            raise UserError(f"{self.map_path}: polygons cannot be written to a path with ! or ;")
         if self._tag(SCENE) not in (None, self.scene.mark):
             raise UserError(f"{self.map_path}: is the map of another scene of this name; {cure}")
         other = self.unfinished.job.get("scene", {}).get("path", self.scene.source)
@@ -89,9 +95,9 @@ class Products:
                     f"close it there, or delete it with its {companion.name}, and start again"
                 )
 
-    def write(self, rows: WindowAxis, ground: Ground, job: str) -> None:
+    def write(self) -> None:
         """Make everything of the finished strips."""
-        self._write_cogs(rows, ground, job)
+        self._write_cogs()
         made = {kind: self.unfinished.folder / self._path(kind).name for kind in self.kinds}
         map_path = made["landcover.tif"]
         areas = class_areas(str(map_path), len(self.classes), self.row_areas)
@@ -117,12 +123,11 @@ class Products:
             os.replace(made[kind], self._path(kind))
 
     def _write_polygons(self, map_path: Path, target: Path, style: str) -> None:
-        assert self.row_areas is not None
-        scene, package = self.scene, target.with_suffix(".gpkg")
-        sides = ground_resolution(scene.transform, scene.crs, scene.height, scene.width)
-        tolerance = self.options.simplify / math.sqrt(math.prod(sides))
-        places = (package, map_path, self.unfinished.folder / "confidence.vrt")
-        limits = (self.options.min_area, tolerance)
+        assert self.row_areas is not None and self.scene.resolution is not None
+        package = target.with_suffix(".gpkg")
+        tolerance = self.options.simplify / math.sqrt(math.prod(self.scene.resolution))
+        places = package, map_path, self.unfinished.folder / "confidence.vrt"
+        limits = self.options.min_area, tolerance
         write_polygons(*places, self.classes, self.row_areas, *limits, style)
         if target != package:
             convert(package, target, LAYER)
@@ -159,25 +164,27 @@ class Products:
             MMLogger.get_current_instance().warning(f"{path} of an earlier map is removed")
             path.unlink()
 
-    def _write_cogs(self, rows: WindowAxis, ground: Ground, job: str) -> None:
-        scene = self.scene
+    def _write_cogs(self) -> None:
+        scene, ground, folder = self.scene, self.ground, self.unfinished.folder
         place = scene.crs, scene.transform, scene.raster.gcps, scene.raster.rpcs
-        frame = Frame(scene.width, scene.height, *place)
         tags = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
-        tags |= {JOB: job, SCENE: self.scene.mark}
+        tags |= {JOB: self.digest, SCENE: scene.mark}
+        strips = [ground.rows.strip(index) for index in range(ground.rows.count)]
         for layer in self.layers:
-            strips = {}
-            for index in range(rows.count):
-                top, bottom = rows.strip(index)
-                box = (-ground.left, top - ground.top, ground.width, bottom - top)
-                strips[self.unfinished.strip(layer, index).name] = box
-            vrt = self.unfinished.folder / f"{layer}.vrt"
-            palette = self.palette if layer == "landcover" else None
+            boxes = {
+                self.unfinished.strip(layer, index).name: (
+                    *(-ground.left, top - ground.top),
+                    *(ground.columns.length, bottom - top),
+                )
+                for index, (top, bottom) in enumerate(strips)
+            }
+            vrt, is_map = folder / f"{layer}.vrt", layer == "landcover"
             bands = self.classes if layer == "probabilities" else [BANDS[layer]]
-            write_vrt(vrt, frame, strips, bands, tags, palette)
+            frame = Frame(scene.width, scene.height, *place)
+            write_vrt(vrt, frame, boxes, bands, tags, self.palette if is_map else None)
             if f"{layer}.tif" in self.kinds:
-                target = self.unfinished.folder / self._path(f"{layer}.tif").name
-                write_cog(vrt, target, "MODE" if layer == "landcover" else "AVERAGE")
+                target = folder / self._path(f"{layer}.tif").name
+                write_cog(vrt, target, "MODE" if is_map else "AVERAGE")
 
     def _path(self, kind: str) -> Path:
         return self.out / f"{self.scene.name}.{kind}"

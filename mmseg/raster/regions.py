@@ -14,7 +14,7 @@ from scipy.ndimage import label
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from mmseg.raster.cog import NODATA
+from mmseg.raster.strips import NODATA
 
 
 @dataclass(frozen=True)

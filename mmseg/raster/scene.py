@@ -11,8 +11,10 @@ from types import MappingProxyType
 
 import numpy as np
 import rasterio
+from rasterio.dtypes import in_dtype_range
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioIOError
+from rasterio.features import geometry_mask
 from rasterio.transform import array_bounds
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
@@ -21,9 +23,9 @@ from mmseg.errors import UserError, reason
 from mmseg.imagery.bands import RGB, bits_of, is_bgr, picture
 from mmseg.imagery.geotiff import colour_bands, colour_table, find_bands, look_up
 from mmseg.imagery.listing import list_images
-from mmseg.raster.area import AreaOfInterest
-from mmseg.raster.georeference import is_measurable
+from mmseg.raster.georeference import ground_resolution
 from mmseg.raster.options import MapOptions
+from mmseg.raster.polygon_files import read_polygons
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
 # A file whose name ends in one of these is a map and no scene.
@@ -58,9 +60,9 @@ class Scene:
     `meta` is the metainfo of the model's data set. Its `bands` and `bits` are read, by default
     8-bit RGB. `fill` holds the values of a pixel without image, one for each band.
 
-    `crs` and `transform` are those of the file; see `is_measurable`. Of `options`, `bands`,
-    `scale`, `nodata`, `alpha` and `aoi` count here. `notes` says how it is read. Raises `UserError`
-    for a file that cannot be mapped.
+    `crs` and `transform` are those of the file. `resolution` is the height and width in metres of a
+    pixel, None if the place is unknown. Of `options`, `bands`, `scale`, `nodata`, `alpha` and `aoi`
+    count here. `notes` says how it is read. Raises `UserError` for a file that cannot be mapped.
     """
 
     def __init__(
@@ -80,26 +82,35 @@ class Scene:
             raise UserError(f"{self.path}: it holds {len(parts)} rasters; map one: {shown}")
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
-        self.is_measurable = is_measurable(self.crs, self.transform, self.height, self.width)
+        self.resolution = ground_resolution(self.transform, self.crs, self.height, self.width)
         self.bands = _choose_bands(self.raster, options.bands, self.band_names)
         self.table = None if self.band_names else colour_table(self.raster, self.bands)
-        self.nodata = options.nodata
+        self.nodata, dtype = options.nodata, self.raster.dtypes[self.bands[0] - 1]
+        if self.nodata is not None and not (
+            in_dtype_range(self.nodata, dtype)
+            and ("float" in dtype or float(self.nodata).is_integer())
+        ):
+            raise UserError(f"{self.path}: no sample of {dtype} is {self.nodata}, the nodata value")
         self.notes: list[str] = []
         names = [self.raster.descriptions[band - 1] for band in self.bands]
         if options.bands is None and self.bands == [1, 2, 3] and any(names):
             self.notes.append(f"taken as red, green and blue: {names} (--bands takes others)")
         self.alphas = self._choose_alphas(options.alpha)
-        self.aoi = None
+        self.aoi: np.ndarray | None = None
         if options.aoi:
-            box = array_bounds(self.height, self.width, self.transform)
-            self.aoi = AreaOfInterest(options.aoi, self.crs if self.is_measurable else None, box)
+            if self.crs is None or self.resolution is None:
+                raise UserError(f"{self.path}: its place is unknown, so that of the area too")
+            bounds = array_bounds(self.height, self.width, self.transform)
+            self.aoi = read_polygons(options.aoi, self.crs, bounds)[0]
+            if not len(self.aoi):
+                self.notes.append("the area of interest lies elsewhere: nothing is mapped")
         # For each band the sample values that become 0 and 255; None if they stay as they are.
         self.ranges = self._choose_ranges(options.scale)
-        most = 2**8 - 1 if self.raster.dtypes[self.bands[0] - 1] == "uint8" else 2**16 - 1
-        if self.nodata is not None and self.bits != "float32" and not 0 <= self.nodata <= most:
-            raise UserError(
-                f"{self.path}: no sample is {self.nodata:g}, the nodata value: they are 0 to {most}"
-            )
+        if options.scale and self.ranges is None:
+            self.notes.append("its samples have 8 bits and are not scaled")
+        if self.resolution is None:
+            why = "no CRS, a local one, or no transform"
+            self.notes.append(f"its place is unknown ({why}): areas are in pixels, no polygons")
 
     @property
     def name(self) -> str:
@@ -129,7 +140,7 @@ class Scene:
             "bands": [self.bands, self.alphas],
             "ranges": self.ranges,
             "nodata": self.nodata,
-            "aoi": self.aoi and self.aoi.shapes,
+            "aoi": None if self.aoi is None else [shape.wkb_hex for shape in self.aoi],
         }
 
     def read(
@@ -137,9 +148,7 @@ class Scene:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Read rows `top` to `bottom`: the image, (C, rows, W) of `bits`, and the pixels to map.
 
-        `left` and `right` leave out columns.
-
-        Raises `UserError` if the file is cut short or broken.
+        `left` and `right` leave out columns. Raises `UserError` if the file is cut short or broken.
         """
         width = (self.width if right is None else right) - left
         window = Window(left, top, width, bottom - top)
@@ -147,33 +156,30 @@ class Scene:
         if self.fill is not None and self.ranges is None:
             image[:, ~valid] = self.fill[:, None].astype(image.dtype)
         if self.aoi is not None:
-            valid &= self.aoi.mask(window_transform(window, self.transform), *valid.shape)
+            place = window_transform(window, self.transform)
+            valid &= len(self.aoi) > 0 and geometry_mask(self.aoi, valid.shape, place, invert=True)
         return self._to_8_bits(image), valid
 
     def overview(self, limit: int) -> np.ndarray:
         """Read the whole scene smaller, no side longer than `limit`: uint8 RGB (h, w, 3)."""
         shrink = max(1, max(self.height, self.width) / limit)
-        shape = (
-            len(self.bands),
-            max(1, int(self.height / shrink)),
-            max(1, int(self.width / shrink)),
-        )
+        shape = [max(1, int(side / shrink)) for side in (self.height, self.width)]
+        out = {"out_shape": (len(self.bands), *shape), "resampling": Resampling.average}
         with _readable(self.path):
-            image = self.raster.read(self.bands, out_shape=shape, resampling=Resampling.average)
-        pixels = np.ascontiguousarray(self._to_8_bits(image).transpose(1, 2, 0))
+            image = self.raster.read(self.bands, **out)
+        pixels = self._to_8_bits(image).transpose(1, 2, 0)
         # Here the bands of such an image are in the order of RGB.
-        if is_bgr(self.band_names, str(pixels.dtype)):
-            return pixels
-        return picture(pixels, self.band_names)
+        order = -1 if is_bgr(self.band_names, str(pixels.dtype)) else 1
+        return picture(pixels[..., ::order], self.band_names)
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
         if self.ranges is None:
             return look_up(image, self.table).astype(self.bits, copy=False)
-        result = np.empty(image.shape, np.uint8)
-        for band, target, (low, high) in zip(image, result, self.ranges, strict=True):
-            levels = np.float32(255 / (high - low)) * (band - np.float32(low))
-            target[:] = np.clip(levels + 0.5, 0, 255)
-        return result
+        levels = (
+            (band.astype(np.float32) - low) * (255 / (high - low)) + 0.5
+            for band, (low, high) in zip(image, self.ranges, strict=True)
+        )
+        return np.stack([np.clip(level, 0, 255).astype(np.uint8) for level in levels])
 
     def _choose_ranges(self, scale: tuple[float, float] | None) -> list[tuple[float, float]] | None:
         types = {self.raster.dtypes[band - 1] for band in self.bands}
@@ -234,23 +240,21 @@ class Scene:
         found = []
         for window in self._pieces():
             image, valid = self._read(window)
-            rows, columns = np.indices(valid.shape)
-            rows, columns = rows + window.row_off, columns + window.col_off
-            border = np.isin(rows, (0, self.height - 1)) | np.isin(columns, (0, self.width - 1))
+            rows = np.arange(window.row_off, window.row_off + window.height)[:, None]
+            columns = np.arange(window.col_off, window.col_off + window.width)
+            border = (rows % (self.height - 1 or 1) == 0) | (columns % (self.width - 1 or 1) == 0)
             found.append((image.reshape(len(image), -1), valid.flatten(), border.flatten()))
         images, valids, borders = zip(*found, strict=True)
         return np.concatenate(images, axis=1), np.concatenate(valids), np.concatenate(borders)
 
     def _pieces(self) -> Iterator[Window]:
         """Yield small windows spread evenly over the scene, or all of a small scene."""
-        if self.height * self.width <= (PIECES * PIECE_SIZE) ** 2:
-            yield Window(0, 0, self.width, self.height)
-            return
-        height, width = min(PIECE_SIZE, self.height), min(PIECE_SIZE, self.width)
-        for row, column in product(range(PIECES), repeat=2):
-            top = row * (self.height - height) // (PIECES - 1)
-            left = column * (self.width - width) // (PIECES - 1)
-            yield Window(left, top, width, height)
+        count = PIECES if self.height * self.width > (PIECES * PIECE_SIZE) ** 2 else 1
+        side = PIECE_SIZE if count > 1 else max(self.height, self.width)
+        height, width = min(side, self.height), min(side, self.width)
+        for row, column in product(range(count), repeat=2):
+            top, left = row * (self.height - height), column * (self.width - width)
+            yield Window(left // (PIECES - 1), top // (PIECES - 1), width, height)
 
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         with _readable(self.path, f"cannot be read at rows {window.row_off} and below"):

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from mmseg.errors import UserError
 from mmseg.raster.scene import Scene
-from mmseg.raster.windows import WindowAxis, window_axis
+from mmseg.raster.windows import WindowAxis
 
 # First row and column, end of rows and of columns, in pixels from the origin of the CRS.
 Box = tuple[int, int, int, int]
@@ -52,30 +52,29 @@ class Sheets:
             areas = shared.clip(0).prod(axis=2)
             own = areas.diagonal()
             is_same = areas > MOST_OVERLAP * np.minimum(own[:, None], own)
-            count, group_of = connected_components((shared >= 0).all(axis=2))
-            for group in range(count):
-                of_group = np.flatnonzero(group_of == group)
-                if is_same[np.ix_(of_group, of_group)].sum() == len(of_group):
-                    self._groups.append({list(boxes)[i]: list(boxes.values())[i] for i in of_group})
+            _, group_of = connected_components((shared >= 0).all(axis=2))
+            for group in np.setdiff1d(group_of, group_of[is_same.sum(axis=1) > 1]):
+                members = [path for path, own in zip(boxes, group_of, strict=True) if own == group]
+                self._groups.append({path: boxes[path] for path in members})
 
     def ground(self, scene: Scene, open_scene: Callable[[str], Scene]) -> "Ground":
         """Return the ground of a scene. Scenes of a group are scaled to 8 bits alike."""
         alone = {scene.path: (0, 0, scene.height, scene.width)}
         boxes = next((group for group in self._groups if scene.path in group), alone)
-        if scene.ranges is None or len(boxes) == 1:
-            return Ground(scene, boxes, open_scene)
-        key = id(boxes)
-        if key not in self._ranges:
-            found = [_or_none(open_scene, path) for path in boxes]
-            ranges = [each.ranges or [] for each in found if each is not None]
-            self._ranges[key] = [tuple(band) for band in np.mean(ranges, axis=0).tolist()]
+        ranges = scene.ranges
+        if ranges is not None and len(boxes) > 1:
+            if id(boxes) not in self._ranges:
+                opened = [_or_none(open_scene, path) for path in boxes]
+                each = [one.ranges for one in opened if one is not None]
+                self._ranges[id(boxes)] = [tuple(band) for band in np.mean(each, axis=0).tolist()]
+            ranges = self._ranges[id(boxes)]
 
         def open_alike(path: str) -> Scene:
             opened = open_scene(path)
-            opened.ranges = self._ranges[key]
+            opened.ranges = ranges
             return opened
 
-        scene.ranges = self._ranges[key]
+        scene.ranges = ranges
         return Ground(scene, boxes, open_alike)
 
 
@@ -92,50 +91,50 @@ class Ground:
     """A scene and as much of the sheets around it as the windows over the scene cover.
 
     `boxes` are the places of the scene and of all the sheets of its group. The grid of windows
-    begins where the group does, so that all its sheets share their windows. `top` and `left` are
-    the place of the scene in the ground.
+    begins where the group does, so that all its sheets share their windows.
     """
+
+    rows: WindowAxis
+    columns: WindowAxis
 
     def __init__(
         self, scene: Scene, boxes: Mapping[str, Box], open_scene: Callable[[str], Scene]
     ) -> None:
         self.scene, self.boxes, self.open_scene = scene, boxes, open_scene
-        self.top = self.left = 0
-        self.sheets: list[tuple[Scene, int, int]] = [(scene, 0, 0)]  # with first row and column
+        self.top = self.left = 0  # the place of the scene in the ground
+        self.sheets: list[tuple[Scene, int, int]] = []  # with first row and column
 
-    def lay(self, height: int, width: int, overlap: float) -> tuple[WindowAxis, WindowAxis]:
-        """Lay windows over the scene, and open the sheets that they touch; return both axes."""
-        places = np.array(list(self.boxes.values()))
-        origin, end = places[:, :2].min(0), places[:, 2:].max(0)
-        own = np.array(self.boxes[self.scene.path]).reshape(2, 2) - origin
-        axes, starts = [], []
-        for length, size, (first, last) in zip(end - origin, (height, width), own.T, strict=True):
-            axis, start = window_axis(int(length), size, overlap).part(int(first), int(last))
+    def lay(self, height: int, width: int, overlap: float) -> None:
+        """Lay the windows over the scene, as `rows` and `columns`; open the sheets they touch."""
+        places = np.array(list(self.boxes.values())).reshape(-1, 2, 2)  # starts and ends
+        origin, end = places[:, 0].min(0), places[:, 1].max(0)
+        own = np.reshape(self.boxes[self.scene.path], (2, 2)) - origin
+        axes = []
+        for i, size in enumerate((height, width)):
+            whole = WindowAxis(int(end[i] - origin[i]), size, size - int(size * overlap))
+            axis, start = whole.part(int(own[0, i]), int(own[1, i]))
             axes.append(axis)
-            starts.append(start)
-        self.top, self.left = (int(o) - s for o, s in zip(own[0], starts, strict=True))
-        rows, columns = axes
-        self.sheets = []
-        for path, box in self.boxes.items():
-            top, left = box[0] - origin[0] - starts[0], box[1] - origin[1] - starts[1]
-            bottom, right = top + box[2] - box[0], left + box[3] - box[1]
-            is_near = top < rows.length and left < columns.length and min(bottom, right) > 0
-            if path == self.scene.path or not is_near:
+            origin[i] += start
+        self.rows, self.columns = axes
+        for path, box in zip(self.boxes, places - origin, strict=True):
+            (top, left), (bottom, right) = box.tolist()
+            if path == self.scene.path:
+                self.top, self.left = top, left
                 continue
-            if (sheet := _or_none(self.open_scene, path)) is not None:
-                self.sheets.append((sheet, int(top), int(left)))
+            is_near = top < self.rows.length and left < self.columns.length
+            if is_near and bottom > 0 and right > 0:
+                sheet = _or_none(self.open_scene, path)
+                self.sheets += [] if sheet is None else [(sheet, top, left)]
         self.sheets.append((self.scene, self.top, self.left))  # the last one wins
-        self.width = columns.length
-        return rows, columns
 
     def read(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
         """Read rows of the ground as `Scene.read` does. Only pixels of the scene are to map."""
-        shape = (bottom - top, self.width)
+        shape = (bottom - top, self.columns.length)
         image = np.zeros((len(self.scene.bands), *shape), np.uint8)
         filled, valid = np.zeros(shape, bool), np.zeros(shape, bool)
         for sheet, row, column in list(self.sheets):
             first, last = max(top, row), min(bottom, row + sheet.height)
-            start, end = max(0, column), min(self.width, column + sheet.width)
+            start, end = max(0, column), min(self.columns.length, column + sheet.width)
             if first >= last or start >= end:
                 continue
             box = (first - row, last - row, start - column, end - column)
@@ -146,8 +145,7 @@ class Ground:
             part, known = found
             image = image.astype(part.dtype, copy=False)
             place = np.s_[first - top : last - top, start:end]
-            taken = known | ~filled[place]
-            np.copyto(image[:, place[0], place[1]], part, where=taken)
+            np.copyto(image[:, place[0], place[1]], part, where=known | ~filled[place])
             filled[place] |= known
             if sheet is self.scene:
                 valid[place] = known

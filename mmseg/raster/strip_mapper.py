@@ -1,9 +1,7 @@
 """From windows to finished strips: a model predicts the rows of windows of a scene."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain, pairwise
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -12,12 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg.errors import UserError
 from mmseg.imagery.bands import is_bgr
-from mmseg.raster.cog import FULL, NODATA
 from mmseg.raster.sheets import Ground
-from mmseg.raster.unfinished import UnfinishedMap
-from mmseg.raster.windows import RowBlender, WindowAxis, rows_for_strips
+from mmseg.raster.strips import FULL, NODATA, UnfinishedMap
+from mmseg.raster.windows import RowBlender
 
 Progress = Callable[[int, int], None]
 """Called with the number of windows that are done and the number of all windows."""
@@ -27,7 +23,7 @@ CHUNK = 32
 
 
 class SceneModel(Protocol):
-    """The part of a model that mapping uses. `mmseg.apis.init_model` returns such a model.
+    """The part of a model of `mmseg.apis.init_model` that mapping uses.
 
     `full_logits` turns normalised images (B, C, H, W) into logits (B, K, H, W). `parameters` are on
     the device that computes. `state_dict` and `cfg.model` tell one model from another. `runs_in`,
@@ -44,141 +40,105 @@ class SceneModel(Protocol):
     def state_dict(self) -> Mapping[str, Tensor]: ...
 
 
-class WindowPredictor:
-    """Predict batches of windows, resampled to the crop size the model was trained with.
+def predict(model: SceneModel, windows: np.ndarray) -> Tensor:
+    """Return the probabilities (B, K, h, w), float32, of windows (B, C, h, w).
 
-    `seconds` is the time that the model took.
+    They are resampled to the size of the training crop. The bands are in the order of the training
+    images: 8-bit images are RGB if these have no other. The result is on the model's device.
     """
-
-    def __init__(self, model: SceneModel) -> None:
-        self.model = model
-        self.seconds = 0.0
-        self.num_classes: int = model.decode_head.num_classes
-        self.device = next(iter(model.parameters())).device
-        size = getattr(model.data_preprocessor, "size", None)
-        if size is None:
-            raise UserError(
-                "the config lacks the crop: model.data_preprocessor.size=(height,width)"
-            )
-        self.crop_size: tuple[int, int] = tuple(size)
-
-    @torch.inference_mode()
-    def __call__(self, windows: np.ndarray) -> Tensor:
-        """(B, C, h, w) -> probabilities (B, K, h, w), float32, on the model's device.
-
-        The bands are in the order of the training images: 8-bit images are RGB if it has no other.
-        """
-        images = torch.from_numpy(windows)
-        meta = self.model.dataset_meta
-        if is_bgr(meta.get("bands"), meta.get("bits", "uint8")):
-            images = images.flip(1)
-        size = tuple(images.shape[2:])
-        is_resampled = size != self.crop_size
-        if is_resampled:
-            images = F.interpolate(images.float(), self.crop_size, mode="bilinear", antialias=True)
-        height, width = self.crop_size
-        start = perf_counter()
-        data = {"inputs": list(images), "data_samples": [None] * len(images)}
-        x = torch.stack(self.model.data_preprocessor(data)["inputs"])
-        logits = self.model.full_logits(x)[:, :, :height, :width].float()  # without padding
-        if x.is_cuda:
-            torch.cuda.synchronize(x.device)  # kernels are only launched before this
-        self.seconds += perf_counter() - start
-        probabilities = logits.softmax(1)
-        if is_resampled:
-            probabilities = F.interpolate(probabilities, size, mode="bilinear")
-        return probabilities
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The windows of a scene."""
-
-    rows: WindowAxis
-    columns: WindowAxis
-    batch_size: int
+    images, meta = torch.from_numpy(windows), model.dataset_meta
+    if is_bgr(meta.get("bands"), meta.get("bits", "uint8")):
+        images = images.flip(1)
+    size, crop_size = tuple(images.shape[2:]), tuple(model.data_preprocessor.size)
+    if size != crop_size:
+        images = F.interpolate(images.float(), crop_size, mode="bilinear", antialias=True)
+    data = {"inputs": list(images), "data_samples": [None] * len(images)}
+    logits = model.full_logits(torch.stack(model.data_preprocessor(data)["inputs"]))
+    probabilities = logits[:, :, : crop_size[0], : crop_size[1]].float().softmax(1)  # no padding
+    if size != crop_size:
+        probabilities = F.interpolate(probabilities, size, mode="bilinear")
+    return probabilities
 
 
 class StripMapper:
-    """Maps strips of one scene with one model."""
+    """Maps strips of one scene with one model; a batch holds `batch_size` windows."""
 
     def __init__(
-        self, scene: Ground, grid: Grid, predictor: WindowPredictor, unfinished: UnfinishedMap
+        self, model: SceneModel, ground: Ground, batch_size: int, unfinished: UnfinishedMap
     ) -> None:
-        self.scene = scene
-        self.grid = grid
-        self.predictor = predictor
-        self.unfinished = unfinished
-        self.blender = RowBlender(predictor.num_classes, grid.rows, grid.columns, predictor.device)
+        self.model, self.ground, self.batch_size = model, ground, batch_size
+        self.unfinished, self.seconds = unfinished, 0.0  # that the model took
+        self.rows, self.columns = ground.rows, ground.columns
+        device = next(iter(model.parameters())).device
+        num_classes = model.decode_head.num_classes
+        self.blender = RowBlender(num_classes, self.rows, self.columns, device)
 
     @torch.inference_mode()
-    def map(self, strips: Sequence[int], progress: Progress) -> None:
-        """Write strips, given in ascending order, to the unfinished map.
+    def map(self, strips: Collection[int], progress: Progress) -> None:
+        """Write strips to the unfinished map.
 
-        While the model works, one thread reads the next row of windows, and another one writes the
-        strip before.
+        The lower half of the row of windows before is a part of a strip: this row is predicted
+        again if its own strip is not wanted. While the model works, one thread reads the next row,
+        and another one writes the strip before.
         """
-        rows, windows = rows_for_strips(strips), self.grid.columns.count
-        writing: Future | None = None
+        rows = sorted({*strips, *(strip - 1 for strip in strips if strip > 0)})
+        done: Future | None = None
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-            reads: Iterator[Any] = (reader.submit(self._read, row) for row, _ in rows)
-            # A pair holds the next read too: it begins before the model works on this row.
-            pairs = pairwise(chain(reads, [None]))
-            for number, ((row, is_wanted), (reading, _)) in enumerate(
-                zip(rows, pairs, strict=True)
-            ):
-                image, valid = reading.result()
+            reading = [reader.submit(self._read, row) for row in rows[:1]]
+            for number, row in enumerate(rows, start=1):
+                image, valid = reading.pop().result()
+                reading += [reader.submit(self._read, following) for following in rows[number:][:1]]
                 self._predict(row, image, valid)
-                if is_wanted:
+                if row in strips:
                     layers = self._finish(row, valid)
-                    if writing is not None:
-                        writing.result()
-                    writing = writer.submit(self.unfinished.write, row, layers)
+                    if done is not None:
+                        done.result()
+                    done = writer.submit(self.unfinished.write, row, layers)
                 self.blender.next_row()
-                progress((number + 1) * windows, len(rows) * windows)
-            if writing is not None:
-                writing.result()
+                progress(number * self.columns.count, len(rows) * self.columns.count)
+            if done is not None:
+                done.result()
 
     def _read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Read a row of windows, (C, size, covered), and which pixels to map, bool (size, covered).
 
         The image is reflected beyond the border of the scene.
         """
-        rows, columns = self.grid.rows, self.grid.columns
-        top = rows.starts[row]
-        image, valid = self.scene.read(top, min(top + rows.size, rows.length))
-        below, beside = rows.size - image.shape[1], columns.covered - columns.length
-        image = np.pad(image, ((0, 0), (0, below), (0, beside)), mode="reflect")
-        return image, np.pad(valid, ((0, below), (0, beside)))
+        top, size = self.rows.starts[row], self.rows.size
+        image, valid = self.ground.read(top, min(top + size, self.rows.length))
+        missing = (0, size - len(valid)), (0, self.columns.covered - self.columns.length)
+        return np.pad(image, ((0, 0), *missing), mode="reflect"), np.pad(valid, missing)
 
     def _predict(self, row: int, image: np.ndarray, valid: np.ndarray) -> None:
         """Blend a row of windows. Windows without a pixel to map are skipped.
 
         A batch holds windows of one row: batches are the same wherever a run begins.
         """
-        columns = self.grid.columns
-        places = [slice(start, start + columns.size) for start in columns.starts]
+        places = [slice(start, start + self.columns.size) for start in self.columns.starts]
         active = [index for index, place in enumerate(places) if valid[:, place].any()]
-        for first in range(0, len(active), self.grid.batch_size):
-            batch = active[first : first + self.grid.batch_size]
-            probabilities = self.predictor(np.stack([image[:, :, places[c]] for c in batch]))
-            for column, window in zip(batch, probabilities, strict=True):
-                self.blender.add(row, column, window)
+        for first in range(0, len(active), self.batch_size):
+            batch = active[first : first + self.batch_size]
+            start = perf_counter()
+            found = predict(self.model, np.stack([image[:, :, places[c]] for c in batch]))
+            if found.is_cuda:
+                torch.cuda.synchronize(found.device)  # kernels are only launched before this
+            self.seconds += perf_counter() - start
+            for column, probabilities in zip(batch, found, strict=True):
+                self.blender.add(row, column, probabilities)
 
     def _finish(self, row: int, valid: np.ndarray) -> dict[str, np.ndarray]:
-        """Turn a finished strip into uint8 layers (bands, rows, W), nodata where not `valid`."""
-        parts = [self._layers(part) for part in self.blender.strip(row).split(CHUNK, dim=1)]
-        layers = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-        for layer in layers.values():
-            layer[:, ~valid[: layer.shape[1], : layer.shape[2]]] = NODATA
-        return layers
+        """Turn a finished strip into uint8 layers (bands, rows, W), nodata where not `valid`.
 
-    def _layers(self, probabilities: Tensor) -> dict[str, np.ndarray]:
-        """(K, rows, W) -> uint8 (bands, rows, W): class ids, and probabilities as 0 to `FULL`."""
-        highest, ids = probabilities.max(0, keepdim=True)
-        layers = {"landcover": ids}
-        if "confidence" in self.unfinished.layers:
-            layers["confidence"] = (highest * FULL).round()
-        if "probabilities" in self.unfinished.layers:
-            layers["probabilities"] = (probabilities * FULL).round()
-        return {name: values.to(torch.uint8).cpu().numpy() for name, values in layers.items()}
+        These are class ids, and probabilities as 0 to `FULL`.
+        """
+        parts: dict[str, list[np.ndarray]] = {layer: [] for layer in self.unfinished.layers}
+        for probabilities in self.blender.strip(row).split(CHUNK, dim=1):
+            highest, ids = probabilities.max(0, keepdim=True)
+            layers = {"landcover": ids, "confidence": highest, "probabilities": probabilities}
+            for layer, found in parts.items():
+                values = layers[layer] if layer == "landcover" else (layers[layer] * FULL).round()
+                found.append(values.to(torch.uint8).cpu().numpy())
+        strip = {layer: np.concatenate(found, axis=1) for layer, found in parts.items()}
+        for values in strip.values():
+            values[:, ~valid[: values.shape[1], : values.shape[2]]] = NODATA
+        return strip

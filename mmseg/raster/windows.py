@@ -1,14 +1,11 @@
 """Overlapping windows of a scene: their places, and how they are blended into one map."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from mmseg.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -57,43 +54,24 @@ class WindowAxis:
 
         Its blending weights for these pixels are those of the whole axis.
         """
-        first = max(0, start // self.stride - 1)
-        last = min(self.count - 1, (end - 1) // self.stride)
-        origin = self.starts[first]
-        length = min(self.starts[last] + self.size, self.length) - origin
+        origin = self.starts[max(0, start // self.stride - 1)]
+        last = self.starts[min(self.count - 1, (end - 1) // self.stride)]
+        length = min(last + self.size, self.length) - origin
         return WindowAxis(length, self.size, self.stride), origin
 
+    def weights(self, index: int) -> Tensor:
+        """Return the blending weights of window `index`, float32 (size,).
 
-def window_axis(length: int, size: int, overlap: float) -> WindowAxis:
-    """Lay windows of `size` pixels that share the fraction `overlap` (0 to 0.5) with the next."""
-    if not 0 <= overlap <= 0.5:
-        raise UserError(f"the overlap is {overlap}: choose a fraction from 0 to 0.5")
-    return WindowAxis(length, size, size - int(size * overlap))
-
-
-def rows_for_strips(strips: Sequence[int]) -> list[tuple[int, bool]]:
-    """List the rows of windows to predict for some strips, in order: (row, its strip is wanted).
-
-    The lower half of the row before is a part of a strip. This row is predicted again if its own
-    strip is not wanted.
-    """
-    rows = set(strips) | {strip - 1 for strip in strips if strip > 0}
-    return [(row, row in set(strips)) for row in sorted(rows)]
-
-
-def blend_weights(axis: WindowAxis, index: int) -> np.ndarray:
-    """Return the weights of window `index` along an axis, float32 (size,).
-
-    They rise as sin^2 over the pixels shared with the window before, and fall as cos^2 over those
-    shared with the next one. At every pixel the weights of all windows sum to one.
-    """
-    weights = np.ones(axis.size)
-    rising = np.sin(np.pi / 2 * (np.arange(axis.overlap) + 0.5) / max(axis.overlap, 1)) ** 2
-    if index > 0:
-        weights[: axis.overlap] = rising
-    if index < axis.count - 1:
-        weights[axis.stride :] = 1 - rising
-    return weights.astype(np.float32)
+        They rise as sin^2 over the pixels shared with the window before, and fall as cos^2 over
+        those shared with the next one. At every pixel the weights of all windows sum to one.
+        """
+        weights = np.ones(self.size)
+        rising = np.sin(np.pi / 2 * (np.arange(self.overlap) + 0.5) / max(self.overlap, 1)) ** 2
+        if index > 0:
+            weights[: self.overlap] = rising
+        if index < self.count - 1:
+            weights[self.stride :] = 1 - rising
+        return torch.from_numpy(weights.astype(np.float32))
 
 
 class RowBlender:
@@ -106,18 +84,16 @@ class RowBlender:
     def __init__(
         self, num_classes: int, rows: WindowAxis, columns: WindowAxis, device: torch.device | str
     ) -> None:
-        self.rows = rows
-        self.columns = columns
+        self.rows, self.columns = rows, columns
         self.sum = torch.zeros(num_classes, rows.size, columns.length, device=device)
 
     def add(self, row: int, column: int, probabilities: Tensor) -> None:
         """Add the probabilities (K, window height, window width) of one window."""
         start = self.columns.starts[column]
-        end = min(start + self.columns.size, self.columns.length)
-        down = torch.from_numpy(blend_weights(self.rows, row)).to(self.sum.device)
-        across = torch.from_numpy(blend_weights(self.columns, column)).to(self.sum.device)
-        weights = down[:, None] * across[: end - start]
-        self.sum[:, :, start:end].addcmul_(probabilities[:, :, : end - start], weights)
+        place = self.sum[:, :, start : start + self.columns.size]
+        width = place.shape[2]  # less at the end of the axis
+        weights = self.rows.weights(row)[:, None] * self.columns.weights(column)[:width]
+        place.addcmul_(probabilities[:, :, :width], weights.to(place.device))
 
     def strip(self, row: int) -> Tensor:
         """Return the finished probabilities of strip `row`, (K, rows, width): a view."""

@@ -20,8 +20,8 @@ from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError, reason
 from mmseg.files import whole_file, write_whole
-from mmseg.raster.cog import write_cog
 from mmseg.raster.measure import ROWS, row_windows
+from mmseg.raster.strips import write_cog
 from mmseg.raster.style import add_attribute_table, qgis_style
 from mmseg.results.area_sample import NODATA, ClassMap
 

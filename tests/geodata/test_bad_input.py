@@ -55,7 +55,7 @@ def many(folder):
 
 BAD_LABELS = {
     r"l\.gpkg: it has no CRS; set it in QGIS": lambda f: labels(f, to=None),
-    r"l\.geojson: (the layer is empty|not a readable layer)": empty,
+    r"l\.geojson: (there are no polygons|not a readable layer)": empty,
     r"l\.gpkg: 1 polygons have no class in 'class'": lambda f: labels(f, ("a", None)),
     r"l\.gpkg: it has no field 'class'; did you mean 'klass'": lambda f: write_labels(
         f / "l.gpkg", [box(0, 0, 9, 9)], klass=["a"]
@@ -65,7 +65,7 @@ BAD_LABELS = {
     r"l\.gpkg: it has the layers l, more: choose by --layer": two_layers,
     r"no polygon lies on a scene": lambda f: labels(f, shapes=[box(500, 500, 510, 510)] * 2),
     r"nothing\.gpkg: not a readable layer": lambda f: str(f / "nothing.gpkg"),
-    r"l\.gpkg: there are no polygons in the layer": lambda f: labels(
+    r"l\.gpkg: there are no polygons in it": lambda f: labels(
         f, shapes=[box(0, 0, 9, 9).boundary] * 2
     ),
 }

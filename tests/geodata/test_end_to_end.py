@@ -41,7 +41,7 @@ def test_the_polygons_of_a_map_that_was_learnt_from_polygons_are_the_map(tmp_pat
         raster.write(raster.read()[::-1])
         raster.descriptions = BANDS[::-1]
     model = init_model(tmp_path / "mine/config.py", checkpoint, "cpu")
-    result = map_scene(model, other, tmp_path / "maps", MapOptions(polygons=True))
+    result = map_scene(model, other, tmp_path / "maps", MapOptions(vectors="gpkg"))
     _, _, wkb, (class_ids, *_) = pyogrio.raw.read(tmp_path / "maps/other.landcover.gpkg")
     with rasterio.open(result.path) as raster:
         found = raster.read(1)

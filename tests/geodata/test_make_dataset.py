@@ -23,7 +23,7 @@ from mmseg.config import load_config
 from mmseg.datasets import build_dataset
 from mmseg.datasets.check import check_sample, mean_and_std
 from mmseg.errors import UserError
-from mmseg.geodata import pictures, splits
+from mmseg.geodata import splits, tiles
 from mmseg.geodata.polygons import qml_colours
 from mmseg.geodata.splits import split_units
 
@@ -42,7 +42,7 @@ def tiles_of(out, split=None):
 
 @pytest.fixture(autouse=True)
 def few_pictures_and_trials(monkeypatch):
-    monkeypatch.setattr(pictures, "COUNT", 2)
+    monkeypatch.setattr(tiles, "COUNT", 2)
     monkeypatch.setattr(splits, "TRIALS", 100)
 
 
@@ -209,7 +209,7 @@ def test_bad_geometries_are_mended_or_left_out_and_counted(tmp_path, log):
     told = log.read()
     assert "1 of 4 geometries are invalid; they are mended" in told
     assert "1 of 4 features have no area; they are left out" in told
-    assert "1 of 4 polygons lie outside of the scenes" in told
+    assert "l.gpkg: 2 of 4 features lie on the scenes" in told
     masks = {place: mask for _, _, mask, place in tiles_of(tmp_path / "out")}
     assert (masks[0, 64] == 1).all() and 0.4 < (masks[0, 0] == 0).mean() < 0.6
 

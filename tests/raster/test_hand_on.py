@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from test_polygons import read_polygons
 
 from mmseg.errors import UserError
-from mmseg.raster import MapOptions, map_scene, simplify
+from mmseg.raster import MapOptions, map_scene
 
 
 def blobs(height: int, width: int, sigma: float = 6.0) -> np.ndarray:
@@ -30,14 +30,14 @@ def blobs(height: int, width: int, sigma: float = 6.0) -> np.ndarray:
 
 @pytest.mark.parametrize("block", [1024, 100])
 def test_simplified_polygons_keep_common_edges_and_areas(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(simplify, "BLOCK", block)
+    monkeypatch.setattr("mmseg.raster.polygons.BLOCK", block)
     ids = blobs(330, 250, sigma=10)
     valid = np.ones(ids.shape, bool)
     valid[:40, :70] = False
     pixels, profile = paint(ids) * valid, {"nodata": 0}
-    map_pixels(ColourModel(), tmp_path, pixels, profile=profile, polygons=True)
+    map_pixels(ColourModel(), tmp_path, pixels, profile=profile, vectors="gpkg")
     _, exact, _ = read_polygons(tmp_path / "scene.landcover.gpkg")
-    map_pixels(ColourModel(), tmp_path, pixels, profile=profile, polygons=True, simplify=1.0)
+    map_pixels(ColourModel(), tmp_path, pixels, profile=profile, vectors="gpkg", simplify=1.0)
     _, polygons, fields = read_polygons(tmp_path / "scene.landcover.gpkg")
     assert len(polygons) == len(exact)
     assert shapely.is_valid(polygons).all()
@@ -89,7 +89,7 @@ def test_polygons_come_in_four_formats_that_say_the_same(tmp_path):
 
 def test_the_geopackage_and_the_sidecar_hold_names_and_colours(tmp_path):
     ids = blobs(60, 60)
-    result = map_pixels(ColourModel(), tmp_path, paint(ids), polygons=True)
+    result = map_pixels(ColourModel(), tmp_path, paint(ids), vectors="gpkg")
     with closing(sqlite3.connect(tmp_path / "scene.landcover.gpkg")) as database:
         query = "SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles"
         ((table, column, is_default, style),) = database.execute(query).fetchall()
@@ -128,7 +128,7 @@ def test_the_confidence_is_the_largest_probability(tmp_path):
 
 @pytest.mark.parametrize(
     "options, words",
-    [({"vectors": "shp"}, "gpkg, fgb, parquet, geojson"), ({"simplify": -1}, "metres, 0 or more")],
+    [({"vectors": "shp"}, "gpkg, fgb, geojson, parquet"), ({"simplify": -1}, "metres, 0 or more")],
 )
 def test_an_unknown_format_and_a_negative_distance_are_refused(options, words):
     with pytest.raises(UserError, match=words):

@@ -153,7 +153,7 @@ def test_a_run_leaves_its_finished_products_and_nothing_of_an_earlier_map(
     colour_model, tmp_path, log
 ):
     scene = write_scene(tmp_path, paint(make_ids(40, 40)))
-    map_scene(colour_model, scene, tmp_path, MapOptions(polygons=True, probabilities=True))
+    map_scene(colour_model, scene, tmp_path, MapOptions(vectors="gpkg", probabilities=True))
     for name in ("scene.landcover.tif.aux.xml", "scene.probabilities.tif.ovr"):
         (tmp_path / name).touch()  # as QGIS does
     map_scene(colour_model, scene, tmp_path)

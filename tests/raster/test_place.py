@@ -25,7 +25,7 @@ def test_a_crs_that_no_geotiff_holds_is_that_of_the_map_and_its_polygons(colour_
     heights = {"crs": "EPSG:32651+4979", "transform": TRANSFORM}  # GDAL keeps it in .aux.xml
     scene = write_scene(tmp_path, paint(make_ids(40, 40)), **heights)
     result = map_pixels(
-        colour_model, tmp_path, paint(make_ids(40, 40)), None, heights, polygons=True
+        colour_model, tmp_path, paint(make_ids(40, 40)), None, heights, vectors="gpkg"
     )
     with rasterio.open(scene) as source, rasterio.open(result.path) as raster:
         assert source.crs.to_wkt() == raster.crs.to_wkt()

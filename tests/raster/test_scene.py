@@ -166,7 +166,7 @@ def test_a_scene_whose_place_is_unknown_is_mapped_without_areas_and_polygons(
 ):
     ids = make_ids(64, 64)
     place = {"crs": crs, "transform": transform}
-    result = map_pixels(colour_model, tmp_path, paint(ids), profile=place, polygons=True)
+    result = map_pixels(colour_model, tmp_path, paint(ids), profile=place, vectors="gpkg")
     assert "its place is unknown (no CRS, a local one, or no transform)" in log.read()
     assert (read(result.path) == ids).all()
     assert result.areas.hectares is None
@@ -219,19 +219,19 @@ def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_mod
         (3, np.uint8, {"alpha": 4}, "it has no band 4 to be the alpha band"),
         (3, np.uint8, {"bands": (1, 2, 4)}, "give the numbers of the red"),
         (3, np.float32, {}, "samples are float32; this model maps uint16 and uint8"),
-        (3, np.uint8, {"aoi": "no.gpkg"}, r"no\.gpkg: not a readable file"),
+        (3, np.uint8, {"aoi": "no.gpkg"}, r"no\.gpkg: not a readable layer"),
         (3, np.uint8, {"overlap": 0.7}, "choose a fraction"),
-        (3, np.uint8, {"batch_size": 0}, "the batch size is 0"),
+        (3, np.uint8, {"batch_size": 0}, "batch_size is 0"),
         (3, np.uint8, {"gsd": 1000}, r"pixels are 0\.5 m wide, the gsd is 1000 m"),
-        (3, np.uint8, {"gsd": 0.0}, r"the gsd is 0\.0"),
-        (3, np.uint8, {"gsd": np.nan}, "the gsd is nan"),
-        (3, np.uint8, {"scale": (5, 5)}, "the scale is 5 to 5"),
-        (3, np.uint8, {"scale": (0, np.nan)}, "the scale is 0 to nan"),
-        (3, np.uint8, {"nodata": 300}, "no sample is 300, .* they are 0 to 255"),
-        (3, np.uint8, {"nodata": np.nan}, "the nodata value is nan"),
-        (3, np.uint8, {"nodata": 0.5}, r"the nodata value is 0\.5"),
-        (3, np.uint8, {"min_area": np.nan}, "the smallest area is nan"),
-        (3, np.uint8, {"min_area": -1.0}, r"the smallest area is -1\.0"),
+        (3, np.uint8, {"gsd": 0.0}, r"gsd is 0\.0"),
+        (3, np.uint8, {"gsd": np.nan}, "gsd is nan"),
+        (3, np.uint8, {"scale": (5, 5)}, r"scale is \(5, 5\)"),
+        (3, np.uint8, {"scale": (0, np.nan)}, r"scale is \(0, nan\)"),
+        (3, np.uint8, {"nodata": 300}, "no sample of uint8 is 300, the nodata value"),
+        (3, np.uint8, {"nodata": np.nan}, "no sample of uint8 is nan"),
+        (3, np.uint8, {"nodata": 0.5}, r"no sample of uint8 is 0\.5"),
+        (3, np.uint8, {"min_area": np.nan}, "min_area is nan"),
+        (3, np.uint8, {"min_area": -1.0}, r"min_area is -1\.0"),
     ],
 )
 def test_a_mistake_is_one_line_for_the_user(colour_model, tmp_path, count, dtype, options, message):

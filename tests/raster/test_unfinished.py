@@ -13,7 +13,7 @@ from scenes import PALETTE, ColourModel, make_context_model, make_ids, paint, re
 
 from mmseg.errors import UserError
 from mmseg.raster import MapOptions, map_scene
-from mmseg.raster.unfinished import UnfinishedMap
+from mmseg.raster.strips import UnfinishedMap
 
 
 @pytest.fixture
