@@ -14,7 +14,7 @@ from mmseg.compat.names import registered_names
 from mmseg.engine.resume import LATEST, numbered
 from mmseg.errors import UserError
 from mmseg.evaluation import IoUMetric
-from mmseg.registry import HOOKS
+from mmseg.registry import HOOKS, CountOrOff
 
 
 @HOOKS.register_module(name=registered_names("LatestCheckpointHook"))
@@ -33,9 +33,9 @@ class LatestCheckpointHook(Hook):
 
     def __init__(
         self,
-        interval: int = -1,
+        interval: CountOrOff = -1,
         by_epoch: bool | None = None,
-        max_keep_ckpts: int = -1,
+        max_keep_ckpts: CountOrOff = -1,
         save_begin: int = 0,
         save_last: bool = True,
         save_best: str | list[str] | None = None,

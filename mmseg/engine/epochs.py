@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmseg.compat.names import registered_names
 from mmseg.engine.loaders import build_loader
 from mmseg.engine.loop import SegTrainLoop
-from mmseg.registry import LOOPS
+from mmseg.registry import LOOPS, Count
 
 
 @LOOPS.register_module(name=registered_names("EpochTrainLoop"))
@@ -25,9 +25,9 @@ class EpochTrainLoop(SegTrainLoop):
         self,
         runner: Runner,
         dataloader: Any,
-        max_epochs: int,
+        max_epochs: Count,
         val_begin: int = 1,
-        val_interval: int = 1,
+        val_interval: Count = 1,
         dynamic_intervals: Sequence[tuple[int, int]] | None = None,
         **options: int,
     ) -> None:

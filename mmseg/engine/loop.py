@@ -20,7 +20,7 @@ from mmseg.compat.names import registered_names
 from mmseg.engine.loaders import build_loader
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.randomness import seed_all, seed_of
-from mmseg.registry import LOOPS
+from mmseg.registry import LOOPS, Count
 
 
 @LOOPS.register_module(name=registered_names("SegTrainLoop"))
@@ -38,11 +38,11 @@ class SegTrainLoop(BaseLoop):
         self,
         runner: Runner,
         dataloader: Any,
-        max_iters: int,
+        max_iters: Count,
         val_begin: int = 1,
-        val_interval: int = 1000,
+        val_interval: Count = 1000,
         dynamic_intervals: Sequence[tuple[int, int]] | None = None,
-        accumulate: int = 1,
+        accumulate: Count = 1,
         max_skipped_steps: int = 0,
     ) -> None:
         randomness = runner.cfg.get("randomness") or {}
