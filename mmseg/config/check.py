@@ -1,7 +1,7 @@
 """Find misspelt keys and impossible values, while the key is known, before anything is built."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
@@ -175,7 +175,7 @@ def _check_bands_and_widths(config: Config) -> None:
     preprocessor, backbone, head = parts
     if backbone.get("type") == "MSCAN":
         counts["model.backbone.in_channels"] = backbone.get("in_channels", 3)
-        _check_widths(head, backbone.get("embed_dims", ()))
+        _check_widths(backbone.get("embed_dims"), head.get("in_index"), head.get("in_channels"))
     for key in ("mean", "std"):
         if isinstance(preprocessor.get(key), list | tuple):
             counts[f"model.data_preprocessor.{key}"] = len(preprocessor[key])
@@ -185,9 +185,8 @@ def _check_bands_and_widths(config: Config) -> None:
             raise UserError(f"{key} is for {count} bands, {first} for {expected}: make them agree")
 
 
-def _check_widths(head: Mapping, widths: Sequence[int]) -> None:
-    index, channels = head.get("in_index"), head.get("in_channels")
-    if not all(isinstance(each, list | tuple) for each in (index, channels)):
+def _check_widths(widths: Any, index: Any, channels: Any) -> None:
+    if not all(isinstance(each, list | tuple) for each in (widths, index, channels)):
         return
     if not {*index} <= {*range(-4, 4)}:
         raise UserError(f"model.decode_head.in_index={index}: the encoder has the stages 0 to 3")

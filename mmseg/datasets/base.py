@@ -14,6 +14,7 @@ from mmengine.fileio import FileClient
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
+from mmseg.config.parts import steps_of
 from mmseg.datasets.alignment import check_alignment
 from mmseg.datasets.bad_samples import BadSamples
 from mmseg.datasets.cache import ImageCache
@@ -90,7 +91,12 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.group_pattern = group_pattern or self.group_pattern
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
-        if reduce_zero_label is not None:
+        steps = steps_of(kwargs.get("pipeline", ()), "LoadAnnotations")
+        stated = [kwargs.get("metainfo") or {}, *steps]
+        said = {reduce_zero_label, *(each.get("reduce_zero_label") for each in stated)} - {None}
+        if len(said) > 1:
+            raise UserError("reduce_zero_label is True in one place and False in another")
+        for reduce_zero_label in said:
             # A class that the user wrote for MMSegmentation states it in its own constructor.
             author = next((c for c in type(self).__mro__ if vars(c).get("METAINFO")), None)
             known = author and author.__module__.startswith("mmseg.")

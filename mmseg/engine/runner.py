@@ -69,6 +69,14 @@ class SegRunner(Runner):
         config = Config(translate_config(cfg).to_dict(), filename=name, format_python_code=False)
         if config.get("work_dir") is None:
             config.work_dir = default_work_dir(config.filename or "run.py")
+        # Without device_ids it wraps a model on any device; mmengine's default names a GPU.
+        config.model_wrapper_cfg = {
+            "type": "MMDistributedDataParallel",
+            "broadcast_buffers": False,
+            "find_unused_parameters": config.get("find_unused_parameters", False),
+            "device_ids": None,
+            **(config.get("model_wrapper_cfg") or {}),
+        }
         check_complete(config)
         make_writable(config.work_dir)
         prepare_process(config)
