@@ -30,7 +30,7 @@ from mmseg.engine.resume import (
     where_to_start,
 )
 from mmseg.engine.run_summary import run_result
-from mmseg.engine.visualization import ValidationPictureHook
+from mmseg.engine.visualization import SegVisualizationHook
 from mmseg.errors import UserError, reason
 from mmseg.export.loading import is_exported
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
@@ -111,7 +111,8 @@ class SegRunner(Runner):
             raise UserError(f"compile={compiles}: True or False")
         if not compiles:
             self.register_hook(FuseHook())
-        self.register_hook(ValidationPictureHook())
+        if not any(isinstance(hook, SegVisualizationHook) for hook in self.hooks):
+            self.register_hook(SegVisualizationHook())
 
     # mmengine's also writes the config of a test, and over a file that was written by hand.
     @master_only
