@@ -58,7 +58,7 @@ class LatestCheckpointHook(Hook):
     def before_train(self, runner: Runner) -> None:
         self.trains = True
         loop = runner.train_loop
-        length = getattr(loop, "epoch_length", None)
+        length = loop.epoch_length
         if self.by_epoch and not length:
             raise UserError("default_hooks.checkpoint.by_epoch=True: a run counts in iterations")
         if length and self.by_epoch is not False:

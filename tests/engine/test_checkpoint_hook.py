@@ -24,7 +24,7 @@ class Saving:
         self.epoch = 0
         self.logger = logging.getLogger()
         self.iter = 0
-        self.train_loop = SimpleNamespace(val_interval=8000, validates_now=False)
+        self.train_loop = SimpleNamespace(val_interval=8000, validates_now=False, epoch_length=None)
         self.val_loop = None
 
     def save_checkpoint(self, out_dir, filename, **_):
