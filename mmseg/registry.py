@@ -4,11 +4,13 @@ They compare the arguments of our classes with the annotations before they build
 """
 
 import inspect
+import math
 import numbers
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from mmengine import registry as root
 from mmengine.registry import Registry
@@ -23,45 +25,92 @@ SIMPLE: dict[Any, Any] = {
 }
 
 
+class Rule(NamedTuple):
+    """Which values an annotation allows besides their kind, in words and as a test."""
+
+    words: str
+    test: Callable[[Any], bool]
+
+
+Count = Annotated[int, Rule("a whole number from 1", lambda v: v >= 1)]
+Seed = Annotated[int, Rule("a whole number from 0 to 2**32 - 1", lambda v: 0 <= v < 2**32)]
+CountOrOff = Annotated[int, Rule("a whole number from 1, or -1", lambda v: v >= 1 or v == -1)]
+NotNegative = Annotated[float, Rule("a number from 0", lambda v: 0 <= v < math.inf)]
+Share = Annotated[float, Rule("a number from 0 to below 1", lambda v: 0 <= v < 1)]
+FourCounts = Annotated[
+    Sequence[int], Rule("four whole numbers from 1", lambda v: len(v) == 4 and min(v) >= 1)
+]
+FourRatios = Annotated[
+    Sequence[float], Rule("four numbers above 0", lambda v: len(v) == 4 and min(v) > 0)
+]
+Means = Annotated[Sequence[float], Rule("a number for each band", len)]
+Deviations = Annotated[
+    Sequence[float], Rule("a number above 0 for each band", lambda v: min(v, default=0) > 0)
+]
+Weights = Annotated[
+    Sequence[float],
+    Rule("numbers from 0, not all of them 0", lambda v: sum(v) > 0 <= min(v)),
+]
 ALL: list[Registry] = []
 
 
-def check_types(component: Any, arguments: Mapping, where: str) -> None:
-    """Raise `UserError` for an argument of another kind than a class of ours is annotated with.
+def checked_arguments(component: Any, arguments: Mapping, where: str) -> dict[str, Any]:
+    """Return the arguments as a class of ours is annotated to take them: 4.0 counts as 4.
 
     mmengine's bases of our data sets count as ours. `where` names the component in the error.
+    Raises `UserError` for an argument of another kind.
     """
     hints: dict[str, Any] = {}
     for cls in reversed(getattr(component, "__mro__", ())):
         if cls.__module__.startswith(("mmseg.", "mmengine.dataset.")) and "__init__" in vars(cls):
-            hints |= get_type_hints(cls.__init__)
-    for key, value in arguments.items():
-        if key in hints and not _fits(value, hints[key]):
-            kind = inspect.formatannotation(hints[key]).replace("collections.abc.", "")
-            raise UserError(f"{where}.{key}={shorten(repr(value))}: give a value of type {kind}")
+            hints |= get_type_hints(cls.__init__, include_extras=True)
+    return {
+        key: fitted(value, hints[key], f"{where}.{key}") if key in hints else value
+        for key, value in arguments.items()
+    }
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fitted(value: Any, hint: Any, where: str) -> Any:
+    """Return a value as an annotation means it, or raise `UserError` with the key `where`."""
+    try:
+        return _fitted(value, hint)
+    except ValueError as error:
+        rules = [part for each in (hint, *get_args(hint)) for part in get_args(each)]
+        kind = inspect.formatannotation(hint).replace("collections.abc.", "")
+        words = next((r.words for r in rules if isinstance(r, Rule)), f"a value of type {kind}")
+        raise UserError(f"{where}={shorten(repr(value))}: give {words}") from error
+
+
+def _fitted(value: Any, hint: Any) -> Any:
     kind, parts = get_origin(hint) or hint, get_args(hint)
     if kind in (Union, UnionType):
-        return any(_fits(value, part) for part in parts)
-    if kind in SIMPLE:
-        return isinstance(value, SIMPLE[kind]) and (kind is bool or not isinstance(value, bool))
-    if kind not in (list, tuple, Sequence):
-        return True
-    if kind is not tuple or Ellipsis in parts:  # of any length
-        parts = (*parts, Any)[:1] * len(value) if isinstance(value, list | tuple) else ()
-    return (
-        isinstance(value, list | tuple)
-        and len(value) == len(parts)
-        and all(map(_fits, value, parts))
-    )
+        for part in parts:
+            with suppress(ValueError):
+                return _fitted(value, part)
+        raise ValueError
+    fits = True
+    if kind is Annotated:
+        value = _fitted(value, parts[0])
+        fits = parts[1].test(value)
+    elif kind in SIMPLE:
+        if kind is int and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        fits = isinstance(value, SIMPLE[kind]) and (kind is bool or not isinstance(value, bool))
+    elif kind in (list, tuple, Sequence):
+        fits = isinstance(value, list | tuple)
+        if fits and (kind is not tuple or Ellipsis in parts):  # of any length
+            parts = (*parts, Any)[:1] * len(value)
+        items = [_fitted(*pair) for pair in zip(value, parts, strict=True)] if fits else value
+        value = tuple(items) if isinstance(value, tuple) else items
+    if not fits:
+        raise ValueError
+    return value
 
 
 def _child(parent: Registry, *locations: str) -> Registry:
     def build(cfg: Any, *args: Any, registry: Registry, **kwargs: Any) -> Any:
         if isinstance(cfg, Mapping) and isinstance(kind := cfg.get("type"), str):
-            check_types(registry.get(kind), cfg, kind)
+            cfg = checked_arguments(registry.get(kind), cfg, kind)
         return parent.build_func(cfg, *args, registry=registry, **kwargs)
 
     child = Registry(parent.name, build, parent=parent, scope=SCOPE, locations=list(locations))

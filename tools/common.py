@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 HERE = Path(__file__).resolve().parent
 
@@ -28,7 +28,6 @@ from rich.progress import track
 from mmseg.apis import check_device, init_model
 from mmseg.config import load_config
 from mmseg.config.changes import use_rank
-from mmseg.config.check import COUNT, SEED, Kind
 from mmseg.config.loading import Typed
 from mmseg.engine.prepare import default_work_dir, use_inference_amp
 from mmseg.errors import UserError
@@ -36,6 +35,7 @@ from mmseg.export.engines import CHOICES, EngineModel
 from mmseg.export.loading import is_exported, load
 from mmseg.files import make_writable
 from mmseg.models import EncoderDecoder
+from mmseg.registry import Count, Seed
 
 # The imports leave half a million objects that stay. A collection that searches them takes a third
 # of a second, and mmengine asks for one per data set.
@@ -83,8 +83,8 @@ def find_config(name: str) -> str:
     return str(found[0]) if len(found) == 1 else name
 
 
-def _integer(kind: Kind) -> Callable[[str], int]:
-    words, test = kind
+def _integer(kind: Any) -> Callable[[str], int]:
+    words, test = get_args(kind)[1]
 
     def integer(text: str) -> int:
         if not test(number := int(text)):
@@ -94,7 +94,7 @@ def _integer(kind: Kind) -> Callable[[str], int]:
     return integer
 
 
-positive_int, seed = _integer(COUNT), _integer(SEED)
+positive_int, seed = _integer(Count), _integer(Seed)
 
 
 def run_parser(description: str | None) -> argparse.ArgumentParser:

@@ -11,8 +11,6 @@ env_cfg = dict(
 # `compile` and `triton_kernels`, for GPUs, have their defaults in mmseg/ops/defaults.py.
 # With more than one GPU, batch norm is synchronised between them.
 sync_bn = "torch"
-# Without device_ids it wraps a model on any device; mmengine would name a GPU.
-model_wrapper_cfg = dict(type="MMDistributedDataParallel", broadcast_buffers=False, device_ids=None)
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),

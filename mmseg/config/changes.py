@@ -1,13 +1,14 @@
 """Changes that the flags of the tools make in a config: another rank, TTA, no masks."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 
 from mmseg.checkpoints.dialects import tested_scale
 from mmseg.checkpoints.files import read_checkpoint
-from mmseg.config.parts import parts_of
+from mmseg.config.parts import parts_of, steps_of
 from mmseg.errors import UserError
 
 RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # of the paper
@@ -30,9 +31,18 @@ def use_tta(config: Config) -> None:
     the images are tested at `RATIOS` times the size of the single-scale test.
     """
     for part in parts_of(config.test_dataloader.dataset):
-        part["pipeline"] = config.get("tta_pipeline") or _derived_pipeline(list(part["pipeline"]))
+        pipeline = config.get("tta_pipeline") or _derived_pipeline(list(part["pipeline"]))
+        _keep_zero_label(part)
+        part["pipeline"] = pipeline
     model = dict(config.get("tta_model") or {"type": "SegTTAModel"})
     config.model = ConfigDict(model, module=config.model)
+
+
+def _keep_zero_label(part: Any) -> None:
+    """Let a data set state what its pipeline, which is about to go, says of the label 0."""
+    for step in steps_of(part["pipeline"], "LoadAnnotations"):
+        if (value := step.get("reduce_zero_label")) is not None:
+            part["metainfo"] = {**(part.get("metainfo") or {}), "reduce_zero_label": value}
 
 
 def _derived_pipeline(pipeline: list) -> list:
@@ -85,6 +95,7 @@ def drop_masks(cfg: Mapping) -> None:
     """Change the config of data sets so that they read no masks."""
     for part in parts_of(cfg):
         part["data_prefix"].pop("seg_map_path", None)
+        _keep_zero_label(part)
         part["pipeline"] = _without_annotations(part["pipeline"])
 
 

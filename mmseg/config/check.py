@@ -1,11 +1,10 @@
 """Find misspelt keys and impossible values, while the key is known, before anything is built."""
 
 import inspect
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Annotated, Any
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader
 from mmseg import registry
 from mmseg.config.parts import leaves, parts_of
 from mmseg.errors import UserError, did_you_mean, shorten
+from mmseg.registry import Count, NotNegative, Rule, Seed
 
 # Keys that the runner reads besides the arguments of mmengine's constructor. `load_cfg`: options of
 # loading `load_from`; `tta_pipeline`, `engine`: of tools/test.py --tta and --engine.
@@ -36,75 +36,16 @@ SECTIONS = {
 PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
-
-Kind = tuple[str, Callable[[Any], bool]]
-"""Which values a key takes, in words and as a test."""
-
-
-def _number(least: float, most: float = math.inf, whole: bool = False) -> Callable[[Any], bool]:
-    def test(value: Any) -> bool:
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            return False
-        is_inside = math.isfinite(value) and least <= value <= most
-        return is_inside and (not whole or float(value).is_integer())
-
-    return test
-
-
-def _list_of(test: Callable[[Any], bool], count: int | None = None) -> Callable[[Any], bool]:
-    return lambda v: (
-        isinstance(v, list | tuple) and len(v) == (count or max(1, len(v))) and all(map(test, v))
-    )
-
-
-COUNT: Kind = ("a whole number from 1", _number(1, whole=True))
-COUNT_OR_OFF: Kind = ("a whole number from 1, or -1", lambda v: v == -1 or COUNT[1](v))
-SEED: Kind = ("a whole number from 0 to 2**32 - 1", _number(0, 2**32 - 1, whole=True))
-NUMBER: Kind = ("a number from 0", _number(0))
-SHARE: Kind = ("a number from 0 to below 1", _number(0, math.nextafter(1, 0)))
-FOUR_COUNTS: Kind = ("four whole numbers from 1", _list_of(COUNT[1], 4))
-WEIGHTS: Kind = (
-    "numbers from 0, not all of them 0",
-    lambda v: isinstance(v, list | tuple) and all(map(NUMBER[1], v)) and sum(v) > 0,
-)
-# By dotted key; a star stands for anything. Whoever reads a key decides what None means.
-VALUES: dict[str, Kind] = {
-    "*_dataloader.batch_size": COUNT,
-    "*_dataloader.num_workers": ("a whole number from 0", _number(0, whole=True)),
-    "train_cfg.max_iters": COUNT,
-    "train_cfg.max_epochs": COUNT,
-    "train_cfg.val_interval": COUNT,
-    "train_cfg.accumulate": COUNT,
-    "optim_wrapper.constructor": (
-        "a constructor that is registered; optim_wrapper.paramwise_cfg.custom_keys sets rates by "
-        "layer",
-        lambda v: not isinstance(v, str) or _find(v) is not None,
-    ),
-    "optim_wrapper.optimizer.lr": NUMBER,
-    "optim_wrapper.accumulative_counts": COUNT,
-    "randomness.seed": SEED,
-    "triton_kernels": ("True or False", lambda v: isinstance(v, bool)),
-    "default_hooks.checkpoint.interval": COUNT_OR_OFF,
-    "default_hooks.checkpoint.max_keep_ckpts": COUNT_OR_OFF,
-    "default_hooks.logger.interval": COUNT,
-    "model.data_preprocessor.mean": ("a number for each band", _list_of(_number(-math.inf))),
-    "model.data_preprocessor.std": (
-        "a number above 0 for each band",
-        _list_of(_number(math.ulp(0))),
-    ),
-    "model.decode_head.num_classes": COUNT,
-    "model.decode_head.channels": COUNT,
-    "model.decode_head.ham_channels": COUNT,
-    "model.decode_head.dropout_ratio": SHARE,
-    "model.decode_head.ham_kwargs.MD_R": COUNT,
-    "model.decode_head.loss_decode*.loss_weight": NUMBER,
-    "model.decode_head.loss_decode*.class_weight": WEIGHTS,
-    # Of MSCAN; another backbone may give these names another meaning.
-    "model.backbone.in_channels": COUNT,
-    "model.backbone.embed_dims": FOUR_COUNTS,
-    "model.backbone.depths": FOUR_COUNTS,
-    "model.backbone.mlp_ratios": ("four numbers above 0", _list_of(_number(math.ulp(0)), 4)),
-    "model.backbone.drop_path_rate": SHARE,
+# Which values keys take that no class of ours is annotated with; a star stands for anything.
+VALUES: dict[str, Any] = {
+    "*_dataloader.batch_size": Count,
+    "*_dataloader.num_workers": Annotated[int, Rule("a whole number from 0", lambda v: v >= 0)],
+    "optim_wrapper.optimizer.lr": NotNegative,
+    "optim_wrapper.accumulative_counts": Count,
+    "randomness.seed": Seed,
+    "triton_kernels": Annotated[bool, Rule("True or False", lambda v: True)],
+    "default_hooks.logger.interval": Count,
+    "model.decode_head.ham_kwargs.MD_R": Count,
 }
 
 
@@ -112,14 +53,19 @@ def check_config(config: Config, path: str) -> None:
     """Raise `UserError` for a key or a type that nothing reads, or a value that cannot work.
 
     Names at the top level may be variables of the file. They are refused only if they look like a
-    misspelt key. Inside a component every key must be an argument of its class.
+    misspelt key. Inside a component every key must be an argument of its class. Floats without a
+    fraction become integers in the config where these are meant.
     """
     try:
         _check_sections(config)
-        _check_values(config)
+        for key, value in leaves(config.to_dict()):
+            for pattern, kind in VALUES.items():
+                if value is not None and fnmatchcase(key, pattern):
+                    config.merge_from_dict({key: registry.fitted(value, kind, key)})
         with DefaultScope.overwrite_default_scope(registry.SCOPE):
             for key in TOP_LEVEL & set(config):
                 _check_component(config[key], key)
+        _check_bands_and_widths(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -132,6 +78,12 @@ def _check_sections(config: Config) -> None:
     for name in LOADERS:
         if config.get(name) and not isinstance(config[name], Mapping):
             raise UserError(f"{name} = {config[name]!r:.80} is no dict(...)")
+    constructor = (config.get("optim_wrapper") or {}).get("constructor")
+    if isinstance(constructor, str) and _find(constructor) is None:
+        raise UserError(
+            f"optim_wrapper.constructor={constructor!r} is not known; "
+            "optim_wrapper.paramwise_cfg.custom_keys sets rates by layer"
+        )
     for name, known in SECTIONS.items():
         if isinstance(config.get(name), Mapping):
             _check_keys(config[name], known, name)
@@ -146,7 +98,7 @@ def _check_component(value: Any, where: str, foreign: bool = False) -> None:
     if isinstance(value, list | tuple):
         for i, item in enumerate(value):
             _check_component(item, f"{where}[{i}]", foreign)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return
     ours: set[str] = set()
     if isinstance(value.get("type"), str):
@@ -156,7 +108,7 @@ def _check_component(value: Any, where: str, foreign: bool = False) -> None:
         known, ours = _arguments(component)
         if known is not None:
             _check_keys(value, known | READ_BY_BUILDERS, where)
-        registry.check_types(component, value, where)
+        value.update(registry.checked_arguments(component, value, where))
         if component is not None:
             foreign = not _is_ours(component)
     for key, item in value.items():
@@ -211,59 +163,35 @@ def _check_keys(value: Mapping, known: set[str], where: str) -> None:
             raise UserError(f"unknown key {where}.{shorten(str(key))}{hint}")
 
 
-def _check_values(config: Config) -> None:
-    """Raise `UserError` with the key of a value that is no number or out of its range.
-
-    Floats without a fraction become integers in the config where these are meant.
-    """
-    values, whole = dict(leaves(config.to_dict())), {}
-    is_mscan = values.get("model.backbone.type") == "MSCAN"
-    for key, value in values.items():
-        for pattern, (words, test) in VALUES.items():
-            applies = is_mscan or not pattern.startswith("model.backbone")
-            if not applies or value is None or not fnmatchcase(key, pattern):
-                continue
-            if not test(value):
-                raise UserError(f"{key}={shorten(repr(value))}: give {words}")
-            if "whole number" in words:  # 4.0 and 1e5 count as 4 and 100000
-                several = isinstance(value, list | tuple)
-                whole[key] = type(value)(map(int, value)) if several else int(value)
-    config.merge_from_dict(whole)
-    _check_bands(config, values, is_mscan)
-    if is_mscan:
-        _check_widths(values)
-
-
-def _check_bands(config: Config, values: Mapping[str, Any], is_mscan: bool) -> None:
-    """Compare the numbers of bands that the data sets and the parts of the model state."""
-    counts = {}
-    for name in LOADERS:
-        for part in parts_of((config.get(name) or {}).get("dataset") or {}):
-            bands = (part.get("metainfo") or {}).get("bands")
-            counts[f"{name}.dataset.metainfo.bands"] = len(bands or "RGB")
-    if is_mscan:
-        counts["model.backbone.in_channels"] = values.get("model.backbone.in_channels", 3)
-    for key in ("model.data_preprocessor.mean", "model.data_preprocessor.std"):
-        if values.get(key) is not None:
-            counts[key] = len(values[key])
+def _check_bands_and_widths(config: Config) -> None:
+    """Compare what data sets, encoder and head state of each other."""
+    counts = {
+        f"{name}.dataset.metainfo.bands": len((part.get("metainfo") or {}).get("bands") or "RGB")
+        for name in LOADERS
+        for part in parts_of((config.get(name) or {}).get("dataset") or {})
+    }
+    model = config.get("model") or {}
+    parts = [model.get(key) or {} for key in ("data_preprocessor", "backbone", "decode_head")]
+    preprocessor, backbone, head = parts
+    if backbone.get("type") == "MSCAN":
+        counts["model.backbone.in_channels"] = backbone.get("in_channels", 3)
+        _check_widths(backbone.get("embed_dims"), head.get("in_index"), head.get("in_channels"))
+    for key in ("mean", "std"):
+        if isinstance(preprocessor.get(key), list | tuple):
+            counts[f"model.data_preprocessor.{key}"] = len(preprocessor[key])
     for key, count in counts.items():
         first, expected = next(iter(counts.items()))
         if count != expected:
             raise UserError(f"{key} is for {count} bands, {first} for {expected}: make them agree")
 
 
-def _check_widths(values: Mapping[str, Any]) -> None:
-    """Compare the widths that the head expects with those of the encoder."""
-    keys = ("backbone.embed_dims", "decode_head.in_index", "decode_head.in_channels")
-    found: list[Any] = [values.get(f"model.{key}") for key in keys]
-    if not all(isinstance(each, list | tuple) for each in found):
+def _check_widths(widths: Any, index: Any, channels: Any) -> None:
+    if not all(isinstance(each, list | tuple) for each in (widths, index, channels)):
         return
-    widths, index, channels = found
-    if not all(map(_number(-4, 3, whole=True), index)):
+    if not {*index} <= {*range(-4, 4)}:
         raise UserError(f"model.decode_head.in_index={index}: the encoder has the stages 0 to 3")
-    expected = [widths[i] for i in index]
-    if list(channels) != expected:
+    if [*channels] != (expected := [widths[i] for i in index]):
         raise UserError(
-            f"model.decode_head.in_channels={list(channels)}: the stages {list(index)} of the "
-            f"encoder have {expected} (model.backbone.embed_dims)"
+            f"model.decode_head.in_channels={[*channels]}: the stages {[*index]} of the encoder "
+            f"have {expected} (model.backbone.embed_dims)"
         )

@@ -1,7 +1,7 @@
 """From a file name and command-line overrides to a checked config."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from mmseg.compat.shipped import own_bases
 from mmseg.config.check import TOP_LEVEL, check_config
 from mmseg.errors import UserError, reason, shorten
 
-MAX_PLACES = 4  # how many keys an error names
 TEXTS = ("work_dir", "load_from", "experiment_name")  # a config may lack them
 
 
@@ -80,12 +79,9 @@ def _override(config: Config, overrides: Mapping, path: str) -> None:
     for key in overrides:
         first = key.split(".")[0]
         if first in config and first not in known:
-            sections = [section for section in config if section in known]
-            places = [p for s in sections for p in _places_of(config[first], config[s], s)]
-            holding = f"; its value is that of {', '.join(places[:MAX_PLACES])}" if places else ""
             raise UserError(
                 f"--cfg-options {key}: {first} is a variable of {path}, and changing it now has no "
-                f"effect; change the keys that use it{holding}"
+                "effect; change the keys that use it"
             )
         if first not in known:
             raise UserError(f"--cfg-options {key}: {path} has no {first!r}")
@@ -119,25 +115,12 @@ def _meant(key: str, value: Any, config: Config) -> Any:
 
 def _take_out_fast_ops(config: Config) -> None:
     """Remove the key that chose between implementations in earlier versions of this project."""
-    if (value := config.pop("fast_ops", ())) == "triton":
-        config.triton_kernels = True
-    if value != ():
-        now = "triton_kernels=True is set" if value == "triton" else "the key is ignored"
+    if (value := config.pop("fast_ops", None)) is not None:
+        config.triton_kernels = value == "triton" or config.get("triton_kernels", False)
         MMLogger.get_current_instance().info(
-            f"fast_ops={value!r} is a key of an earlier version: {now}; remove it from the config"
+            f"fast_ops={value!r} is a key of an earlier version: remove it from the config; "
+            f"triton_kernels={config.triton_kernels} is set"
         )
-
-
-def _places_of(value: Any, section: Any, key: str) -> Iterator[str]:
-    """Yield the dotted keys that hold a value in the section `key` of a config."""
-    if section == value:
-        yield key
-    elif isinstance(section, Mapping):
-        for name, child in section.items():
-            yield from _places_of(value, child, f"{key}.{name}")
-    elif isinstance(section, list | tuple):
-        for index, child in enumerate(section):
-            yield from _places_of(value, child, f"{key}.{index}")
 
 
 def _one_line(error: BaseException) -> str:

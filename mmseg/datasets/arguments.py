@@ -3,24 +3,34 @@
 import os
 from collections.abc import Mapping
 
+from mmseg.config.parts import steps_of
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
 
 FOLDERS = {"img_path": "", "seg_map_path": ""}
 
 
-def check_zero_label(kind: type, given: bool | None) -> None:
-    """Raise `UserError` if `reduce_zero_label` is given otherwise than the masks of a class need.
+def agreed_zero_label(kind: type, given: bool | None, options: Mapping) -> bool | None:
+    """Return the one `reduce_zero_label` that a data set states, None if it states none.
 
-    A class that the user wrote for MMSegmentation states it in its own constructor.
+    It may be an argument, a key of `metainfo` or a key of `LoadAnnotations` in the pipeline. Raises
+    `UserError` if they differ from each other or from what the masks of a class of ours need. A
+    class that the user wrote for MMSegmentation states it in its own constructor.
     """
+    steps = steps_of(options.get("pipeline", ()), "LoadAnnotations")
+    places = [options.get("metainfo") or {}, *steps]
+    stated = {given, *(place.get("reduce_zero_label") for place in places)} - {None}
+    if len(stated) > 1:
+        raise UserError("reduce_zero_label is True in one place and False in another")
+    value = next(iter(stated), None)
     author = next((cls for cls in kind.__mro__ if vars(cls).get("METAINFO")), None)
     own = getattr(kind, "reduce_zero_label", None)
-    if author and author.__module__.startswith("mmseg.") and given not in (None, own):
+    if author and author.__module__.startswith("mmseg.") and value not in (None, own):
         raise UserError(
-            f"{kind.__name__}: reduce_zero_label={given}, but its masks need {own}, says the "
+            f"{kind.__name__}: reduce_zero_label={value}, but its masks need {own}, says the "
             "class; leave the argument out"
         )
+    return value
 
 
 def check_choices(prefix: Mapping, ignore_index: int, on_bad_sample: str) -> None:

@@ -16,7 +16,7 @@ from mmengine.fileio import FileClient
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
-from mmseg.datasets.arguments import FOLDERS, check_choices, check_subset, check_zero_label
+from mmseg.datasets.arguments import FOLDERS, agreed_zero_label, check_choices, check_subset
 from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.classes import check_bands, check_classes, label_map, palette_of
 from mmseg.datasets.glance import glance
@@ -85,10 +85,10 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.group_pattern = group_pattern or self.group_pattern
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
-        check_zero_label(type(self), reduce_zero_label)
+        stated = agreed_zero_label(type(self), reduce_zero_label, kwargs)
         check_choices(data_prefix, ignore_index, on_bad_sample)
-        if reduce_zero_label is not None:
-            self.reduce_zero_label = reduce_zero_label
+        if stated is not None:
+            self.reduce_zero_label = stated
         check_subset(subset)
         self.ignore_index, self.backend_args, self.subset = ignore_index, backend_args, subset
         self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine import dataset
 from mmengine.registry import DefaultScope
 
-from mmseg.compat.legacy.data import Preprocessing, translate_dataset
+from mmseg.compat.legacy.data import translate_dataset
 from mmseg.compat.openmmlab import adapt_component
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
@@ -34,6 +34,6 @@ def build_dataset(cfg: Mapping, default_args: Mapping | None = None) -> Any:
     """
     cfg = {**(default_args or {}), **cfg}
     if "img_dir" in cfg:
-        cfg = translate_dataset(cfg, cfg.get("test_mode", False), Preprocessing())
+        cfg = translate_dataset(cfg, cfg.get("test_mode", False), {})
     with DefaultScope.overwrite_default_scope(SCOPE):
         return DATASETS.build(adapt_component(cfg, "data set"))

@@ -2,7 +2,6 @@
 
 from mmseg.checkpoints.loading import PretrainedBackbone
 from mmseg.engine.checkpoint_hook import LatestCheckpointHook
-from mmseg.engine.epochs import EpochTrainLoop
 from mmseg.engine.loaders import StatelessSampler
 from mmseg.engine.loop import SegTrainLoop
 from mmseg.engine.optimiser import BFloat16OptimWrapper, SegOptimWrapperConstructor
@@ -12,7 +11,6 @@ from mmseg.engine.visualization import SegVisualizationHook
 
 __all__ = [
     "BFloat16OptimWrapper",
-    "EpochTrainLoop",
     "LatestCheckpointHook",
     "PretrainedBackbone",
     "RunSummaryHook",

@@ -1,7 +1,6 @@
 """When checkpoints are saved, which of them `latest.pth` is, and which old ones go."""
 
 import os
-from collections.abc import Iterable, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from mmseg.compat.names import registered_names
 from mmseg.engine.resume import LATEST, numbered
 from mmseg.errors import UserError
 from mmseg.evaluation import IoUMetric
-from mmseg.registry import HOOKS
+from mmseg.registry import HOOKS, CountOrOff
 
 
 @HOOKS.register_module(name=registered_names("LatestCheckpointHook"))
@@ -22,35 +21,32 @@ class LatestCheckpointHook(Hook):
     """Save `iter_<n>.pth` and `best_<score>_iter_<n>.pth`, and link `latest.pth` to the newest.
 
     The arguments are those of mmengine's `CheckpointHook`, without those that name files and
-    places. A run of epochs counts `interval` and `save_begin` in epochs, unless `by_epoch=False`
-    says otherwise. Without an `interval` a checkpoint is saved as often as the run validates. An
-    old file goes only after the one that replaces it is whole. A file that cannot be written (a
-    full disk) does not end the run: the older files stay, and the next interval is the next
-    attempt. A run whose last file could not be written ends with a `UserError`.
+    places, and with one score. A run of epochs counts `interval` and `save_begin` in epochs, unless
+    `by_epoch=False` says otherwise. Without an `interval` a checkpoint is saved as often as the run
+    validates. An old file goes only after the one that replaces it is whole. A file that cannot be
+    written (a full disk) does not end the run: the older files stay, and the next interval is the
+    next attempt. A run whose last file could not be written ends with a `UserError`.
     """
 
     priority = "VERY_LOW"
 
     def __init__(
         self,
-        interval: int = -1,
+        interval: CountOrOff = -1,
         by_epoch: bool | None = None,
-        max_keep_ckpts: int = -1,
+        max_keep_ckpts: CountOrOff = -1,
         save_begin: int = 0,
         save_last: bool = True,
-        save_best: str | list[str] | None = None,
-        rule: str | list[str] | None = None,
-        greater_keys: Sequence[str] | None = None,
-        less_keys: Sequence[str] | None = None,
+        save_best: str | None = None,
+        rule: str | None = None,
         save_optimizer: bool = True,
         save_param_scheduler: bool = True,
     ) -> None:
         self.by_epoch = by_epoch
         self.interval, self.save_begin, self.save_last = interval, save_begin, save_last
         self.max_keep_ckpts = max_keep_ckpts
-        self.scores = [save_best] if isinstance(save_best, str) else list(save_best or ())
-        self.rule_options = {"rule": rule, "greater_keys": greater_keys, "less_keys": less_keys}
-        self.rules = self._rules()
+        self.score, self.rule = save_best, rule
+        self._sign(save_best)
         self.parts = {
             "save_optimizer": save_optimizer,
             "save_param_scheduler": save_param_scheduler,
@@ -62,7 +58,7 @@ class LatestCheckpointHook(Hook):
     def before_train(self, runner: Runner) -> None:
         self.trains = True
         loop = runner.train_loop
-        length = getattr(loop, "epoch_length", None)
+        length = loop.epoch_length
         if self.by_epoch and not length:
             raise UserError("default_hooks.checkpoint.by_epoch=True: a run counts in iterations")
         if length and self.by_epoch is not False:
@@ -70,7 +66,11 @@ class LatestCheckpointHook(Hook):
             self.interval *= length if self.interval > 0 else 1
         if self.interval == -1:
             self.interval = loop.val_interval
-        self._check_scores(runner)
+        metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
+        if metrics and all(isinstance(metric, IoUMetric) for metric in metrics):
+            prefixes = [f"{metric.prefix}/" if metric.prefix else "" for metric in metrics]
+            pairs = zip(prefixes, metrics, strict=True)
+            self._check_score({f"{pre}{name}": 0 for pre, m in pairs for name in m.summary_names()})
         # A run that was stopped between a checkpoint and its validation makes up for it.
         if loop.validates_now and runner.message_hub.get_info("last_validation") != loop.iter:
             self.saved_step = loop.iter
@@ -111,48 +111,42 @@ class LatestCheckpointHook(Hook):
         return True
 
     def _save_best(self, runner: Runner, metrics: dict) -> None:
-        if self.scores == ["auto"]:
-            self.scores = [*metrics][:1]
-            self.rules = self._rules()
-        info = runner.message_hub
-        for name, rule in zip(self.scores, self.rules, strict=True):
-            if name not in metrics:
-                raise _unknown_score(name, metrics)
-            suffix = "" if len(self.scores) == 1 else f"_{name}"
-            sign = 1 if rule == "greater" else -1
-            score, best = metrics[name], info.get_info(f"best_score{suffix}", -inf * sign)
-            if score is None or not score * sign > best * sign:
-                continue
-            path = Path(runner.work_dir, f"best_{name}_iter_{runner.iter}.pth".replace("/", "_"))
-            if self._write(runner, path, runner.iter, **dict.fromkeys(self.parts, False)):
-                runner.logger.info(f"best {name} so far, {score:.4f}: {path.name}")
-                _remove_old_best(info.get_info(f"best_ckpt{suffix}"), path)
-                info.update_info(f"best_score{suffix}", score)
-                info.update_info(f"best_ckpt{suffix}", str(path))
+        if self.score is None:
+            return
+        if self.score == "auto":
+            self.score = next(iter(metrics))
+        self._check_score(metrics)
+        info, score = runner.message_hub, metrics[self.score]
+        sign = self._sign(self.score)
+        if score is None or not score * sign > info.get_info("best_score", -sign * inf) * sign:
+            return
+        name = f"best_{self.score}_iter_{runner.iter}.pth".replace("/", "_")
+        path, old = Path(runner.work_dir, name), info.get_info("best_ckpt")
+        if self._write(runner, path, runner.iter, **dict.fromkeys(self.parts, False)):
+            runner.logger.info(f"best {self.score} so far, {score:.4f}: {name}")
+            info.update_info("best_score", score)
+            info.update_info("best_ckpt", str(path))
+            if old and Path(old).name != name:  # by its name: the folder may have moved since
+                master_only(path.with_name(Path(old).name).unlink)(missing_ok=True)
 
-    def _rules(self) -> list[str]:
-        """Return 'greater' or 'less' for each score, as mmengine's hook finds it."""
-        if not self.scores:
-            return []
+    def _sign(self, score: str | None) -> int:
+        """Return 1 if more of a score is better, -1 if less is, as mmengine's hook finds it."""
         try:
-            return CheckpointHook(save_best=self.scores, **self.rule_options).rules
+            hook = CheckpointHook(save_best=score, rule=self.rule)
         except (AssertionError, KeyError, ValueError) as error:
             raise UserError(
-                f"default_hooks.checkpoint.save_best={self.scores} ({error}): set rule='greater' "
-                "or rule='less'"
+                f"default_hooks.checkpoint.save_best={score!r} ({error}): set rule='greater' or "
+                "rule='less'"
             ) from error
+        return -1 if score and hook.rules == ["less"] else 1
 
-    def _check_scores(self, runner: Runner) -> None:
-        """Refuse, before hours of training, a score that the validation will not give."""
-        metrics = runner.val_loop.evaluator.metrics if self.scores and runner.val_loop else []
-        if metrics and all(isinstance(metric, IoUMetric) for metric in metrics):
-            names = [
-                f"{metric.prefix}/{name}" if metric.prefix else name
-                for metric in metrics
-                for name in metric.summary_names()
-            ]
-            for name in {*self.scores} - {"auto", *names}:
-                raise _unknown_score(name, names)
+    def _check_score(self, metrics: dict) -> None:
+        """Refuse, before hours of training if possible, a score that the validation gives not."""
+        if self.score not in (None, "auto", *metrics):
+            raise UserError(
+                f"default_hooks.checkpoint.save_best={self.score!r}: the validation gives "
+                f"{', '.join(metrics)}"
+            )
 
     def _write(self, runner: Runner, path: Path, step: int, **parts: bool) -> bool:
         meta = {"epoch": 0, "iter": step}
@@ -192,16 +186,3 @@ class LatestCheckpointHook(Hook):
             for path in old[self.max_keep_ckpts :]:
                 if not (latest.exists() and latest.samefile(path)):
                     path.unlink(missing_ok=True)
-
-
-@master_only
-def _remove_old_best(old: str | None, new: Path) -> None:
-    # By its name: the folder may have moved since.
-    if old and Path(old).name != new.name:
-        new.with_name(Path(old).name).unlink(missing_ok=True)
-
-
-def _unknown_score(name: str, names: Iterable[str]) -> UserError:
-    return UserError(
-        f"default_hooks.checkpoint.save_best={name!r}: the validation gives {', '.join(names)}"
-    )

@@ -14,64 +14,48 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmseg.checkpoints.loading import check_number_of_classes, unwrap
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 from mmseg.export.engines import for_inference, with_segmentor
 from mmseg.export.loading import load
 
 
-def compile_network(model: nn.Module) -> None:
-    """Compile what a segmentor's `logits` does; weights become constants.
+def compile_network(model: nn.Module, trains: bool = False, accumulates: bool = False) -> None:
+    """Compile what a segmentor's `logits` does, where weights become constants.
 
-    On CPUs this takes up to a minute. Raises UserError when compiled code cannot be made here.
+    With `trains` it is `training_logits` instead, forward and backward. That code draws other
+    random numbers than the eager code. A run that accumulates gradients has no CUDA graphs: the
+    next run of a graph would write over gradients that wait for the step. On CPUs compiling takes
+    up to a minute. Raises UserError when compiled code cannot be made here, and in training for a
+    backbone with `with_cp`.
     """
-    from torch._inductor import config  # takes two seconds
-
     segmentor: Any = unwrap(model)
-    graphs = _on_gpu(segmentor)
-    compiled = _compiled(segmentor, segmentor.logits, graphs)
+    if trains and getattr(segmentor.backbone, "with_cp", False):
+        raise UserError("--compile does not go with model.backbone.with_cp=True: leave one out")
+    try:
+        torch.compile(torch.neg)(torch.zeros(8, device=next(segmentor.parameters()).device))
+    except RuntimeError as error:
+        raise UserError(f"--compile: torch.compile does not work here: {reason(error)}") from error
+    graphs, name = _on_gpu(segmentor) and not accumulates, "training_logits" if trains else "logits"
+    compiled = torch.compile(getattr(segmentor, name), options={"triton.cudagraphs": graphs})
 
-    def network(x: Tensor) -> Tensor:
-        # Read when the network is traced, and so no option of torch.compile.
-        with config.patch(freezing=True):
+    def network(x: Tensor) -> Any:
+        with _backward_without_autocast() if trains else _frozen_weights():
             logits = compiled(x)
         # What a graph returns lies where its next run writes.
-        return logits.clone() if graphs else logits
+        return logits.clone() if graphs and not trains else logits
 
-    segmentor.logits = network
-
-
-def compile_training(model: nn.Module, accumulates: bool = False) -> None:
-    """Compile the `training_logits` of a segmentor, forward and backward.
-
-    The compiled code draws other random numbers than the eager code. A run that accumulates
-    gradients has no CUDA graphs: the next run of a graph would write over gradients that wait for
-    the step. Raises UserError as `compile_network` does, and for a backbone with `with_cp`.
-    """
-    segmentor: Any = unwrap(model)
-    if getattr(segmentor.backbone, "with_cp", False):
-        raise UserError("--compile does not go with model.backbone.with_cp=True: leave one out")
-    graphs = _on_gpu(segmentor) and not accumulates
-    compiled = _compiled(segmentor, segmentor.training_logits, graphs)
-
-    def training_logits(x: Tensor) -> Tensor:
-        with _backward_without_autocast():
-            return compiled(x)
-
-    segmentor.training_logits = training_logits
+    setattr(segmentor, name, network)
 
 
 def _on_gpu(segmentor: nn.Module) -> bool:
     return next(segmentor.parameters()).is_cuda
 
 
-def _compiled(segmentor: nn.Module, function: Any, graphs: bool) -> Any:
-    device = next(segmentor.parameters()).device
-    try:
-        torch.compile(torch.neg)(torch.zeros(8, device=device))
-    except RuntimeError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"--compile: torch.compile does not work here: {reason}") from error
-    return torch.compile(function, options={"triton.cudagraphs": graphs})
+def _frozen_weights() -> contextlib.AbstractContextManager:
+    """Let weights be constants; this is read when code is traced, and no option of a call."""
+    from torch._inductor import config  # takes two seconds
+
+    return config.patch(freezing=True)
 
 
 def _backward_without_autocast() -> contextlib.AbstractContextManager:

@@ -4,6 +4,7 @@ It calls mmengine's hooks in mmengine's order, but does not derive from `IterBas
 class has no place for gradient accumulation within an iteration, nor for a step that is skipped.
 """
 
+import math
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, islice
@@ -20,12 +21,19 @@ from mmseg.compat.names import registered_names
 from mmseg.engine.loaders import build_loader
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.randomness import seed_all, seed_of
-from mmseg.registry import LOOPS
+from mmseg.registry import LOOPS, Count
+
+# mmengine has a class for runs of epochs, whose names stand for this one too.
+NAMES = [*registered_names("SegTrainLoop"), *registered_names("EpochTrainLoop")]
 
 
-@LOOPS.register_module(name=registered_names("SegTrainLoop"))
+@LOOPS.register_module(name=NAMES)
 class SegTrainLoop(BaseLoop):
-    """Train for `max_iters` iterations and validate every `val_interval`, from `val_begin` on.
+    """Train for `max_iters` iterations and validate every `val_interval` (1000), from `val_begin`.
+
+    With `max_epochs` instead, all intervals count in epochs, by default 1. So do checkpoints and
+    the schedulers with `by_epoch`, but the rate changes at each iteration. An epoch has as many
+    iterations as there are images, divided by the images of an iteration and rounded up.
 
     `dynamic_intervals` are pairs (iteration, validation interval from there on). Each iteration's
     own draws (drop path, dropout, NMF bases) start from a seed of its own. `accumulate` splits each
@@ -38,12 +46,13 @@ class SegTrainLoop(BaseLoop):
         self,
         runner: Runner,
         dataloader: Any,
-        max_iters: int,
+        max_iters: Count | None = None,
         val_begin: int = 1,
-        val_interval: int = 1000,
+        val_interval: Count | None = None,
         dynamic_intervals: Sequence[tuple[int, int]] | None = None,
-        accumulate: int = 1,
+        accumulate: Count = 1,
         max_skipped_steps: int = 0,
+        max_epochs: Count | None = None,
     ) -> None:
         randomness = runner.cfg.get("randomness") or {}
         diff_rank_seed = randomness.get("diff_rank_seed", False)
@@ -58,14 +67,30 @@ class SegTrainLoop(BaseLoop):
                 "train_cfg.max_skipped_steps does not go with optim_wrapper.accumulative_counts: "
                 "use train_cfg.accumulate, which splits the batch of one iteration"
             )
+        if (max_iters is None) == (max_epochs is None):
+            raise UserError("train_cfg: give either max_iters or max_epochs")
         self.iter = self.epoch = 0
-        self.max_iters, self.max_epochs = int(max_iters), 1
-        self.val_begin = val_begin
-        self.milestones, self.intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
+        self.epoch_length = self._count_epochs(runner) if max_epochs else None
+        length, every = self.epoch_length or 1, val_interval or (1 if max_epochs else 1000)
+        changes = [(at * length, n * length) for at, n in dynamic_intervals or ()]
+        self.milestones, self.intervals = calc_dynamic_intervals(every * length, changes or None)
+        self.max_iters, self.max_epochs = (max_iters or max_epochs or 0) * length, max_epochs or 1
+        self.val_begin = val_begin * length
         self.accumulate = accumulate
         self.max_skipped_steps = max_skipped_steps
         self.stop_training = False  # mmengine's EarlyStoppingHook sets it
         runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
+
+    def _count_epochs(self, runner: Runner) -> int:
+        """Return the iterations of an epoch, and let schedulers and log count iterations."""
+        images = (self.dataloader.batch_size or 1) * runner.world_size
+        length = math.ceil(len(self.dataloader.dataset) / images)
+        given: Any = runner.param_schedulers or []
+        schedulers = [given] if isinstance(given, Mapping) else given
+        runner.param_schedulers = [in_iterations(each, length) for each in schedulers] or None
+        runner.log_processor.by_epoch = False
+        runner.logger.info(f"an epoch has {length} iterations")
+        return length
 
     @property
     def val_interval(self) -> int:
@@ -202,6 +227,16 @@ def split_batch(batch: Mapping[str, Any], parts: int) -> list[Mapping[str, Any]]
         {key: value[start : start + step] for key, value in batch.items()}
         for start in range(0, size, step)
     ]
+
+
+def in_iterations(scheduler: Mapping, length: int) -> dict[str, Any]:
+    """Let mmengine turn a scheduler's config into iterations; an epoch has `length` of them."""
+    if not scheduler.get("by_epoch", True):
+        return dict(scheduler)
+    config = {**scheduler, "convert_to_iter_based": True, "epoch_length": length}
+    if config["type"] == "ExponentialLR":
+        config["gamma"] **= 1 / length
+    return config
 
 
 def _counts_of_mmengine(runner: Runner) -> int:

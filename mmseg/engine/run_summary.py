@@ -136,17 +136,13 @@ class RunSummaryHook(Hook):
 
 def run_result(runner: Runner) -> dict[str, Any]:
     """Return scores and checkpoints of a training, as `SegRunner.train` does."""
-    info = runner.message_hub
-    hook = next((h for h in runner.hooks if isinstance(h, LatestCheckpointHook)), None)
-    names = hook.scores if hook else []
-    suffixes = {name: "" if len(names) == 1 else f"_{name}" for name in names}
-    found = {name: info.get_info(f"best_score{end}") for name, end in suffixes.items()}
-    paths = [info.get_info(f"best_ckpt{end}") for end in suffixes.values()]
-    latest = Path(runner.work_dir, LATEST)
+    info, latest = runner.message_hub, Path(runner.work_dir, LATEST)
+    name = next((h.score for h in runner.hooks if isinstance(h, LatestCheckpointHook)), None)
+    best = info.get_info("best_score")
     return {
         "last": info.get_info("last_scores"),
-        "best": {name: score for name, score in found.items() if score is not None},
-        "best_checkpoint": next((path for path in paths if path), None),
+        "best": {} if name is None or best is None else {name: best},
+        "best_checkpoint": info.get_info("best_ckpt"),
         "checkpoint": str(latest) if latest.exists() else None,
     }
 

@@ -17,7 +17,7 @@ from mmseg.checkpoints.dialects import class_names, metadata, model_facts
 from mmseg.checkpoints.files import check_written, read_checkpoint
 from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.config import translate_config
-from mmseg.engine.compile import FuseHook, compile_training, take_exported
+from mmseg.engine.compile import FuseHook, compile_network, take_exported
 from mmseg.engine.loaders import build_loader
 from mmseg.engine.preemption import PreemptionHook
 from mmseg.engine.prepare import check_complete, default_work_dir, prepare_process
@@ -30,7 +30,7 @@ from mmseg.engine.resume import (
     where_to_start,
 )
 from mmseg.engine.run_summary import run_result
-from mmseg.engine.visualization import ValidationPictureHook
+from mmseg.engine.visualization import SegVisualizationHook
 from mmseg.errors import UserError, reason
 from mmseg.export.loading import is_exported
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
@@ -69,6 +69,14 @@ class SegRunner(Runner):
         config = Config(translate_config(cfg).to_dict(), filename=name, format_python_code=False)
         if config.get("work_dir") is None:
             config.work_dir = default_work_dir(config.filename or "run.py")
+        # Without device_ids it wraps a model on any device; mmengine's default names a GPU.
+        config.model_wrapper_cfg = {
+            "type": "MMDistributedDataParallel",
+            "broadcast_buffers": False,
+            "find_unused_parameters": config.get("find_unused_parameters", False),
+            "device_ids": None,
+            **(config.get("model_wrapper_cfg") or {}),
+        }
         check_complete(config)
         make_writable(config.work_dir)
         prepare_process(config)
@@ -78,8 +86,7 @@ class SegRunner(Runner):
         arguments = {key: config[key] for key in ARGUMENTS if key in config}
         arguments |= {"resume": resume, "load_from": load_from}
         if train := arguments.get("train_cfg"):
-            kind = "EpochTrainLoop" if train.get("by_epoch") else "SegTrainLoop"
-            arguments["train_cfg"] = {"type": kind, **train}
+            arguments["train_cfg"] = {"type": "SegTrainLoop", **train}
             if "type" not in train:  # mmengine's `by_epoch` stands for its own loops
                 arguments["train_cfg"].pop("by_epoch", None)
             if (parts := train.get("accumulate", 1)) > 1:
@@ -103,7 +110,8 @@ class SegRunner(Runner):
             raise UserError(f"compile={compiles}: True or False")
         if not compiles:
             self.register_hook(FuseHook())
-        self.register_hook(ValidationPictureHook())
+        if not any(isinstance(hook, SegVisualizationHook) for hook in self.hooks):
+            self.register_hook(SegVisualizationHook())
 
     # mmengine's also writes the config of a test, and over a file that was written by hand.
     @master_only
@@ -132,7 +140,7 @@ class SegRunner(Runner):
         if self.cfg.get("compile", by_default("compile")):
             parts = (self.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
             parts *= self.train_loop.accumulate
-            compile_training(self.model, accumulates=parts > 1)
+            compile_network(self.model, trains=True, accumulates=parts > 1)
             self.logger.info("the first iteration compiles the network: this takes minutes")
 
     # mmengine's loads the tensors that fit, and keeps silent about those that are missing.

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
 from mmseg.errors import UserError
@@ -22,15 +21,17 @@ from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import check_opacity, panels, write_image
 from mmseg.registry import HOOKS
 
+COUNT = 4  # of validated images that trackers get
+
 
 @HOOKS.register_module()
 class SegVisualizationHook(Hook):
-    """Write `<show_dir>/<image>.png` for every tested image.
+    """Write `<show_dir>/<image>.png` for every tested image, and give trackers validated ones.
 
     It shows the image and the prediction and, where there is one, the truth laid over the image
     with `opacity` (0-1), and the errors. Images of several folders keep their folders below
     `show_dir`. With `show` a window shows each picture for `wait_time` seconds, or until a key is
-    pressed.
+    pressed. Trackers that take pictures get the first images of each validation.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class SegVisualizationHook(Hook):
             raise UserError("--show: there is no display; write the pictures with --show-dir DIR")
         self.show_dir, self.opacity = show_dir, opacity
         self.wait_ms = max(1, int(1000 * wait_time)) if show else 0
+        self.given = 0
 
     def before_test(self, runner: Runner) -> None:
         """Find the folder that all images share, whichever process tests them."""
@@ -56,58 +58,36 @@ class SegVisualizationHook(Hook):
         folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
         self.output_names = OutputNames(self.show_dir, root=os.path.commonpath(folders))
 
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[BaseDataElement] | None = None,
-    ) -> None:
-        """Draw each sample."""
-        meta = runner.test_dataloader.dataset.metainfo
-        for sample in outputs or ():
-            picture = picture_of(sample, meta, self.opacity)
+    def after_test_iter(self, runner: Runner, *args: Any, outputs: Any = None, **_: Any) -> None:
+        for sample in outputs if self.show_dir or self.wait_ms else ():
+            picture = self._picture(sample, runner.test_dataloader.dataset.metainfo)
             if self.show_dir is not None:
                 write_image(self.output_names(sample.img_path), picture)
             if self.wait_ms:
                 cv2.imshow("mmseg", mmcv.rgb2bgr(picture))
                 cv2.waitKey(self.wait_ms)
 
-
-class ValidationPictureHook(Hook):
-    """Give the pictures of the first `count` validated images to trackers that take pictures."""
-
-    def __init__(self, count: int = 4, opacity: float = 0.5) -> None:
-        check_opacity(opacity)
-        self.count, self.opacity, self.given = count, opacity, 0
-
     def before_val(self, runner: Runner) -> None:
         self.given = 0
 
     @master_only
-    def after_val_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[BaseDataElement] | None = None,
-    ) -> None:
+    def after_val_iter(self, runner: Runner, *args: Any, outputs: Any = None, **_: Any) -> None:
         backends = runner.visualizer._vis_backends.values()  # a dictionary of mmengine
         if all(isinstance(backend, LocalVisBackend) for backend in backends):
             return
-        for sample in (outputs or ())[: self.count - self.given]:
-            picture = picture_of(sample, runner.val_dataloader.dataset.metainfo, self.opacity)
+        for sample in outputs[: COUNT - self.given]:
+            picture = self._picture(sample, runner.val_dataloader.dataset.metainfo)
             name = Path(sample.img_path).stem
             runner.visualizer.add_image(f"validation/{name}", picture, step=runner.iter)
             self.given += 1
 
-
-def picture_of(sample: Any, meta: Mapping[str, Any], opacity: float) -> np.ndarray:
-    """Draw a predicted sample: `pred_sem_seg.data` and `gt_sem_seg.data` are (1, H, W)."""
-    image = read_picture(sample.img_path, meta)
-    prediction, truth = (
-        sample.get(key).data[0].to("cpu", torch.uint8).numpy() if key in sample else None
-        for key in ("pred_sem_seg", "gt_sem_seg")
-    )
-    name = Path(sample.img_path).name
-    return panels(name, image, meta["classes"], meta["palette"], opacity, prediction, truth)
+    def _picture(self, sample: Any, meta: Mapping[str, Any]) -> np.ndarray:
+        """Draw a predicted sample: `pred_sem_seg.data` and `gt_sem_seg.data` are (1, H, W)."""
+        prediction, truth = (
+            sample.get(key).data[0].to("cpu", torch.uint8).numpy() if key in sample else None
+            for key in ("pred_sem_seg", "gt_sem_seg")
+        )
+        image, name = read_picture(sample.img_path, meta), Path(sample.img_path).name
+        return panels(
+            name, image, meta["classes"], meta["palette"], self.opacity, prediction, truth
+        )

@@ -1,7 +1,7 @@
 """From the loader's uint8 images to the network's input, on the device."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmseg.errors import UserError
 from mmseg.ops.photometric import distort
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, Deviations, Means
 from mmseg.structures import stack_batch
 
 # Those of ImageNet's photos.
@@ -32,8 +32,8 @@ class SegDataPreProcessor(BaseDataPreprocessor):
 
     def __init__(
         self,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Means,
+        std: Deviations,
         size: tuple[int, int] | None = None,
         bgr_to_rgb: bool = True,
         seg_pad_val: int = 255,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import UserError
 from mmseg.ops.cross_entropy import cross_entropy, upsampled_cross_entropy
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, NotNegative, Weights
 
 
 class _Loss(nn.Module):
@@ -47,8 +47,8 @@ class CrossEntropyLoss(_Loss):
 
     def __init__(
         self,
-        class_weight: Sequence[float] | None = None,
-        loss_weight: float = 1.0,
+        class_weight: Weights | None = None,
+        loss_weight: NotNegative = 1.0,
         avg_non_ignore: bool = False,
         loss_name: str = "loss_ce",
     ) -> None:
@@ -121,7 +121,7 @@ class DiceLoss(nn.Module):
         activate: bool = True,
         reduction: str = "mean",
         naive_dice: bool = False,
-        loss_weight: float = 1.0,
+        loss_weight: NotNegative = 1.0,
         ignore_index: int | None = 255,
         eps: float = 1e-3,
         loss_name: str = "loss_dice",
@@ -173,8 +173,8 @@ class ClassDiceLoss(_Loss):
 
     def __init__(
         self,
-        class_weight: Sequence[float] | None = None,
-        loss_weight: float = 1.0,
+        class_weight: Weights | None = None,
+        loss_weight: NotNegative = 1.0,
         smooth: float = 1.0,
         exponent: float = 2,
         loss_name: str = "loss_dice",
@@ -203,8 +203,8 @@ class LovaszLoss(_Loss):
 
     def __init__(
         self,
-        class_weight: Sequence[float] | None = None,
-        loss_weight: float = 1.0,
+        class_weight: Weights | None = None,
+        loss_weight: NotNegative = 1.0,
         per_image: bool = False,
         loss_name: str = "loss_lovasz",
     ) -> None:

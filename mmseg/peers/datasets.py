@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mmseg import datasets
-from mmseg.compat.legacy.data import Preprocessing, translate_dataset
+from mmseg.compat.legacy.data import translate_dataset
 from mmseg.datasets.base import BaseSegDataset
 from mmseg.errors import UserError
 from mmseg.registry import DATASETS, TRANSFORMS
@@ -69,7 +69,7 @@ class CustomDataset(BaseSegDataset):
         kwargs.pop("gt_seg_map_loader_cfg", None)
         if any(key in kwargs for key in LEGACY):
             old = {"type": "CustomDataset", **kwargs, "pipeline": pipeline}
-            kwargs = translate_dataset(old, test_mode, Preprocessing())
+            kwargs = translate_dataset(old, test_mode, {})
             steps = kwargs.pop("pipeline")
             pipeline = steps if pipeline else ()
             del kwargs["type"]

@@ -29,12 +29,6 @@ def test_a_file_of_weights_that_is_not_there_or_may_run_code_is_refused(tmp_path
         adapt_component(loss, "x")
 
 
-@pytest.mark.parametrize("key", ["smooth", "exponent", "class_weight"])
-def test_the_dice_loss_of_0x_is_named_where_its_arguments_stand(key):
-    with pytest.raises(UserError, match=f"x.{key}: DiceLoss is that of .* 1.x.*is ClassDiceLoss"):
-        adapt_component({"type": "DiceLoss", key: 1}, "x")
-
-
 def test_lovasz_arguments_without_effect_go_and_others_are_refused():
     plain = {"type": "LovaszLoss", "loss_weight": 1.0}
     same = {"loss_type": "multi_class", "classes": "present", "reduction": "none"}

@@ -7,7 +7,7 @@ from mmengine.dataset import pseudo_collate
 
 from mmseg.apis import init_model
 from mmseg.config import load_config
-from mmseg.config.changes import use_tta
+from mmseg.config.changes import drop_masks, use_tta
 from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
 from mmseg.registry import MODELS
@@ -102,6 +102,13 @@ def test_the_zero_label_moves_to_the_data_set(path):
     assert set(np.unique(dataset.get_seg_map(0))) == {0, 1, 255}
 
 
+@pytest.mark.parametrize("change", [use_tta, lambda c: drop_masks(c.test_dataloader.dataset)])
+def test_another_pipeline_keeps_what_is_said_of_the_zero_label(path, change):
+    change(config := load_config(path))
+    dataset = build_dataset(config.test_dataloader.dataset)
+    assert dataset.metainfo["reduce_zero_label"] is True
+
+
 def test_testing_pads_as_at_home_and_predicts_at_the_size_of_the_image(path):
     model = init_model(path, device="cpu")
     sample = build_dataset(model.cfg.test_dataloader.dataset)[0]
@@ -123,9 +130,9 @@ def test_the_rank_of_a_config_without_one_is_the_default_of_the_sources(path):
     assert model.decode_head.hamburger.ham.rank == 64
 
 
-def test_the_hook_that_draws_nothing_is_gone_and_the_visualizer_is_ours(path):
+def test_the_hook_and_the_visualizer_are_ours(path):
     config = load_config(path)
-    assert "visualization" not in config.default_hooks
+    assert config.default_hooks.visualization == {"type": "SegVisualizationHook"}
     assert config.visualizer.type == "Visualizer"
 
 
@@ -160,10 +167,13 @@ def test_loading_a_loaded_config_changes_nothing(path, tmp_path):
         ("model['backbone']['act_cfg'] = dict(type='ReLU')", ("backbone.act_cfg", "GELU")),
         (
             "model['decode_head']['sampler'] = dict(type='OHEM')",
-            ("decode_head.sampler", "class_weight"),
+            ("decode_head.sampler", "only None works"),
         ),
         ("model['data_preprocessor']['pad_val'] = 9", ("data_preprocessor.pad_val=9", "0")),
-        ("default_hooks['visualization']['draw'] = True", ("visualization", "--show-dir")),
+        (
+            "default_hooks['visualization']['draw'] = True",
+            ("visualization.draw", "only False"),
+        ),
         ("data_set['type'] = 'ADE20K'\nval_dataloader['dataset']['type'] = 'ADE20K'", ("ADE20K",)),
     ],
 )

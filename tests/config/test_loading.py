@@ -117,25 +117,6 @@ def test_override_of_a_variable_that_is_used_up_is_refused(tmp_path, key):
     assert message.startswith(f"--cfg-options {key}: {key.split('.')[0]} is a variable of")
 
 
-def test_override_of_a_variable_names_the_keys_that_have_its_value():
-    message = refused(ADE, {"data_root": "elsewhere"})
-    loaders = ("train_dataloader", "val_dataloader", "test_dataloader")
-    keys = message.split("its value is that of ")[1].split(", ")
-    assert sorted(keys) == sorted(f"{loader}.dataset.data_root" for loader in loaders)
-    assert "train_dataloader.dataset.pipeline.2.crop_size" in refused(ADE, {"crop_size": 2})
-
-
-def test_no_more_than_four_keys_are_named_for_a_variable(tmp_path):
-    path = tmp_path / "own.py"
-    counts = ", ".join(f"{key}=length" for key in ("max_iters", "val_interval", "val_begin"))
-    path.write_text(
-        f"_base_ = {str(ADE)!r}\nlength = 77\ntrain_cfg = dict({counts})\n"
-        "randomness = dict(seed=length)\ntrain_dataloader = dict(batch_size=length)\n"
-    )
-    keys = refused(path, {"length": 2}).split("its value is that of ")[1].split(", ")
-    assert len(keys) == 4
-
-
 def test_override_may_name_what_the_file_leaves_out():
     assert load_config(ADE, {"load_from": "x.pth", "resume": True}).load_from == "x.pth"
 
@@ -152,9 +133,9 @@ def test_a_broken_module_of_custom_imports_says_what_it_lacks(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("value", "triton", "told"),
     [
-        (True, False, "fast_ops=True is a key of an earlier version: the key is ignored"),
-        (False, False, "fast_ops=False is a key of an earlier version: the key is ignored"),
-        ("triton", True, "fast_ops='triton' .*: triton_kernels=True is set; remove it from"),
+        (True, False, "fast_ops=True is a key of an earlier version: .*triton_kernels=False"),
+        (False, False, "fast_ops=False is a key of an earlier version: remove it"),
+        ("triton", True, "fast_ops='triton' .*: remove it .*; triton_kernels=True is set"),
     ],
 )
 @pytest.mark.parametrize("in_file", [True, False])

@@ -89,7 +89,7 @@ def test_a_float_without_a_fraction_is_a_whole_number_where_one_is_meant(key, va
         ("train_dataloader.dataset.pipeline.2.scale", 512, "tuple"),
         ("train_dataloader.dataset.ann_file", ["a.txt", "b.txt"], "Optional|Union|str"),
         ("val_evaluator.iou_metrics", "mIoU", r"Sequence\[str\]"),
-        ("model.backbone.drop_path_rate", None, "float"),
+        ("train_dataloader.dataset.max_bad_share", None, "float"),
     ],
 )
 def test_an_argument_of_another_kind_is_refused_by_its_key(key, value, kind):

@@ -7,7 +7,7 @@ import torch
 from mmengine.structures import PixelData
 
 from mmseg.engine import compile as engine_compile
-from mmseg.engine.compile import compile_network, compile_training
+from mmseg.engine.compile import compile_network
 from mmseg.errors import UserError
 from mmseg.models.tta import SegTTAModel
 from mmseg.registry import MODELS
@@ -38,12 +38,12 @@ def compiled(monkeypatch):
 def test_compiling_replaces_the_network_alone(model, compiled):
     network, training_logits = model.logits, model.training_logits
     compile_network(SegTTAModel(module=model))
-    compile_training(model)
+    compile_network(model, trains=True)
     assert compiled == [(network, True), (training_logits, True)]
 
 
 def test_gradients_are_accumulated_without_graphs_that_write_over_them(model, compiled):
-    compile_training(model, accumulates=True)
+    compile_network(model, trains=True, accumulates=True)
     assert [graphs for _, graphs in compiled] == [False]
 
 
@@ -72,7 +72,7 @@ def test_weights_of_a_compiled_network_are_constants(model, monkeypatch):
 def test_compiling_does_not_go_with_checkpointed_blocks(model, compiled):
     model.backbone.with_cp = True
     with pytest.raises(UserError, match="--compile does not go with model"):
-        compile_training(model)
+        compile_network(model, trains=True)
 
 
 def test_the_compiler_sees_the_network_whole_and_computes_the_same(tiny_model, monkeypatch):
@@ -88,7 +88,7 @@ def test_the_compiler_sees_the_network_whole_and_computes_the_same(tiny_model, m
     factorisation.train_steps = factorisation.eval_steps = 1
     compiled = copy.deepcopy(model)
     compile_network(compiled)
-    compile_training(compiled)
+    compile_network(compiled, trains=True)
     images, samples = torch.randn(2, 3, 64, 64), [SegDataSample(), SegDataSample()]
     for sample in samples:
         sample.gt_sem_seg = PixelData(data=torch.randint(3, (1, 64, 64), dtype=torch.uint8))

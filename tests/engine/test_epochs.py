@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import PARAM_SCHEDULERS
 from tiny_runner import build_runner
 
-from mmseg.engine.epochs import in_iterations
+from mmseg.engine.loop import in_iterations
 
 WAYS = [
     {"type": "EpochBasedTrainLoop", "max_epochs": 3, "val_interval": 1},

@@ -81,7 +81,9 @@ def test_the_network_is_compiled_for_training_if_the_config_says_so(
 ):
     compiled = []
     monkeypatch.setattr(
-        runner, "compile_training", lambda model, accumulates: compiled.append((model, accumulates))
+        runner,
+        "compile_network",
+        lambda model, trains, accumulates: compiled.append((model, accumulates)),
     )
     own = build_runner(tmp_path, **choice, **{"train_cfg.accumulate": parts})
     own.train()
@@ -189,7 +191,7 @@ class Seen(Hook):
 
 @pytest.mark.parametrize("compiles", [False, True])
 def test_a_validation_runs_one_fused_copy_and_gives_the_model_back(tmp_path, monkeypatch, compiles):
-    monkeypatch.setattr(runner, "compile_training", lambda *_, **__: None)
+    monkeypatch.setattr(runner, "compile_network", lambda *_, **__: None)
     write_project(tmp_path)
     config = load_config(tmp_path / "tiny.py")
     config.work_dir, config.train_cfg.max_iters = str(tmp_path / "work"), 1

@@ -9,7 +9,7 @@ from mmengine.structures import BaseDataElement, PixelData
 from mmengine.visualization import LocalVisBackend
 from PIL import Image
 
-from mmseg.engine.visualization import SegVisualizationHook, ValidationPictureHook
+from mmseg.engine.visualization import SegVisualizationHook
 from mmseg.errors import UserError
 from mmseg.imagery.pictures import VERMILION, write_image
 
@@ -106,7 +106,7 @@ def test_trackers_that_take_pictures_get_four_images_of_each_validation(tmp_path
         add_image=lambda name, image, step: given.append((name, image.shape, step)),
     )
     samples = [make_sample(tmp_path / f"{i}.png", pred=0, label=1) for i in range(3)]
-    hook = ValidationPictureHook()
+    hook = SegVisualizationHook()
     hook.before_val(runner)
     for _ in range(3):
         hook.after_val_iter(runner, 0, outputs=samples)

@@ -7,7 +7,7 @@ from tiny_project import ROOT, write_project
 
 from mmseg.apis import init_model
 from mmseg.checkpoints.loading import PretrainedBackbone
-from mmseg.compat.legacy.data import Preprocessing, translate_dataset
+from mmseg.compat.legacy.data import translate_dataset
 from mmseg.config import load_config, translate_config
 from mmseg.datasets import build_dataset
 from mmseg.engine import SegRunner
@@ -105,7 +105,7 @@ def test_one_ratio_of_a_multi_scale_step_changes_the_size_of_the_test(ratios, sc
     inner = [{"type": "Resize", "keep_ratio": True}, {"type": "RandomFlip"}]
     step = {"type": "MultiScaleFlipAug", "img_scale": (64, 32), "img_ratios": ratios}
     section = {"type": "CustomDataset", "pipeline": [{**step, "flip": False, "transforms": inner}]}
-    (resize, _) = translate_dataset(section, True, Preprocessing())["pipeline"]
+    (resize, _) = translate_dataset(section, True, {})["pipeline"]
     assert resize == {"type": "Resize", "scale": scale, "keep_ratio": True}
 
 

@@ -83,7 +83,7 @@ def build_model(config: Config, job: dict) -> Any:
     elif job["compile"]:
         own = importlib.import_module("mmseg.engine.compile")
         if job["part"] == "train":
-            own.compile_training(model, accumulates=job["compile"] == "no graphs")
+            own.compile_network(model, trains=True, accumulates=job["compile"] == "no graphs")
         else:
             own.compile_network(model)
     elif job["part"] != "train" and (ROOMS / "export").is_dir() and not job.get("plain"):

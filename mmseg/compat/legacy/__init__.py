@@ -11,13 +11,8 @@ from typing import Any
 
 from mmengine.logging import MMLogger
 
-from mmseg.compat.legacy.data import Preprocessing, translate_dataset
-from mmseg.compat.legacy.schedule import (
-    refuse_rest,
-    translate_loops,
-    translate_optimizer,
-    translate_rates,
-)
+from mmseg.compat.fixed import leave_out, refuse_rest
+from mmseg.compat.legacy.data import translate_dataset
 from mmseg.errors import UserError, did_you_mean
 
 MODERN = (
@@ -25,7 +20,10 @@ MODERN = (
     *("param_scheduler", "default_hooks"),
 )
 # Keys that mmengine reads by the same name.
-SAME = ("log_level", "load_from", "work_dir", "custom_imports", "custom_hooks")
+SAME = (
+    *("log_level", "load_from", "work_dir", "custom_imports", "custom_hooks"),
+    "find_unused_parameters",
+)
 # Keys of MMSegmentation 0.x, which mmengine would ignore, and the keys that replace them.
 OUTDATED = {
     "data": "train_dataloader, val_dataloader and test_dataloader",
@@ -43,9 +41,13 @@ OUTDATED = {
 # In the schedules of MMSegmentation 1.x `optimizer` is a variable with this content.
 BASE_OPTIMIZER = {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 0.0005}
 # Keys that are translated; any other name at the top level is a variable of the file.
-KNOWN = {
-    *(*OUTDATED, *SAME, "model", "train_cfg", "test_cfg"),
-    *("workflow", "fp16", "seed", "gpu_ids", "find_unused_parameters"),
+KNOWN = {*OUTDATED, *SAME, "model", "train_cfg", "test_cfg", "workflow", "fp16", "seed", "gpu_ids"}
+LOGGERS = {"TextLoggerHook": "LocalVisBackend", "TensorboardLoggerHook": "TensorboardVisBackend"}
+# The scheduler of each policy, and its arguments by their names in 0.x: name here, default there.
+POLICIES: dict[str, tuple[str, dict[str, tuple[str, Any]]]] = {
+    "poly": ("PolyLR", {"power": ("power", 1.0), "min_lr": ("eta_min", 0.0)}),
+    "CosineAnnealing": ("CosineAnnealingLR", {"min_lr": ("eta_min", 0.0)}),
+    "step": ("MultiStepLR", {"step": ("milestones", ()), "gamma": ("gamma", 0.1)}),
 }
 
 
@@ -62,16 +64,15 @@ def check_outdated(config: Mapping) -> None:
     content.
     """
     used = (config.get("optim_wrapper") or {}).get("optimizer")
-    for key in config:
-        if key == "optimizer" and used and "type" in config[key]:
-            stated = config[key]
-            if stated != BASE_OPTIMIZER and any(stated.get(k) != v for k, v in used.items()):
-                MMLogger.get_current_instance().warning(
-                    "the variable 'optimizer' of the config has no effect: "
-                    "optim_wrapper.optimizer has other values, and they count"
-                )
-        elif key in OUTDATED:
+    for key in filter(config.__contains__, OUTDATED):
+        stated = config[key]
+        if key != "optimizer" or not used or "type" not in stated:
             raise UserError(f"{key!r} is a key of MMSegmentation 0.x; use {OUTDATED[key]}")
+        if stated != BASE_OPTIMIZER and any(stated.get(k) != v for k, v in used.items()):
+            MMLogger.get_current_instance().warning(
+                "the variable 'optimizer' of the config has no effect: optim_wrapper.optimizer has "
+                "other values, and they count"
+            )
 
 
 def translate_legacy(config: Mapping) -> dict[str, Any]:
@@ -83,27 +84,37 @@ def translate_legacy(config: Mapping) -> dict[str, Any]:
     for key in old.keys() - KNOWN:
         if hint := did_you_mean(key, KNOWN, cutoff=0.9):
             raise UserError(f"unknown key {key!r}{hint}")
-    if (workflow := old.get("workflow", [("train", 1)])) != [("train", 1)]:
-        raise UserError(f"workflow={workflow!r}: validation is set by evaluation.interval instead")
-    new: dict[str, Any] = {"default_scope": "mmseg"}
-    new |= {key: old[key] for key in SAME if old.get(key) is not None}
+    leave_out(old, {"workflow": ([("train", 1)],)})
+    new: dict[str, Any] = {
+        "default_scope": "mmseg",
+        "randomness": {"seed": old.get("seed")},
+        "env_cfg": {
+            "cudnn_benchmark": old.get("cudnn_benchmark", False),
+            "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},
+            "dist_cfg": old.get("dist_params", {"backend": "nccl"}),
+        },
+        "log_processor": {"by_epoch": False},
+        **{key: old[key] for key in SAME if old.get(key) is not None},
+    }
     if old.get("resume_from"):
         new |= {"load_from": old["resume_from"], "resume": True}
     _translate_data(old, new)
-    translate_loops(old, new)
-    translate_optimizer(old, new)
-    translate_rates(old, new)
-    _translate_hooks(old, new)
-    _translate_environment(old, new)
+    evaluation = old.get("evaluation", {})
+    _translate_loops(old.get("runner", {}), evaluation, new)
+    _translate_optimizer(old, new)
+    rates, max_iters = old.get("lr_config", {"policy": "fixed"}), new["train_cfg"]["max_iters"]
+    leave_out(rates, {"by_epoch": (False,)}, "lr_config")
+    new["param_scheduler"] = [*_warmup(rates), *_policy(rates, max_iters)]
+    refuse_rest(rates, "lr_config")
+    _translate_hooks(old, evaluation, new)
     return new
 
 
 def _translate_data(old: dict, new: dict) -> None:
-    data = old.get("data", {})
+    data, settings = old.get("data", {}), dict[str, Any]()
     workers = data.pop("workers_per_gpu", 2)
     sizes = {"train": data.pop("samples_per_gpu", 1), "val": 1, "test": 1}
     persistent = data.pop("persistent_workers", True) and workers > 0
-    preprocessing = Preprocessing()
     for split, batch_size in sizes.items():
         loader = data.pop(f"{split}_dataloader", {})
         if split not in data:
@@ -116,13 +127,15 @@ def _translate_data(old: dict, new: dict) -> None:
             "sampler": {"type": "InfiniteSampler", "shuffle": True}
             if split == "train"
             else {"type": "DefaultSampler", "shuffle": False},
-            "dataset": translate_dataset(data.pop(split), split != "train", preprocessing),
+            "dataset": translate_dataset(data.pop(split), split != "train", settings),
         }
         refuse_rest(loader, f"data.{split}_dataloader")
     refuse_rest(data, "data")
-    model = old["model"]
-    model |= {key: old[key] for key in ("train_cfg", "test_cfg") if key in old}
-    new["model"] = {**_with_own_dice(model), "data_preprocessor": preprocessing.config()}
+    if "mean" not in settings:
+        raise UserError("no pipeline has a Normalize step: add it with mean, std and to_rgb")
+    model = {**old["model"], **{k: old[k] for k in ("train_cfg", "test_cfg") if k in old}}
+    preprocessor = {"type": "SegDataPreProcessor", **settings}
+    new["model"] = {**_with_own_dice(model), "data_preprocessor": preprocessor}
 
 
 def _with_own_dice(value: Any) -> Any:
@@ -135,49 +148,93 @@ def _with_own_dice(value: Any) -> Any:
     return changed | ({"type": "ClassDiceLoss"} if value.get("type") == "DiceLoss" else {})
 
 
-def _translate_hooks(old: dict, new: dict) -> None:
-    evaluation = old.get("evaluation", {})
-    evaluation.pop("pre_eval", None)  # it saves memory in 0.x; the metric here always saves it
+def _translate_loops(runner: dict, evaluation: dict, new: dict) -> None:
+    max_iters = runner.pop("max_iters", None)
+    if runner != {"type": "IterBasedRunner"} or max_iters is None:
+        raise UserError(f"runner={runner!r}: use dict(type='IterBasedRunner', max_iters=...)")
+    new["train_cfg"] = {
+        "type": "IterBasedTrainLoop",
+        "max_iters": max_iters,
+        "val_interval": evaluation.pop("interval", 1),
+    }
+    metric = evaluation.pop("metric", "mIoU")
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    for split, loop in (("val", "ValLoop"), ("test", "TestLoop")):
+        there = f"{split}_dataloader" in new
+        new[f"{split}_cfg"] = {"type": loop} if there else None
+        new[f"{split}_evaluator"] = {"type": "IoUMetric", "iou_metrics": metrics} if there else None
+
+
+def _translate_optimizer(old: dict, new: dict) -> None:
+    optimizer, steps = old.get("optimizer", {}), old.get("optimizer_config", {})
+    wrapper = {"type": "OptimWrapper", "optimizer": optimizer}
+    for key in ("paramwise_cfg", "constructor"):
+        if optimizer.get(key) is not None:
+            wrapper[key] = optimizer.pop(key)
+    if clip := steps.pop("grad_clip", None):
+        wrapper["clip_grad"] = clip
+    kind = steps.pop("type", "OptimizerHook")
+    if kind == "GradientCumulativeOptimizerHook":
+        wrapper["accumulative_counts"] = steps.pop("cumulative_iters")
+    elif kind not in ("OptimizerHook", "Fp16OptimizerHook"):
+        raise UserError(f"optimizer_config.type={kind!r}: put what it does into optim_wrapper")
+    half = old.get("fp16") or (steps if kind == "Fp16OptimizerHook" else None)
+    if half is not None:
+        wrapper |= {"type": "AmpOptimWrapper", "loss_scale": half.pop("loss_scale", 512.0)}
+    refuse_rest(steps, "optimizer_config")
+    new["optim_wrapper"] = wrapper
+
+
+# mmengine multiplies the factors of the schedulers. A scheduler reaches its last value one
+# iteration before its `end`.
+def _warmup(old: dict) -> list[dict]:
+    if not (warmup := old.pop("warmup", None)):
+        return []
+    if warmup not in ("linear", "constant"):
+        raise UserError(f"lr_config.warmup={warmup!r}: use 'linear' or 'constant'")
+    if old.get("min_lr"):
+        raise UserError("lr_config.min_lr with a warm-up: set min_lr=0 or no warmup")
+    ratio, iters = old.pop("warmup_ratio", 0.1), old.pop("warmup_iters")
+    kind, key = ("LinearLR", "start_factor") if warmup == "linear" else ("ConstantLR", "factor")
+    return [{"type": kind, key: ratio, "by_epoch": False, "begin": 0, "end": iters + 1}]
+
+
+def _policy(old: dict, max_iters: int) -> list[dict]:
+    policy = old.pop("policy")
+    if policy == "fixed":
+        return []
+    if policy not in POLICIES:
+        raise UserError(
+            f"lr_config.policy={policy!r}: only {', '.join(POLICIES)} and fixed are translated; "
+            "write another policy as param_scheduler in mmengine's dialect"
+        )
+    kind, names = POLICIES[policy]
+    scheduler = {new: old.pop(key, default) for key, (new, default) in names.items()}
+    if policy == "CosineAnnealing":
+        scheduler["T_max"] = max_iters
+    if isinstance(step := scheduler.get("milestones"), int):
+        scheduler["milestones"] = list(range(step, max_iters + 1, step))
+    return [{"type": kind, **scheduler, "by_epoch": False, "begin": 0, "end": max_iters + 1}]
+
+
+def _translate_hooks(old: dict, evaluation: dict, new: dict) -> None:
     log = old.get("log_config", {})
-    backends = [{"type": "LocalVisBackend"}]
-    for hook in log.pop("hooks", []):
-        if hook["type"] == "TensorboardLoggerHook":
-            backends.append({"type": "TensorboardVisBackend"})
-        elif hook["type"] != "TextLoggerHook":
-            raise UserError(
-                f"log_config.hooks has {hook['type']!r}: there are TextLoggerHook and "
-                "TensorboardLoggerHook; add others to visualizer.vis_backends"
-            )
+    loggers = [hook["type"] for hook in log.pop("hooks", [])]
+    if unknown := {*loggers} - {*LOGGERS}:
+        raise UserError(
+            f"log_config.hooks has {unknown.pop()!r}: there are {' and '.join(LOGGERS)}; add "
+            "others to visualizer.vis_backends"
+        )
+    backends = [{"type": LOGGERS[kind]} for kind in dict.fromkeys(["TextLoggerHook", *loggers])]
+    new["visualizer"] = {"type": "Visualizer", "vis_backends": backends}
     checkpoint = {"by_epoch": False, **old.get("checkpoint_config", {})}
-    for key in ("save_best", "rule"):
-        if key in evaluation:
-            checkpoint[key] = evaluation.pop(key)
-    if evaluation.pop("by_epoch", False):
-        raise UserError("evaluation.by_epoch=True: set by_epoch=False and count in iterations")
+    checkpoint |= {k: evaluation.pop(k) for k in ("save_best", "rule") if k in evaluation}
+    evaluation.pop("pre_eval", None)  # it saves memory in 0.x; the metric here always saves it
+    leave_out(evaluation, {"by_epoch": (False,)}, "evaluation")
     refuse_rest(evaluation, "evaluation")
     interval = log.pop("interval", 50)
-    new["default_hooks"] = {
-        "timer": {"type": "IterTimerHook"},
-        "logger": {"type": "LoggerHook", "interval": interval, "log_metric_by_epoch": False},
-        "param_scheduler": {"type": "ParamSchedulerHook"},
-        "checkpoint": {"type": "LatestCheckpointHook", **checkpoint},
-        "sampler_seed": {"type": "DistSamplerSeedHook"},
-    }
     refuse_rest(log, "log_config")
-    new["visualizer"] = {"type": "Visualizer", "vis_backends": backends}
-    new["log_processor"] = {"by_epoch": False}
-
-
-def _translate_environment(old: dict, new: dict) -> None:
-    new["randomness"] = {"seed": old.get("seed")}
-    new["env_cfg"] = {
-        "cudnn_benchmark": old.get("cudnn_benchmark", False),
-        "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},
-        "dist_cfg": old.get("dist_params", {"backend": "nccl"}),
-    }
-    new["model_wrapper_cfg"] = {
-        "type": "MMDistributedDataParallel",
-        "broadcast_buffers": False,
-        "find_unused_parameters": old.get("find_unused_parameters", False),
-        "device_ids": None,
+    new["default_hooks"] = {
+        "logger": {"type": "LoggerHook", "interval": interval, "log_metric_by_epoch": False},
+        "checkpoint": {"type": "LatestCheckpointHook", **checkpoint},
     }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmseg.compat.legacy.schedule import refuse_rest
+from mmseg.compat.fixed import leave_out, refuse_rest
 from mmseg.errors import UserError
 
 # The step PackSegInputs and the data preprocessor do the work of these steps.
@@ -11,40 +11,30 @@ FORMATTING = ("DefaultFormatBundle", "ImageToTensor", "Collect")
 LISTS = ("img_dir", "ann_dir", "split")
 
 
-class Preprocessing:
-    """The settings of Normalize and Pad in all pipelines; the model does these steps now."""
+def translate_dataset(old: Any, testing: bool, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return one data set; a data set of several folders or lists becomes a ConcatDataset.
 
-    def __init__(self) -> None:
-        self.settings: dict[str, Any] = {}
-
-    def set(self, key: str, value: Any, step: str) -> None:
-        """Remember a setting; raise `UserError` when another pipeline has another value."""
-        other = self.settings.setdefault(key, value)
-        if other != value:
-            raise UserError(
-                f"{step}: {key}={value!r} here and {other!r} in another pipeline; use the same in "
-                "all pipelines, because the model does this step now"
-            )
-
-    def config(self) -> dict[str, Any]:
-        """Return the config of the data preprocessor."""
-        if "mean" not in self.settings:
-            raise UserError("no pipeline has a Normalize step: add it with mean, std and to_rgb")
-        return {"type": "SegDataPreProcessor", **self.settings}
-
-
-def translate_dataset(old: Any, testing: bool, preprocessing: Preprocessing) -> dict[str, Any]:
-    """Return one data set; a data set of several folders or lists becomes a ConcatDataset."""
+    `settings` collects those of Normalize and Pad in all pipelines; the model does these steps now.
+    """
     if isinstance(old, Sequence):
         parts = list(old)
     elif old["type"] == "RepeatDataset":  # the sampler is endless
-        return translate_dataset(old["dataset"], testing, preprocessing)
+        return translate_dataset(old["dataset"], testing, settings)
     elif old["type"] == "ConcatDataset":
         parts = old["datasets"]
     else:
         parts = _one_per_folder(old)
-    datasets = [_single(dict(part), testing, preprocessing) for part in parts]
+    datasets = [_single(dict(part), testing, settings) for part in parts]
     return datasets[0] if len(datasets) == 1 else {"type": "ConcatDataset", "datasets": datasets}
+
+
+def _settle(settings: dict[str, Any], step: str, **values: Any) -> None:
+    for key, value in values.items():
+        if (other := settings.setdefault(key, value)) != value:
+            raise UserError(
+                f"{step}: {key}={value!r} here and {other!r} in another pipeline; use the same in "
+                "all pipelines, because the model does this step now"
+            )
 
 
 def _one_per_folder(old: dict) -> list[dict]:
@@ -59,7 +49,7 @@ def _one_per_folder(old: dict) -> list[dict]:
     ]
 
 
-def _single(old: dict, testing: bool, preprocessing: Preprocessing) -> dict[str, Any]:
+def _single(old: dict, testing: bool, settings: dict[str, Any]) -> dict[str, Any]:
     prefix = {"img_path": old.pop("img_dir", "")}
     if old.get("ann_dir") is not None:
         prefix["seg_map_path"] = old["ann_dir"]
@@ -71,27 +61,26 @@ def _single(old: dict, testing: bool, preprocessing: Preprocessing) -> dict[str,
         old["metainfo"] = names
     if testing:
         old["test_mode"] = True
-    steps = _steps(old.pop("pipeline", []), testing, preprocessing)
+    steps = _steps(old.pop("pipeline", []), testing, settings)
     has_labels = any(step["type"] == "LoadAnnotations" for step in steps)
     if testing and "seg_map_path" in prefix and not has_labels:
         steps.append({"type": "LoadAnnotations"})
     return {**old, "data_prefix": prefix, "pipeline": [*steps, {"type": "PackSegInputs"}]}
 
 
-def _steps(pipeline: Sequence[dict], testing: bool, preprocessing: Preprocessing) -> list[dict]:
+def _steps(pipeline: Sequence[dict], testing: bool, settings: dict[str, Any]) -> list[dict]:
     new: list[dict] = []
     for step in map(dict, pipeline):
         kind = step["type"]
         if kind == "MultiScaleFlipAug":
-            new += _steps(_single_scale(step), testing, preprocessing)
+            new += _steps(_single_scale(step), testing, settings)
         elif kind == "Resize":
             new.append(_resize(step))
         elif kind == "Normalize":
-            for key in ("mean", "std"):
-                preprocessing.set(key, list(step[key]), kind)
-            preprocessing.set("bgr_to_rgb", step.get("to_rgb", True), kind)
+            mean, std = list(step["mean"]), list(step["std"])
+            _settle(settings, kind, mean=mean, std=std, bgr_to_rgb=step.get("to_rgb", True))
         elif kind == "Pad":
-            _pad(step, testing, preprocessing)
+            _pad(step, testing, settings)
         elif kind in FORMATTING:
             _check_formatting(step)
         elif kind == "LoadAnnotations":
@@ -120,48 +109,36 @@ def _single_scale(step: dict) -> list[dict]:
 
 
 def _resize(old: dict) -> dict[str, Any]:
-    old.pop("type")
-    scale = old.pop("img_scale", None)
-    keep_ratio = old.pop("keep_ratio", True)
-    ratios = old.pop("ratio_range", None)
-    mode = old.pop("multiscale_mode", "range")
-    refuse_rest({k: v for k, v in old.items() if v is not None}, "Resize")
+    old = {key: value for key, value in old.items() if value is not None and key != "type"}
+    scale, ratios = old.pop("img_scale", None), old.pop("ratio_range", None)
+    kept, mode = {"keep_ratio": old.pop("keep_ratio", True)}, old.pop("multiscale_mode", "range")
+    refuse_rest(old, "Resize")
     if isinstance(scale, list) and len(scale) == 1:
         scale = scale[0]
-    if isinstance(scale, list):
-        if mode != "value":
-            raise UserError(
-                f"Resize(img_scale={scale!r}, multiscale_mode='range'): use one img_scale with "
-                "ratio_range, or multiscale_mode='value'"
-            )
-        return {"type": "RandomChoiceResize", "scales": scale, "keep_ratio": keep_ratio}
-    if scale is None:
-        raise UserError("Resize without img_scale: give one (width, height)")
-    if ratios is None:
-        return {"type": "Resize", "scale": scale, "keep_ratio": keep_ratio}
-    new = {"type": "RandomResize", "scale": scale, "ratio_range": ratios}
-    return {**new, "keep_ratio": keep_ratio}
-
-
-def _pad(old: dict, testing: bool, preprocessing: Preprocessing) -> None:
-    if old.pop("pad_val", 0) != 0:
-        raise UserError("Pad.pad_val is not 0: images are padded with the mean colour, 0")
-    preprocessing.set("seg_pad_val", old.pop("seg_pad_val", 255), "Pad")
-    divisor, size = old.pop("size_divisor", None), old.pop("size", None)
-    if testing and divisor and not size:
-        preprocessing.set("test_cfg", {"size_divisor": divisor}, "Pad")
-    elif not testing and size and not divisor:
-        preprocessing.set("size", size, "Pad")
-    else:
+    if isinstance(scale, list) and mode == "value":
+        return {"type": "RandomChoiceResize", "scales": scale, **kept}
+    if not isinstance(scale, tuple):
         raise UserError(
-            f"Pad(size={size!r}, size_divisor={divisor!r}): give a size in training and a "
-            "size_divisor in testing"
+            f"Resize(img_scale={scale!r}, multiscale_mode={mode!r}): give one (width, height), "
+            "with ratio_range if it varies, or several with multiscale_mode='value'"
         )
+    if ratios is None:
+        return {"type": "Resize", "scale": scale, **kept}
+    return {"type": "RandomResize", "scale": scale, "ratio_range": ratios, **kept}
+
+
+def _pad(old: dict, testing: bool, settings: dict[str, Any]) -> None:
+    leave_out(old, {"pad_val": (0,)}, "Pad")  # padding has the mean colour
+    _settle(settings, "Pad", seg_pad_val=old.pop("seg_pad_val", 255))
+    given = {key: old[key] for key in ("size", "size_divisor") if old.get(key)}
+    if set(given) != {"size_divisor" if testing else "size"}:
+        raise UserError(f"Pad has {given}: give a size in training and a size_divisor in testing")
+    _settle(settings, "Pad", **({"test_cfg": given} if testing else given))
 
 
 def _check_formatting(step: dict) -> None:
-    known = {"img", "gt_semantic_seg"}
-    if unknown := set(step.get("keys", ())) - known:
-        raise UserError(f"{step['type']}.keys has {sorted(unknown)}: there are {sorted(known)}")
-    if "meta_keys" in step:
-        raise UserError(f"{step['type']}.meta_keys: PackSegInputs always keeps what testing needs")
+    if "meta_keys" in step or {*step.get("keys", ())} - {"img", "gt_semantic_seg"}:
+        raise UserError(
+            f"{step['type']}: only img and gt_semantic_seg are packed, with all their metadata; "
+            "leave other keys and meta_keys out"
+        )

@@ -12,7 +12,7 @@ Submodule names are those of the released checkpoints; tests/models/test_state_d
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import UserError
 from mmseg.models.layers import DepthwiseConv2d, LayerNorm2d, checkpoint
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, Count, FourCounts, FourRatios, Share
 
 
 class StemConv(nn.Module):
@@ -151,12 +151,12 @@ class MSCAN(BaseModule):
 
     def __init__(
         self,
-        embed_dims: Sequence[int],
-        depths: Sequence[int],
-        mlp_ratios: Sequence[float] = (8, 8, 4, 4),
+        embed_dims: FourCounts,
+        depths: FourCounts,
+        mlp_ratios: FourRatios = (8, 8, 4, 4),
         drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-        in_channels: int = 3,
+        drop_path_rate: Share = 0.0,
+        in_channels: Count = 3,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:

@@ -14,7 +14,7 @@ from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.ops.cross_entropy import right_pixels
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, Count, Share
 from mmseg.structures import SegDataSample
 
 
@@ -29,10 +29,10 @@ class DecodeHead(BaseModule):
     def __init__(
         self,
         in_channels: int | Sequence[int],
-        channels: int,
-        num_classes: int,
+        channels: Count,
+        num_classes: Count,
         in_index: int | Sequence[int],
-        dropout_ratio: float = 0.1,
+        dropout_ratio: Share = 0.1,
         loss_decode: dict | Sequence[dict] = ({"type": "CrossEntropyLoss"},),
         align_corners: bool = False,
         ignore_index: int = 255,

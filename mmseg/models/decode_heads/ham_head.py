@@ -17,7 +17,7 @@ from mmseg.errors import UserError
 from mmseg.models.decode_heads.decode_head import DecodeHead
 from mmseg.ops.algebra import conv_of_levels, conv_of_product
 from mmseg.ops.nmf import factorise
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, Count
 
 GROUP_NORM = {"type": "GN", "num_groups": 32}
 EVAL_SEED = 0
@@ -88,10 +88,10 @@ class LightHamHead(DecodeHead):
     def __init__(
         self,
         in_channels: Sequence[int],
-        channels: int,
-        ham_channels: int,
+        channels: Count,
+        ham_channels: Count,
         ham_kwargs: Mapping[str, int],
-        num_classes: int,
+        num_classes: Count,
         in_index: Sequence[int] = (1, 2, 3),
         norm_cfg: dict | None = GROUP_NORM,
         **kwargs: Any,
