@@ -11,7 +11,7 @@ from mmseg.errors import UserError
 from mmseg.export import engines, for_inference, session
 from mmseg.export.engines import EngineModel
 from mmseg.export.session import ENGINES, Session
-from mmseg.inference.fused import FusedMSCAN
+from mmseg.inference import FusedMSCAN
 from mmseg.registry import MODELS
 
 pytest.importorskip("onnx")
@@ -192,7 +192,9 @@ def test_an_encoder_of_another_kind_runs_in_an_engine_too(tiny_model):
 def test_the_log_says_in_one_line_what_runs_the_network(model, converted, log):
     for_inference(model, "auto", converted)
     (line,) = log.read().splitlines()
-    assert line.startswith("the network runs in openvino ") and line.endswith(f", threads: {torch.get_num_threads()}")
+    assert line.startswith("the network runs in openvino ") and line.endswith(
+        f", threads: {torch.get_num_threads()}"
+    )
 
 
 def test_a_model_in_an_engine_keeps_config_and_classes_and_cannot_be_trained(model, converted):

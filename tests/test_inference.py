@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from random_weights import random_weights
 from torch import nn
 from torch.nn.parallel import DataParallel
 
 from mmseg.errors import UserError
-from mmseg.inference import conv, fuse, fused
+from mmseg.inference import FusedMSCAN, fuse
 from mmseg.models.backbones import MSCAN
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -19,22 +20,9 @@ from mmseg.structures import SegDataSample
 @pytest.fixture
 def model(tiny_model):
     """A model whose norms and layer scales all differ from their initial values."""
-    torch.manual_seed(0)
     tiny_model["backbone"]["depths"] = (2, 1, 2, 1)
     model = MODELS.build(tiny_model)
-    for module in model.backbone.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.3)
-            module.running_var.uniform_(0.5, 2)
-        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0, 0.3)
-    for name, parameter in model.backbone.named_parameters():
-        if "layer_scale" in name:
-            nn.init.uniform_(parameter, 0.2, 0.6)
-        elif name.endswith("bias"):
-            nn.init.normal_(parameter, 0, 0.3)
-    nn.init.normal_(model.decode_head.conv_seg.weight)
+    model.load_state_dict(random_weights(model))
     return model.eval()
 
 
@@ -52,45 +40,15 @@ def deviation(result, expected):
     return max(((a - b).norm() / b.norm()).item() for a, b in zip(result, expected, strict=True))
 
 
-@pytest.fixture(params=["oneDNN", "torch"])
-def way(request, monkeypatch):
-    """Convolve with oneDNN's operations or with torch's, whatever the processor."""
-    if request.param == "torch":
-        for module in (conv, fused):
-            monkeypatch.setattr(module, "onednn_computes", lambda x: False)
-
-
-SIZES = [(1, (64, 64)), (2, (32, 96)), (1, (65, 47)), (2, (7, 30))]
-
-
-@pytest.mark.parametrize(("batch", "size"), SIZES)
-def test_fused_maps_equal_the_plain_ones(model, batch, size, way):
+@pytest.mark.parametrize(("batch", "size"), [(1, (64, 64)), (2, (65, 47)), (2, (7, 30))])
+def test_fused_maps_equal_the_plain_ones_up_to_rounding(model, batch, size):
     x = image(*size, batch=batch)
+    before = x.clone()
     result, expected = maps(fuse(model), x), maps(model, x)
     assert 0 < deviation(result, expected) < 1e-5  # not 0: another computation
-    assert [m.shape for m in result] == [m.shape for m in expected]
-
-
-@pytest.mark.parametrize(("batch", "size"), SIZES)
-def test_fusing_is_exact_in_double(model, batch, size):
-    x = image(*size, batch=batch).double()
-    assert deviation(maps(fuse(model.double()), x), maps(model, x)) < 1e-13
-
-
-@pytest.mark.parametrize(
-    ("batch", "height", "rows"), [(1, 112, 9), (2, 112, 9), (1, 52, 1)], ids=str
-)
-def test_bands_of_rows_give_the_same_maps(model, batch, height, rows, monkeypatch):
-    x = image(height, 96, batch=batch)  # 28 rows in the first stage, or three times 4 and 1
-    monkeypatch.setattr(fused, "BAND_BYTES", 8 * 8 * 24 * 4 * rows)
-    assert deviation(maps(fuse(model), x), maps(model, x)) < 1e-5
-
-
-def test_the_image_is_not_overwritten(model, way):
-    x = image(64, 64)
-    before = x.clone()
-    maps(fuse(model), x)
     assert torch.equal(x, before)
+    exact = maps(fuse(model.double()), x.double()), maps(model, x.double())
+    assert deviation(*exact) < 1e-13
 
 
 def test_with_amp_the_backbone_computes_in_half_precision(model):
@@ -108,26 +66,22 @@ def test_with_amp_the_backbone_computes_in_half_precision(model):
     assert (logits - plain_logits).abs().max() < 0.1 * plain_logits.abs().max()
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_a_model_may_be_of_half_precision(model, dtype):
+def test_a_model_of_half_precision_stays_so_whatever_the_autocast_of_the_caller(model):
     x = image(64, 96)
     expected = maps(model, x)
-    result = maps(fuse(model.to(dtype)), x.to(dtype))
-    assert {each.dtype for each in result} == {dtype}
-    assert deviation([each.float() for each in result], expected) < 0.05
-
-
-def test_autocast_of_the_caller_does_not_change_the_maps(model):
-    fast = fuse(model)
-    expected = maps(fast, image(32, 64))
+    fast = fuse(model.half())
+    result = maps(fast, x.half())
     with torch.autocast("cpu", torch.bfloat16):
-        assert deviation(maps(fast, image(32, 64)), expected) == 0
+        assert deviation(maps(fast, x.half()), result) == 0
+    assert {each.dtype for each in result} == {torch.float16}
+    assert deviation([each.float() for each in result], expected) < 0.05
 
 
 def test_the_plain_model_stays_as_it_is(model):
     model.train()
-    before = copy.deepcopy(model.state_dict())
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     fast = fuse(model)
+    assert torch.equal(torch.get_rng_state(), state)
     assert all(module.training for module in model.modules())
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert not any(module.training for module in fast.modules())
@@ -142,7 +96,7 @@ def test_changes_of_the_plain_model_do_not_reach_the_fused_one(model):
     expected = fast(image(32, 64))
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(1.5)
+            parameter.mul_(1.1)
     model.backbone.block1[0].norm1.running_mean.add_(1)
     assert torch.equal(fast(image(32, 64)), expected)
     assert deviation(maps(fuse(model), image(32, 64)), maps(model, image(32, 64))) < 1e-5
@@ -171,14 +125,6 @@ def test_copies_of_a_fused_model_compute_the_same(model, tiny_model, copied):
     assert torch.equal(copied(fast)(image(32, 64)), fast(image(32, 64)))
 
 
-def test_a_fused_model_moves_to_another_precision(model):
-    x = image(32, 64)
-    result = maps(fuse(model).double(), x.double())
-    assert {each.dtype for each in result} == {torch.float64}
-    assert deviation([each.float() for each in result], maps(model, x)) < 1e-5
-    assert {each.device.type for each in fuse(model).to("meta").backbone.buffers()} == {"meta"}
-
-
 def prediction(model, image):
     sample = SegDataSample(metainfo={"ori_shape": (48, 80), "img_shape": (64, 96)})
     (result,) = model.test_step({"inputs": [image], "data_samples": [sample]})
@@ -198,7 +144,7 @@ def test_models_are_fused_inside_wrappers(model, tiny_model, wrap):
     tta.module.load_state_dict(model.state_dict())
     fast = fuse(wrap(tta))
     assert type(fast) is type(tta)
-    assert type(fast.module.backbone) is fused.FusedMSCAN
+    assert type(fast.module.backbone) is FusedMSCAN
     assert type(tta.module.backbone) is MSCAN
     assert type(fuse(wrap(model))) is type(model)
 
@@ -227,33 +173,11 @@ def test_threads_may_share_a_fused_model(model):
             torch.testing.assert_close(found, wanted)
 
 
-def test_fusing_lets_malloc_keep_the_memory_of_an_image_once(model, monkeypatch):
-    calls = []
-    monkeypatch.setattr(fused, "keep_memory_of_images", lambda: calls.append(1))
-    fast = fuse(model)
-    for _ in range(2):
-        fast(image(64, 64))
-    assert len(calls) == 1
-
-
 def test_an_exported_program_gives_the_logits_of_the_fused_model(model):
     fast = fuse(model)
     program = torch.export.export(fast, (image(32, 64),)).module()
     result, expected = program(image(32, 64) + 1), fast(image(32, 64) + 1)
     assert (result - expected).abs().max() < 1e-4 * expected.abs().max()
-
-
-@pytest.mark.parametrize(
-    ("device", "expected"), [("cpu", torch.channels_last), ("meta", torch.contiguous_format)]
-)
-def test_fused_weights_lie_as_maps_do_on_their_device(model, device, expected):
-    # On a GPU, for which "meta" stands, cuDNN would make maps channels_last if the weights were.
-    weight = fused.FusedMSCAN(model.to(device).backbone).stages[0].embed[0].weight
-    assert weight.is_contiguous(memory_format=expected)
-
-
-def reverse(module, inputs, result):
-    return -result
 
 
 def without_attention(backbone):
@@ -265,21 +189,11 @@ def patched(backbone):
 
 
 def hooked(backbone):
-    backbone.block2[0].attn.proj_1.register_forward_hook(reverse)
+    backbone.block2[0].norm1.register_forward_hook(lambda *_: None)
 
 
 @pytest.mark.parametrize("change", [without_attention, patched, hooked])
 def test_a_model_whose_encoder_was_changed_is_not_fused_and_the_log_says_so(model, change, log):
     change(model.backbone)
     assert fuse(model) is model
-    assert (
-        "the model is not fused: a fused copy of its encoder computes something else" in log.read()
-    )
-
-
-def test_fusing_draws_no_random_number_and_leaves_the_statistics_of_a_training(model):
-    model.train()
-    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    fuse(model)
-    assert model.training and torch.equal(torch.get_rng_state(), state)
-    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert "not fused: a part of its encoder was changed, or has a hook" in log.read()
