@@ -43,17 +43,14 @@ class ClassMap:
             part = f"where {mask} has classes" if mask else "in it"
             raise UserError(f"{path}: nothing is mapped {part}")
         names = {int(k[6:]): v for k, v in tags.items() if k.startswith("CLASS_")}
-        count = max(*(k + 1 for k in names), *(np.flatnonzero(hectares[:NODATA]) + 1), 1)
+        count = 1 + max([*names, *np.flatnonzero(hectares[:NODATA])])
         self.classes = [names.get(k, str(k)) for k in range(count)]
         self.hectares = hectares[:count]
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (first row, ids (rows, W)) with `NODATA` where nothing is mapped."""
-        masks = [self.mask] if self.mask else []
-        for top, ids, *known in aligned_blocks(self.path, *masks):
-            for values in known:
-                ids[values == NODATA] = NODATA
-            yield top, ids
+        for top, ids, known in aligned_blocks(self.path, self.mask or self.path):
+            yield top, np.where(known == NODATA, NODATA, ids)
 
 
 def open_raster(path: str) -> rasterio.DatasetReader:
@@ -67,37 +64,29 @@ def open_raster(path: str) -> rasterio.DatasetReader:
     return raster
 
 
-def aligned_blocks(path: str, *others: str) -> Iterator[tuple]:
+def aligned_blocks(*paths: str) -> Iterator[tuple]:
     """Yield (first row, int64 values (rows, W) of a raster, those of others on the same pixels).
 
     A pixel of the others is the nearest one. Where a raster has no data, the value is `NODATA`.
     """
     with ExitStack() as stack:
-        first = stack.enter_context(open_raster(path))
-        rasters = {path: first}
-        for each in others:
-            raster = stack.enter_context(open_raster(each))
-            rasters[each] = stack.enter_context(
-                WarpedVRT(
-                    raster,
-                    src_crs=raster.crs or first.crs,
-                    crs=first.crs,
-                    transform=first.transform,
-                    width=first.width,
-                    height=first.height,
-                    src_nodata=NODATA if raster.nodata is None else raster.nodata,
-                    nodata=NODATA,
-                )
-            )
+        sources = [stack.enter_context(open_raster(path)) for path in paths]
+        first = sources[0]
+        grid = {"crs": first.crs, "transform": first.transform}
+        grid |= {"width": first.width, "height": first.height}
+        rasters = []
+        for source in sources:
+            nodata = NODATA if source.nodata is None else source.nodata
+            crs = source.crs or first.crs
+            vrt = WarpedVRT(source, src_crs=crs, src_nodata=nodata, nodata=NODATA, **grid)
+            rasters.append(stack.enter_context(vrt))
         for window in row_windows(first):
-            blocks = []
-            for name, raster in rasters.items():
-                try:
-                    values = raster.read(1, window=window, masked=True)
-                except RasterioError as error:
-                    raise UserError(f"{name}: cannot be read whole; is it cut short?") from error
-                blocks.append(np.ma.filled(values.astype(np.int64), NODATA))
-            yield window.row_off, *blocks
+            try:
+                values = [raster.read(1, window=window).astype(np.int64) for raster in rasters]
+            except RasterioError as error:
+                names = " or ".join(paths)
+                raise UserError(f"{names}: cannot be read whole; is it cut short?") from error
+            yield window.row_off, *values
 
 
 def values_at(path: str, crs: CRS, places: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def error_bars(
 def confusion(stem: Path, matrix: np.ndarray, names: Sequence[str]) -> list[Path]:
     """Draw a confusion matrix (K, K) of int64: colours are percent of the rows."""
     share = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(4.0, 0.7 * len(names))
+    side = max(4.0, 0.5 * len(names))
     figure = Figure(figsize=(side + 2, side))
     axes = figure.subplots()
     picture = axes.imshow(share, cmap="cividis", vmin=0, vmax=100)

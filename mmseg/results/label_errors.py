@@ -44,7 +44,7 @@ class Suspect:
         """Return the cells of `COLUMNS`."""
         names = classes[self.label], classes[self.found]
         box = map(int, self.outline.bounds)
-        return [self.image, *names, int(self.outline.area), f"{self.score:.4f}", *box]
+        return [self.image, *names, int(self.outline.area), round(self.score, 4), *box]
 
 
 class LabelErrors:
@@ -119,12 +119,8 @@ def write_suspect_layer(path: Path, suspects: Iterable[Suspect], classes: Sequen
             a, b, left, d, e, top = place[:6]
             outline = shapely.affinity.affine_transform(each.outline, (a, b, d, e, left, top))
             outlines.append(moved(outline, own, crs))
-            rows.append((classes[each.label], classes[each.found], each.score, each.image))
-    if crs is None:
-        return False
-    labels, found, scores, images = zip(*rows, strict=True)
-    texts = {"label": labels, "probably": found, "image": images}
-    fields = {name: np.array(values, object) for name, values in texts.items()}
-    fields["score"] = np.array(scores)
-    write_features(path, np.array(outlines, object), fields, crs, "suspects")
-    return True
+            rows.append(each.cells(classes))
+    if crs is not None:
+        fields = {k: np.array([row[i] for row in rows]) for i, k in enumerate(COLUMNS[:5])}
+        write_features(path, np.array(outlines), fields, crs, "suspects")
+    return crs is not None

@@ -67,13 +67,13 @@ def _per_class(run: Run, drawn: dict[str, np.ndarray]) -> Section:
         values = [drawn[key][:, k] for key in PER_CLASS]
         cells = [cell for each in values for cell in (f"{each[0]:.2f}", _interval(each))]
         rows.append([name, *cells, pixels[k]])
-    text = (
-        f"In percent, with 95 % intervals from a bootstrap of {len(set(run.counts.groups))} places "
-        f"({len(run.counts)} images). nan: the class has no pixel."
-    )
+    places = len(set(run.counts.groups))
+    text = f"In percent, with 95 % intervals from a bootstrap of {places} places."
+    if places == 1:
+        text = "In percent. There is no interval, because all images are of one place."
     columns = ["class", *(c for n in PER_CLASS.values() for c in (n, f"{n} 95 %")), "pixels"]
     table = {"columns": columns, "rows": rows, "file": "classes.csv"}
-    return {"title": "Classes", "texts": [text], **table}
+    return {"title": "Classes", "texts": [text, "nan: the class has no pixel."], **table}
 
 
 def _confusion(run: Run, out: Path) -> Section:
@@ -158,22 +158,18 @@ def _examples(run: Run, out: Path, scores: np.ndarray) -> Iterator[Section]:
     if not predictions.is_dir():
         return
     order = np.argsort(scores)[: np.count_nonzero(~np.isnan(scores))]
-    middle = max(0, len(order) // 2 - EXAMPLES // 2)
-    kinds = {
-        "Worst images": order[:EXAMPLES],
-        "Median images": order[middle : middle + EXAMPLES],
-        "Best images": order[::-1][:EXAMPLES],
-    }
-    for title, chosen in kinds.items():
-        images, texts = [], ["With their mIoU. Errors are orange; what has no truth is black."]
-        for i in chosen:
-            name = run.counts.names[i]
-            try:
-                source = _data_uri(_picture(run, i, predictions))
-                images.append({"source": source, "caption": f"{name}: mIoU {scores[i]:.2f}"})
-            except UserError:
-                texts.append(f"{name}: image, mask or prediction are not, or no longer, as tested.")
-        yield {"title": title, "texts": texts, "images": images}
+    starts = 0, (len(order) - EXAMPLES) // 2, len(order) - EXAMPLES
+    ranks = {rank for start in starts for rank in range(start, start + EXAMPLES)}
+    images, texts = [], ["Errors are orange; what has no truth is black."]
+    for rank in sorted(ranks & {*range(len(order))}):
+        i = order[rank]
+        name = run.counts.names[i]
+        caption = f"{name}: mIoU {scores[i]:.2f}, number {rank + 1} of {len(order)} from the worst"
+        try:
+            images.append({"source": _data_uri(_picture(run, i, predictions)), "caption": caption})
+        except UserError:
+            texts.append(f"{name}: image, mask or prediction are not, or no longer, as tested.")
+    yield {"title": "The worst, the median and the best", "texts": texts, "images": images}
 
 
 def _picture(run: Run, index: int, predictions: Path) -> np.ndarray:

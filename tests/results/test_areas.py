@@ -62,7 +62,7 @@ def test_strata_of_another_map_give_areas_without_bias():
 
 def test_intervals_cover_the_truth_in_95_of_100_drawn_worlds():
     rng = np.random.default_rng(0)
-    inside, worlds = 0, 2_000
+    inside, worlds = 0, 1_000
     for _ in range(worlds):
         confusion = rng.dirichlet(np.ones(3), 3) * 0.3 + np.eye(3) * 0.7
         shares = rng.dirichlet(np.full(3, 5.0))

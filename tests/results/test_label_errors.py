@@ -79,12 +79,13 @@ def test_the_layer_has_the_outlines_where_the_tiles_lie(tmp_path):
     errors.add(path, prob, label)
     suspects = errors.suspects(0.5)
     assert write_suspect_layer(tmp_path / "s.gpkg", suspects, CLASSES)
-    meta, _, geometry, _ = pyogrio.raw.read(tmp_path / "s.gpkg")
+    meta, _, geometry, data = pyogrio.raw.read(tmp_path / "s.gpkg")
     assert "2180" in meta["crs"] and len(geometry) == len(suspects)
     left, top, right, bottom = suspects[0].outline.bounds
     box = (1000 + 2 * left, 5000 - 2 * bottom, 1000 + 2 * right, 5000 - 2 * top)
     assert shapely.from_wkb(geometry[0]).bounds == box
     cells = suspects[0].cells(CLASSES)
+    assert [values[0] for values in data] == cells[:5]
     part = label[int(top) : int(bottom), int(left) : int(right)]
     assert cells[5:] == [left, top, right, bottom] and CLASSES[part[5, 5]] == cells[1]
     assert not write_suspect_layer(tmp_path / "none.gpkg", [], CLASSES)
