@@ -11,9 +11,11 @@ from common import progress, tool_parser
 
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
-from mmseg.files import make_writable, write_whole
-from mmseg.results.area_sample import ClassMap
-from mmseg.results.change import HEADER, ChangeMap, read_zones, to_csv
+from mmseg.files import make_writable
+from mmseg.results.change import HEADER, ChangeMap
+from mmseg.results.class_map import ClassMap
+from mmseg.results.features import read_features
+from mmseg.results.tables import write_csv
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,18 +35,20 @@ def main() -> None:
         raise UserError("--zone-field names a field of --zones: give that too")
     before = ClassMap(args.map_a)
     change = ChangeMap(before, ClassMap(args.map_b))
-    zones = read_zones(args.zones, args.zone_field, before) if args.zones else []
+    if args.zones:
+        kinds = ["Polygon", "MultiPolygon"]
+        zones = read_features(args.zones, args.zone_field, before.crs, kinds)
     make_writable(args.out)
     path = args.out / "change.tif"
     rows = list(change.rows(change.write(path)))
-    write_whole(args.out / "change.csv", to_csv(HEADER, rows))
+    write_csv(args.out / "change.csv", HEADER, rows)
     if args.zones:
         table = [
             [name, *row]
-            for name, zone in progress(zones, "zones")
+            for name, zone in progress(list(zip(*zones, strict=True)), "zones")
             for row in change.rows(change.measure(path, zone))
         ]
-        write_whole(args.out / "change.zones.csv", to_csv(["zone", *HEADER], table))
+        write_csv(args.out / "change.zones.csv", ["zone", *HEADER], table)
     print(render_table(HEADER, rows, title=str(path)))
 
 

@@ -14,48 +14,42 @@ from pathlib import Path
 from common import positive_int, tool_parser
 
 import numpy as np
+import shapely
 from mmengine.logging import MMLogger
 
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
-from mmseg.files import write_whole
-from mmseg.results.area_sample import (
-    NODATA,
-    ClassMap,
+from mmseg.results.areas import (
+    COLUMNS,
+    Z,
+    area_rows,
+    class_ids,
     draw_points,
-    read_points,
-    values_at,
-    write_points,
+    estimate,
+    sample_sizes,
 )
-from mmseg.results.areas import Z, area_csv, estimate, sample_sizes
+from mmseg.results.class_map import NODATA, ClassMap, values_at
+from mmseg.results.features import read_features, write_features
+from mmseg.results.tables import write_csv
 
-SQUARE_METRES = 10_000  # in a hectare
+FIELD = "reference"
 
 
 def parse_args() -> argparse.Namespace:
     parser = tool_parser(__doc__)
-    parser.add_argument("map", help="the .landcover.tif of tools/map_orthophoto.py")
-    parser.add_argument("--reference", metavar="POINTS.gpkg|MASK.tif", help="the true classes")
-    parser.add_argument(
-        "--sample",
-        nargs="?",
-        type=positive_int,
-        const=True,
-        metavar="N",
-        help="draw N points; without N as many as the two flags below ask for",
-    )
-    parser.add_argument(
-        "--expected-accuracy", type=float, default=0.85, help="the user's accuracy to expect"
-    )
-    parser.add_argument(
-        "--standard-error", type=float, default=0.01, help="of the overall accuracy, as wanted"
-    )
-    parser.add_argument("--least", type=positive_int, default=50, help="points in each class")
-    parser.add_argument(
-        "--strata", metavar="RASTER", help="strata of the sample, if not the classes of the map"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="points.gpkg, or areas.csv (beside the map)")
+    add = parser.add_argument
+    add("map", help="the .landcover.tif of tools/map_orthophoto.py")
+    add("--reference", metavar="POINTS.gpkg|MASK.tif", help="the true classes")
+    text = "draw N points; without N as many as the two flags below ask for"
+    add("--sample", nargs="?", type=positive_int, const=True, metavar="N", help=text)
+    add("--expected-accuracy", type=float, default=0.85, help="the user's accuracy to expect")
+    text = "of the overall accuracy, as wanted"
+    add("--standard-error", type=float, default=0.01, help=text)
+    add("--least", type=positive_int, default=50, help="points in each class")
+    text = "strata of the sample, if not the classes of the map"
+    add("--strata", metavar="RASTER", help=text)
+    add("--seed", type=int, default=0)
+    add("--out", type=Path, help="points.gpkg, or areas.csv (beside the map)")
     return parser.parse_args()
 
 
@@ -65,62 +59,64 @@ def main() -> None:
     if args.reference is None:
         if not args.sample or args.out is None:
             raise UserError("give --reference FILE, or --sample with --out POINTS.gpkg")
+        if args.out.exists():
+            raise UserError(f"{args.out}: exists, and may hold interpretations; name another file")
         strata = ClassMap(args.strata or args.map)
-        table = strata.rows_of_classes()
-        points = draw_points(strata, table, sizes(args, table), args.seed)
-        write_points(args.out, strata, *points)
-        print(f"{args.out}: {len(points[0])} points; fill in the field reference of each")
+        places = draw(args, strata)
+        points, numbers = shapely.points(places.T), np.arange(places.shape[1])
+        fields = {"point": numbers, FIELD: np.full(len(numbers), None, object)}
+        write_features(args.out, points, fields, strata.crs, "reference")
+        print(f"{args.out}: {len(points)} points; fill in the field {FIELD} of each")
         return
     is_mask = Path(args.reference).suffix.lower() in (".tif", ".tiff", ".vrt")
     mask = args.reference if is_mask else None
     mapped, strata = ClassMap(args.map, mask), ClassMap(args.strata or args.map, mask)
-    table = strata.rows_of_classes()
     if is_mask:
-        rows, columns = draw_points(strata, table, sizes(args, table), args.seed)
-        reference = values_at(args.reference, rows, columns)
+        places = draw(args, strata)
+        reference = values_at(args.reference, strata.crs, places)
         warn("the areas are of the part that the mask covers; its points are drawn at random")
     else:
-        rows, columns, reference, unknown = read_points(args.reference, mapped)
-        if unknown:
-            warn(f"{unknown} points have no interpretation and are left out")
-    report(args, mapped, table, rows, columns, reference)
+        texts, points = read_features(args.reference, FIELD, strata.crs, ["Point"])
+        known = np.array([text not in (None, "") and text == text for text in texts])
+        if not known.all():
+            warn(f"{(~known).sum()} points have no interpretation and are left out")
+        texts = [text for text, ok in zip(texts, known, strict=True) if ok]
+        reference = class_ids(texts, mapped.classes, args.reference)
+        places = shapely.get_coordinates(points[known]).T
+    report(args, mapped, strata, places, reference)
 
 
-def sizes(args: argparse.Namespace, table: np.ndarray) -> np.ndarray:
+def draw(args: argparse.Namespace, strata: ClassMap) -> np.ndarray:
     if not 0 < args.expected_accuracy < 1 or not 0 < args.standard_error < 1:
         raise UserError("--expected-accuracy and --standard-error lie between 0 and 1")
     total = None if args.sample in (None, True) else args.sample
-    shares = table.sum(1) / table.sum()
-    return sample_sizes(shares, args.expected_accuracy, args.standard_error, args.least, total)
+    shares = strata.hectares / strata.hectares.sum()
+    asked = args.expected_accuracy, args.standard_error, args.least
+    return draw_points(strata, sample_sizes(shares, *asked, total), args.seed)
 
 
 def report(
     args: argparse.Namespace,
     mapped: ClassMap,
-    table: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
+    strata: ClassMap,
+    places: np.ndarray,
     reference: np.ndarray,
 ) -> None:
     """Print the estimates and write them as CSV."""
-    ids = values_at(args.map, rows, columns)
-    strata = values_at(args.strata or args.map, rows, columns)
-    inside = (ids != NODATA) & (strata != NODATA)
+    ids, own = (values_at(each.path, strata.crs, places) for each in (mapped, strata))
+    inside = (ids != NODATA) & (own != NODATA)
     if not inside.all():
         warn(f"{(~inside).sum()} points lie where nothing is mapped and are left out")
-    wrong = reference[inside][reference[inside] >= len(mapped.classes)]
-    if len(wrong):
-        raise UserError(f"{args.reference}: {wrong[0]} is no class of the map")
-    areas = table.sum(1) / SQUARE_METRES
-    points = strata[inside], ids[inside], reference[inside]
-    result = estimate(*points, areas / areas.sum(), len(mapped.classes))
-    in_map = mapped.rows_of_classes().sum(1) / SQUARE_METRES
-    text = area_csv(mapped.classes, areas.sum(), in_map, result)
+    for wrong in reference[inside & ~np.isin(reference, range(len(mapped.classes)))]:
+        raise UserError(f"{args.reference}: {wrong} is no class of the map")
+    whole = strata.hectares.sum()
+    own, ids, reference = own[inside], ids[inside], reference[inside]
+    found = estimate(own, ids, reference, strata.hectares / whole, len(mapped.classes))
+    rows = area_rows(mapped.classes, mapped.hectares, whole, found)
     out = args.out or Path(args.map).with_suffix(".estimate.csv")
-    write_whole(out, text.encode())
-    lines = [line.split(",") for line in text.splitlines()]
-    print(render_table(lines[0][1:7], [line[1:7] for line in lines[1:]]))
-    overall, error = (float(each[0]) for each in result.overall)
+    write_csv(out, COLUMNS, rows)
+    print(render_table(COLUMNS[1:7], [row[1:7] for row in rows]))
+    overall, error = (float(each[0]) for each in found["overall"])
     print(f"overall accuracy {overall:.4f} +- {Z * error:.4f} (95 %), n = {inside.sum()}; {out}")
 
 

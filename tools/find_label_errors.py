@@ -14,12 +14,15 @@ import mmcv
 from mmseg.apis import init_model, predict_images
 from mmseg.datasets.check import build_parts
 from mmseg.errors import one_line_errors
-from mmseg.files import write_whole
 from mmseg.imagery.image import read_image
 from mmseg.imagery.pictures import sheet, write_image
-from mmseg.results.label_errors import COLUMNS, LabelErrors, crop_with_outline, rows
-from mmseg.results.suspect_layer import write_suspect_layer
-from mmseg.results.tables import comma_separated
+from mmseg.results.label_errors import (
+    COLUMNS,
+    LabelErrors,
+    crop_with_outline,
+    write_suspect_layer,
+)
+from mmseg.results.tables import write_csv
 
 SHOWN = 48  # suspects on the sheet
 
@@ -56,9 +59,8 @@ def report(errors: LabelErrors, out: Path, least: float, classes: list[str]) -> 
     suspects = errors.suspects(least)
     trust = sorted(errors.trust, key=lambda each: each[1])
     shares = [[image, f"{share:.4f}"] for image, share in trust]
-    text = comma_separated(["image", "mean probability of its labels"], shares)
-    write_whole(out / "images.csv", text.encode())
-    write_whole(out / "suspects.csv", comma_separated(COLUMNS, rows(suspects, classes)).encode())
+    write_csv(out / "images.csv", ["image", "mean probability of its labels"], shares)
+    write_csv(out / "suspects.csv", COLUMNS, [each.cells(classes) for each in suspects])
     if not suspects:
         print(f"nothing stands out in {len(trust)} images; {out}/images.csv ranks them")
         return

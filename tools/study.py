@@ -5,22 +5,16 @@ Started again, it goes on where it was interrupted. Finished runs are not repeat
 
 import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import Queue
 
-from common import HERE, console, positive_int, tool_parser
+from common import HERE, in_threads, positive_int, tool_parser
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmseg.errors import one_line_errors
 from mmseg.evaluation.report import render_table
-from mmseg.results.compare import comparison, variants_of
-from mmseg.results.figures import error_bars
-from mmseg.results.runs import Run
-from mmseg.results.study import Study, Task, write_study_page
-from mmseg.results.tables import write_tables
+from mmseg.results.study import Study, Task
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,51 +42,26 @@ def main() -> None:
         run_all(study, args.jobs)
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from here")
-    report(study)
+    columns, rows, paths = study.report()
+    print(render_table(columns, rows))
+    print(*paths, sep="\n")
 
 
 def run_all(study: Study, jobs: int) -> None:
     """Run the tasks that are left, `jobs` at a time; these share the GPUs out."""
-    left = [task for task in study.tasks if not task.is_done]
     count = torch.cuda.device_count()
-    gpus: Queue[int | None] = Queue()
+    places: Queue[dict[str, str]] = Queue()
     for job in range(jobs):
-        gpus.put(job % count if count else None)
+        places.put({"CUDA_VISIBLE_DEVICES": str(job % count)} if count else {})
 
     def run(task: Task) -> None:
-        gpu = gpus.get()
+        place = places.get()
         try:
-            task.run(HERE, gpu)
+            task.run(HERE, place)
         finally:
-            gpus.put(gpu)
+            places.put(place)
 
-    columns = TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console) as bar, ThreadPoolExecutor(jobs) as pool:
-        row = bar.add_task("runs", total=len(left))
-        started = [pool.submit(run, task) for task in left]
-        try:
-            for each in as_completed(started):
-                each.result()
-                bar.advance(row)
-        except BaseException:  # the runs that have started end by themselves
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def report(study: Study) -> None:
-    """Print the comparison, and write it as tables, a plot and a page."""
-    runs = [Run.load(task.folder) for task in study.tasks]
-    variants = variants_of(runs)
-    columns, rows = comparison(variants)
-    print(render_table(columns, rows))
-    stem = study.out / study.name
-    paths = write_tables(stem, columns, rows)
-    places = [v["x"] for v in study.variants.values() if v.get("x") is not None]
-    names = [variant.name for variant in variants]
-    scores = [variant.values["mIoU"] for variant in variants]
-    along = places if len(places) == len(variants) else names
-    paths += error_bars(stem, study.x_label, "mIoU (%)", along, scores)
-    print(*paths, write_study_page(study, runs, columns, rows), sep="\n")
+    in_threads(run, [task for task in study.tasks if not task.is_done], jobs, "runs")
 
 
 if __name__ == "__main__":

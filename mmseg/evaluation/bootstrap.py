@@ -2,50 +2,41 @@
 
 import numpy as np
 
-from mmseg.evaluation.confusion import class_scores
+from mmseg.evaluation.confusion import Scores, scores_of_pixels
 from mmseg.evaluation.per_image import ImageCounts
 
 DRAWS = 1000
-LEVEL = 95  # percent
 
 
 def drawn_weights(groups: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Draw how often each image counts in each of `DRAWS` samples, uint16 (DRAWS, N).
+    """Draw how often each image counts in each of `DRAWS` samples, uint16 (1 + DRAWS, N).
 
-    `groups` (N,) names the place of each image. Whole places are drawn, with replacement.
+    The first row is the test itself, where each image counts once. `groups` (N,) names the place of
+    each image. Whole places are drawn, with replacement. A single place tells nothing about others:
+    its drawn weights are 0, so that no score has an interval.
     """
-    names, member = np.unique(groups, return_inverse=True)
-    rng, count = np.random.default_rng(seed), len(names)
-    times = np.empty((DRAWS, count), np.uint16)
-    for draw in range(DRAWS):
-        times[draw] = np.bincount(rng.integers(count, size=count), minlength=count)
+    _, member = np.unique(groups, return_inverse=True)
+    rng, count = np.random.default_rng(seed), member.max(initial=-1) + 1
+    times = np.ones((1 + DRAWS, count), np.uint16)
+    for row in times[1:]:
+        row[:] = np.bincount(rng.integers(count, size=count), minlength=count) * (count > 1)
     return times[:, member]
 
 
-def drawn_scores(counts: ImageCounts, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the scores in percent of each sample: per class (DRAWS, K), of all (DRAWS,).
-
-    Keys are those of `Scores.per_class` and `Scores.summary`.
-    """
-    blocks = np.array_split(weights, 20)  # as float64, all would take 800 MB for 100,000 images
-
-    def drawn(pixels: np.ndarray) -> np.ndarray:
-        values = pixels.astype(np.float64)  # exact, and multiplied by BLAS
-        return np.concatenate([block.astype(np.float64) @ values for block in blocks])
-
-    right, labelled, predicted = map(drawn, counts.class_counts())
-    per_class, summary = class_scores(right, labelled, predicted)
-    return per_class | summary
+def drawn_scores(counts: ImageCounts, weights: np.ndarray) -> Scores:
+    """Return the scores for each row of weights: per class (1 + DRAWS, K), of all (1 + DRAWS,)."""
+    pixels = counts.class_counts()
+    # Blocks, because all weights as float64, which BLAS multiplies, take 800 MB for 100,000 images.
+    sums = [block.astype(np.float64) @ pixels for block in np.array_split(weights, 20)]
+    return scores_of_pixels(np.concatenate(sums, axis=1))
 
 
 def interval(values: np.ndarray) -> np.ndarray:
-    """Return the ends of the 95 % interval of drawn scores (DRAWS, ...), float64 (2, ...).
+    """Return the ends of the 95 % interval of scores (1 + DRAWS, ...), float64 (2, ...).
 
-    They are NaN if no sample has the score, or if only one place was tested.
+    They are NaN if no sample has the score.
     """
-    tail = (100 - LEVEL) / 2
-    with np.errstate(invalid="ignore"):
-        known = ~np.isnan(values).all(0)
-        filled = np.where(known, values, 0)
-        ends = np.nanpercentile(filled, [tail, 100 - tail], axis=0)
+    drawn = values[1:]
+    known = ~np.isnan(drawn).all(0)
+    ends = np.nanpercentile(np.where(known, drawn, 0), [2.5, 97.5], axis=0)
     return np.where(known, ends, np.nan)

@@ -43,24 +43,19 @@ class DetailMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         size = len((self.dataset_meta or {})["classes"])
         for sample in data_samples:
-            if not self.results:
-                self.sums = {
-                    "boundary": np.zeros((size, 2)),
-                    "contour": np.zeros((size, 2)),
-                    "sizes": np.zeros((len(SIZES) + 1, size, 2)),
-                    "calibration": np.zeros((size + 1, BINS, 3)),
-                }
-            # The first result of a process carries its sums: nothing is held for each image.
-            self.results.append(None if self.results else self.sums)
             label = sample["gt_sem_seg"]["data"][0].cpu().numpy().astype(np.uint8)
             pred = sample["pred_sem_seg"]["data"][0].cpu().numpy().astype(np.uint8)
             pred = np.where(label == IGNORED, IGNORED, pred)
-            boundary, contour = boundaries(pred, label, size)
-            self.sums["boundary"] += boundary
-            self.sums["contour"] += np.stack([np.nan_to_num(contour), ~np.isnan(contour)], 1)
-            self.sums["sizes"] += by_size(pred, label, size)
+            found = dict(zip(("boundary", "contour"), boundaries(pred, label, size), strict=True))
+            found["sizes"] = by_size(pred, label, size)
+            found["calibration"] = np.zeros((size + 1, BINS, 3))
             if "seg_logits" in sample:
-                self.sums["calibration"] += calibration(sample["seg_logits"]["data"], label)
+                found["calibration"] = calibration(sample["seg_logits"]["data"], label)
+            # The first result of a process carries its sums: nothing is held for each image.
+            if self.results:
+                for key, values in found.items():
+                    self.results[0][key] += values
+            self.results.append(None if self.results else found)
 
     def compute_metrics(self, results: list) -> dict:
         parts = [result for result in results if result is not None]
@@ -70,21 +65,20 @@ class DetailMetric(BaseMetric):
 
 
 def boundaries(pred: np.ndarray, label: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return one image's `boundary` (K, 2) and boundary F1 (K,), NaN without a pixel of it."""
+    """Return one image's `boundary` and `contour`, float64 (K, 2); see `DetailMetric`."""
     diagonal = float(np.hypot(*label.shape))
     width = max(1, round(BOUNDARY * diagonal))
     radius = max(1, round(TOLERANCE * diagonal))
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-    shared, contour = np.zeros((classes, 2), np.int64), np.full(classes, np.nan)
+    shared, contour = np.zeros((2, classes, 2))
     for k in np.intersect1d(np.union1d(pred, label), np.arange(classes)):
         bands = [_edge(ids == k, width) for ids in (label, pred)]
         shared[k] = (bands[0] & bands[1]).sum(), (bands[0] | bands[1]).sum()
         edges = [_edge(ids == k, 1) for ids in (label, pred)]
-        near = [cv2.dilate(edge.astype(np.uint8), disk).astype(bool) for edge in edges]
-        hits = (edges[0] & near[1]).sum() + (edges[1] & near[0]).sum()
-        recall = (edges[0] & near[1]).sum() / max(edges[0].sum(), 1)
-        precision = (edges[1] & near[0]).sum() / max(edges[1].sum(), 1)
-        contour[k] = 2 * precision * recall / (precision + recall) if hits else 0
+        near = [cv2.dilate(edge.astype(np.uint8), disk) for edge in edges]
+        recall = near[1][edges[0]].sum() / max(edges[0].sum(), 1)
+        precision = near[0][edges[1]].sum() / max(edges[1].sum(), 1)
+        contour[k] = 2 * precision * recall / max(precision + recall, 1e-9), 1
     return shared, contour
 
 
@@ -119,17 +113,16 @@ def _size_of_each_pixel(ids: np.ndarray) -> np.ndarray:
 
 def calibration(logits: Any, label: np.ndarray) -> np.ndarray:
     """Return one image's `calibration` from logits, a tensor (K, H, W); see `DetailMetric`."""
-    prob = logits[:, ::STEP, ::STEP].float().softmax(0).cpu().numpy().reshape(len(logits), -1)
+    prob = logits[:, ::STEP, ::STEP].float().softmax(0).flatten(1).cpu().numpy()
     labels = label[::STEP, ::STEP].ravel()
     prob, labels = prob[:, labels != IGNORED], labels[labels != IGNORED]
-    result = np.zeros((len(prob) + 1, BINS, 3))
-    rows = [*prob, prob.max(0, initial=0)]
-    hits = [*(labels == k for k in range(len(prob))), prob.argmax(0) == labels]
-    for k, (values, hit) in enumerate(zip(rows, hits, strict=True)):
-        bins = np.minimum((values * BINS).astype(int), BINS - 1)
-        for i, weight in enumerate((None, values, hit)):
-            result[k, :, i] = np.bincount(bins, weight, BINS)
-    return result
+    size = len(prob) + 1
+    hits = np.vstack([labels == np.arange(size - 1)[:, None], prob.argmax(0) == labels])
+    prob = np.vstack([prob, prob.max(0)])
+    bins = np.minimum((prob * BINS).astype(int), BINS - 1) + BINS * np.arange(size)[:, None]
+    weights = (None, prob.ravel(), hits.ravel())
+    sums = [np.bincount(bins.ravel(), each, size * BINS) for each in weights]
+    return np.stack(sums, -1).reshape(size, BINS, 3)
 
 
 def calibration_error(bins: np.ndarray) -> np.ndarray:

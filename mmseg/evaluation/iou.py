@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
-from numpy.typing import ArrayLike
 
 from mmseg.errors import UserError
-from mmseg.evaluation.confusion import METRIC_SCORES, Scores, confusion_matrix, scores
-from mmseg.evaluation.per_image import ImageCounts, ImageResult
+from mmseg.evaluation.confusion import METRIC_SCORES, confusion_matrix, percent, scores
+from mmseg.evaluation.per_image import ImageCounts
 from mmseg.evaluation.report import score_names, score_table
 from mmseg.files import write_whole
 from mmseg.imagery.listing import OutputNames
@@ -86,85 +85,69 @@ class IoUMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count, and write if asked to, each sample (a `SegDataSample.to_dict()`)."""
         for sample in data_samples:
-            if self.output_names is not None:
-                self._write(sample, self.output_names)
-            if self.format_only:
-                matrix = np.zeros(0, np.int64)
-            else:
-                matrix = _compare(sample, len(self._meta["classes"]), self.ignore_index)
-            cells = np.flatnonzero(matrix)
             path = sample["img_path"]
+            if self.output_names is not None:
+                self._write(sample, self.output_names(path))
+            matrix = np.zeros(0, np.int64) if self.format_only else self._compare(sample)
+            cells = np.flatnonzero(matrix)
             place = str(sample.get("seg_map_path", "")), str(sample.get("group", path))
-            self.results.append(ImageResult(path, *place, cells, matrix.flat[cells]))
+            self.results.append((path, *place, cells, matrix.flat[cells]))
 
-    def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Sum the counts of all images; log, save and return the scores."""
         logger = MMLogger.get_current_instance()
-        results = [ImageResult(*each) for each in results]  # mmengine makes plain tuples of them
         if self.output_names is not None:
-            self.check_names(image.name for image in results)  # also those of other processes
+            self.check_names(name for name, *_ in results)  # also those of other processes
             logger.info(f"{len(results)} predictions written to {self.output_names.folder}")
         if self.format_only:
             return {}
-        classes = self._meta["classes"]
-        images = ImageCounts.of(classes, results)
-        matrix = images.total()
-        result = scores(matrix, **self.options)
-        names = (f"IoU/{name}" for name in classes)
-        self.class_scores = dict(zip(names, result.per_class["IoU"].tolist(), strict=True))
-        logger.info(f"{len(results)} images\n{score_table(result, classes, self.metrics)}")
-        values = result.per_class["Fscore"]
+        meta = self.dataset_meta or {}  # the evaluator sets it before the loop
+        images = ImageCounts.of(meta["classes"], results)
+        result = scores(images.matrix(), **self.options)
+        names = (f"IoU/{name}" for name in meta["classes"])
+        self.class_scores = dict(zip(names, result["IoU"].tolist(), strict=True))
+        logger.info(f"{len(results)} images\n{score_table(result, meta['classes'], self.metrics)}")
+        values = result["Fscore"]
         if "mFscore" in self.metrics and (missed := int((values == 0).sum())):
-            hits = values[values > 0].mean() if (values > 0).any() else np.nan
+            mean = percent(np.nansum(values) / 100, (values > 0).sum())
             logger.info(
                 f"mFscore counts the {missed} classes without a right pixel as 0; MMSegmentation "
-                f"leaves them out, which gives {hits:.2f}"
+                f"leaves them out, which gives {mean:.2f}"
             )
         if self.json_file is not None:
-            run = {**self.run, "seconds": round(time.monotonic() - self.started, 1)}
-            facts = {"metrics": self.metrics, "images": len(results), "classes": list(classes)}
-            facts |= {
-                "palette": [list(map(int, colour)) for colour in self._meta["palette"]],
-                "reduce_zero_label": bool(self._meta.get("reduce_zero_label", False)),
-                "run": run,
+            facts = {
+                "metrics": self.metrics,
+                "images": len(results),
+                "classes": list(meta["classes"]),
+                "palette": np.array(meta["palette"]).tolist(),
+                "reduce_zero_label": bool(meta.get("reduce_zero_label", False)),
+                "run": {**self.run, "seconds": round(time.monotonic() - self.started, 1)},
+                "summary": {k: _or_null(v) for k, v in result.items() if not v.ndim},
+                "per_class": {k: _or_null(v) for k, v in result.items() if v.ndim},
+                "confusion_matrix": images.matrix().tolist(),  # rows: truth, columns: prediction
             }
-            write_whole(self.json_file, _json(facts, result, matrix))
+            write_whole(self.json_file, json.dumps(facts, allow_nan=False).encode())
             images.save(Path(self.json_file).with_suffix(".images.npz"))
-        return {name: result.summary[name] for name in self.summary_names()}
+        return {name: float(result[name]) for name in self.summary_names()}
 
-    @property
-    def _meta(self) -> dict:
-        if self.dataset_meta is None:
-            raise RuntimeError("dataset_meta is not set: the evaluator does it before the loop")
-        return self.dataset_meta
-
-    def _write(self, sample: dict, output_names: OutputNames) -> None:
+    def _write(self, sample: dict, path: Path) -> None:
         ids = sample["pred_sem_seg"]["data"][0].cpu().numpy()
-        greys = [(i, i, i) for i in range(len(self._meta["classes"]))]
-        palette = list(self._meta.get("palette") or greys)
+        palette = list((self.dataset_meta or {})["palette"])
         if sample.get("reduce_zero_label"):
             ids, palette = ids + 1, [(0, 0, 0), *palette]
-        write_id_png(output_names(sample["img_path"]), ids.astype(np.uint8), palette)
+        write_id_png(path, ids.astype(np.uint8), palette)
+
+    def _compare(self, sample: dict) -> np.ndarray:
+        """Return the confusion matrix of one image, int64 (K, K)."""
+        if "gt_sem_seg" not in sample:
+            raise UserError(f"{sample['img_path']}: no ground truth to compare with")
+        pred, label = sample["pred_sem_seg"]["data"][0], sample["gt_sem_seg"]["data"][0]
+        size = len((self.dataset_meta or {})["classes"])
+        try:
+            return confusion_matrix(pred, label, size, self.ignore_index).cpu().numpy()
+        except UserError as error:
+            raise UserError(f"{sample.get('seg_map_path', sample['img_path'])}: {error}") from None
 
 
-def _compare(sample: dict, num_classes: int, ignore_index: int) -> np.ndarray:
-    """Return the confusion matrix of one image, int64 (K, K)."""
-    if "gt_sem_seg" not in sample:
-        raise UserError(f"{sample['img_path']}: no ground truth to compare with")
-    pred, label = sample["pred_sem_seg"]["data"][0], sample["gt_sem_seg"]["data"][0]
-    try:
-        return confusion_matrix(pred, label, num_classes, ignore_index).cpu().numpy()
-    except UserError as error:
-        raise UserError(f"{sample.get('seg_map_path', sample['img_path'])}: {error}") from None
-
-
-def _json(facts: dict[str, Any], result: Scores, matrix: np.ndarray) -> bytes:
-    def or_null(scores: ArrayLike) -> Any:
-        return np.where(np.isnan(scores), np.array(None), scores).tolist()
-
-    content = facts | {
-        "summary": {name: or_null(score) for name, score in result.summary.items()},
-        "per_class": {name: or_null(each) for name, each in result.per_class.items()},
-        "confusion_matrix": matrix.tolist(),  # rows: ground truth, columns: prediction
-    }
-    return json.dumps(content, allow_nan=False).encode()
+def _or_null(scores: np.ndarray) -> Any:
+    return np.where(np.isnan(scores), np.array(None), scores).tolist()

@@ -1,10 +1,9 @@
 """The confusion counts of each image of a test, which the test keeps in a file."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,27 +11,15 @@ from mmseg.errors import UserError
 from mmseg.files import whole_file
 
 
-class ImageResult(NamedTuple):
-    """What a test keeps of one image. `cells` are the places of the non-zero counts.
-
-    They are the `counts` of the flattened confusion matrix, whose rows are the ground truth. Whole
-    matrices of 2,000 ADE20K images would take 360 MB.
-    """
-
-    name: str
-    mask: str
-    group: str
-    cells: np.ndarray
-    counts: np.ndarray
-
-
 @dataclass(frozen=True)
 class ImageCounts:
-    """Confusion counts of N images, as `ImageResult` describes them.
+    """Confusion counts of N images.
 
     `classes` (K,) and the paths `names` and `masks` and the places `groups`, all (N,), hold str.
-    Images of one place are not independent of each other. `starts` (N + 1,) says where the values
-    of each image begin in `cells` and `counts` (M,), all int64.
+    Images of one place are not independent of each other. `cells` (M,) are the places of the
+    non-zero `counts` (M,) in flattened confusion matrices, whose rows are the ground truth, and
+    `starts` (N + 1,) says where those of each image begin; all int64. Whole matrices of 2,000
+    ADE20K images would take 360 MB.
     """
 
     classes: np.ndarray
@@ -44,18 +31,14 @@ class ImageCounts:
     counts: np.ndarray
 
     @classmethod
-    def of(cls, classes: Sequence[str], images: Sequence[ImageResult]) -> "ImageCounts":
-        """Join the results of the images of a test."""
+    def of(cls, classes: Sequence[str], images: Sequence[tuple]) -> "ImageCounts":
+        """Join the (name, mask, group, cells, counts) of each image of a test."""
         names, masks, groups, cells, counts = zip(*images, strict=True) if images else ((),) * 5
+        texts = [np.array(each, str) for each in (classes, names, masks, groups)]
         empty = np.zeros(0, np.int64)
+        starts = np.cumsum([0, *map(len, cells)])
         return cls(
-            np.array(classes, str),
-            np.array(names, str),
-            np.array(masks, str),
-            np.array(groups, str),
-            np.cumsum([0, *map(len, cells)]),
-            np.concatenate([empty, *cells]),
-            np.concatenate([empty, *counts]),
+            *texts, starts, np.concatenate([empty, *cells]), np.concatenate([empty, *counts])
         )
 
     @classmethod
@@ -72,33 +55,24 @@ class ImageCounts:
     def save(self, path: Path) -> None:
         """Write one .npz file."""
         with whole_file(path) as part, open(part, "wb") as file:
-            np.savez_compressed(file, **{key: getattr(self, key) for key in self.__annotations__})
+            np.savez_compressed(file, **vars(self))
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def matrices(self) -> Iterator[np.ndarray]:
-        """Yield the confusion matrix of each image, int64 (K, K)."""
-        size = len(self.classes)
-        for start, end in zip(self.starts[:-1], self.starts[1:], strict=True):
-            matrix = np.zeros((size, size), np.int64)
-            matrix.flat[self.cells[start:end]] = self.counts[start:end]
-            yield matrix
+    def matrix(self, images: slice = slice(None)) -> np.ndarray:
+        """Return the confusion matrix of images, by default of all of them, int64 (K, K)."""
+        size, (first, stop, _) = len(self.classes), images.indices(len(self))
+        these = slice(self.starts[first], self.starts[stop])
+        counts = np.bincount(self.cells[these], self.counts[these], size**2)  # exact below 2**53
+        return counts.reshape(size, size).astype(np.int64)
 
-    def total(self) -> np.ndarray:
-        """Return the confusion matrix of all images, int64 (K, K)."""
-        size = len(self.classes)
-        matrix = np.zeros(size * size, np.int64)
-        np.add.at(matrix, self.cells, self.counts)
-        return matrix.reshape(size, size)
-
-    def class_counts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the right, labelled and predicted pixels of each image and class, int64 (N, K)."""
-        image = np.repeat(np.arange(len(self)), np.diff(self.starts))
-        truth, predicted = np.divmod(self.cells, len(self.classes))
-        right, labelled, found = np.zeros((3, len(self), len(self.classes)), np.int64)
-        is_right = truth == predicted
-        right[image[is_right], truth[is_right]] = self.counts[is_right]
-        np.add.at(labelled, (image, truth), self.counts)
-        np.add.at(found, (image, predicted), self.counts)
-        return right, labelled, found
+    def class_counts(self) -> np.ndarray:
+        """Return the right, labelled and predicted pixels of images by class, float64 (3, N, K)."""
+        shape = len(self), len(self.classes)
+        first = np.repeat(np.arange(len(self)) * shape[1], np.diff(self.starts))
+        truth, found = np.divmod(self.cells, shape[1])
+        right = self.counts * (truth == found)
+        sums = ((truth, right), (truth, self.counts), (found, self.counts))
+        tables = [np.bincount(first + k, pixels, np.prod(shape)) for k, pixels in sums]
+        return np.reshape(tables, (3, *shape))

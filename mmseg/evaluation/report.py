@@ -1,12 +1,13 @@
 """Tables in plain text, for logs and terminals."""
 
 import io
-import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mmseg.evaluation.confusion import METRIC_SCORES, Scores
 
@@ -18,27 +19,21 @@ def render_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title
     """Draw a table in ASCII lines as wide as its content. All columns but the first align right."""
     table = Table(box=box.ASCII)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(str, row))
+        table.add_column(Text(column), justify="right" if index else "left", no_wrap=True)
+    for row in rows:  # as `Text`, because rich would take [brackets] or :colons: for markup
+        table.add_row(*(Text(str(cell)) for cell in row))
     text = io.StringIO()
-    # A class name may hold [brackets] or :colons:, which rich would take for markup and emoji.
-    console = Console(
-        file=text, width=WIDTH, color_system=None, markup=False, emoji=False, highlight=False
-    )
-    console.print(table)
+    Console(file=text, width=WIDTH, color_system=None).print(table)
     return f"{title}\n{text.getvalue()}".strip()
 
 
 def score_table(scores: Scores, classes: Sequence[str], metrics: Sequence[str]) -> str:
     """Draw the scores of every class and the summary of `metrics`, in percent to two decimals."""
     names = score_names(metrics)
-    rows = [
-        [class_name, *(_shown(scores.per_class[name][index]) for name in names)]
-        for index, class_name in enumerate(classes)
-    ]
     means = ["aAcc", *(f"m{name}" for name in names)]
-    summary = render_table(means, [[_shown(scores.summary[name]) for name in means]])
+    columns = [map(_shown, scores[name]) for name in names]
+    rows = zip(classes, *columns, strict=True)
+    summary = render_table(means, [[_shown(scores[name]) for name in means]])
     return render_table(["class", *names], rows) + "\n" + summary
 
 
@@ -47,5 +42,5 @@ def score_names(metrics: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for metric in metrics for name in METRIC_SCORES[metric]))
 
 
-def _shown(score: float) -> str:
-    return "n/a" if math.isnan(score) else f"{score:.2f}"
+def _shown(score: np.ndarray) -> str:
+    return "n/a" if np.isnan(score) else f"{score:.2f}"

@@ -95,4 +95,4 @@ def _miou(program: Any, graph: Graph) -> float:
         ids = result if graph.options.output == "classes" else result.argmax(1).to(torch.uint8)
         ids = F.interpolate(ids[None], tuple(labels.shape), mode="nearest")[0, 0]
         counts += confusion_matrix(ids, labels.to(torch.uint8), number).numpy()
-    return scores(counts).summary["mIoU"]
+    return float(scores(counts)["mIoU"])

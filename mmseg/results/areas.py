@@ -5,80 +5,59 @@ Journal of Remote Sensing 35, 4923-4939, whose indicators give the numbers of th
 the strata are the classes of the map, and hold for other strata too.
 """
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from mmseg.errors import UserError
+from mmseg.results.class_map import ClassMap
 
 Z = 1.96  # standard errors in half of a 95 % interval
-COLUMNS = ("mapped_ha", "area_ha", "standard_error_ha", "low_ha", "high_ha")
-ACCURACIES = ("user's", "producer's")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Estimated shares, with standard errors. K is the number of classes.
-
-    `area` (K,) is the share of the whole area, `users` and `producers` (K,) are accuracies, and
-    `overall` (1,) is the overall accuracy, each as (values, standard errors) of float64. A value is
-    NaN if no point of the sample tells it.
-    """
-
-    area: tuple[np.ndarray, np.ndarray]
-    users: tuple[np.ndarray, np.ndarray]
-    producers: tuple[np.ndarray, np.ndarray]
-    overall: tuple[np.ndarray, np.ndarray]
+COLUMNS = ["class_id", "class_name", "mapped_ha", "area_ha", "standard_error_ha"]
+COLUMNS += ["low_ha", "high_ha", "user's_accuracy", "user's_accuracy_standard_error"]
+COLUMNS += ["producer's_accuracy", "producer's_accuracy_standard_error"]
+# Estimated shares and their standard errors, float64, of each class (K,) or of all (1,).
+Estimate = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def estimate(
     strata: np.ndarray, mapped: np.ndarray, reference: np.ndarray, shares: np.ndarray, classes: int
 ) -> Estimate:
-    """Estimate areas and accuracies from the points of a sample.
+    """Estimate `area` (as share of all), `users`, `producers` and `overall` accuracy.
 
-    strata, mapped, reference: int64 (N,), the stratum of each point, its class in the map and its
-    true class. shares: float64 (H,), the share of each stratum in the area; they sum to 1. Raises
-    `UserError` if a stratum has fewer than two points, which give no standard error.
+    strata, mapped, reference: int64 (N,), the stratum of each point of the sample, its class in the
+    map and its true class. shares: float64 (H,), the share of each stratum in the area; they sum to
+    1. A value is NaN if no point tells it. Raises `UserError` if a stratum has fewer than two
+    points, which give no standard error.
     """
     counts = np.bincount(strata, minlength=len(shares))
-    few = np.flatnonzero((counts < 2) & (shares > 0))
-    if len(few):
+    for few in np.flatnonzero((counts < 2) & (shares > 0)):
         raise UserError(
-            f"stratum {few[0]} has {counts[few[0]]} interpreted points and {shares[few[0]]:.2%} of "
-            "the area: interpret at least 2 points of each stratum, better 50"
+            f"stratum {few} has {counts[few]} interpreted points and {shares[few]:.2%} of the "
+            "area: interpret at least 2 points of each stratum, better 50"
         )
-    weights = shares / np.maximum(counts, 1)
-
-    def total(y: np.ndarray) -> np.ndarray:
-        """Return the share of the area where the indicators y (N, K) are 1."""
-        return weights[strata] @ y
-
-    def error(residual: np.ndarray) -> np.ndarray:
-        """Return the standard error of the total of residuals (N, K)."""
-        variance = np.zeros(residual.shape[1])
-        for stratum in np.flatnonzero(counts > 1):
-            spread = residual[strata == stratum].var(0, ddof=1)
-            variance += shares[stratum] ** 2 * spread / counts[stratum]
-        return np.sqrt(variance)
+    weights = (shares / np.maximum(counts, 1))[strata]
 
     def ratio(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the area of the indicators y (N, K) as share of that of x, and its error."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = total(y) / total(x)
-            return value, error(np.nan_to_num(y - value * x)) / total(x)
+            value = weights @ y / (weights @ x)
+            rest = np.nan_to_num(y - value * x)
+            variances = [
+                shares[h] ** 2 * rest[strata == h].var(0, ddof=1) / counts[h]
+                for h in np.flatnonzero(counts)
+            ]
+            return value, np.sqrt(np.sum(variances, 0)) / (weights @ x)
 
-    is_mapped = np.eye(classes)[mapped]
-    is_true = np.eye(classes)[reference]
-    both = is_mapped * is_true
-    right = both.sum(1, keepdims=True)
-    return Estimate(
-        area=(total(is_true), error(is_true)),
-        users=ratio(both, is_mapped),
-        producers=ratio(both, is_true),
-        overall=(total(right), error(right)),
-    )
+    everywhere = np.ones((len(strata), 1))
+    is_mapped, is_true = np.eye(classes)[mapped], np.eye(classes)[reference]
+    right = is_mapped * is_true
+    return {
+        "area": ratio(is_true, everywhere),
+        "users": ratio(right, is_mapped),
+        "producers": ratio(right, is_true),
+        "overall": ratio(right.sum(1, keepdims=True), everywhere),
+    }
 
 
 def sample_sizes(
@@ -98,22 +77,42 @@ def sample_sizes(
     return np.where(present, least + np.round(rest * shares), 0).astype(np.int64)
 
 
-def area_csv(classes: Sequence[str], hectares: float, mapped: np.ndarray, result: Estimate) -> str:
-    """Return the estimates as a table, one line per class.
+def draw_points(strata: ClassMap, sizes: np.ndarray, seed: int) -> np.ndarray:
+    """Draw `sizes` (K,) pixels of each class, with equal chances per area; float64 (2, N).
 
-    `hectares` is the whole area, `mapped` (K,) the hectares of each class in the map.
+    The result is the middles of the pixels in the CRS of the map. No pixel is drawn twice. The
+    order is random, so that it does not tell the class.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["class_id", "class_name", *COLUMNS, *_with_errors(ACCURACIES)])
-    for k, name in enumerate(classes):
-        area, error = hectares * result.area[0][k], hectares * result.area[1][k]
-        values = [mapped[k], area, error, area - Z * error, area + Z * error]
-        accuracies = [each[k] for pair in (result.users, result.producers) for each in pair]
-        row = [f"{v:.4f}" for v in values] + [f"{v:.4f}" for v in accuracies]
-        table.writerow([k, name, *row])
-    return text.getvalue()
+    rng = np.random.default_rng(seed)
+    drawn = [np.zeros((3, 0)) for _ in sizes]
+    for top, ids in strata.blocks():
+        # The smallest of these keys are a sample by area (Efraimidis and Spirakis, 2006).
+        areas = strata.row_hectares[top : top + len(ids), None]
+        keys = rng.exponential(size=ids.shape) / areas
+        for k, size in enumerate(sizes):
+            rows, columns = np.nonzero(ids == k)
+            found = np.stack([keys[rows, columns], columns, rows + top])
+            both = np.hstack([drawn[k], found])
+            drawn[k] = both[:, np.argsort(both[0])[:size]]
+    points = rng.permutation(np.hstack(drawn)[1:] + 0.5, axis=1)
+    return np.array(strata.transform * points)
 
 
-def _with_errors(names: Sequence[str]) -> list[str]:
-    return [column for n in names for column in (f"{n}_accuracy", f"{n}_accuracy_standard_error")]
+def class_ids(texts: Sequence[object], classes: Sequence[str], path: str) -> np.ndarray:
+    """Return the ids (N,) of classes that points of a file give by their names or ids."""
+    known = {str(k): k for k in range(len(classes))}
+    known |= {name.strip().lower(): k for k, name in enumerate(classes)}
+    words = [str(text).strip().lower().removesuffix(".0") for text in texts]
+    for word in words:
+        if word not in known:
+            raise UserError(f"{path}: {word!r} is no class: give one of {', '.join(classes)}")
+    return np.array([known[word] for word in words], np.int64)
+
+
+def area_rows(classes: Sequence[str], mapped: np.ndarray, whole: float, found: Estimate) -> list:
+    """Return the cells of `COLUMNS` for each class; `mapped` (K,) and `whole` are hectares."""
+    area, error = (whole * each for each in found["area"])
+    hectares = (mapped, area, error, area - Z * error, area + Z * error)
+    columns = (*hectares, *found["users"], *found["producers"])
+    texts = [[f"{value:.4f}" for value in column] for column in columns]
+    return list(zip(range(len(classes)), classes, *texts, strict=True))

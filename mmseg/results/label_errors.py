@@ -2,12 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
+import rasterio
+import shapely
+import shapely.affinity
+from rasterio import Affine
+from rasterio.errors import RasterioError
+from rasterio.features import geometry_mask, shapes
+
+from mmseg.results.features import moved, write_features
 
 IGNORED = 255
 CORE = np.ones((3, 3), np.uint8)
+COLUMNS = ("image", "label", "probably", "pixels", "score", "left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True)
@@ -15,68 +25,58 @@ class Suspect:
     """Connected pixels that are labelled as `label` and that the model takes for `found`.
 
     `probability` and `given` are the means of the probabilities of these two classes. `outline` is
-    (N, 2) of int: column and row of the pixels on its edge.
+    in columns and rows of the image; the first pixel reaches from 0 to 1.
     """
 
     image: str
     label: int
     found: int
-    pixels: int
     probability: float
     given: float
-    outline: np.ndarray
+    outline: shapely.Polygon
 
     @property
     def score(self) -> float:
         """How sure the model is, against the label, -1 to 1."""
         return self.probability - self.given
 
+    def cells(self, classes: Sequence[str]) -> list[object]:
+        """Return the cells of `COLUMNS`."""
+        names = classes[self.label], classes[self.found]
+        box = map(int, self.outline.bounds)
+        return [self.image, *names, int(self.outline.area), round(self.score, 4), *box]
+
 
 class LabelErrors:
-    """Collects suspects image by image. `thresholds` are known when all images are seen."""
+    """Collects suspects image by image. `trust` is the mean probability of the labels of each."""
 
     def __init__(self, num_classes: int, min_pixels: int) -> None:
         self.min_pixels = min_pixels
         self.candidates: list[Suspect] = []
-        self.trust: list[tuple[str, float]] = []  # mean probability of the labels of each image
-        self.sums = np.zeros((num_classes, 2))
+        self.trust: list[tuple[str, float]] = []
+        self.sums = np.zeros((2, num_classes))
 
     def add(self, image: str, prob: np.ndarray, label: np.ndarray) -> None:
         """Compare probabilities (K, H, W) with labels (H, W) of uint8."""
-        known = label != IGNORED
-        own = np.take_along_axis(prob, np.where(known, label, 0)[None].astype(int), 0)[0]
-        found = prob.argmax(0)
-        largest = prob.max(0)
-        for k in np.unique(label[known]):
-            self.sums[k] += own[label == k].sum(), (label == k).sum()
+        known, classes = label != IGNORED, len(prob)
+        labels = np.where(known, label, 0).astype(int)
+        own = np.take_along_axis(prob, labels[None], 0)[0]
+        found, largest = prob.argmax(0), prob.max(0)
+        for kind, weights in enumerate((own[known], None)):
+            self.sums[kind] += np.bincount(labels[known], weights, classes)
         self.trust.append((image, float(own[known].mean()) if known.any() else np.nan))
-        wrong = known & (found != label)
-        for k in np.unique(found[wrong]):
-            for given in np.unique(label[wrong & (found == k)]):
-                mask = (wrong & (found == k) & (label == given)).astype(np.uint8)
-                # Strips along edges, where a model is never sure, are no suspects.
-                mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, CORE)
-                self._add_parts(image, mask, (int(given), int(k)), own, largest)
-
-    def _add_parts(
-        self,
-        image: str,
-        mask: np.ndarray,
-        classes: tuple[int, int],
-        own: np.ndarray,
-        largest: np.ndarray,
-    ) -> None:
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
-        for part in range(1, count):
-            pixels = int(stats[part, cv2.CC_STAT_AREA])
-            if pixels < self.min_pixels:
-                continue
-            inside = labels == part
-            edges, _ = cv2.findContours(
-                inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-            )
-            means = float(largest[inside].mean()), float(own[inside].mean())
-            self.candidates.append(Suspect(image, *classes, pixels, *means, edges[0][:, 0]))
+        # Label and found class in one number, which is 0 where they agree.
+        pairs = np.where(known & (found != labels), labels * classes + found, 0).astype(np.uint16)
+        # Strips along edges, where a model is never sure, are no suspects: what is left lies in
+        # squares of 3 x 3 equal pixels.
+        core = (pairs > 0) & (cv2.erode(pairs, CORE) == cv2.dilate(pairs, CORE))
+        wide = np.logical_and(cv2.dilate(core.astype(np.uint8), CORE), pairs)
+        for geometry, pair in shapes(pairs, mask=wide):
+            outline = shapely.geometry.shape(geometry)
+            if outline.area >= self.min_pixels:
+                inside = geometry_mask([geometry], label.shape, Affine.identity(), invert=True)
+                means = float(largest[inside].mean()), float(own[inside].mean())
+                self.candidates.append(Suspect(image, *divmod(int(pair), classes), *means, outline))
 
     def suspects(self, least: float) -> list[Suspect]:
         """Return the suspects, the surest first, whose score is at least `least`.
@@ -84,38 +84,43 @@ class LabelErrors:
         A candidate counts if its class is as probable as that class is, on average, where it is
         labelled: this is the threshold of confident learning.
         """
-        thresholds = self.sums[:, 0] / np.maximum(self.sums[:, 1], 1)
+        thresholds = self.sums[0] / np.maximum(self.sums[1], 1)
         kept = [each for each in self.candidates if each.probability >= thresholds[each.found]]
         kept = [each for each in kept if each.score >= least]
         return sorted(kept, key=lambda each: (-each.score, each.image))
 
 
-def rows(suspects: Iterable[Suspect], classes: Sequence[str]) -> list[list[object]]:
-    """Return a table of suspects for `COLUMNS`."""
-    return [
-        [
-            each.image,
-            classes[each.label],
-            classes[each.found],
-            each.pixels,
-            f"{each.score:.4f}",
-            *each.outline.min(0),
-            *each.outline.max(0),
-        ]
-        for each in suspects
-    ]
-
-
-COLUMNS = ("image", "label", "probably", "pixels", "score", "left", "top", "right", "bottom")
-
-
 def crop_with_outline(image: np.ndarray, suspect: Suspect, side: int = 240) -> np.ndarray:
     """Return the surroundings of a suspect, RGB (side, side, 3), with its outline in yellow."""
-    low, high = suspect.outline.min(0), suspect.outline.max(0)
+    low, high = np.reshape(suspect.outline.bounds, (2, 2)).astype(int)
     reach = int((high - low).max() * 0.75) + 16
-    middle = (low + high) // 2
     padded = np.pad(image, [(reach, reach), (reach, reach), (0, 0)], constant_values=255)
-    drawn = cv2.drawContours(padded, [suspect.outline + reach], -1, (255, 220, 0), 1)
-    left, top = middle
+    corners = np.array(suspect.outline.exterior.coords).astype(int)
+    drawn = cv2.polylines(padded, [corners + reach], True, (255, 220, 0))
+    left, top = (low + high) // 2
     window = drawn[top : top + 2 * reach, left : left + 2 * reach]
     return cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def write_suspect_layer(path: Path, suspects: Iterable[Suspect], classes: Sequence[str]) -> bool:
+    """Write the outlines as polygons of a GeoPackage; return whether any image has a CRS.
+
+    All are in the CRS of the first image. Images without one are left out.
+    """
+    outlines, rows, crs = [], [], None
+    for each in suspects:
+        try:
+            with rasterio.open(each.image) as raster:
+                own, place = raster.crs, raster.transform
+        except RasterioError:
+            continue
+        if own is not None:
+            crs = crs or own
+            a, b, left, d, e, top = place[:6]
+            outline = shapely.affinity.affine_transform(each.outline, (a, b, d, e, left, top))
+            outlines.append(moved(outline, own, crs))
+            rows.append(each.cells(classes))
+    if crs is not None:
+        fields = {k: np.array([row[i] for row in rows]) for i, k in enumerate(COLUMNS[:5])}
+        write_features(path, np.array(outlines), fields, crs, "suspects")
+    return crs is not None

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mmseg.errors import UserError
 from mmseg.evaluation.per_image import ImageCounts
 
@@ -44,11 +42,6 @@ class Run:
         """The name of the config, or of the folder if the test did not say it."""
         return Path(self.facts.get("run", {}).get("config", self.path.parent.name)).stem
 
-    @property
-    def seed(self) -> int | None:
-        """The seed of the training, None if the checkpoint does not tell it."""
-        return self.facts.get("run", {}).get("seed")
-
 
 def check_comparable(runs: Sequence[Run]) -> None:
     """Raise `UserError` unless all runs were tested on the same labels of the same images."""
@@ -63,6 +56,5 @@ def check_comparable(runs: Sequence[Run]) -> None:
                 f"{first.path}; test both on one data set"
             )
         labelled = [each.counts.class_counts()[1] for each in (first, run)]
-        if (different := (labelled[0] != labelled[1]).any(1)).any():
-            image = run.counts.names[np.flatnonzero(different)[0]]
+        for image in run.counts.names[(labelled[0] != labelled[1]).any(1)]:
             raise UserError(f"{run.path}: the mask of {image} differs from that of {first.path}")

@@ -3,24 +3,23 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 
 from mmseg.errors import UserError
-from mmseg.evaluation.confusion import scores
 from mmseg.files import write_whole
-from mmseg.results import figures
-from mmseg.results.page import write_page
+from mmseg.results.compare import comparison, variants_of
+from mmseg.results.figures import error_bars
+from mmseg.results.page import Section, write_page
 from mmseg.results.runs import Run
-from mmseg.results.tables import Row
+from mmseg.results.tables import write_tables
 
 INTERRUPTED = 75  # the exit code of a training that saved and left
 KEYS = {"config", "options", "x"}
-RUN_COLUMNS = ("variant", "seed", "mIoU", "file")
 SLURM = """#!/bin/bash
 #SBATCH --job-name={name}
 #SBATCH --array=0-{last}
@@ -30,16 +29,19 @@ SLURM = """#!/bin/bash
 #SBATCH --output={out}/slurm-%a.log
 # Add what your cluster asks for: --partition, --gres=gpu:1, --time, --account.
 run=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" {out}/runs.txt)
-srun {train} "$run"/*.py --work-dir "$run" --resume
+srun {tools}/train.py "$run"/*.py --work-dir "$run" --resume
 code=$?
 if [ $code -eq 0 ]; then
-    srun {test} "$run"/*.py "$run/latest.pth" --work-dir "$run"
+    srun {tools}/test.py "$run"/*.py "$run/latest.pth" --work-dir "$run"
     code=$?
 elif [ $code -eq {interrupted} ]; then
     scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
 fi
 exit $code
 """
+ABOUT = """In percent; mean +- standard deviation over the seeds. Differences are from the first
+variant, with 95 % intervals and p-values from a paired bootstrap over the images. They do not
+contain the spread of the seeds."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +60,22 @@ class Task:
     def is_done(self) -> bool:
         return any(self.folder.glob("eval_*.json"))
 
-    def commands(self, tools: Path) -> list[list[str]]:
-        """Return the command lines; a training goes on from its newest checkpoint."""
-        work_dir = ["--work-dir", str(self.folder)]
-        train = [str(tools / "train.py"), str(self.config), *work_dir, "--resume"]
-        test = [str(tools / "test.py"), str(self.config), str(self.folder / "latest.pth")]
-        return [[sys.executable, *train], [sys.executable, *test, *work_dir]]
+    def run(self, tools: Path, variables: Mapping[str, str] | None = None) -> None:
+        """Train and test, with the output in log.txt; `UserError` if one of them fails.
 
-    def run(self, tools: Path, gpu: int | None = None) -> None:
-        """Train and test, with the output in log.txt; `UserError` if one of them fails."""
+        A training goes on from its newest checkpoint. `variables` are added to the environment.
+        """
         log = self.folder / "log.txt"
-        device = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": str(gpu)}
-        for command in self.commands(tools):
+        environment = {**os.environ, **(variables or {})}
+        for tool, argument in (("train.py", "--resume"), ("test.py", self.folder / "latest.pth")):
+            command = [sys.executable, tools / tool, self.config, argument]
+            command += ["--work-dir", self.folder]
             with open(log, "ab") as file:
-                done = subprocess.run(
-                    command, stdout=file, stderr=file, env=os.environ | device, check=False
-                )
-            code = done.returncode
-            if code == INTERRUPTED:
+                done = subprocess.run(command, stdout=file, stderr=file, env=environment)
+            if done.returncode == INTERRUPTED:
                 raise KeyboardInterrupt
-            if code:
-                raise UserError(f"{self.folder}: {Path(command[1]).name} failed; see {log}")
+            if done.returncode:
+                raise UserError(f"{self.folder}: {tool} failed; see {log}")
 
 
 class Study:
@@ -124,46 +121,41 @@ class Study:
 
     def write_slurm(self, tools: Path) -> Path:
         """Write an array job with a line per task that is left, and return its path."""
-        left = [str(task.folder.resolve()) for task in self.tasks if not task.is_done]
+        left = [task.folder.resolve() for task in self.tasks if not task.is_done]
         if not left:
             raise UserError(f"{self.out}: every run is done; leave --slurm out to see the results")
         write_whole(self.out / "runs.txt", "".join(f"{line}\n" for line in left).encode())
-        python = f"{sys.executable} {tools}"
         text = SLURM.format(
             name=self.name,
             last=len(left) - 1,
             out=self.out.resolve(),
-            train=f"{python}/train.py",
-            test=f"{python}/test.py",
+            tools=f"{sys.executable} {tools}",
             interrupted=INTERRUPTED,
         )
         write_whole(self.out / "array.sbatch", text.encode())
         return self.out / "array.sbatch"
 
-
-def write_study_page(
-    study: Study, runs: Sequence[Run], columns: Sequence[str], rows: Sequence[Row]
-) -> Path:
-    """Write index.html with the comparison, its plot and the runs of the tasks; return its path."""
-    means = next(row for row in rows if row[0] == "mIoU")
-    cards = [
-        {"name": f"mIoU, {column}", "value": value}
-        for column, value in zip(columns, means, strict=True)
-        if "(n=" in column
-    ]
-    text = (
-        "In percent; mean +- standard deviation over the seeds. Differences are from the first "
-        "variant, with 95 % intervals and p-values from a paired bootstrap over the images. They "
-        "do not contain the spread of the seeds."
-    )
-    tasks = [
-        [task.variant, task.seed, f"{scores(run.counts.total()).summary['mIoU']:.2f}", run.path]
-        for task, run in zip(study.tasks, runs, strict=True)
-    ]
-    plot = figures.svg(study.out / f"{study.name}.svg")
-    sections: list[dict[str, Any]] = [
-        {"title": "Variants", "texts": [], "svg": plot},
-        {"title": "Classes and means", "texts": [text], "columns": columns, "rows": rows},
-        {"title": "Runs", "texts": [], "columns": RUN_COLUMNS, "rows": tasks, "file": "runs.csv"},
-    ]
-    return write_page(study.out / "index.html", f"{study.name}: study", cards, sections)
+    def report(self) -> tuple[list[str], list[list[str]], list[Path]]:
+        """Compare the runs; return columns, rows, and the tables, plots and page that it writes."""
+        runs = [Run.load(task.folder) for task in self.tasks]
+        variants = variants_of(runs)
+        columns, rows = comparison(variants)
+        stem = self.out / self.name
+        places = [variant.get("x") for variant in self.variants.values()]
+        along = list(variants) if None in places else places
+        mious = [variant["mIoU"][:, 0] for variant in variants.values()]
+        plots = error_bars(stem, self.x_label, along, mious)
+        tasks = [["variant", "seed", "mIoU", "file"]]
+        tasks += [
+            [task.variant, f"{task.seed}", f"{miou:.2f}", str(run.path)]
+            for task, run, miou in zip(self.tasks, runs, np.concatenate(mious), strict=True)
+        ]
+        sections: list[Section] = [
+            {"title": "Variants", "plot": plots[1]},
+            {"title": "Classes and means", "texts": [ABOUT], "columns": columns, "rows": rows},
+            {"title": "Runs", "columns": tasks[0], "rows": tasks[1:], "file": "runs.csv"},
+        ]
+        means = dict(zip(columns, next(row for row in rows if row[0] == "mIoU"), strict=True))
+        cards = [{"name": f"mIoU, {k}", "value": v} for k, v in means.items() if "(n=" in k]
+        page = write_page(self.out / "index.html", f"{self.name}: study", cards, sections)
+        return columns, rows, [*write_tables(stem, columns, rows), *plots, page]

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmseg.files import write_whole
@@ -11,12 +11,19 @@ Row = Sequence[object]
 LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}"})
 
 
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write a table as comma-separated UTF-8."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    write_whole(path, text.getvalue().encode())
+
+
 def write_tables(stem: Path, columns: Sequence[str], rows: Sequence[Row]) -> list[Path]:
-    """Write `stem`.md, .csv and .tex (for the package booktabs); return their paths."""
-    texts = {".md": markdown, ".csv": comma_separated, ".tex": latex}
-    paths = [stem.with_name(stem.name + suffix) for suffix in texts]
-    for path, make in zip(paths, texts.values(), strict=True):
-        write_whole(path, make(columns, rows).encode())
+    """Write `stem`.csv, .md and .tex (for the package booktabs); return their paths."""
+    paths = [stem.with_name(stem.name + suffix) for suffix in (".csv", ".md", ".tex")]
+    write_csv(paths[0], columns, rows)
+    write_whole(paths[1], markdown(columns, rows).encode())
+    write_whole(paths[2], latex(columns, rows).encode())
     return paths
 
 
@@ -24,12 +31,6 @@ def markdown(columns: Sequence[str], rows: Sequence[Row]) -> str:
     rule = ["---", *["---:"] * (len(columns) - 1)]
     lines = [[str(cell).replace("|", r"\|") for cell in row] for row in (columns, rule, *rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def comma_separated(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    return text.getvalue()
 
 
 def latex(columns: Sequence[str], rows: Sequence[Row]) -> str:

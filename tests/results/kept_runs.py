@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg.evaluation.per_image import ImageCounts, ImageResult
+from mmseg.evaluation.per_image import ImageCounts
 
 CLASSES = ("land", "water & ice")
 
@@ -16,7 +16,7 @@ def keep_run(
 ) -> Path:
     """Write eval_x.json and eval_x.images.npz of matrices (N, K, K) to a new folder."""
     images = [
-        ImageResult(f"/d/{i}.png", f"/m/{i}.png", f"{i}", np.flatnonzero(m), m[m != 0])
+        (f"/d/{i}.png", f"/m/{i}.png", f"{i}", np.flatnonzero(m), m[m != 0])
         for i, m in enumerate(matrices)
     ]
     folder.mkdir(parents=True)

@@ -23,14 +23,15 @@ def variants(tmp_path, *runs):
 
 def test_a_difference_is_that_of_images_that_are_drawn_for_both_runs(tmp_path):
     a, b = random_matrices(30, 0.8, 1), random_matrices(30, 0.83, 2)
-    found = difference(*variants(tmp_path, ("a", 0, a), ("b", 0, b)), "mIoU")
+    made = variants(tmp_path, ("a", 0, a), ("b", 0, b))
+    found = difference(made["a"]["mIoU"], made["b"]["mIoU"])
     rng, drawn = np.random.default_rng(3), []
     for _ in range(2000):
         chosen = rng.choice(30, 30)
-        miou = [scores(each[chosen].sum(0)).summary["mIoU"] for each in (a, b)]
+        miou = [scores(each[chosen].sum(0))["mIoU"] for each in (a, b)]
         drawn.append(miou[1] - miou[0])
     low, high = np.percentile(drawn, [2.5, 97.5])
-    exact = scores(b.sum(0)).summary["mIoU"] - scores(a.sum(0)).summary["mIoU"]
+    exact = scores(b.sum(0))["mIoU"] - scores(a.sum(0))["mIoU"]
     assert found[0] == pytest.approx(exact)
     assert found[1:3] == pytest.approx([low, high], abs=0.1 * (high - low))
     p = 2 * min(np.mean(np.less_equal(drawn, 0)), np.mean(np.greater_equal(drawn, 0)))
@@ -39,8 +40,16 @@ def test_a_difference_is_that_of_images_that_are_drawn_for_both_runs(tmp_path):
 
 def test_equal_runs_do_not_differ(tmp_path):
     matrices = random_matrices(10, 0.8, 1)
-    found = difference(*variants(tmp_path, ("a", 0, matrices), ("b", 0, matrices)), "mIoU")
+    made = variants(tmp_path, ("a", 0, matrices), ("b", 0, matrices))
+    found = difference(made["a"]["mIoU"], made["b"]["mIoU"])
     assert found == (0, 0, 0, 1)
+
+
+def test_one_image_tells_no_interval(tmp_path):
+    made = variants(
+        tmp_path, ("a", 0, random_matrices(1, 0.8, 1)), ("b", 0, random_matrices(1, 0.9, 2))
+    )
+    assert np.isnan(difference(made["a"]["mIoU"], made["b"]["mIoU"])[1:]).all()
 
 
 def test_seeds_of_a_config_are_one_variant_with_mean_and_deviation(tmp_path):
@@ -49,7 +58,7 @@ def test_seeds_of_a_config_are_one_variant_with_mean_and_deviation(tmp_path):
     made = variants(tmp_path, *(("a", i, m) for i, m in enumerate(a)), ("b", 0, b))
     columns, rows = comparison(made)
     assert columns[1:3] == ["a (n=3)", "b (n=1)"]
-    mious = [scores(each.sum(0)).summary["mIoU"] for each in a]
+    mious = [scores(each.sum(0))["mIoU"] for each in a]
     row = next(row for row in rows if row[0] == "mIoU")
     assert row[1] == f"{np.mean(mious):.2f} +- {np.std(mious, ddof=1):.2f}"
 

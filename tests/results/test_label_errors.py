@@ -8,8 +8,7 @@ from rasterio import Affine
 from scipy.ndimage import gaussian_filter
 from scipy.special import softmax
 
-from mmseg.results.label_errors import LabelErrors, crop_with_outline
-from mmseg.results.suspect_layer import write_suspect_layer
+from mmseg.results.label_errors import LabelErrors, crop_with_outline, write_suspect_layer
 
 CLASSES = ["ground", "roof", "tree"]
 
@@ -49,7 +48,7 @@ def test_planted_errors_lead_the_list():
     assert len(planted) > 15
     found = set()
     for each in suspects[: len(planted)]:
-        left, top = each.outline.min(0)
+        left, top = map(int, each.outline.bounds[:2])
         found.add((each.image, (top - 6) // 25 * 25 + 6, (left - 6) // 25 * 25 + 6))
     assert len(found & planted) >= 0.8 * len(planted)
 
@@ -80,11 +79,15 @@ def test_the_layer_has_the_outlines_where_the_tiles_lie(tmp_path):
     errors.add(path, prob, label)
     suspects = errors.suspects(0.5)
     assert write_suspect_layer(tmp_path / "s.gpkg", suspects, CLASSES)
-    meta, _, geometry, _ = pyogrio.raw.read(tmp_path / "s.gpkg")
+    meta, _, geometry, data = pyogrio.raw.read(tmp_path / "s.gpkg")
     assert "2180" in meta["crs"] and len(geometry) == len(suspects)
-    left, top = suspects[0].outline.min(0)
-    bounds = shapely.from_wkb(geometry[0]).bounds
-    assert abs(bounds[0] - (1000 + 2 * left)) <= 2 and abs(bounds[3] - (5000 - 2 * top)) <= 2
+    left, top, right, bottom = suspects[0].outline.bounds
+    box = (1000 + 2 * left, 5000 - 2 * bottom, 1000 + 2 * right, 5000 - 2 * top)
+    assert shapely.from_wkb(geometry[0]).bounds == box
+    cells = suspects[0].cells(CLASSES)
+    assert [values[0] for values in data] == cells[:5]
+    part = label[int(top) : int(bottom), int(left) : int(right)]
+    assert cells[5:] == [left, top, right, bottom] and CLASSES[part[5, 5]] == cells[1]
     assert not write_suspect_layer(tmp_path / "none.gpkg", [], CLASSES)
     picture = crop_with_outline(np.zeros((256, 256, 3), np.uint8), suspects[0])
     assert picture.shape == (240, 240, 3) and (picture == (255, 220, 0)).all(2).any()
