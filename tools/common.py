@@ -31,8 +31,8 @@ from mmseg.config.changes import use_rank
 from mmseg.config.loading import Typed
 from mmseg.engine.prepare import default_work_dir, use_inference_amp
 from mmseg.errors import UserError
-from mmseg.export.engines import CHOICES, EngineModel
-from mmseg.export.loading import is_exported, load
+from mmseg.export.engines import CHOICES
+from mmseg.export.loading import EngineModel, is_exported, load
 from mmseg.files import make_writable
 from mmseg.models import EncoderDecoder
 from mmseg.registry import Count, Seed

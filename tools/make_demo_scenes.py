@@ -42,14 +42,9 @@ def write_lists(out: Path, sheets: int, size: int, tile: int = TILE) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Refuse arguments for an archive without one of the splits, or with sheets of another one."""
-    limits = (
-        ("sheets", 3, "train, val and test need one each"),
-        ("size", TILE, f"no {TILE} pixel tile fits"),
-        ("seed", 0, "a seed has no sign"),
-    )
-    for name, least, reason in limits:
-        if (value := getattr(args, name)) < least:
-            raise UserError(f"--{name} {value}: {reason}, give {least} or more")
+    if args.sheets < 3 or args.size < TILE or args.seed < 0:
+        told = f"train, val and test need a sheet each, and --size starts at {TILE}"
+        raise UserError(f"--sheets {args.sheets} --size {args.size} --seed {args.seed}: {told}")
     make_writable(args.out)
     wanted = {f"DEMO-{number}" for number in range(1, args.sheets + 1)}
     foreign = sorted({path.stem for path in args.out.glob("images/*.tif")} - wanted)

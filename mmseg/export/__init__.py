@@ -2,8 +2,8 @@
 
 from mmseg.export.delivery import export_model
 from mmseg.export.engines import for_inference
+from mmseg.export.facts import to_onnx
 from mmseg.export.loading import load
 from mmseg.export.options import ExportOptions
-from mmseg.export.writer import to_onnx
 
 __all__ = ["ExportOptions", "export_model", "for_inference", "load", "to_onnx"]

@@ -1,29 +1,25 @@
 """Export a model: the file gets its name when engines compute the same as PyTorch."""
 
-import json
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmseg.errors import UserError
 from mmseg.export.facts import KEY, facts, to_text
+from mmseg.export.graph import Graph, traced
 from mmseg.export.options import ExportOptions
 from mmseg.export.precision import halved, quantised
-from mmseg.export.program import traced
+from mmseg.export.session import need
 from mmseg.export.targets import options_for_target, target_metadata
 from mmseg.export.verify import Check, verify
-from mmseg.export.writer import graph_of
 from mmseg.files import cannot_be_written, make_writable, whole_file, write_whole
 
 
-@dataclass
-class Report:
+class Report(NamedTuple):
     """The result of an export: its checks, and for INT8 the mIoU before and after, in percent."""
 
-    checks: list[Check] = field(default_factory=list)
-    miou: tuple[float, float] | None = None
+    checks: list[Check]
+    miou: tuple[float, float] | None
 
 
 def export_model(
@@ -41,21 +37,20 @@ def export_model(
     make_writable(path.parent)
     if chosen.target is not None:
         chosen = options_for_target(model, chosen)
-    graph, report = graph_of(model, chosen), Report()
+    graph, miou = Graph(model, chosen), None
     program = traced(graph)
     if chosen.precision == "fp16":
         program = halved(program)
     elif chosen.precision == "int8":
-        program, report.miou = quantised(program, graph, max_loss)
+        program, miou = quantised(program, graph, max_loss)
     told = facts(model, chosen)
-    metadata = {KEY: to_text(told)} | target_metadata(graph, told)
+    metadata = {KEY: to_text(told)} | (target_metadata(told) if chosen.target else {})
     with ExitStack() as files:
         part = _written(files, path, program, metadata)
-        report.checks = list(verify(part, graph, str(path)))
+        checks = list(verify(part, graph, str(path)))
     if as_json:
-        text = json.dumps(told, ensure_ascii=False, indent=2) + "\n"
-        write_whole(path.with_suffix(".json"), text.encode())
-    return report
+        write_whole(path.with_suffix(".json"), to_text(told, indent=2).encode())
+    return Report(checks, miou)
 
 
 def _check(path: Path, options: ExportOptions) -> None:
@@ -65,11 +60,8 @@ def _check(path: Path, options: ExportOptions) -> None:
         raise UserError(f"{path}: {options.target} reads ONNX; name it .onnx")
     if options.precision == "bf16" and path.suffix != ".xml":
         raise UserError(f"{path}: bf16 is a mode of OpenVINO; name it .xml")
-    needed = ["onnx", "openvino" if path.suffix == ".xml" else "onnxruntime"]
-    needed += {"fp16": ["onnxruntime"], "int8": ["onnxruntime", "nncf"]}.get(options.precision, [])
-    if missing := [name for name in needed if not find_spec(name)]:
-        advice = 'run `pip install "segnext[deploy]"`'
-        raise UserError(f"this export needs {', '.join(missing)}: {advice}")
+    more = {"fp16": ["onnxruntime"], "int8": ["onnxruntime", "nncf"]}.get(options.precision, [])
+    need("onnx", "openvino" if path.suffix == ".xml" else "onnxruntime", *more)
 
 
 def _written(files: ExitStack, path: Path, program: Any, metadata: dict[str, str]) -> Path:

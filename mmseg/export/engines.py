@@ -8,75 +8,29 @@ import copy
 import glob
 import hashlib
 import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
-from mmengine.model import BaseModel, is_model_wrapper
-from torch import Tensor, nn
+from mmengine.model import is_model_wrapper
+from torch import nn
 
 from mmseg.checkpoints.loading import unwrap
 from mmseg.errors import UserError, reason
-from mmseg.export.facts import facts, to_text
+from mmseg.export.facts import facts, to_onnx, to_text
+from mmseg.export.loading import EngineModel
 from mmseg.export.options import ExportOptions
-from mmseg.export.session import ENGINES, Session, installed
-from mmseg.export.writer import to_onnx
+from mmseg.export.session import ENGINES, Session, best_engine, need
 from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder
-from mmseg.ops.class_map import rescale
 
 CHOICES = ("auto", "torch", *ENGINES)
-# The network alone, as the kept files hold it.
-NETWORK = ExportOptions(output="coarse", input="tensor")
+NETWORK: dict[str, Any] = {"output": "coarse", "input": "tensor"}  # what the kept files hold
 # The random image that shows whether an engine computes the same, and by which share of their norm
 # the logits may differ in float32 and, at True, in bfloat16.
 PROBE, TOLERANCE = (64, 96), {False: 1e-3, True: 0.1}
-
-
-class Head(NamedTuple):
-    """The part of a decode head that predictions use, for a network that is a file."""
-
-    num_classes: int
-    align_corners: bool
-
-    def resize(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        """Interpolate (B, C, h, w) bilinearly to (B, C, *size)."""
-        return rescale(x, (size[0], size[1]), self.align_corners)
-
-
-class EngineModel(EncoderDecoder):
-    """A segmentor whose network runs in an engine, on the CPU; for inference only.
-
-    `identity` is the hash of the weights, in hexadecimal digits. It is the only parameter.
-    """
-
-    decode_head: Any
-    test_cfg: dict
-
-    def __init__(self, session: Session, preprocessor: nn.Module, head: Head, identity: str):
-        BaseModel.__init__(self, preprocessor)  # there is no network to build
-        digits = torch.tensor(list(bytes.fromhex(identity)), dtype=torch.uint8)
-        self.identity = nn.Parameter(digits, requires_grad=False)
-        self.session, self.decode_head = session, head
-        self.eval()
-
-    @property
-    def runs_in(self) -> str:
-        """The engine, its version and its threads."""
-        return self.session.name
-
-    def train(self, mode: bool = True) -> "EngineModel":
-        if mode:
-            raise UserError("a model that runs in an engine is for inference only")
-        return super().train(False)
-
-    def logits(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> logits (B, K, H/8, W/8)."""
-        return self.session(x)
 
 
 def for_inference(
@@ -95,14 +49,15 @@ def for_inference(
     segmentor: Any = unwrap(model)
     if isinstance(segmentor, EngineModel):
         return model
+    logger, name = MMLogger.get_current_instance(), engine
     on_cpu = all(each.device.type == "cpu" for each in segmentor.parameters())
-    name = None
-    if engine != "torch" and (engine != "auto" or (on_cpu and type(segmentor) is EncoderDecoder)):
-        name = installed(engine, segmentor.test_cfg.get("amp", False))
-    if name is None:
+    if engine == "auto":
+        suits = on_cpu and type(segmentor) is EncoderDecoder
+        name = best_engine(segmentor.test_cfg.get("amp", False)) if suits else "torch"
+    if name == "torch":
         return fuse(model)
-    logger = MMLogger.get_current_instance()
     try:
+        need("onnx", name)
         if not on_cpu:
             raise UserError(f"--engine {engine} runs on CPUs: add --device cpu")
         fast = _converted(segmentor, name, checkpoint)
@@ -126,53 +81,38 @@ def with_segmentor(model: nn.Module, segmentor: nn.Module) -> nn.Module:
 @torch.no_grad()
 def _converted(segmentor: Any, engine: str, checkpoint: str | Path | None) -> EngineModel:
     """Return the model whose network runs in an engine, and keep its file beside `checkpoint`."""
-    identity = hash_of(facts(segmentor, NETWORK), torch.__version__, segmentor)
+    told = facts(segmentor, ExportOptions(**NETWORK))
+    code = f"{to_text(told)} {torch.__version__} {segmentor}"
     kept = Path(checkpoint).resolve() if checkpoint and Path(checkpoint).is_file() else None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # Hidden, and no checkpoint by its suffix.
         stem = f".{kept.stem if kept else 'network'}."
-        path = (kept.parent if kept else Path(folder)) / f"{stem}{identity[:16]}.onnx"
-        fast = None
+        name = f"{stem}{hashlib.sha256(code.encode()).hexdigest()[:16]}.onnx"
+        path = (kept.parent if kept else Path(folder)) / name
         if path.is_file():
             with suppress(UserError):  # it is damaged, and made anew
-                fast = _checked(segmentor, path, engine, identity)
-        if fast is None:
-            MMLogger.get_current_instance().info(f"the network is converted for {engine}, once")
-            for old in path.parent.glob(f"{glob.escape(stem)}*.onnx"):
-                if old != path:  # another process may have written it by now
-                    old.unlink(missing_ok=True)
-            _convert(segmentor, path)
-            fast = _checked(segmentor, path, engine, identity)
-    for name in ("cfg", "dataset_meta"):
-        if hasattr(segmentor, name):
-            setattr(fast, name, getattr(segmentor, name))
-    return fast
+                return _checked(segmentor, told, path, engine)
+        MMLogger.get_current_instance().info(f"the network is converted for {engine}, once")
+        for old in path.parent.glob(f"{glob.escape(stem)}*.onnx"):
+            if old != path:  # another process may have written it by now
+                old.unlink(missing_ok=True)
+        try:
+            to_onnx(segmentor, path, **NETWORK)
+        except Exception as error:  # of an operation that ONNX does not have
+            raise UserError(f"the network cannot be converted to ONNX ({reason(error)})") from error
+        return _checked(segmentor, told, path, engine)
 
 
-def _convert(segmentor: Any, path: Path) -> None:
-    try:
-        to_onnx(segmentor, path, **asdict(NETWORK))
-    except UserError:
-        raise
-    except Exception as error:  # of an operation that ONNX does not have
-        raise UserError(f"the network cannot be converted to ONNX ({reason(error)})") from error
-
-
-def _checked(segmentor: Any, path: Path, engine: str, identity: str) -> EngineModel:
+def _checked(segmentor: Any, told: dict, path: Path, engine: str) -> EngineModel:
     """Load the network of a file; `UserError` if its logits are not those of the segmentor."""
     half = segmentor.test_cfg.get("amp", False)
-    head = Head(segmentor.decode_head.num_classes, segmentor.decode_head.align_corners)
-    preprocessor = copy.deepcopy(segmentor.data_preprocessor)
-    fast = EngineModel(Session(path, engine, half), preprocessor, head, identity)
-    fast.test_cfg = segmentor.test_cfg
-    shape = (1, len(preprocessor.mean), *PROBE)
+    fast = EngineModel(told, Session(path, engine, half))
+    for name in ("cfg", "dataset_meta", "test_cfg"):
+        if hasattr(segmentor, name):
+            setattr(fast, name, getattr(segmentor, name))
+    shape = (1, len(told["bands"]), *PROBE)
     image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     found, expected = fast.logits(image), segmentor.logits(image)
     if not (found - expected).norm() <= TOLERANCE[half] * expected.norm():  # NaN does not pass
         raise UserError(f"{path}: {engine} computes something else than PyTorch")
     return fast
-
-
-def hash_of(values: dict[str, Any], *others: object) -> str:
-    """Return the hash of the facts of a model, weights among them, in hexadecimal digits."""
-    return hashlib.sha256(f"{to_text(values)} {others}".encode()).hexdigest()

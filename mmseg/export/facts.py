@@ -2,18 +2,19 @@
 
 import hashlib
 import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 
 import mmseg
 from mmseg.checkpoints.dialects import model_facts
-from mmseg.export.graph import bands_of, resize_rule
+from mmseg.export.graph import Graph, bands_of, resize_rule, traced
 from mmseg.export.options import ExportOptions
+from mmseg.files import write_whole
 
-KEY = "segnext"
-"""The name of the metadata in the file."""
-
+KEY = "segnext"  # the name of the metadata in the file
 OVERLAP = 0.25  # of a map's windows, as in `mmseg.raster.MapOptions`
 
 
@@ -23,26 +24,19 @@ def facts(model: Any, options: ExportOptions) -> dict[str, Any]:
     `window` (height, width) is the size to cut large images to, and `overlap` the share of a window
     that the next one shares.
     """
-    meta, known = model.dataset_meta, model_facts(model)
-    window, overlap = window_of(model)
+    meta, (window, overlap) = model.dataset_meta, window_of(model)
     return {
+        **model_facts(model),  # mean, std, bgr_to_rgb, nmf_rank
+        **asdict(options),
         "classes": list(meta["classes"]),
         "palette": [list(colour) for colour in meta["palette"]],
         "bands": list(bands_of(model)),
         "bits": meta.get("bits", "uint8"),
-        "mean": known["mean"],
-        "std": known["std"],
-        "bgr_to_rgb": known["bgr_to_rgb"],
         "gsd": options.gsd or meta.get("gsd"),
         "window": options.size or window,
         "overlap": overlap,
-        "nmf_rank": known.get("nmf_rank"),
         "version": mmseg.__version__,
         "weights_sha256": weights_sha256(model),
-        "output": options.output,
-        "input": options.input,
-        "layout": options.layout,
-        "precision": options.precision,
         "temperature": model.temperature,
         "resize": resize_rule(model),
         "test_cfg": {key: value for key, value in model.test_cfg.items() if key != "amp"},
@@ -68,6 +62,19 @@ def weights_sha256(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def to_text(values: dict[str, Any]) -> str:
+def to_text(values: dict[str, Any], indent: int | None = None) -> str:
     """Return metadata as JSON."""
-    return json.dumps(values, ensure_ascii=False)
+    return json.dumps(values, ensure_ascii=False, indent=indent)
+
+
+def to_onnx(model: Any, path: str | Path, **options: Any) -> None:
+    """Write a model as ONNX; `options` are those of `ExportOptions`.
+
+    `model` is a plain one of `init_model(..., fused=False)`. The file has one input, named as
+    `options.input`, and one output, named as `options.output`. Its metadata is JSON under the key
+    `segnext`. The file is not compared with the model; `export_model` does so.
+    """
+    chosen = ExportOptions(**options)
+    program = traced(Graph(model, chosen))
+    program.metadata_props.add(key=KEY, value=to_text(facts(model, chosen)))
+    write_whole(path, program.SerializeToString())

@@ -1,5 +1,8 @@
 """What an exported file computes: from images to classes, with the network in between."""
 
+import copy
+import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +12,11 @@ from torch import Tensor, nn
 
 from mmseg.config.parts import parts_of
 from mmseg.export.options import ExportOptions
+from mmseg.inference import fuse
 
 RGB = ("red", "green", "blue")
 SAMPLES = {"uint8": torch.uint8, "uint16": torch.uint16, "float32": torch.float32}
+OPSET, IR = 17, 8  # the first opset with layer normalisation, and the IR that goes with it
 
 
 def bands_of(model: Any) -> tuple[str, ...]:
@@ -27,9 +32,8 @@ def resize_rule(model: Any) -> dict[str, Any]:
     """
     config = getattr(model, "cfg", None)
     steps = parts_of(config.test_dataloader.dataset)[0]["pipeline"] if config else []
-    by_type = {step["type"]: step for step in steps}
-    resize: Mapping = by_type.get("Resize", {})
-    stretch: Mapping | None = by_type.get("ResizeToMultiple")
+    by_type: dict[str, Mapping] = {step["type"]: step for step in steps}
+    resize, stretch = by_type.get("Resize", {}), by_type.get("ResizeToMultiple")
     return {
         "scale": resize.get("scale"),
         "keep_ratio": resize.get("keep_ratio", False),
@@ -39,22 +43,26 @@ def resize_rule(model: Any) -> dict[str, Any]:
 
 
 class Graph(nn.Module):
-    """A segmentor from the input to the output that `options` names, to be traced."""
+    """A fused copy of a segmentor, on the CPU, from the input to the output of `options`.
+
+    `model` is a plain one of `init_model(..., fused=False)`.
+    """
 
     def __init__(self, model: Any, options: ExportOptions) -> None:
         super().__init__()
-        self.model = model
-        self.options = options
-        self.rule = resize_rule(model)
-        preprocessor = model.data_preprocessor
+        plain = copy.deepcopy(model).cpu()
+        plain.test_cfg["amp"] = False
+        self.model: Any = fuse(plain)
+        self.options, self.rule = options, resize_rule(model)
         # Three bands lie in memory as blue, green, red; others lie in their own order.
-        self.flips = (bands_of(model) == RGB) != preprocessor.bgr_to_rgb
+        self.flips = (bands_of(model) == RGB) != model.data_preprocessor.bgr_to_rgb
+        self.eval()
 
-    def example(self, batch: int = 1, size: Sequence[int] = (64, 64), seed: int = 0) -> Tensor:
+    def example(self, batch: int = 1, size: Sequence[int] = (64, 64)) -> Tensor:
         """Return an input for drawn images: patches of random colours, with noise."""
         options, preprocessor = self.options, self.model.data_preprocessor
         batch, size = options.batch or batch, tuple(options.size or size)
-        random = torch.Generator().manual_seed(seed)
+        random = torch.Generator().manual_seed(0)
         shape = (batch, len(preprocessor.mean))
         patches = torch.randn(*shape, 8, 8, generator=random)
         x = F.interpolate(patches, size) + 0.2 * torch.randn(*shape, *size, generator=random)
@@ -73,10 +81,19 @@ class Graph(nn.Module):
         return images.permute(0, 2, 3, 1) if self.options.layout == "nhwc" else images
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the output for images or tensors."""
-        options, rule, head = self.options, self.rule, self.model.decode_head
-        if options.output == "coarse":
-            return self.network(x)
+        """Return the output for an input."""
+        if self.options.output == "coarse":
+            return self.model.logits(x)
+        logits = self.logits(x)
+        if self.options.output == "logits":
+            return logits
+        if self.options.output == "probabilities":
+            return logits.softmax(1)
+        return logits.argmax(1).to(torch.uint8)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return logits (B, K, H, W) at the size of an input."""
+        options, rule, resize = self.options, self.rule, self.model.decode_head.resize
         if options.input == "image" and options.layout == "nhwc":
             x = x.permute(0, 3, 1, 2)
         x = x.float() * 255 if options.input == "unit" else x.float()
@@ -89,21 +106,8 @@ class Graph(nn.Module):
         padded = _up_to(stretched, rule["pad"])
         if rule["pad"] > 1:
             x = F.pad(x, (0, padded[1] - stretched[1], 0, padded[0] - stretched[0]))
-        logits = head.resize(self.network(x), padded)
-        if rule["pad"] > 1:
-            logits = logits[:, :, : stretched[0], : stretched[1]]
-        if rule["stretch"] > 1:
-            logits = head.resize(logits, size)
-        if options.output == "logits":
-            return logits
-        if options.output == "probabilities":
-            return logits.softmax(1)
-        return logits.argmax(1).to(torch.uint8)
-
-    def network(self, x: Tensor) -> Tensor:
-        """Normalised images (B, C, H, W) -> logits (B, K, H/8, W/8), divided by the temperature."""
-        logits = self.model.decode_head(self.model.extract_feat(x)).float()
-        return logits if self.model.temperature == 1 else logits / self.model.temperature
+        logits = resize(self.model.logits(x), padded)[:, :, : stretched[0], : stretched[1]]
+        return resize(logits, size) if rule["stretch"] > 1 else logits
 
     def _normalised(self, x: Tensor) -> Tensor:
         preprocessor = self.model.data_preprocessor
@@ -114,3 +118,43 @@ class Graph(nn.Module):
 def _up_to(size: tuple, multiple: int) -> tuple:
     # Of whole numbers and, in a trace, of tensors.
     return tuple((side + multiple - 1) // multiple * multiple for side in size)
+
+
+@torch.no_grad()
+def traced(graph: Graph) -> Any:
+    """Return the ONNX program of a graph; batch, height and width are free if not fixed."""
+    import onnx  # of the extra `deploy`
+
+    options, example = graph.options, graph.example()
+    size = {"H": "height", "W": "width", "h": "rows", "w": "columns"}
+    names = ({} if options.batch else {"N": "batch"}) | ({} if options.size else size)
+    layout = options.layout.upper() if options.input == "image" else "NCHW"
+    shapes = {options.input: layout}
+    shapes[options.output] = {"classes": "NHW", "coarse": "NChw"}.get(options.output, "NCHW")
+    free = {
+        key: {axis: names[letter] for axis, letter in enumerate(shape) if letter in names}
+        for key, shape in shapes.items()
+    }
+    data: Any = io.BytesIO()
+    is_16_bit = example.dtype == torch.uint16
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer warns of each comparison of sizes
+        torch.onnx.export(
+            graph,
+            (example.int() if is_16_bit else example,),  # the exporter knows no uint16
+            data,
+            dynamo=False,  # the newer exporter takes 15 times as long with free sizes
+            opset_version=OPSET,
+            input_names=[options.input],
+            output_names=[options.output],
+            dynamic_axes=free,
+        )
+    program = onnx.load_from_string(data.getvalue())
+    if is_16_bit:
+        program.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT16
+    shape = program.graph.output[0].type.tensor_type.shape.dim
+    for axis, length in enumerate(graph(example).shape):
+        if axis not in free[options.output]:
+            shape[axis].dim_value = length  # the exporter does not see that it is fixed
+    program.ir_version = IR
+    return program

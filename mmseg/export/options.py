@@ -10,8 +10,6 @@ CHOICES: dict[str, tuple] = {
     "input": ("image", "tensor", "unit"),
     "layout": ("nhwc", "nchw"),
     "precision": ("fp32", "fp16", "bf16", "int8"),
-    # torch's exporter writes these; 17 is the first with layer normalisation.
-    "opset": (17, 18, 19, 20),
     "target": (None, "deepness", "geodeep"),
 }
 
@@ -31,7 +29,6 @@ class ExportOptions:
         batch: Number of images if it is fixed.
         precision: `fp32`; `fp16` weights and convolutions; `bf16`, which OpenVINO computes in;
             `int8`, by NNCF.
-        opset: Version of ONNX's operations.
         gsd: Metres per pixel, if the model does not know it.
         target: The program to write for, `deepness` or `geodeep`.
 
@@ -44,7 +41,6 @@ class ExportOptions:
     size: Sequence[int] | None = None
     batch: int | None = None
     precision: str = "fp32"
-    opset: int = 17
     gsd: float | None = None
     target: str | None = None
 
@@ -54,9 +50,7 @@ class ExportOptions:
                 raise UserError(f"{name}={value!r}: choose one of {', '.join(map(str, known))}")
         if self.output == "coarse" and self.input != "tensor":
             raise UserError("output='coarse' is of the network alone: it needs input='tensor'")
-        if self.size is not None and min(self.size) < 32:
-            raise UserError(f"size={tuple(self.size)}: give at least 32 pixels each")
-        if self.batch is not None and self.batch < 1:
-            raise UserError(f"batch={self.batch}: give 1 or more")
-        if self.gsd is not None and not 0 < self.gsd < float("inf"):
-            raise UserError(f"gsd={self.gsd}: give the metres that a pixel covers")
+        for name, least in (("size", 32), ("batch", 1), ("gsd", 1e-6)):
+            value = getattr(self, name)
+            if value is not None and not least <= min(value if name == "size" else [value]) < 1e6:
+                raise UserError(f"{name}={value}: give at least {least:g} and less than 1,000,000")

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import ConcatDataset
 
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix, scores
 from mmseg.export.graph import RGB, Graph, bands_of
-from mmseg.export.session import Session
 
 # Nodes have the names of their modules: the factorisation, and the products with its factors.
 FACTORISATION = r"/hamburger/(ham/|MatMul)"
@@ -54,7 +54,7 @@ def quantised(program: Any, graph: Graph, max_loss: float) -> tuple[Any, tuple[f
         preset=nncf.QuantizationPreset.MIXED,  # GELU is not symmetric
         ignored_scope=nncf.IgnoredScope(patterns=[f".*{FACTORISATION}.*"], validate=False),
     )
-    before, after = (_miou(each, graph) for each in (program, result))
+    before, after = _miou(program, graph), _miou(result, graph)
     if not before - after <= max_loss:
         raise UserError(
             f"int8 has mIoU {after:.2f} on the validation set, and float32 {before:.2f}: more than "
@@ -70,28 +70,28 @@ def _samples(graph: Graph, split: str, most: int | None = None) -> Iterator[tupl
     if loader is None:
         raise UserError(f"int8 needs {split}_dataloader in the config, to read its images")
     pipeline = parts_of(config.test_dataloader.dataset)[0]["pipeline"]
-    datasets = [
-        build_dataset({**part, "pipeline": pipeline, "test_mode": True})
-        for part in parts_of(loader["dataset"])
-    ]
-    places = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
-    for dataset, i in places[:: max(1, len(places) // most) if most else 1]:
-        sample = dataset[i]
+    how = {"pipeline": pipeline, "test_mode": True}
+    data: Any = ConcatDataset(
+        [build_dataset({**part, **how}) for part in parts_of(loader["dataset"])]
+    )
+    for i in range(0, len(data), max(1, len(data) // most) if most else 1):
+        sample = data[i]
         image = sample["inputs"][None]
         if options.size is not None and image.shape[2:] != torch.Size(options.size):
             image = F.interpolate(image.float(), tuple(options.size), mode="bilinear").round()
         image = image.flip(1) if bands_of(graph.model) == RGB else image
         x = graph.input_of(image).contiguous()
-        labels = sample["data_samples"].gt_sem_seg.data[0]
-        yield x.repeat(options.batch or 1, 1, 1, 1), labels
+        yield x.repeat(options.batch or 1, 1, 1, 1), sample["data_samples"].gt_sem_seg.data[0]
 
 
 def _miou(program: Any, graph: Graph) -> float:
-    run = Session(program.SerializeToString(), "onnxruntime")
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(program.SerializeToString())
     number = len(graph.model.dataset_meta["classes"])
     counts = np.zeros((number, number), np.int64)
     for x, labels in _samples(graph, "val"):
-        result = run(x)[:1]
+        result = torch.from_numpy(session.run(None, {graph.options.input: x.numpy()})[0][:1])
         ids = result if graph.options.output == "classes" else result.argmax(1).to(torch.uint8)
         ids = F.interpolate(ids[None], tuple(labels.shape), mode="nearest")[0, 0]
         counts += confusion_matrix(ids, labels.to(torch.uint8), number).numpy()

@@ -1,6 +1,5 @@
 """Inference engines: OpenVINO and ONNX Runtime run a file on the CPU."""
 
-import importlib
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,32 +13,29 @@ from torch import Tensor
 from mmseg.errors import UserError, reason
 
 ENGINES = ("openvino", "onnxruntime")  # the faster one first
-INSTALL = 'run `pip install "segnext[deploy]"`'
-
-
 Run = Callable[[np.ndarray], np.ndarray]
 
 
 class Session:
-    """A network that an engine runs on the CPU with as many threads as torch has.
+    """A file that an engine runs on the CPU with as many threads as torch has.
 
-    It is in a file, or in the bytes of an ONNX file. Called with a tensor it returns the first
-    output. The same input gives the same bits. Several threads may call it; OpenVINO computes for
-    one of them at a time. `half` lets OpenVINO compute in bfloat16. Raises `UserError` if the
-    engine cannot load the file or refuses the shape of an input.
+    Called with a tensor it returns the first output. The same input gives the same bits. Several
+    threads may call it; OpenVINO computes for one of them at a time. `half` lets OpenVINO compute
+    in bfloat16. Raises `UserError` if the engine cannot load the file or refuses the shape of an
+    input.
     """
 
-    def __init__(self, path: str | Path | bytes, engine: str, half: bool = False) -> None:
+    def __init__(self, path: str | Path, engine: str, half: bool = False) -> None:
         if engine == "onnxruntime" and half:
             raise UserError("onnxruntime computes in float32 on CPUs: leave --amp out")
-        self.file = "the program" if isinstance(path, bytes) else str(path)
-        source = path if isinstance(path, bytes) else str(path)
-        start = _start_openvino if engine == "openvino" else _start_onnxruntime
-        threads = torch.get_num_threads()
+        self.path, threads = path, torch.get_num_threads()
         try:
-            self._run = start(source, threads, half)
+            if engine == "openvino":
+                self._run = _start_openvino(str(path), threads, half)
+            else:
+                self._run = _start_onnxruntime(str(path), threads)
         except Exception as error:  # each engine has its own kinds
-            raise UserError(f"{self.file}: {engine} cannot load it ({reason(error)})") from error
+            raise UserError(f"{path}: {engine} cannot load it ({reason(error)})") from error
         self.name = f"{engine} {version(engine)}, threads: {threads}"
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -48,10 +44,12 @@ class Session:
             return torch.from_numpy(self._run(array))
         except Exception as error:
             shape = "x".join(map(str, array.shape))
-            raise UserError(f"{self.file}: refuses a {shape} input ({reason(error)})") from error
+            raise UserError(f"{self.path}: refuses a {shape} input ({reason(error)})") from error
 
 
-def _start_openvino(path: str | bytes, threads: int, half: bool) -> Run:
+def _start_openvino(path: str, threads: int, half: bool) -> Run:
+    import openvino
+
     hints = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
@@ -60,8 +58,7 @@ def _start_openvino(path: str | bytes, threads: int, half: bool) -> Run:
         # Two processes would pin their threads to the same cores.
         "ENABLE_CPU_PINNING": False,
     }
-    compiled = importlib.import_module("openvino").Core().compile_model(path, "CPU", hints)
-    lock = Lock()
+    compiled, lock = openvino.Core().compile_model(path, "CPU", hints), Lock()
 
     def run(x: np.ndarray) -> np.ndarray:
         with lock:
@@ -70,8 +67,9 @@ def _start_openvino(path: str | bytes, threads: int, half: bool) -> Run:
     return run
 
 
-def _start_onnxruntime(path: str | bytes, threads: int, half: bool) -> Run:
-    runtime = importlib.import_module("onnxruntime")
+def _start_onnxruntime(path: str, threads: int) -> Run:
+    import onnxruntime as runtime
+
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors
@@ -82,15 +80,13 @@ def _start_onnxruntime(path: str | bytes, threads: int, half: bool) -> Run:
     return lambda x: session.run(None, {name: x})[0]
 
 
-def installed(engine: str, half: bool = False) -> str | None:
-    """Return the engine to use, None where `auto` finds none.
+def need(*packages: str) -> None:
+    """Raise `UserError` if one of the packages is not installed."""
+    if missing := [name for name in packages if not find_spec(name)]:
+        raise UserError(f'this needs {", ".join(missing)}: run `pip install "segnext[deploy]"`')
 
-    Raises `UserError` if the engine that is asked for is not installed.
-    """
-    found = [name for name in ENGINES if find_spec(name) and find_spec("onnx")]
-    if engine == "auto":
-        suitable = [name for name in found if not half or name == "openvino"]
-        return suitable[0] if suitable else None
-    if engine not in found:
-        raise UserError(f"--engine {engine}: {INSTALL}, or choose another one")
-    return engine
+
+def best_engine(half: bool) -> str:
+    """Return the fastest engine that is installed and has bfloat16 for `half`, else `torch`."""
+    names = [name for name in ENGINES[: 1 if half else 2] if find_spec(name) and find_spec("onnx")]
+    return names[0] if names else "torch"

@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from mmseg.errors import UserError
 from mmseg.files import whole_file, write_whole
-from mmseg.raster.measure import ROWS, row_windows
+from mmseg.raster.measure import ROWS
 from mmseg.raster.strips import write_cog
 from mmseg.raster.style import add_attribute_table, qgis_style
 from mmseg.results.class_map import NODATA, ClassMap, aligned_blocks

@@ -9,7 +9,7 @@ import torch
 from mmseg.apis import init_model
 from mmseg.errors import UserError
 from mmseg.export import engines, for_inference, session
-from mmseg.export.engines import EngineModel
+from mmseg.export.loading import EngineModel
 from mmseg.export.session import ENGINES, Session
 from mmseg.inference import FusedMSCAN
 from mmseg.registry import MODELS
@@ -120,7 +120,7 @@ def test_an_engine_that_computes_something_else_is_refused_and_auto_takes_torch(
     monkeypatch.setattr(Session, "__call__", lambda self, x: run(self, x) * 1.01)
     with pytest.raises(UserError, match="onnxruntime computes something else than PyTorch"):
         for_inference(model, "onnxruntime", checkpoint)
-    assert type(for_inference(model, "auto", checkpoint).backbone) is FusedMSCAN
+    assert not isinstance(for_inference(model, "auto", checkpoint), EngineModel)
     assert warnings[0].endswith("openvino computes something else than PyTorch; PyTorch predicts")
 
 
@@ -132,7 +132,7 @@ def test_a_network_that_onnx_cannot_express_leaves_torch(model, warnings, monkey
     message = r"^the network cannot be converted to ONNX \(Unsupported: .*aten::fold\)$"
     with pytest.raises(UserError, match=message):
         for_inference(model, "onnxruntime")
-    assert type(for_inference(model, "auto").backbone) is FusedMSCAN
+    assert not isinstance(for_inference(model, "auto"), EngineModel)
     assert "aten::fold" in warnings[0]
 
 
@@ -140,10 +140,10 @@ def test_a_folder_that_cannot_be_written_leaves_torch(model, checkpoint, warning
     def full(path, data):
         raise UserError(f"{path}: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("mmseg.export.writer.write_whole", full)
+    monkeypatch.setattr("mmseg.export.facts.write_whole", full)
     with pytest.raises(UserError, match="No space left"):
         for_inference(model, "onnxruntime", checkpoint)
-    assert type(for_inference(model, "auto", checkpoint).backbone) is FusedMSCAN
+    assert not isinstance(for_inference(model, "auto", checkpoint), EngineModel)
     assert "No space left" in warnings[0]
 
 
@@ -152,21 +152,21 @@ def test_a_folder_that_cannot_be_written_leaves_torch(model, checkpoint, warning
     [
         ({"onnx", *ENGINES}, False, "openvino"),
         ({"onnx", "onnxruntime"}, False, "onnxruntime"),
-        ({"onnx", "onnxruntime"}, True, None),  # it has no bfloat16 on CPUs
-        ({"openvino"}, False, None),  # nothing writes the file
-        (set(), False, None),
+        ({"onnx", "onnxruntime"}, True, "torch"),  # it has no bfloat16 on CPUs
+        ({"openvino"}, False, "torch"),  # nothing writes the file
+        (set(), False, "torch"),
     ],
 )
 def test_auto_takes_the_fastest_engine_that_is_installed(monkeypatch, there, half, expected):
     monkeypatch.setattr(session, "find_spec", lambda name: name in there or None)
-    assert session.installed("auto", half) == expected
+    assert session.best_engine(half) == expected
 
 
 def test_without_engines_auto_fuses_and_an_engine_by_name_is_refused(model, monkeypatch, log):
     monkeypatch.setattr(session, "find_spec", lambda name: None)
-    assert type(for_inference(model, "auto").backbone) is FusedMSCAN
+    assert not isinstance(for_inference(model, "auto"), EngineModel)
     assert log.read() == ""
-    message = r'^--engine openvino: run `pip install "segnext\[deploy\]"`, or choose another one$'
+    message = r'^this needs onnx, openvino: run `pip install "segnext\[deploy\]"`$'
     with pytest.raises(UserError, match=message):
         for_inference(model, "openvino")
     with pytest.raises(UserError, match="engine='tensorrt': choose one of auto, torch, openvino"):

@@ -16,11 +16,11 @@ from tiny_project import write_project
 
 from mmseg.apis import inference_model, init_model
 from mmseg.errors import UserError
-from mmseg.export import ExportOptions, delivery, export_model, precision, to_onnx, verify
+from mmseg.export import ExportOptions, delivery, export_model, precision, session, to_onnx, verify
 from mmseg.export.facts import facts
+from mmseg.export.graph import Graph
 from mmseg.export.precision import halved
 from mmseg.export.targets import options_for_target, target_metadata
-from mmseg.export.writer import graph_of
 
 ONE = {"size": (32, 64), "batch": 1}
 
@@ -110,7 +110,7 @@ def test_an_image_is_padded_inside_the_file_if_the_config_says_so(model):
     steps = [step for step in steps if step["type"] != "ResizeToMultiple"]
     padding.cfg.test_dataloader.dataset.pipeline = steps
     odd = image(45, 64)
-    graph = graph_of(padding, ExportOptions(layout="nchw"))
+    graph = Graph(padding, ExportOptions(layout="nchw"))
     result = graph(torch.from_numpy(odd.transpose(2, 0, 1)[None].copy()))[0]
     assert np.mean(result.numpy() == ids(padding, odd)) > 0.9999
 
@@ -137,7 +137,7 @@ def test_deepness_finds_what_it_reads(model, tmp_path, quick):
     assert (told["seg_thresh"], told["seg_small_segment"]) == (0, 0)
     assert file.ir_version <= 9 and file.opset_import[0].version <= 20
     shape = [d.dim_param or d.dim_value for d in file.graph.input[0].type.tensor_type.shape.dim]
-    assert shape == ["batch", 3, 64, 64]
+    assert shape == [1, 3, 64, 64]
     # As Deepness prepares a tile.
     tile = np.float32(image(64, 64)[None] / 255)
     mean, std = (np.float32(told[f"standardization_{name}"]) for name in ("mean", "std"))
@@ -149,11 +149,10 @@ def test_deepness_finds_what_it_reads(model, tmp_path, quick):
 
 def test_geodeep_finds_a_fixed_tile_and_normalises_nothing(model):
     options = ExportOptions(target="geodeep", gsd=0.6, size=(64, 64))
-    graph = graph_of(model, options_for_target(model, options))
-    told = target_metadata(graph, facts(model, graph.options))
-    assert graph.example(batch=3).shape == (1, 3, 64, 64)
+    graph = Graph(model, options_for_target(model, options))
+    told = target_metadata(facts(model, graph.options))
+    assert graph.example().shape == (1, 3, 64, 64)
     assert (float(told["resolution"]), float(told["tiles_overlap"])) == (60, 25)
-    assert "standardization_mean" not in told
     tile = (image(64, 64)[None] / 255).astype(np.float32).transpose(0, 3, 1, 2)
     scores = graph(torch.from_numpy(tile))
     assert np.array_equal(scores.argmax(1)[0], ids(model, image(64, 64)))
@@ -188,7 +187,7 @@ def test_int8_is_refused_if_it_loses_more_than_allowed(model, plain_file, monkey
     monkeypatch.setattr("nncf.quantize", lambda program, *_, **__: program)
     scores = iter([50.0, 49.4])
     monkeypatch.setattr(precision, "_miou", lambda *_: next(scores))
-    graph = graph_of(model, ExportOptions(**ONE))
+    graph = Graph(model, ExportOptions(**ONE))
     with pytest.raises(UserError, match=r"mIoU 49.40 .* float32 50.00: more than 0.5 points"):
         precision.quantised(onnx.load(plain_file), graph, 0.5)
 
@@ -218,15 +217,15 @@ def _into_a_file(model, folder: Path, _) -> None:
 
 
 def _without_an_engine(model, folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr(delivery, "find_spec", lambda name: name != "onnxruntime")
+    monkeypatch.setattr(session, "find_spec", lambda name: name != "onnxruntime")
     export_model(model, folder / "model.onnx")
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (_options(opset=11), "opset=11: choose one of 17, 18, 19, 20"),
-        (_options(size=(8, 64)), "at least 32 pixels"),
+        (_options(output="logit"), "output='logit': choose one of classes, probabilities"),
+        (_options(size=(8, 64)), "size=.*: give at least 32"),
         (_options(output="coarse"), "it needs input='tensor'"),
         (_options(precision="bf16"), "bf16 is a mode of OpenVINO; name it .xml"),
         (_options(target="deepness"), "give --gsd"),

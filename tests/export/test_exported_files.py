@@ -156,5 +156,5 @@ def test_an_openvino_file_is_loaded_with_its_metadata(model, exported, tmp_path)
 
 
 def test_torch_cannot_run_an_exported_file(exported):
-    with pytest.raises(UserError, match="PyTorch cannot run an exported file; leave --engine"):
+    with pytest.raises(UserError, match="PyTorch cannot run an exported file; use another"):
         load(exported(output="logits"), "torch")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import rasterio
 from demo import draw_scene
-from demo.canvas import BACKGROUND, BUILDING, ROAD, WATER, WOODLAND, Canvas
-from demo.nature import plant
+from demo.land import BACKGROUND, BUILDING, ROAD, WATER, WOODLAND, Canvas
+from demo.layers import plant
 from make_demo_scenes import write_lists, write_sheet
 from run_tool import run_tool
 from scipy import ndimage
@@ -112,5 +112,5 @@ def test_sheets_are_neighbours_on_the_map(tmp_path):
 def test_tool_refuses_an_archive_that_would_lack_a_split(tmp_path):
     done = run_tool("make_demo_scenes.py", tmp_path / "demo", "--sheets", 2)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: --sheets 2: train, val and test need one each")
+    assert done.stderr.startswith("error: --sheets 2 --size 1024 --seed 0: train, val and test")
     assert done.stderr.count("\n") == 1

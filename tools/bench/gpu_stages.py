@@ -3,19 +3,16 @@
 import json
 import os
 import runpy
-import shutil
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from importlib import metadata
 from io import StringIO
 from itertools import islice, product
 from logging import StreamHandler
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -23,12 +20,11 @@ import numpy as np
 import torch
 import worker
 from mmengine.logging import MMLogger
-from speed import ROOT, Worker, draw_files, make_sides
+from speed import JOB, ROOT, draw_files, peer_of, side
 from torch.utils.benchmark import Timer
 
 from mmseg.apis import init_model
 from mmseg.config import load_config
-from mmseg.datasets import CamVidDataset
 from mmseg.engine import SegRunner
 from mmseg.engine.prepare import use_amp, use_inference_amp
 from mmseg.errors import UserError, reason
@@ -44,7 +40,7 @@ TRAINING = {**SIDES, "compile": {"compile": "no graphs"}}
 TRAINING["cross_entropy"] = {**GRAPHS, "kernels": ["cross_entropy"]}
 INFERENCE = {**SIDES, "fused": {"plain": False}, "class_map": {**GRAPHS, "kernels": ["class_map"]}}
 AT_ONCE = {"tiny": 8, "large": 4}  # sides whose networks fit the memory together
-ROUNDS, SECONDS_TO_START = 5, 150
+SECONDS_TO_START = 150
 CHECKS = ("tests/models/test_golden.py", "tests/ops/test_triton.py", "tests/test_on_gpu.py")
 
 
@@ -68,13 +64,10 @@ class Stage:
 
     def job(self, part: str, config: str = T, **changes: Any) -> dict:
         """Return the job of a side, as `worker.py` reads it."""
-        job: dict[str, Any] = {"name": "this", "python": sys.executable, "path": str(ROOT)}
-        job |= {"config": str(CONFIGS / config), "options": self.options, "load": 0}
+        job = JOB | {"part": part, "config": str(CONFIGS / config), "options": self.options}
         job |= {"files": str(self.folder), "batch": self.batch, "size": [self.side] * 2}
-        job |= {"device": self.device, "threads": None, "against": None, "engine": "torch"}
-        job |= {"plain": True, "channels_last": False, "kernels": [], "compile": False}
-        job |= {"part": part, "amp": "bf16", "seconds": 0.001 if self.small else 0.5}
-        return job | changes
+        job |= {"device": self.device, "plain": True, "channels_last": False, "kernels": []}
+        return job | {"amp": "bf16", "seconds": 0.001 if self.small else 2} | changes
 
     def attempt(self, name: str, action: Callable) -> Any:
         """Return what an action gives, or None after a row with the reason."""
@@ -84,54 +77,41 @@ class Stage:
             self.add(name, error=f"{type(error).__name__}: {reason(error)}")
 
 
-def take_turns(stage: Stage, jobs: Mapping[str, dict]) -> None:
-    """Start all sides at once, since most of them compile; then let them measure in turn."""
-    local = {name: stage.small and bool(job["path"]) for name, job in jobs.items()}
-    sides: Any = {n: (worker.Local if local[n] else Worker)(job) for n, job in jobs.items()}
-
-    def ready(name: str) -> dict:
-        sides[name].start()
-        return sides[name].ask({})
-
-    try:
-        with ThreadPoolExecutor() as pool:
-            starts = {n: pool.submit(stage.attempt, n, partial(ready, n)) for n in sides}
-            late = wait(starts.values(), SECONDS_TO_START).not_done
-            for name in [n for n in starts if starts[n] in late]:
-                sides[name].process.kill()
-        turns: dict[str, list] = {name: [] for name in sides if starts[name].result()}
-        for _, name in product(range(1 if stage.small else ROUNDS), turns):
-            turns[name].append(stage.attempt(name, partial(sides[name].ask, {})))
-    finally:
-        for side in sides.values():
-            side.process.kill()
-    for name, answers in turns.items():
-        if all(answers):
-            seconds = median(answer["seconds"] for answer in answers)
+def measure(stage: Stage, jobs: Mapping[str, dict]) -> None:
+    """Start all sides at once, since most of them compile; then let each measure alone."""
+    sides: dict[str, Any] = {  # a process of its own takes seconds to start
+        name: worker.answers(job, iter(dict, None)) if stage.small else side(job, SECONDS_TO_START)
+        for name, job in jobs.items()
+    }
+    with ThreadPoolExecutor(1 if stage.small else None) as pool:
+        ready = pool.map(lambda name: stage.attempt(name, partial(next, sides[name])), sides)
+        built = [name for name, answer in zip(sides, ready, strict=True) if answer is not None]
+    for name in built:
+        if answer := stage.attempt(name, partial(next, sides[name])):
             images = 1 if jobs[name]["part"] == "data" else jobs[name]["batch"]
-            values = {"ms": 1000 * seconds, "images_per_s": images / seconds}
-            stage.add(name, **values, peak_mib=answers[-1]["peak_mib"])
+            values = {"ms": 1000 * answer["seconds"], "images_per_s": images / answer["seconds"]}
+            stage.add(name, **values, peak_mib=answer["peak_mib"])
+    for each in sides.values():
+        each.close()
 
 
 def compare(part: str, size: str, sides: Mapping, stage: Stage) -> None:
     """Measure all sides and the peer; for predictions, with one image and with 32 too."""
     base = stage.job(part, T.replace("tiny", size))
     jobs = {name: base | sides[name] for name in islice(sides, 2 if stage.small else None)}
-    peer = base | {"against": "onedl", "peer_python": stage.args.peer_python, "other_options": {}}
-    peer["cfg_options"] = base["options"]
-    if found := stage.attempt("onedl", partial(make_sides, Namespace(**peer))):
-        peer = {key: value for key, value in (base | found[1]).items() if key != "kernels"}
+    if peer := stage.attempt("onedl", partial(peer_of, base, stage.args.peer_python)):
+        del peer["kernels"]
         jobs |= {"onedl": peer, "onedl compiled": peer | GRAPHS}
     batches = [stage.batch] if part == "train" or stage.small else [1, 32]
     named = {f"{n}, batch {b}": jobs[n] | {"batch": b} for b, n in product(batches, jobs)}
     while named:
         together = list(named)[: 1 if stage.small else AT_ONCE[size]]
-        take_turns(stage, {name: named.pop(name) for name in together})
+        measure(stage, {name: named.pop(name) for name in together})
     if part == "predict":
         stage.attempt("onnx", partial(onnx, base, batches, stage))
 
 
-def onnx(job: dict, batches: Sequence[int], stage: Stage) -> None:
+def onnx(job: dict, batches: list[int], stage: Stage) -> None:
     """Export the network, class map included, and run it where ONNX Runtime can."""
     import onnxruntime
 
@@ -152,12 +132,11 @@ def onnx(job: dict, batches: Sequence[int], stage: Stage) -> None:
 
 
 def facts(stage: Stage) -> None:
-    there = {each.metadata["Name"]: each.version for each in metadata.distributions()}
-    names = there.keys() & {"torch", "triton", "numpy", "onnxruntime-gpu", "onedl-mmengine"}
-    stage.add("versions", python=sys.version.split()[0], **{name: there[name] for name in names})
-    if tool := shutil.which("nvidia-smi"):
-        query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-        stage.add("device", found=subprocess.check_output(query, text=True).strip())
+    about = {"torch": torch.__version__, "cuda": str(torch.version.cuda), "numpy": np.__version__}
+    stage.add("versions", python=sys.version.split()[0], **about)
+    if not stage.small:
+        query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv"]
+        stage.add("device", found=subprocess.check_output(query, text=True))
     n = 64 if stage.small else 8192
     a, b = (torch.randn(n, n, device=stage.device, dtype=torch.bfloat16) for _ in range(2))
     large, copy = (torch.zeros(16, n, n, device=stage.device, dtype=torch.uint8) for _ in range(2))
@@ -192,97 +171,45 @@ def operations(stage: Stage) -> None:
             stage.add(name, ms=1000 * seconds)
 
 
-def set_run(stage: Stage, config: Any, iterations: int, name: str, seed: int = 0) -> None:
-    """Let a config train so long, as `tools/train.py --amp` does, in a folder of that name."""
-    use_amp(config)
-    config.train_cfg.update(max_iters=iterations, val_interval=iterations)
-    config.param_scheduler[0].end = iterations // 10 + 1
-    config.param_scheduler[-1].end = iterations + 1
-    config.default_hooks.logger.interval = max(1, iterations // 12)
-    config.train_dataloader.update(batch_size=stage.batch, num_workers=0 if stage.small else 16)
-    config.randomness, config.work_dir = {"seed": seed}, str(stage.folder / name)
-
-
-def read_log(config: Any) -> list[dict]:
-    log = next(Path(config.work_dir).glob("*/vis_data/scalars.json"))
-    return [json.loads(line) for line in log.read_text().splitlines()]
-
-
-def train_here(config: Any) -> list[dict]:
-    SegRunner.from_cfg(config).train()
-    return read_log(config)
-
-
 def loader(stage: Stage) -> None:
     """Samples per second of the loader, and the time that training waits for it."""
     for name, cached in (("from files", False), ("images in memory", True)):
         options = {**stage.options, "train_dataloader.dataset.cache_in_memory": cached}
         options["train_dataloader.num_workers"] = 0 if stage.small else os.cpu_count()
-        job = stage.job("data", options=options, passes=1 if stage.small else 128)
-        take_turns(stage, {name: job})
-    config = worker.read_config(stage.job("train"))
+        passes = 1 if stage.small else 128
+        measure(stage, {name: stage.job("data", options=options, passes=passes)})
+    number = 2 if stage.small else 60
+    use_amp(config := worker.read_config(stage.job("train")))
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
-    set_run(stage, config, 2 if stage.small else 60, "run")
-    lines = train_here(config)[1:]  # after the first iterations
+    config.train_cfg.max_iters = config.param_scheduler[-1].end = number
+    config.param_scheduler[0].end = config.param_scheduler[-1].begin = 1
+    config.default_hooks.logger.interval = max(1, number // 12)
+    config.train_dataloader.update(batch_size=stage.batch, num_workers=0 if stage.small else 16)
+    config.work_dir = str(stage.folder / "run")
+    SegRunner.from_cfg(config).train()
+    log = next(Path(config.work_dir).glob("*/vis_data/scalars.json")).read_text()
+    lines = [json.loads(line) for line in log.splitlines()[1:]]  # after the first iterations
     step, waiting = (sum(line[key] for line in lines) / len(lines) for key in ("time", "data_time"))
     # The GPU waits at most so long: it still computes a backward pass when the wait begins.
-    stage.add("60 iterations", ms=1000 * step, share_of_waiting=waiting / step)
+    stage.add(f"{number} iterations", ms=1000 * step, share_of_waiting=waiting / step)
 
 
 def mapping(stage: Stage) -> None:
     """Map a drawn scene with T."""
-    import rasterio  # without it, only this stage fails
+    from mmseg.raster import MapOptions, map_scene  # without rasterio, only this stage fails
 
-    from mmseg.raster import MapOptions, map_scene
-
+    draw_files(stage.folder / "scene", [96 if stage.small else 8192] * 2, 1)
     path = CONFIGS / "tiny/segnext.tiny.512x512.landcover.40k_weight.py"
     use_inference_amp(config := load_config(path, stage.options))
     config.model.data_preprocessor.size = (stage.side, stage.side)
-    model: Any = init_model(config, device=stage.device)
-    side = 96 if stage.small else 8192
-    blocks = np.random.default_rng(0).integers(0, 256, (3, side // 32, side // 32), np.uint8)
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "width": side, "height": side}
-    with rasterio.open(scene := stage.folder / "scene.tif", "w", tiled=True, **profile) as file:
-        file.write(blocks.repeat(32, 1).repeat(32, 2))
-    windows: list[int] = []
+    scene = stage.folder / "scene/images/0.jpg"
+    names = init_model(config, device=stage.device), scene, stage.folder / "map"
     MMLogger.get_current_instance().addHandler(StreamHandler(log := StringIO()))
-    start, names = perf_counter(), (model, scene, stage.folder / "map")
-    options = MapOptions(batch_size=stage.batch)
+    options, windows, start = MapOptions(batch_size=stage.batch), [0], perf_counter()
     map_scene(*names, options, progress=lambda _, total: windows.append(total))
     seconds = perf_counter() - start
     told = log.getvalue().splitlines()[-1].rpartition(": ")[2]  # the share of the model
     stage.add("map", seconds=seconds, windows_per_s=windows[-1] / seconds, told=told)
-
-
-def camvid(stage: Stage) -> None:
-    """Train T from scratch on CamVid with two seeds, and the peer's T too; rehearse as drawn."""
-    file = "tiny/segnext.tiny.352x480.camvid.20k_nopre.py"
-    for seed, who in product(range(1 if stage.small else 2), ("this", "onedl")):
-        if stage.small:
-            config = worker.read_config(stage.job("train", file))
-            config.val_dataloader = {**config.test_dataloader, "num_workers": 0}
-        elif stage.args.camvid:
-            config = load_config(CONFIGS / file)
-            for each in (config.train_dataloader, config.val_dataloader):
-                each.dataset.data_root = str(Path(stage.args.camvid).resolve())
-        else:
-            raise UserError("needs --camvid DIR")
-        set_run(stage, config, 2 if stage.small else 600, name := f"{who}, seed {seed}", seed)
-        train, start = partial(train_peer, stage) if who == "onedl" else train_here, perf_counter()
-        if lines := stage.attempt(name, partial(train, config)):
-            stage.add(name, mIoU=lines[-1]["mIoU"], seconds=perf_counter() - start)
-
-
-def train_peer(stage: Stage, config: Any) -> list[dict]:
-    """Train the peer's T with its own optimiser, on the data and schedule of a config."""
-    if not shutil.which(stage.args.peer_python or ""):
-        raise UserError("needs --peer-python PY")
-    config.metainfo, config.options = dict(CamVidDataset.METAINFO), stage.options
-    config.dump(file := stage.folder / "peer.py")
-    program = str(Path(__file__).with_name("peer_run.py"))
-    if code := subprocess.run([stage.args.peer_python, "-W", "ignore", program, file]).returncode:
-        raise UserError(f"it ended with code {code}; the log tells why")
-    return read_log(config)
 
 
 # The stages in order of worth, and the most seconds that each may take.
@@ -296,5 +223,4 @@ STAGES: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "operations": (90, operations),
     "loader": (60, loader),
     "mapping": (60, mapping),
-    "camvid": (240, camvid),
 }

@@ -10,10 +10,9 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -31,8 +30,7 @@ from mmseg import structures
 from mmseg.registry import DATASETS, METRICS, MODELS
 
 TOLERANCE = 1e-4  # of the largest logit
-ROOMS = Path(mmseg.__file__).parent
-PEER_CONFIGS = ROOMS / ".mim/configs/segnext"
+PEER_CONFIGS = Path(mmseg.__file__).parent / ".mim/configs/segnext"
 
 
 def read_config(job: dict) -> Config:
@@ -73,25 +71,23 @@ def build_model(config: Config, job: dict) -> Any:
     """Build the model as the part uses it: fused or compiled, and in mixed precision if asked."""
     config.model.setdefault("test_cfg", {"mode": "whole"})["amp"] = bool(job["amp"])
     model: Any = MODELS.build(config.model)
-    ids = range(config.model.decode_head.num_classes)
+    ids, weights = range(config.model.decode_head.num_classes), Path(job["files"], "weights.pth")
     model.cfg = config
     model.dataset_meta = {"classes": [str(k) for k in ids], "palette": [[k, k, k] for k in ids]}
-    load_weights(model, Path(job["files"], "weights.pth"))
-    model.to(job["device"]).train(job["part"] == "train")
+    load_weights(model, weights)
+    trains = job["part"] == "train"
+    model.to(job["device"]).train(trains)
     if job["compile"] and not job["path"]:
         model.forward = torch.compile(model.forward)  # as mmengine's runner does
     elif job["compile"]:
         own = importlib.import_module("mmseg.engine.compile")
-        if job["part"] == "train":
+        if trains:
             own.compile_network(model, trains=True, accumulates=job["compile"] == "no graphs")
         else:
             own.compile_network(model)
-    elif job["part"] != "train" and (ROOMS / "export").is_dir() and not job.get("plain"):
+    elif not trains and not job["plain"] and find_spec("mmseg.export"):  # the peer has none
         export = importlib.import_module("mmseg.export")
-        model = export.for_inference(model, job["engine"], Path(job["files"], "weights.pth"))
-    elif job["part"] != "train" and (ROOMS / "inference").is_dir() and not job.get("plain"):
-        # Older code fuses by itself, and the peer not at all.
-        model = importlib.import_module("mmseg.inference").fuse(model)
+        model = export.for_inference(model, job["engine"], weights)
     if job["amp"]:
         model.forward = torch.autocast(job["device"].split(":")[0], torch.bfloat16)(model.forward)
     return model
@@ -111,7 +107,7 @@ def check_equal(config: Config, job: dict) -> None:
     expected = torch.load(file, weights_only=True)
     gap = ((logits - expected).abs().max() / expected.abs().max()).item()
     if not gap <= TOLERANCE:  # NaN does not pass
-        raise ValueError(f"its logits are not this code's (by {gap:.1e}); --no-check times both")
+        raise ValueError(f"its logits are not this code's (by {gap:.1e})")
 
 
 def build_loader(config: Config, split: str, batch: int, passes: int = 1) -> Any:
@@ -125,24 +121,19 @@ def build_loader(config: Config, split: str, batch: int, passes: int = 1) -> Any
     return DataLoader(dataset, batch, sampler=order, collate_fn=stack, **workers)
 
 
-def infer(config: Config, job: dict) -> tuple[Callable, int]:
-    """The network alone: normalised images (B, 3, H, W) to logits at 1/8."""
-    model = build_model(config, job)
-    x = torch.randn(job["batch"], 3, *job["size"]).to(job["device"])
-    return torch.no_grad()(lambda: model(x, mode="tensor")), 1
-
-
-def predict(config: Config, job: dict) -> tuple[Callable, int]:
-    """Normalised images (B, 3, H, W) in memory to class maps of their size."""
+def network(config: Config, job: dict) -> tuple[Callable, int]:
+    """Normalised images in memory to logits at 1/8 (`infer`) or to class maps (`predict`)."""
     model = build_model(config, job)
     x = torch.randn(job["batch"], 3, *job["size"]).to(job["device"])
     sizes = {"ori_shape": tuple(job["size"]), "img_shape": tuple(job["size"])}
     samples = [structures.SegDataSample(metainfo=sizes) for _ in x]
-    return torch.no_grad()(lambda: model(x, samples, mode="predict")), 1
+    mode = "tensor" if job["part"] == "infer" else "predict"
+    return torch.no_grad()(lambda: model(x, samples, mode=mode)), 1
 
 
 def train(config: Config, job: dict) -> tuple[Callable, int]:
     """A training step on a batch in memory, with the optimiser that the config describes."""
+    torch.backends.cudnn.benchmark = config.env_cfg.cudnn_benchmark  # as a run does
     model = build_model(config, job)
     wrapper = OptimWrapper(build_optim_wrapper(model, config.optim_wrapper).optimizer)
     batch = next(iter(build_loader(config, "train", job["batch"], passes=job["batch"])))
@@ -167,7 +158,7 @@ def evaluate(config: Config, job: dict) -> tuple[Callable, int]:
 
 def data(config: Config, job: dict) -> tuple[Callable, int]:
     """Training samples from their files to batches, in the workers of a loader."""
-    loader = build_loader(config, "train", job["batch"], job.get("passes", 8))
+    loader = build_loader(config, "train", job["batch"], job["passes"])
     return lambda: [None for _ in loader], len(loader.sampler)
 
 
@@ -184,6 +175,10 @@ def map_scene(config: Config, job: dict) -> tuple[Callable, int]:
     return action, 1
 
 
+PARTS = {"infer": network, "predict": network, "train": train, "eval": evaluate, "data": data}
+PARTS["map"] = map_scene
+
+
 def peak_mib(device: str) -> float:
     """Return the peak of memory: on a GPU of what torch reserved, else of what was resident."""
     if device != "cpu":
@@ -191,48 +186,32 @@ def peak_mib(device: str) -> float:
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
-def switch(job: dict) -> None:
+def set_switches(job: dict) -> None:
     """Let this project's code run on a GPU as the job says, whatever the defaults are."""
     importlib.import_module("mmseg.ops.triton").enable(True, job["kernels"])
     defaults = importlib.import_module("mmseg.ops.defaults")
     defaults.DEFAULTS["channels_last"] = defaults.Choice(job["channels_last"], "")
 
 
-def answers(job: dict, asked: Iterable = sys.stdin) -> Any:
-    """Yield the answer to the job, then one for each turn that is asked for."""
+def answers(job: dict, asked: Iterable = sys.stdin) -> Iterator[dict]:
+    """Yield an empty answer to the job, then one for each turn that is asked for."""
     logging.disable()
     init_default_scope("mmseg")
     cv2.setNumThreads(0)
     torch.manual_seed(0)
     config = read_config(job)
     if "kernels" in job:
-        switch(job)
+        set_switches(job)
     elif config.get("triton_kernels"):
         importlib.import_module("mmseg.ops.triton").enable(True)
-    if job["against"] and job["part"] != "data" and not job["no_check"]:
+    if job["check"] and job["part"] != "data":
         check_equal(config, job)
-    if job["part"] == "train":  # as a run does
-        torch.backends.cudnn.benchmark = config.env_cfg.cudnn_benchmark
-    parts = {"infer": infer, "predict": predict, "train": train, "eval": evaluate, "data": data}
-    parts["map"] = map_scene
-    action, count = parts[job["part"]](config, job)
-    threads = torch.get_num_threads()
-    timer = Timer("action()", globals={"action": action}, num_threads=threads)
-    yield {"mmseg": str(mmseg.__version__), "torch": str(torch.__version__), "threads": threads}
+    action, count = PARTS[job["part"]](config, job)
+    timer = Timer("action()", globals={"action": action}, num_threads=torch.get_num_threads())
+    yield {}
     for _ in asked:
-        run_time = job.get("seconds", 0.5)
-        seconds = timer.blocked_autorange(min_run_time=run_time).median / count
+        seconds = timer.blocked_autorange(min_run_time=job["seconds"]).median / count
         yield {"seconds": seconds, "peak_mib": peak_mib(job["device"])}
-
-
-class Local:
-    """A side within this process, for rehearsals: a process of its own starts in seconds."""
-
-    def __init__(self, job: dict) -> None:
-        self.answers = answers(job, iter(dict, None))
-        self.ask = lambda _: next(self.answers)
-        self.start = partial(self.ask, job)
-        self.process = SimpleNamespace(kill=self.answers.close)
 
 
 if __name__ == "__main__":

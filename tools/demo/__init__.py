@@ -1,15 +1,12 @@
 """Aerial scenes drawn from a seed, with the classes of LandCover.ai. A pixel is 0.5 m.
 
-`land` lays out roads and fields. `nature` and `village` paint on the `canvas` layer by layer. The
-`canvas` adds shadows and takes the photo.
+`land` lays out roads and fields and takes the photo. `layers` paints on its canvas layer by layer.
 """
 
 import numpy as np
 
-from demo.canvas import Canvas
-from demo.land import Land
-from demo.nature import draw_fields, draw_water, draw_woods
-from demo.village import draw_buildings, draw_roads
+from demo import layers
+from demo.land import Canvas, Land
 
 
 def draw_scene(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -20,10 +17,7 @@ def draw_scene(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarr
     rng = np.random.default_rng(seed)
     canvas = Canvas(height, width, rng)
     land = Land(height, width, rng)
-    draw_fields(canvas, land)
-    draw_water(canvas, land)
-    draw_roads(canvas, land)
-    draw_buildings(canvas, land)
-    draw_woods(canvas, land)
+    for draw in (layers.fields, layers.water, layers.roads, layers.buildings, layers.woods):
+        draw(canvas, land)
     canvas.cast_shadows()
     return canvas.expose(), canvas.mask
