@@ -11,7 +11,6 @@ from mmseg.errors import UserError
 from mmseg.export import engines, for_inference, session
 from mmseg.export.loading import EngineModel
 from mmseg.export.session import ENGINES, Session
-from mmseg.inference import FusedMSCAN
 from mmseg.registry import MODELS
 
 pytest.importorskip("onnx")
