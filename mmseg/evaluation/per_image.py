@@ -37,9 +37,8 @@ class ImageCounts:
         texts = [np.array(each, str) for each in (classes, names, masks, groups)]
         empty = np.zeros(0, np.int64)
         starts = np.cumsum([0, *map(len, cells)])
-        return cls(
-            *texts, starts, np.concatenate([empty, *cells]), np.concatenate([empty, *counts])
-        )
+        joined = [np.concatenate([empty, *each]) for each in (cells, counts)]
+        return cls(*[*texts, starts, *joined])
 
     @classmethod
     def load(cls, path: Path) -> "ImageCounts":

@@ -18,8 +18,8 @@ from mmseg.geodata.masks import MaskLabels
 from mmseg.geodata.options import DatasetOptions
 from mmseg.geodata.polygons import PolygonLabels
 from mmseg.geodata.sheets import Sheet
-from mmseg.imagery.bands import read_picture
 from mmseg.imagery.geotiff import write_geotiff
+from mmseg.imagery.image import read_picture
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask
 from mmseg.imagery.pictures import overlay, sheet, shrink, write_id_png
 

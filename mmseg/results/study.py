@@ -68,7 +68,7 @@ class Task:
         log = self.folder / "log.txt"
         environment = {**os.environ, **(variables or {})}
         for tool, argument in (("train.py", "--resume"), ("test.py", self.folder / "latest.pth")):
-            command = [sys.executable, tools / tool, self.config, argument]
+            command: list[str | Path] = [sys.executable, tools / tool, self.config, argument]
             command += ["--work-dir", self.folder]
             with open(log, "ab") as file:
                 done = subprocess.run(command, stdout=file, stderr=file, env=environment)
