@@ -18,7 +18,7 @@ from mmengine.registry import DefaultScope
 
 from mmseg.datasets.arguments import FOLDERS, check_choices, check_subset, check_zero_label
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import check_bands, check_classes, label_map, palette_of
+from mmseg.datasets.classes import check_metainfo, label_map, palette_of
 from mmseg.datasets.glance import glance
 from mmseg.datasets.patterns import PathPatterns
 from mmseg.datasets.subset import stratified_subset
@@ -112,8 +112,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         info |= bits
         if "classes" in info and "palette" not in (metainfo or {}):
             info["palette"] = palette_of(info["classes"], cls.METAINFO)
-        check_bands(info, cls.__name__)
-        check_classes(info, cls.METAINFO.get("classes"), cls.__name__)
+        check_metainfo(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
     @property

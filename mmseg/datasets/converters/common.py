@@ -78,11 +78,8 @@ def convert_masks(
     """Write the mask of each (source, target) as PNG with new ids; returns the number of masks.
 
     `read` returns the (H, W) integers of a source. 255 may stand in a mask too, and stays. Raises
-    `UserError` if a source is missing, before anything is written, or if it holds another id.
+    `UserError` if a source holds another id.
     """
-    if absent := [source for source, _ in pairs if not source.is_file()]:
-        names = name_some([source.stem for source in absent], len(pairs))
-        raise UserError(f"{absent[0].parent}: {names} without a mask; unpack the archives again")
     return len(map_with_progress(partial(_convert_mask, read, new_ids), pairs, workers))
 
 

@@ -75,12 +75,11 @@ def _convert_pair(
     image, mask = read_image(path), read_mask(mask_path)
     check_size(mask_path, mask.shape, path, image.shape[:2])
     ids = to_train_ids(mask, len(CLASSES), False, mask_path)
-    tiles = {name: (slice(None), slice(None))}
-    if path.suffix == ".tif":
-        height, width = ids.shape
-        tiles = {f"{name}_{k}": where for k, where in full_tiles(height, width, size).items()}
+    height, width = ids.shape
+    tiles = {f"{name}_{k}": corner for k, corner in full_tiles(height, width, size).items()}
     pixels = {}
-    for tile_id, window in tiles.items():
+    for tile_id, (top, left) in tiles.items() if path.suffix == ".tif" else [(name, (0, 0))]:
+        window = slice(top, top + size), slice(left, left + size)
         # A cut tile stays the official JPEG: encoding it again would lose more. OpenCV's quality is
         # 95, with which the official tiles were made.
         keep = path.suffix == suffix
@@ -91,21 +90,15 @@ def _convert_pair(
     return pixels
 
 
-def full_tiles(height: int, width: int, size: int) -> dict[int, tuple[slice, slice]]:
-    """Return the number and the window of each tile that lies wholly inside an image.
+def full_tiles(height: int, width: int, size: int) -> dict[int, tuple[int, int]]:
+    """Return the number of each tile that lies wholly inside an image, and where it begins.
 
     Tiles are numbered row by row. The partial tiles at the right and lower edge are dropped, but
     they are counted, so the numbers have gaps.
     """
     columns = -(-width // size)
-    return {
-        row * columns + column: (
-            slice(row * size, (row + 1) * size),
-            slice(column * size, (column + 1) * size),
-        )
-        for row in range(height // size)
-        for column in range(width // size)
-    }
+    places = [(row, column) for row in range(height // size) for column in range(width // size)]
+    return {row * columns + column: (row * size, column * size) for row, column in places}
 
 
 def split_by_sheet(ids: Sequence[str]) -> dict[str, list[str]]:

@@ -152,13 +152,12 @@ def colours_to_ids(colours: np.ndarray, layout: Layout, path: Path) -> tuple[np.
     returned too. Raises `UserError` if they are more.
     """
     bgr = np.array([1, 256, 65536], np.uint32)
-    codes = colours.astype(np.uint32) @ bgr
-    known = np.array(layout.palette, np.uint32) @ bgr[::-1]
-    order = known.argsort()
-    ids = order[np.searchsorted(known[order], codes).clip(max=len(order) - 1)]
-    wrong = known[ids] != codes
+    table = np.full(2**24, IGNORE_INDEX, np.uint8)
+    table[np.array(layout.palette, np.uint32) @ bgr[::-1]] = range(len(layout.palette))
+    ids = table[colours.astype(np.uint32) @ bgr]
+    wrong = ids == IGNORE_INDEX
     if wrong.mean() > layout.tolerated:
         shown = bytes(colours[wrong][0, ::-1]).hex()
         raise UserError(f"{path}: the colour #{shown} is no class; is this its mask?")
     ids[wrong] = 0
-    return ids.astype(np.uint8), int(wrong.sum())
+    return ids, int(wrong.sum())

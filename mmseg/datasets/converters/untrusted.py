@@ -90,7 +90,7 @@ def read_mat(path: Path, pick: Callable[[dict], np.ndarray]) -> np.ndarray:
     """
     with ProcessPoolExecutor(1) as child:
         try:
-            variables = child.submit(loadmat, path).result()
+            variables = child.submit(loadmat, str(path)).result()
         except BrokenProcessPool as error:
             raise UserError(f"{path}: is damaged, reading it crashes; get it again") from error
         except Exception as error:  # scipy raises many kinds on broken files
