@@ -32,6 +32,10 @@ def shares(pixels: list[int]) -> str:
     return ", ".join(f"{count / sum(pixels):.1%}" for count in pixels)
 
 
+def tiling(args: argparse.Namespace) -> dict[str, int]:
+    return {k: v for k, v in vars(args).items() if k in ("workers", "tile", "overlap")}
+
+
 OUT = {"isaid": "data/iSAID", "loveda": "data/loveDA"}
 OPTIONS: dict[str, dict] = {
     "--workers": {"type": int, "default": 2, "help": "processes"},
@@ -76,12 +80,9 @@ CONVERTERS = {
     **{
         name: Converter(
             f"cut {name} into tiles",
-            lambda a: (
-                f"{a.out}: "
-                f"{convert_tiled(a.source, a.out, a.name, a.workers, a.tile, a.overlap)} tiles"
-            ),
+            lambda a: f"{a.out}: {convert_tiled(a.source, a.out, a.name, **tiling(a))} tiles",
             {"source": "the folder with " + " and ".join(layout.archives or ("train/", "val/"))},
-            ("--tile", "--overlap", "--workers"),
+            ("--tile", "--overlap", "--workers") if layout.tile else ("--workers",),
             out=OUT.get(name, f"data/{name}"),
         )
         for name, layout in LAYOUTS.items()

@@ -53,7 +53,7 @@ def _is_foreign(step: Any) -> bool:
 def _marked(results: Mapping) -> Iterable[dict]:
     """Yield samples whose image shows the marks that are its labels, each with another seed."""
     image, labels = results.get("img"), results.get("gt_seg_map")
-    if not isinstance(image, np.ndarray) or np.shape(labels) != image.shape[:2]:
+    if not isinstance(image, np.ndarray) or getattr(labels, "shape", ()) != image.shape[:2]:
         return
     marks = _marks(image.shape[:2])
     shown = np.broadcast_to((40 + 170 * marks)[..., None], image.shape).astype(image.dtype)

@@ -125,8 +125,11 @@ def convert_tiled(
     `source` holds the archives, or what was in them. `tile` and `overlap` replace those of the
     layout.
     """
-    given = {"tile": tile, "overlap": overlap}
-    layout = LAYOUTS[name]._replace(**{k: v for k, v in given.items() if v is not None})
+    layout = LAYOUTS[name]
+    layout = layout._replace(
+        tile=layout.tile if tile is None else tile,
+        overlap=layout.overlap if overlap is None else overlap,
+    )
     if layout.tile is not None and not 0 <= layout.overlap < layout.tile:
         sizes = f"overlap {layout.overlap} of tiles of {layout.tile}"
         raise UserError(f"{sizes}: give 0 or more and less than a tile")
@@ -159,7 +162,7 @@ def _cut(
     ids, unknown = colours_to_ids(values, layout, mask_path) if layout.palette else (values, 0)
     ids = to_train_ids(ids, layout.classes, False, mask_path)
     tiles = {}
-    for name, (top, left, bottom, right) in windows(area, split, ids.shape, layout).items():
+    for name, (top, left, bottom, right) in windows(area, split, image.shape[:2], layout).items():
         labels = ids[top:bottom, left:right]
         missing = [(0, bottom - top - labels.shape[0]), (0, right - left - labels.shape[1])]
         labels = np.pad(labels, missing, constant_values=layout.ignored)
@@ -176,7 +179,7 @@ def _cut(
 
 
 def windows(
-    area: str, split: str, shape: tuple[int, ...], layout: Layout
+    area: str, split: str, shape: tuple[int, int], layout: Layout
 ) -> dict[str, tuple[int, int, int, int]]:
     """Return the name of each tile and its top, left, bottom and right."""
     if (size := layout.tile) is None:
