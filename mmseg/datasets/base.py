@@ -24,7 +24,7 @@ from mmseg.datasets.patterns import PathPatterns
 from mmseg.datasets.subset import stratified_subset
 from mmseg.errors import UserError
 from mmseg.files import read_text
-from mmseg.imagery.listing import names_in, other_spellings
+from mmseg.imagery.listing import IMAGE_SUFFIXES, files_below, names_in
 from mmseg.imagery.mask import (
     IGNORE_INDEX,
     compare_palettes,
@@ -197,7 +197,9 @@ class BaseSegDataset(Seeded, BaseDataset):
         if not Path(images).is_dir():
             raise UserError(f"{images}: the folder (img_path) is not there; {self.source}")
         names = names_in(images, self.img_suffix)
-        if others := other_spellings(images, self.img_suffix):
+        ends = self.img_suffix, self.seg_map_suffix
+        others = [path for path in files_below(images) if not path.endswith(ends)]
+        if others := sorted(path for path in others if path.lower().endswith(IMAGE_SUFFIXES)):
             MMLogger.get_current_instance().warning(
                 f"{others[0]}: it and {len(others) - 1} more images are left out, because they do "
                 f"not end in {self.img_suffix!r} (img_suffix); rename them"

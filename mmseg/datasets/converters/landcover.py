@@ -44,8 +44,8 @@ def convert_landcover(
         pixels = cut_all(root, out, layout._replace(suffix=f".{image_format}"), workers)
     for split, ids in lists.items():
         if missing := set(ids) - set(pixels):
-            names = common.name_some(missing, len(ids))
-            raise UserError(f"{source}: no tile for ids of {split}.txt: {names}; get it again")
+            names = f"{len(missing)} of {len(ids)} ids of {split}.txt, as {min(missing)}"
+            raise UserError(f"{source}: no tile for {names}; get it again")
     totals = {
         split: sum((pixels[i] for i in ids), np.zeros(len(CLASSES), int)).tolist()
         for split, ids in {**lists, "total": list(pixels)}.items()
