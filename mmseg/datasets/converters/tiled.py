@@ -140,6 +140,9 @@ def convert_tiled(
 def cut_all(root: Path, out: Path, layout: Layout, workers: int) -> dict[str, np.ndarray]:
     """Cut all images below `root`; return the int64 (classes,) pixel counts of each tile."""
     pairs = common.find_pairs(root, layout.image, layout.mask)
+    splits = {key.rpartition("/")[0] for key, *_ in pairs}
+    if splits != {""} and len(splits) < 2:
+        raise UserError(f"{root}: images of {min(splits)} only; get the other split too")
     found = common.map_with_progress(partial(_cut, layout, out), pairs, workers)
     if unknown := sum(count for _, count in found):
         MMLogger.get_current_instance().warning(

@@ -30,6 +30,8 @@ def unpacked(
     land outside that folder, or if they are too large to be believed or for the disk.
     """
     found = [source / name for name in archives if (source / name).is_file()] or [source]
+    if found != [source] and len(found) < len(archives):
+        raise UserError(f"{source}: only {found[0].name} is there; put {', '.join(archives)} there")
     if not source.exists():
         raise UserError(f"{source}: no such archive or folder; download the data set first")
     if found[0].is_dir():

@@ -1,6 +1,7 @@
 """Cityscapes, COCO-Stuff, iSAID, LoveDA and Pascal Context, from tiny archives like theirs."""
 
 import errno
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -121,6 +122,17 @@ def test_loveda_archives_are_sorted(tmp_path):
     assert len(dataset) == 2
     assert (dataset.get_seg_map(0) == 6).all()  # 0 is no data, so the seventh class is 6
     assert not (tmp_path / "out/.unpacked").exists()
+
+
+def test_a_split_that_is_missing_is_named(tmp_path, isaid):
+    (tmp_path / "Train.zip").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"only Train\.zip is there; put Train\.zip, Val\.zip there"
+    ):
+        convert_tiled(tmp_path, tmp_path / "out", "loveda")
+    shutil.rmtree(isaid / "val")
+    with pytest.raises(UserError, match="images of train only; get the other split too"):
+        convert_tiled(isaid, tmp_path / "out", "isaid", tile=32, overlap=12)
 
 
 def test_loveda_folders_are_copied_whole_or_not_at_all(tmp_path, monkeypatch):
