@@ -8,7 +8,6 @@ from typing import NamedTuple
 from mmengine.logging import MMLogger
 
 from mmseg.datasets.converters.landcover import convert_landcover
-from mmseg.datasets.converters.loveda import convert_loveda
 from mmseg.datasets.converters.relabel import (
     convert_cityscapes,
     convert_coco_stuff,
@@ -33,6 +32,11 @@ def shares(pixels: list[int]) -> str:
     return ", ".join(f"{count / sum(pixels):.1%}" for count in pixels)
 
 
+def tiling(args: argparse.Namespace) -> dict[str, int]:
+    return {k: v for k, v in vars(args).items() if k in ("workers", "tile", "overlap")}
+
+
+OUT = {"isaid": "data/iSAID", "loveda": "data/loveDA"}
 OPTIONS: dict[str, dict] = {
     "--workers": {"type": int, "default": 2, "help": "processes"},
     "--tile": {"type": int, "help": "side of a tile in pixels"},
@@ -65,13 +69,6 @@ CONVERTERS = {
         ("--image-format", "--workers"),
         out="data/landcover",
     ),
-    "loveda": Converter(
-        "sort the files of LoveDA",
-        lambda a: f"{a.out}: {convert_loveda(a.source, a.out)} images",
-        {"source": "the folder with Train.zip and Val.zip"},
-        (),
-        out="data/loveDA",
-    ),
     "pascal_context": Converter(
         "make the masks of Pascal Context",
         lambda a: f"{a.devkit}: {convert_pascal_context(a.devkit, a.labels, a.workers)} masks",
@@ -83,13 +80,10 @@ CONVERTERS = {
     **{
         name: Converter(
             f"cut {name} into tiles",
-            lambda a: (
-                f"{a.out}: "
-                f"{convert_tiled(a.source, a.out, a.name, a.workers, a.tile, a.overlap)} tiles"
-            ),
-            {"source": "the folder with " + " and ".join(layout.archives)},
-            ("--tile", "--overlap", "--workers"),
-            out="data/iSAID" if name == "isaid" else f"data/{name}",
+            lambda a: f"{a.out}: {convert_tiled(a.source, a.out, a.name, **tiling(a))} tiles",
+            {"source": "the folder with " + " and ".join(layout.archives or ("train/", "val/"))},
+            ("--tile", "--overlap", "--workers") if layout.tile else ("--workers",),
+            out=OUT.get(name, f"data/{name}"),
         )
         for name, layout in LAYOUTS.items()
     },

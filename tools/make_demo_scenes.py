@@ -12,7 +12,7 @@ from demo import draw_scene
 from rich.console import Console
 from rich.progress import track
 
-from mmseg.datasets.converters.landcover import full_tiles
+from mmseg.datasets.converters.landcover import tile_ids
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import make_writable, write_whole
 from mmseg.imagery.geotiff import Affine, write_geotiff
@@ -36,8 +36,8 @@ def write_lists(out: Path, sheets: int, size: int, tile: int = TILE) -> None:
     """Write train.txt, val.txt and test.txt. The last sheet is test, the one before it val."""
     splits = {"train": range(1, sheets - 1), "val": [sheets - 1], "test": [sheets]}
     for split, numbers in splits.items():
-        names = [f"DEMO-{n}_{k}\n" for n in numbers for k in full_tiles(size, size, tile)]
-        write_whole(out / f"{split}.txt", "".join(names).encode())
+        names = [name for n in numbers for name in tile_ids(f"DEMO-{n}", size, size, tile)]
+        write_whole(out / f"{split}.txt", "".join(f"{name}\n" for name in names).encode())
 
 
 def check(args: argparse.Namespace) -> None:

@@ -28,18 +28,18 @@ def check_alignment(sample: Mapping, steps: Sequence) -> None:
         results: Any = dict(sample)
         for step in steps:
             try:
-                outcomes = list(_outcomes(step, results))
+                outcomes = [step(each) for each in _marked(results) if _is_foreign(step)]
+                marks = _marks(results["gt_seg_map"].shape) if outcomes else None
+                outcomes = outcomes or [step(results)]
             except Exception:  # The training will meet it too, if it is more than the marks.
                 return
-            marks = _marks(results)
             for outcome in outcomes:
-                if marks is not None and (fault := _fault(outcome, marks)):
+                if marks is not None and (fault := _fault(outcome or {}, marks)):
                     raise UserError(
                         f"{type(step).__name__} in the training pipeline {fault}; it must change "
                         "all maps that results['seg_fields'] names as it changes the image"
                     )
-            results = outcomes[-1]
-            if results is None:
+            if (results := outcomes[-1]) is None:
                 return
 
 
@@ -50,46 +50,38 @@ def _is_foreign(step: Any) -> bool:
     return type(step).__module__.partition(".")[0] not in OWN or _is_foreign(inside)
 
 
-def _outcomes(step: Any, results: dict) -> Iterable[Any]:
-    marks = _marks(results)
-    if marks is None or not _is_foreign(step):
-        yield step(results)
+def _marked(results: Mapping) -> Iterable[dict]:
+    """Yield samples whose image shows the marks that are its labels, each with another seed."""
+    image, labels = results.get("img"), results.get("gt_seg_map")
+    if not isinstance(image, np.ndarray) or getattr(labels, "shape", ()) != image.shape[:2]:
         return
-    image = results["img"]
+    marks = _marks(image.shape[:2])
     shown = np.broadcast_to((40 + 170 * marks)[..., None], image.shape).astype(image.dtype)
     for seed in range(DRAWS):
         seed_all(seed)
         fields = list(results.get("seg_fields", ()))
         own = {"img": shown.copy(), "gt_seg_map": marks.copy(), "seg_fields": fields}
-        yield step({**results, **own})
+        yield {**results, **own}
 
 
-def _marks(results: Any) -> np.ndarray | None:
-    """Return random squares of 0 and 1, (H, W) uint8, or None if there are no labels to mark."""
+def _marks(shape: tuple[int, ...]) -> np.ndarray:
+    """Return random squares of 0 and 1, uint8."""
+    squares = [side // BLOCK + 1 for side in shape]
+    drawn = np.random.default_rng(0).integers(0, 2, squares, np.uint8)
+    return np.kron(drawn, np.ones((BLOCK, BLOCK), np.uint8))[: shape[0], : shape[1]]
+
+
+def _fault(results: Mapping, marks: np.ndarray) -> str | None:
     image, labels = results.get("img"), results.get("gt_seg_map")
-    if not _are_arrays(image, labels) or image.shape[:2] != labels.shape:
-        return None
-    height, width = labels.shape
-    squares = np.random.default_rng(0).integers(
-        0, 2, (height // BLOCK + 1, width // BLOCK + 1), np.uint8
-    )
-    return np.kron(squares, np.ones((BLOCK, BLOCK), np.uint8))[:height, :width]
-
-
-def _are_arrays(*maps: Any) -> bool:
-    return all(isinstance(each, np.ndarray) for each in maps)
-
-
-def _fault(results: Mapping | None, marks: np.ndarray) -> str | None:
-    found: Any = results or {}
-    image, labels = found.get("img"), found.get("gt_seg_map")
-    if not _are_arrays(image, labels) or image.shape[1:] == labels.shape:
+    if not isinstance(image, np.ndarray) or not isinstance(labels, np.ndarray):
         return None  # dropped, or packed for the model
+    if image.shape[1:] == labels.shape:
+        return None  # the channels come first
     if image.shape[:2] != labels.shape[:2]:
         return f"makes an image {image.shape[:2]} and labels {labels.shape[:2]}"
-    if not np.array_equal(labels, marks):
-        return None
     shown = image.reshape(labels.size, -1).mean(1)
-    if not shown.std() or abs(np.corrcoef(shown, marks.ravel())[0, 1]) > AGREEING:
+    if not np.array_equal(labels, marks) or not shown.std():
+        return None
+    if abs(np.corrcoef(shown, marks.ravel())[0, 1]) > AGREEING:
         return None
     return "moves the pixels of the image and leaves the labels as they were"

@@ -18,13 +18,13 @@ from mmengine.registry import DefaultScope
 
 from mmseg.datasets.arguments import FOLDERS, agreed_zero_label, check_choices, check_subset
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import check_bands, check_classes, label_map, palette_of
+from mmseg.datasets.classes import check_metainfo, label_map, palette_of
 from mmseg.datasets.glance import glance
 from mmseg.datasets.patterns import PathPatterns
 from mmseg.datasets.subset import stratified_subset
 from mmseg.errors import UserError
 from mmseg.files import read_text
-from mmseg.imagery.listing import names_in, other_spellings
+from mmseg.imagery.listing import IMAGE_SUFFIXES, files_below, names_in
 from mmseg.imagery.mask import (
     IGNORE_INDEX,
     compare_palettes,
@@ -112,8 +112,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         info |= bits
         if "classes" in info and "palette" not in (metainfo or {}):
             info["palette"] = palette_of(info["classes"], cls.METAINFO)
-        check_bands(info, cls.__name__)
-        check_classes(info, cls.METAINFO.get("classes"), cls.__name__)
+        check_metainfo(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
     @property
@@ -198,7 +197,9 @@ class BaseSegDataset(Seeded, BaseDataset):
         if not Path(images).is_dir():
             raise UserError(f"{images}: the folder (img_path) is not there; {self.source}")
         names = names_in(images, self.img_suffix)
-        if others := other_spellings(images, self.img_suffix):
+        ends = self.img_suffix, self.seg_map_suffix
+        others = [path for path in files_below(images) if not path.endswith(ends)]
+        if others := sorted(path for path in others if path.lower().endswith(IMAGE_SUFFIXES)):
             MMLogger.get_current_instance().warning(
                 f"{others[0]}: it and {len(others) - 1} more images are left out, because they do "
                 f"not end in {self.img_suffix!r} (img_suffix); rename them"

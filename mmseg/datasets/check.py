@@ -63,7 +63,7 @@ def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
         image, (sample.size, bands) = results["img"], (results["img_shape"], results.get("bands"))
         values = image[..., ::-1] if is_bgr(bands, str(image.dtype)) else image
         squares = np.square(values, dtype=np.float64)
-        sample.means = np.stack([values.mean((0, 1)), squares.mean((0, 1))])
+        sample.means = np.stack([values.mean((0, 1), dtype=np.float64), squares.mean((0, 1))])
         digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
         digest.update(np.ascontiguousarray(image).data)
         sample.digest = digest.digest()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from colorsys import hsv_to_rgb
+from typing import Any
 
 import numpy as np
 
@@ -47,53 +48,57 @@ def palette_of(classes: Sequence[str], own: Mapping) -> list[tuple[int, int, int
     return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in drawn]
 
 
-def check_classes(info: Mapping, own: Sequence[str] | None, dataset: str) -> None:
+def check_metainfo(info: Mapping, own: Sequence[str] | None, dataset: str) -> None:
     """Raise `UserError` if the metainfo of a data set lacks or contradicts something.
 
     `own` are the classes that the class of the data set states, whose ids the masks hold.
     """
+    if problem := _problem(info, own or info.get("classes", ())):
+        raise UserError(f"{dataset}: {problem}")
+
+
+def _problem(info: Mapping, own: Sequence[str]) -> str | None:
     for key in ("classes", "palette"):
         if key not in info:
-            raise UserError(f"{dataset}: the config's metainfo=dict(...) lacks {key!r}")
-    if isinstance(classes := info["classes"], str):
-        raise UserError(f"{dataset}: classes is the text {classes!r}; write ({classes!r},)")
-    count, colour_count = len(info["classes"]), len(info["palette"])
-    if count > IGNORE_INDEX:
-        raise UserError(
-            f"{dataset}: metainfo has {count} classes; masks of 8 bits hold {IGNORE_INDEX} at "
-            f"most, and {IGNORE_INDEX} is ignored"
+            return f"the config's metainfo=dict(...) lacks {key!r}"
+    classes, palette = info["classes"], info["palette"]
+    if isinstance(classes, str):
+        return f"classes is the text {classes!r}; write ({classes!r},)"
+    if len(classes) > IGNORE_INDEX:
+        return (
+            f"metainfo has {len(classes)} classes; masks of 8 bits hold {IGNORE_INDEX} at most, "
+            f"and {IGNORE_INDEX} is ignored"
         )
-    if own is not None and (other := [name for name in info["classes"] if name not in own]):
-        raise UserError(
-            f"{dataset}: the config names other classes than its {len(own)}, whose ids the masks "
-            f"hold: {shorten(other[0])!r}; for a data set of your own use type='BaseSegDataset'"
+    if other := [name for name in classes if name not in own]:
+        return (
+            f"the config names other classes than its {len(own)}, whose ids the masks hold: "
+            f"{shorten(other[0])!r}; for a data set of your own use type='BaseSegDataset'"
         )
-    if count != colour_count:
-        counts = f"{count} classes and {colour_count} colours"
-        raise UserError(f"{dataset}: metainfo has {counts} in its palette: give a colour per class")
-    for colour in info["palette"]:
-        parts = np.asarray(colour)
+    if len(classes) != len(palette):
+        counts = f"{len(classes)} classes and {len(palette)} colours"
+        return f"metainfo has {counts} in its palette: give a colour per class"
+    for parts in map(np.asarray, palette):
         if parts.shape != (3,) or parts.dtype.kind not in "iu" or (parts != parts % 256).any():
-            raise UserError(
-                f"{dataset}: metainfo.palette has {colour!r:.80}; give (R, G, B) of whole numbers "
+            return (
+                f"metainfo.palette has {parts.tolist()!r:.80}; give (R, G, B) of whole numbers "
                 "from 0 to 255 for each class"
             )
+    return _problem_of_bands(*(info.get(key) for key in ("bands", "bits", "gsd")))
 
 
-def check_bands(info: Mapping, dataset: str) -> None:
-    """Raise `UserError` if the metainfo of a data set has bands, bits or a gsd that cannot be."""
-    bands, bits, gsd = (info.get(key) for key in ("bands", "bits", "gsd"))
+def _problem_of_bands(bands: Any, bits: Any, gsd: Any) -> str | None:
     if bands is not None and not (bands and all(isinstance(b, str) for b in bands)):
-        raise UserError(f"{dataset}: metainfo.bands={bands}: list the names of the bands")
-    if bands is not None and len(set(bands)) != len(bands):
-        raise UserError(f"{dataset}: metainfo.bands={bands}: a name stands there twice")
+        return f"metainfo.bands={bands}: list the names of the bands"
+    if len(set(bands or ())) != len(bands or ()):
+        return f"metainfo.bands={bands}: a name stands there twice"
     if bits not in (None, *BITS) or (bits not in (None, "uint8") and bands is None):
-        raise UserError(
-            f"{dataset}: metainfo.bits={bits!r}: use one of {', '.join(BITS)}, and name the bands "
-            "too (metainfo.bands)"
+        return (
+            f"metainfo.bits={bits!r}: use one of {', '.join(BITS)}, and name the bands too "
+            "(metainfo.bands)"
         )
     if gsd is not None and not (isinstance(gsd, int | float) and 0 < gsd < math.inf):
-        raise UserError(f"{dataset}: metainfo.gsd={gsd!r}: give the metres that a pixel covers")
+        return f"metainfo.gsd={gsd!r}: give the metres that a pixel covers"
+    return None
 
 
 def single_class_advice(name: str) -> str:

@@ -43,7 +43,7 @@ def list_images(
             found = [p for p in glob.glob(name, recursive=True) if os.path.isfile(p)]
             if not found and keep_unknown:
                 found = [name]
-        found = [p for p in found if not any(map(Path(p).resolve().is_relative_to, skipped))]
+        found = [p for p in found if not any(f in Path(p).resolve().parents for f in skipped)]
         if not found:
             raise UserError(f"{name}: no image there; give files or folders of {suffixes}")
         images += sorted(found)
@@ -59,19 +59,6 @@ def names_in(folder: str | Path, suffix: str) -> list[str]:
     paths = [path for path in files_below(str(folder)) if path.endswith(suffix)]
     names = [os.path.relpath(path, folder).removesuffix(suffix) for path in paths]
     return sorted(name.replace(os.sep, "/") for name in names)
-
-
-def other_spellings(folder: str | Path, suffix: str) -> list[str]:
-    """Return the files below a folder that `names_in` leaves out because of capitals or a letter.
-
-    With the suffix ".jpg" these are "a.JPG" and "a.jpeg".
-    """
-
-    def plain(name: str) -> str:
-        return name.lower().replace(".jpeg", ".jpg").replace(".tiff", ".tif")
-
-    paths = [path for path in files_below(str(folder)) if not path.endswith(suffix)]
-    return sorted(path for path in paths if plain(path).endswith(plain(suffix)))
 
 
 def files_below(folder: str, recursive: bool = True) -> list[str]:

@@ -1,7 +1,7 @@
 """What the converters share: lists, images with their masks, and the processes that convert."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -33,12 +33,6 @@ def write_ids(path: Path, ids: Sequence[str]) -> None:
     write_whole(path, "".join(f"{line}\n" for line in ids).encode())
 
 
-def name_some(ids: Collection[str], total: int) -> str:
-    """Return a count and at most five of the ids, as in "3 of 40 (a, b, c)"."""
-    names = ", ".join(sorted(ids)[:5])
-    return f"{len(ids)} of {total} ({names}{', ...' if len(ids) > 5 else ''})"
-
-
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write a uint8 (H, W) or BGR (H, W, 3) image."""
     write_whole(path, cv2.imencode(".png", image)[1].tobytes())
@@ -62,7 +56,8 @@ def find_pairs(folder: Path, images: str, masks: str) -> list[tuple[str, Path, P
     for have, want, what in ((image_of, mask_of, "mask"), (mask_of, image_of, "image")):
         if alone := have.keys() - want.keys():
             raise UserError(
-                f"{folder}: {name_some(alone, len(have))} without {what}; unpack the archives again"
+                f"{folder}: {len(alone)} of {len(have)} without {what}, as {min(alone)}; unpack "
+                "the archives again"
             )
     if not image_of:
         raise UserError(f"{folder}: no image {images} below it; unpack the archives there")
@@ -78,11 +73,8 @@ def convert_masks(
     """Write the mask of each (source, target) as PNG with new ids; returns the number of masks.
 
     `read` returns the (H, W) integers of a source. 255 may stand in a mask too, and stays. Raises
-    `UserError` if a source is missing, before anything is written, or if it holds another id.
+    `UserError` if a source holds another id.
     """
-    if absent := [source for source, _ in pairs if not source.is_file()]:
-        names = name_some([source.stem for source in absent], len(pairs))
-        raise UserError(f"{absent[0].parent}: {names} without a mask; unpack the archives again")
     return len(map_with_progress(partial(_convert_mask, read, new_ids), pairs, workers))
 
 

@@ -9,25 +9,23 @@ is never run; a folder `output/` that it has written is taken instead of the ort
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg.datasets.converters import common
+from mmseg.datasets.converters.tiled import LANDCOVER, cut_all, windows
 from mmseg.datasets.converters.untrusted import unpacked
 from mmseg.datasets.known import LandCoverAIDataset
 from mmseg.errors import UserError
 from mmseg.files import write_whole
-from mmseg.imagery import read_image
-from mmseg.imagery.mask import check_size, read_mask, to_train_ids
 
 CLASSES = LandCoverAIDataset.METAINFO["classes"]
 SPLITS = {"train": 0.70, "val": 0.15, "test": 0.15}  # shares of the official lists
-SHEETS = (r"images/([^/]+)\.tif", r"masks/([^/]+)\.tif")
-CUT = (r"output/([^/]+)\.jpg", r"output/([^/]+)_m\.png")
+CUT = LANDCOVER._replace(
+    image=r"output/([^/]+)\.jpg", mask=r"output/([^/]+)_m\.png", tile=None, name="{area}"
+)
 
 
 def convert_landcover(
@@ -41,15 +39,13 @@ def convert_landcover(
     with unpacked(source, out, {".tif", ".txt", ".jpg", ".png"}) as root:
         found = common.find(root, r"(train|val|test)\.txt")
         lists = {s: common.read_ids(found.get(s, root / f"{s}.txt")) for s in SPLITS}
-        pairs = common.find_pairs(root, *(CUT if common.find(root, CUT[0]) else SHEETS))
+        layout = CUT if common.find(root, CUT.image) else LANDCOVER._replace(tile=tile_size)
         # A restart writes every tile again: that is quicker than checking the old files.
-        convert = partial(_convert_pair, out, f".{image_format}", tile_size)
-        counts = common.map_with_progress(convert, pairs, workers)
-    pixels = {tile_id: count for part in counts for tile_id, count in part.items()}
+        pixels = cut_all(root, out, layout._replace(suffix=f".{image_format}"), workers)
     for split, ids in lists.items():
         if missing := set(ids) - set(pixels):
-            names = common.name_some(missing, len(ids))
-            raise UserError(f"{source}: no tile for ids of {split}.txt: {names}; get it again")
+            names = f"{len(missing)} of {len(ids)} ids of {split}.txt, as {min(missing)}"
+            raise UserError(f"{source}: no tile for {names}; get it again")
     totals = {
         split: sum((pixels[i] for i in ids), np.zeros(len(CLASSES), int)).tolist()
         for split, ids in {**lists, "total": list(pixels)}.items()
@@ -67,45 +63,9 @@ def convert_landcover(
     return totals
 
 
-def _convert_pair(
-    out: Path, suffix: str, size: int, pair: tuple[str, Path, Path]
-) -> dict[str, np.ndarray]:
-    """Write the tiles of one pair; return the int64 (5,) pixel counts of each tile id."""
-    name, path, mask_path = pair
-    image, mask = read_image(path), read_mask(mask_path)
-    check_size(mask_path, mask.shape, path, image.shape[:2])
-    ids = to_train_ids(mask, len(CLASSES), False, mask_path)
-    tiles = {name: (slice(None), slice(None))}
-    if path.suffix == ".tif":
-        height, width = ids.shape
-        tiles = {f"{name}_{k}": where for k, where in full_tiles(height, width, size).items()}
-    pixels = {}
-    for tile_id, window in tiles.items():
-        # A cut tile stays the official JPEG: encoding it again would lose more. OpenCV's quality is
-        # 95, with which the official tiles were made.
-        keep = path.suffix == suffix
-        data = path.read_bytes() if keep else cv2.imencode(suffix, image[window])[1].tobytes()
-        write_whole(out / "img_dir" / f"{tile_id}{suffix}", data)
-        common.write_png(out / "ann_dir" / f"{tile_id}.png", ids[window])
-        pixels[tile_id] = np.bincount(ids[window].ravel(), minlength=256)[: len(CLASSES)]
-    return pixels
-
-
-def full_tiles(height: int, width: int, size: int) -> dict[int, tuple[slice, slice]]:
-    """Return the number and the window of each tile that lies wholly inside an image.
-
-    Tiles are numbered row by row. The partial tiles at the right and lower edge are dropped, but
-    they are counted, so the numbers have gaps.
-    """
-    columns = -(-width // size)
-    return {
-        row * columns + column: (
-            slice(row * size, (row + 1) * size),
-            slice(column * size, (column + 1) * size),
-        )
-        for row in range(height // size)
-        for column in range(width // size)
-    }
+def tile_ids(sheet: str, height: int, width: int, size: int) -> list[str]:
+    """Return the ids of the tiles that lie wholly inside a sheet."""
+    return list(windows(sheet, "", (height, width), LANDCOVER._replace(tile=size)))
 
 
 def split_by_sheet(ids: Sequence[str]) -> dict[str, list[str]]:

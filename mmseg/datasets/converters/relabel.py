@@ -48,8 +48,8 @@ def convert_coco_stuff(maps: Path, out: Path, workers: int = 1) -> int:
     """
     masks = common.find(maps, r"(train2017|val2017)/(\d+)\.png")
     pairs = [(m, out / "annotations" / f"{key}_labelTrainIds.png") for key, m in masks.items()]
-    if not pairs:
-        raise UserError(f"{maps}: no mask <id>.png in train2017/ and val2017/; unpack it there")
+    if len({key.partition("/")[0] for key in masks}) < 2:
+        raise UserError(f"{maps}: no masks <id>.png in train2017/ and in val2017/; unpack it there")
     return common.convert_masks(pairs, _train_ids(COCO_STUFF_CLASSES, COCO_STUFF_IDS), workers)
 
 

@@ -30,6 +30,8 @@ def unpacked(
     land outside that folder, or if they are too large to be believed or for the disk.
     """
     found = [source / name for name in archives if (source / name).is_file()] or [source]
+    if found != [source] and len(found) < len(archives):
+        raise UserError(f"{source}: only {found[0].name} is there; put {', '.join(archives)} there")
     if not source.exists():
         raise UserError(f"{source}: no such archive or folder; download the data set first")
     if found[0].is_dir():
@@ -90,7 +92,7 @@ def read_mat(path: Path, pick: Callable[[dict], np.ndarray]) -> np.ndarray:
     """
     with ProcessPoolExecutor(1) as child:
         try:
-            variables = child.submit(loadmat, path).result()
+            variables = child.submit(loadmat, str(path)).result()
         except BrokenProcessPool as error:
             raise UserError(f"{path}: is damaged, reading it crashes; get it again") from error
         except Exception as error:  # scipy raises many kinds on broken files

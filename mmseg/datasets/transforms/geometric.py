@@ -16,9 +16,6 @@ Window = tuple[slice, slice]
 """Rows and columns."""
 
 CROP_TRIES = 10
-# RandomScaleCropFlip judges the classes of a window by this many of its rows and columns. The share
-# of a class is then known to 1 or 2 %.
-COUNTED = 64
 
 
 @TRANSFORMS.register_module()
@@ -71,9 +68,7 @@ class RandomScaleCropFlip(BaseTransform):
     """RandomResize, RandomCrop and a horizontal RandomFlip in one step that resizes a window only.
 
     It draws the same random numbers as those three, in their order, so a seed gives the same crop
-    and the same labels; the image differs by rounding. Only `COUNTED` rows and columns of a window
-    decide whether a class exceeds `cat_max_ratio`, so a window near that limit may be drawn again
-    by one and kept by the other.
+    and the same labels; the image differs by rounding.
 
     `scale` is the (width, height) that an image is resized to fit before `ratio_range` counts. None
     means the own size of each image.
@@ -95,27 +90,22 @@ class RandomScaleCropFlip(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         image: np.ndarray = results["img"]
-        labels: Any = results.get("gt_seg_map")
         own, draw = image.shape[1::-1], self.resize._random_sample_ratio
         scale = _at_least_one(draw(self.resize.scale or own, self.resize.ratio_range))
         if self.keep_ratio:
             scale = _at_least_one(mmcv.rescale_size(own, scale))
+        labels: Any = results.get("gt_seg_map")
+        if labels is not None:
+            labels = cv2.resize(labels, scale, interpolation=cv2.INTER_NEAREST)
         size = scale[::-1]
-        rows, columns = map(nearest_pixels, image.shape[:2], size)
-
-        def labels_in(window: Window) -> np.ndarray:
-            inside = rows[window[0]], columns[window[1]]
-            down, right = (axis[:: max(1, len(axis) // COUNTED)] for axis in inside)
-            return labels[down][:, right]
-
-        window = self.crop.draw(size, None if labels is None else labels_in)
+        window = self.crop.draw(size, None if labels is None else labels.__getitem__)
         direction = self.flip._choose_direction()
         results["flip"], results["flip_direction"] = direction is not None, direction
         results["img"] = resize_window(image, size, window, flip=results["flip"])
         results["img_shape"] = results["img"].shape[:2]
         if labels is not None:
-            columns = columns[window[1]][:: -1 if results["flip"] else 1]
-            results["gt_seg_map"] = np.ascontiguousarray(labels[rows[window[0]]][:, columns])
+            labels = np.ascontiguousarray(labels[window])
+            results["gt_seg_map"] = cv2.flip(labels, 1) if results["flip"] else labels
         return results
 
 
@@ -143,11 +133,6 @@ def resize_window(
 def _at_least_one(size: tuple[int, int]) -> tuple[int, int]:
     """Give both sides of a thin image one pixel at least."""
     return max(1, size[0]), max(1, size[1])
-
-
-def nearest_pixels(source: int, target: int) -> np.ndarray:
-    """Return the source pixel of each target pixel in OpenCV's nearest-neighbour resizing."""
-    return np.minimum(np.arange(target) * (1 / (target / source)), source - 1).astype(np.intp)
 
 
 @TRANSFORMS.register_module()

@@ -92,8 +92,7 @@ class LoadAnnotations(BaseTransform):
             )
         if "gt_seg_map" not in results:
             self._load_seg_map(results)
-        if "gt_seg_map" not in results["seg_fields"]:
-            results["seg_fields"].append("gt_seg_map")
+        results["seg_fields"] = sorted({*results["seg_fields"], "gt_seg_map"})
         return results
 
     def _load_seg_map(self, results: dict) -> None:

@@ -1,6 +1,7 @@
 """Cityscapes, COCO-Stuff, iSAID, LoveDA and Pascal Context, from tiny archives like theirs."""
 
 import errno
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from run_tool import run_tool
 from scipy.io import savemat
 
 from mmseg.datasets import build_dataset, iSAIDDataset
-from mmseg.datasets.converters.loveda import convert_loveda
 from mmseg.datasets.converters.relabel import (
     COCO_STUFF_CLASSES,
     CONTEXT_LABELS,
@@ -56,8 +56,11 @@ def test_the_files_that_macos_adds_to_a_folder_are_left_out(tmp_path):
 
 def test_coco_stuff_ids_close_the_gaps(tmp_path):
     write(tmp_path / "maps/val2017/1.png", [[0, 10, 12, 181, 255]])
+    with pytest.raises(UserError, match="no masks <id>.png in train2017/ and in val2017/"):
+        convert_coco_stuff(tmp_path / "maps", tmp_path)
+    write(tmp_path / "maps/train2017/2.png", [[0]])
     write(tmp_path / "images/val2017/1.jpg", np.zeros((1, 5, 3)))
-    assert convert_coco_stuff(tmp_path / "maps", tmp_path) == 1
+    assert convert_coco_stuff(tmp_path / "maps", tmp_path) == 2
     dataset = data_set("COCOStuffDataset", tmp_path, "images/val2017", "annotations/val2017")
     assert dataset.get_seg_map(0).tolist() == [[0, 10, 11, 170, 255]]
     assert len(COCO_STUFF_CLASSES) == len(dataset.metainfo["classes"])
@@ -76,7 +79,7 @@ def isaid(tmp_path):
 
 
 def test_isaid_tiles_cover_the_image_and_overlap(isaid, tmp_path):
-    assert list(starts(100, 32, 12)) == [0, 20, 40, 60, 68]
+    assert list(starts(100, 32, 20, False)) == [0, 20, 40, 60, 68]
     out = tmp_path / "out"
     # 70 x 100: three rows of five; 20 x 100, padded to 32: one row of five.
     assert convert_tiled(isaid, out, "isaid", tile=32, overlap=12) == 20
@@ -117,11 +120,22 @@ def test_loveda_archives_are_sorted(tmp_path):
                     write(tmp_path / "x.png", np.full(shape, 7))
                     name = f"{split}/{place}/{kind}/{number}{place[0]}.png"
                     archive.write(tmp_path / "x.png", name)
-    assert convert_loveda(tmp_path, tmp_path / "out") == {"train": 2, "val": 2}
+    assert convert_tiled(tmp_path, tmp_path / "out", "loveda") == 4
     dataset = data_set("LoveDADataset", tmp_path / "out", "img_dir/val", "ann_dir/val")
     assert len(dataset) == 2
     assert (dataset.get_seg_map(0) == 6).all()  # 0 is no data, so the seventh class is 6
     assert not (tmp_path / "out/.unpacked").exists()
+
+
+def test_a_split_that_is_missing_is_named(tmp_path, isaid):
+    (tmp_path / "Train.zip").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"only Train\.zip is there; put Train\.zip, Val\.zip there"
+    ):
+        convert_tiled(tmp_path, tmp_path / "out", "loveda")
+    shutil.rmtree(isaid / "val")
+    with pytest.raises(UserError, match="images of train only; get the other split too"):
+        convert_tiled(isaid, tmp_path / "out", "isaid", tile=32, overlap=12)
 
 
 def test_loveda_folders_are_copied_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -136,9 +150,9 @@ def test_loveda_folders_are_copied_whole_or_not_at_all(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", fill_disk)
         with pytest.raises(UserError, match=r"1\.png: cannot be written \(No space left"):
-            convert_loveda(tmp_path, tmp_path / "out")
+            convert_tiled(tmp_path, tmp_path / "out", "loveda")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert convert_loveda(tmp_path, tmp_path / "out") == {"train": 1, "val": 1}
+    assert convert_tiled(tmp_path, tmp_path / "out", "loveda") == 2
     assert (read(tmp_path / "out/ann_dir/val/1.png") == 7).all()
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmseg.datasets.transforms import RandomScaleCropFlip
-from mmseg.datasets.transforms.geometric import nearest_pixels, resize_window
+from mmseg.datasets.transforms.geometric import resize_window
 from mmseg.registry import TRANSFORMS
 
 SCALE, CROP, RATIOS = (200, 60), (48, 64), (0.5, 2.0)
@@ -44,7 +44,10 @@ def sample(height=70, width=90):
 @pytest.mark.parametrize("size", [(70, 90), (40, 33), (90, 300)])
 def test_a_seed_gives_the_crop_of_the_three_transforms(size):
     for seed in range(25):
-        expected, found = three_steps(seed, sample(*size)), one_step(seed, sample(*size))
+        given = sample(*size)
+        given["gt_seg_map"][:, 20:] = 7  # so some windows are drawn again
+        crop = {"cat_max_ratio": 0.75}
+        expected, found = three_steps(seed, {**given}, **crop), one_step(seed, given, **crop)
         np.testing.assert_array_equal(found["gt_seg_map"], expected["gt_seg_map"])
         for key in ("img_shape", "flip", "flip_direction"):
             assert found[key] == expected[key]
@@ -87,28 +90,3 @@ def test_every_pixel_of_a_window_is_sampled_from_its_place():
         assert np.abs(resize_window(image, tuple(size), window) - expected).max() <= 2
         flipped = resize_window(image, tuple(size), window, flip=True)
         assert np.abs(flipped[:, ::-1] - expected).max() <= 2
-        rows, columns = map(nearest_pixels, (height, width), size)
-        resized = cv2.resize(image[..., 0], size[::-1], interpolation=cv2.INTER_NEAREST)
-        np.testing.assert_array_equal(image[rows][:, columns, 0], resized)
-
-
-def test_windows_that_one_class_dominates_are_as_rare_as_with_the_three_transforms():
-    labels = np.zeros((70, 90), np.uint8)
-    labels[:, 60:] = 1
-    labels[:10] = 255
-
-    def largest_shares(transform):
-        shares = []
-        for seed in range(400):
-            results = {**sample(), "gt_seg_map": labels}
-            counts = np.bincount(
-                transform(seed, results, cat_max_ratio=0.75)["gt_seg_map"].ravel(), minlength=256
-            )[:255]
-            shares.append(counts.max() / max(counts.sum(), 1))
-        return np.array(shares)
-
-    expected, found = largest_shares(three_steps), largest_shares(one_step)
-    # Most draws see the same windows as mixed; those near the limit may not.
-    assert (expected == found).mean() > 0.9
-    assert (found >= 0.75).mean() == pytest.approx((expected >= 0.75).mean(), abs=0.04)
-    assert found.mean() == pytest.approx(expected.mean(), abs=0.01)
