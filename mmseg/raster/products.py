@@ -20,7 +20,7 @@ from mmseg.raster.options import VECTORS, MapOptions
 from mmseg.raster.polygons import LAYER, convert, write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES
 from mmseg.raster.sheets import Ground
-from mmseg.raster.strips import NODATA, Frame, UnfinishedMap, write_cog, write_vrt
+from mmseg.raster.strips import NODATA, UnfinishedMap, write_cog, write_vrt
 from mmseg.raster.style import add_attribute_table, qgis_style
 
 # Tags of the rasters: hashes of their job and of their scene.
@@ -161,20 +161,20 @@ class Products:
 
     def _write_cogs(self) -> None:
         scene, ground, folder = self.scene, self.ground, self.unfinished.folder
-        raster = scene.raster
-        frame = Frame(
-            scene.width, scene.height, scene.crs, scene.transform, raster.gcps, raster.rpcs
-        )
+        place = {name: getattr(scene.raster, name) for name in ("crs", "transform", "gcps", "rpcs")}
+        is_known = place["crs"], not scene.transform.is_identity, place["gcps"][0], place["rpcs"]
+        place = {name: place[name] for name, known in zip(place, is_known, strict=True) if known}
         tags = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
         tags |= {JOB: self.digest, SCENE: scene.mark}
         for layer, bands in self.layers.items():
             boxes = {}
             for index in range(ground.rows.count):
                 top, bottom = ground.rows.strip(index)
-                place = -ground.left, top - ground.top, ground.columns.length, bottom - top
-                boxes[self.unfinished.strip(layer, index).name] = place
+                box = -ground.left, top - ground.top, ground.columns.length, bottom - top
+                boxes[self.unfinished.strip(layer, index).name] = box
             vrt, is_map = folder / f"{layer}.vrt", layer == "landcover"
-            write_vrt(vrt, frame, boxes, bands, tags, self.palette if is_map else None)
+            size, palette = scene.raster.shape, self.palette if is_map else None
+            write_vrt(vrt, size, place, boxes, bands, tags, palette)
             if f"{layer}.tif" in self.kinds:
                 target = folder / self._path(f"{layer}.tif").name
                 write_cog(vrt, target, "MODE" if is_map else "AVERAGE")
