@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -59,11 +59,14 @@ def write_polygons(
     try:
         regions = _find_regions(map_path, confidence_path, row_areas, min_area, numbered)
         with rasterio.open(numbered) as raster:
-            polygons = simplified_polygons(raster, tolerance) if tolerance else _polygons(raster)
+            polygons = _simplified(raster, tolerance) if tolerance else _exact(raster)
             _write(path, polygons, raster.crs.to_wkt(), regions, classes)
         add_default_style(path, LAYER, style)
-        # GDAL does not say if a part could not be written when it closed the file.
-        indexed, expected = _indexed(path), len(regions.areas) - 1
+        # GDAL does not say if a part could not be written when it closed the file. It writes the
+        # spatial index last.
+        with closing(sqlite3.connect(path)) as database:
+            query = f"SELECT count(*) FROM {LAYER} JOIN rtree_{LAYER}_geom ON fid = id"
+            indexed, expected = database.execute(query).fetchone()[0], len(regions.areas) - 1
         if indexed != expected:
             raise OSError(f"{indexed} of {expected} polygons are in the file and its index")
     except Exception as error:  # GDAL's own errors have no public base class
@@ -125,25 +128,15 @@ def _write(
         is_first = False
 
 
-def _polygons(raster: rasterio.DatasetReader) -> Iterator[tuple[bytes, int]]:
-    """Yield (WKB, region) of each region that is mapped."""
+def _exact(raster: rasterio.DatasetReader) -> Iterator[tuple[bytes, int]]:
+    """Yield (WKB, region) of each region of a raster of regions; those of 0 are left out."""
     for geometry, region in shapes(rasterio.band(raster, 1), transform=raster.transform):
         if region:
             yield shapely.to_wkb(shapely.geometry.shape(geometry)), int(region)
 
 
-def _indexed(path: Path) -> int:
-    """Count the polygons in the spatial index of a GeoPackage, which GDAL writes last."""
-    query = f"SELECT count(*) FROM {LAYER} JOIN rtree_{LAYER}_geom ON fid = id"
-    with closing(sqlite3.connect(path)) as database, suppress(sqlite3.Error):
-        return database.execute(query).fetchone()[0]
-    return 0
-
-
-def simplified_polygons(
-    raster: rasterio.DatasetReader, tolerance: float
-) -> Iterator[tuple[bytes, int]]:
-    """Yield (WKB, region) of each region of a raster of regions; those of 0 are left out.
+def _simplified(raster: rasterio.DatasetReader, tolerance: float) -> Iterator[tuple[bytes, int]]:
+    """Yield what `_exact` does, with fewer vertices; neighbours keep their common edges.
 
     The algorithm of Visvalingam and Whyatt takes away vertices that span less than about the square
     of `tolerance`, in pixels, for all regions of a block at a time (`shapely.coverage_simplify`).
@@ -158,58 +151,34 @@ def simplified_polygons(
         end = min(top + BLOCK, raster.height)
         last = raster.read(1, window=Window(0, end - 1, raster.width, 1))
         going_on = set(np.unique(last).tolist()) if end < raster.height else set()
-        for region in sorted(pending.keys() - going_on):
-            polygon = shapely.coverage_union_all(pending.pop(region))
-            placed = shapely.transform(
-                polygon, lambda at: np.column_stack(raster.transform * (at[:, 0], at[:, 1]))
-            )
-            # A multi-polygon of one part is a polygon.
-            yield shapely.to_wkb(shapely.get_geometry(placed, 0)), region
+        ended = sorted(pending.keys() - going_on)
+        parts = [pending.pop(region) for region in ended]
+        whole = [p[0] if len(p) == 1 else shapely.coverage_union_all(p) for p in parts]
+        placed = shapely.transform(
+            whole, lambda at: np.column_stack(raster.transform * (at[:, 0], at[:, 1]))
+        )
+        # A multi-polygon of one part is a polygon.
+        yield from zip(shapely.to_wkb(shapely.get_geometry(placed, 0)), ended, strict=True)
 
 
 def _block(
     raster: rasterio.DatasetReader, top: int, left: int, tolerance: float
 ) -> Iterator[tuple[shapely.Geometry, int]]:
     """Yield (polygon in pixels of the raster, region) of the pieces in a block."""
-    height, width = min(BLOCK, raster.height - top), min(BLOCK, raster.width - left)
-    frame = Window(left - 1, top - 1, width + 2, height + 2)
-    around = raster.read(1, window=frame, boundless=True, fill_value=OUTSIDE)
-    found = list(shapes(np.ascontiguousarray(around[1:-1, 1:-1]), connectivity=4))
+    bottom, right = min(top + BLOCK, raster.height), min(left + BLOCK, raster.width)
+    # Beyond the raster lies one more region, so that the border of the raster is an edge too.
+    top, left = top or -1, left or -1
+    bottom, right = bottom + (bottom == raster.height), right + (right == raster.width)
+    window = Window(left, top, right - left, bottom - top)
+    found = list(shapes(raster.read(1, window=window, boundless=True, fill_value=OUTSIDE)))
     exact = np.array([shapely.geometry.shape(shape) for shape, _ in found])
-    pieces = shapely.coverage_simplify(
-        _noded(exact, _corners(around)), tolerance, simplify_boundary=False
-    )
-    pieces = shapely.transform(pieces, lambda at: at + np.array([left, top]))
+    # With a vertex at each corner of a pixel, neighbours have the same ones.
+    dense = shapely.segmentize(exact, 1)
+    pieces = shapely.coverage_simplify(dense, tolerance, simplify_boundary=False)
+    pieces = shapely.transform(pieces, lambda at: np.rint(at) + np.array([left, top]))
     for piece, (_, region) in zip(pieces, found, strict=True):
-        if region:
+        if region > 0:
             yield piece, int(region)
-
-
-def _corners(around: np.ndarray) -> np.ndarray:
-    """Tell which corners of pixels are vertices, bool (H + 1, W + 1), for regions (H + 2, W + 2).
-
-    These are all but those inside a region and those on a straight edge between two of them. On the
-    edge of the block they are also those where edges of regions cross it.
-    """
-    a, b, c, d = around[:-1, :-1], around[:-1, 1:], around[1:, :-1], around[1:, 1:]
-    beside, below = (a == b) & (c == d), (a == c) & (b == d)
-    corners = ~(beside | below)
-    corners[[0, -1]] |= ~beside[[0, -1]]
-    corners[:, [0, -1]] |= ~below[:, [0, -1]]
-    corners[[0, 0, -1, -1], [0, -1, 0, -1]] = True
-    return corners
-
-
-def _noded(polygons: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Return polygons with a vertex at each of the `corners`, where neighbours may have one."""
-    dense = shapely.segmentize(polygons, 1)
-    rings, polygon_of = shapely.get_rings(dense, return_index=True)
-    at, ring_of = shapely.get_coordinates(rings, return_index=True)
-    at = np.rint(at)
-    columns, rows = at.astype(int).T
-    kept = corners[rows, columns]
-    rings = shapely.linearrings(at[kept], indices=ring_of[kept])  # closes them
-    return shapely.polygons(rings, indices=polygon_of)
 
 
 def convert(source: Path, target: Path, layer: str) -> None:

@@ -20,23 +20,14 @@ from mmseg.raster.options import VECTORS, MapOptions
 from mmseg.raster.polygons import LAYER, convert, write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES
 from mmseg.raster.sheets import Ground
-from mmseg.raster.strips import NODATA, Frame, UnfinishedMap, write_cog, write_vrt
+from mmseg.raster.strips import NODATA, UnfinishedMap, write_cog, write_vrt
 from mmseg.raster.style import add_attribute_table, qgis_style
 
 # Tags of the rasters: hashes of their job and of their scene.
 JOB, SCENE = "SEGNEXT_JOB", "SEGNEXT_SCENE"
-# The outputs by the ends of their names, each with the layer that it is made of. The map is last.
-LAYER_OF = {
-    "areas.csv": "landcover",
-    "landcover.qml": "landcover",
-    "preview.png": "landcover",
-    **{f"landcover.{vectors}": "confidence" for vectors in VECTORS},
-    "confidence.tif": "confidence",
-    "probabilities.tif": "probabilities",
-    "landcover.tif": "landcover",
-}
-# The layers that a model gives, each with the name of its band.
-BANDS = {"landcover": "land cover", "confidence": "confidence", "probabilities": ""}
+# The ends of the names of the outputs. The map is last.
+KINDS = ("areas.csv", "landcover.qml", "preview.png", *(f"landcover.{end}" for end in VECTORS))
+KINDS += ("confidence.tif", "probabilities.tif", "landcover.tif")
 PREVIEW = 960  # the longest side of each picture, in pixels
 
 
@@ -60,13 +51,17 @@ class Products:
         if scene.resolution:
             self.row_areas = row_areas(scene.transform, scene.crs, scene.height, scene.width)
         self.vectors = options.vectors if scene.resolution else None
+        # The layers that a model gives, each with the names of its bands.
+        self.layers = {"landcover": ["land cover"]}
+        if self.vectors or options.confidence:
+            self.layers["confidence"] = ["confidence"]
+        if options.probabilities:
+            self.layers["probabilities"] = self.classes
         wanted = {"confidence.tif": options.confidence, "probabilities.tif": options.probabilities}
         wanted |= {f"landcover.{vectors}": vectors == self.vectors for vectors in VECTORS}
-        self.kinds = [kind for kind in LAYER_OF if wanted.get(kind, True)]
-        layers = {LAYER_OF[kind] for kind in self.kinds}
-        self.layers = [layer for layer in BANDS if layer in layers]
+        self.kinds = [kind for kind in KINDS if wanted.get(kind, True)]
         self.map_path = self._path("landcover.tif")
-        self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", self.layers)
+        self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", list(self.layers))
 
     def are_finished(self) -> bool:
         """Tell whether all outputs are there, and the map is of this job."""
@@ -113,7 +108,7 @@ class Products:
         if self.vectors is not None:
             self._write_polygons(map_path, made[f"landcover.{self.vectors}"], style)
         self._check_unused()
-        for kind in LAYER_OF:
+        for kind in KINDS:
             self._forget(kind)
         for kind in self.kinds:
             aux = made[kind].with_name(made[kind].name + ".aux.xml")
@@ -166,22 +161,20 @@ class Products:
 
     def _write_cogs(self) -> None:
         scene, ground, folder = self.scene, self.ground, self.unfinished.folder
-        place = scene.crs, scene.transform, scene.raster.gcps, scene.raster.rpcs
+        place = {name: getattr(scene.raster, name) for name in ("crs", "transform", "gcps", "rpcs")}
+        is_known = place["crs"], not scene.transform.is_identity, place["gcps"][0], place["rpcs"]
+        place = {name: place[name] for name, known in zip(place, is_known, strict=True) if known}
         tags = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
         tags |= {JOB: self.digest, SCENE: scene.mark}
-        strips = [ground.rows.strip(index) for index in range(ground.rows.count)]
-        for layer in self.layers:
-            boxes = {
-                self.unfinished.strip(layer, index).name: (
-                    *(-ground.left, top - ground.top),
-                    *(ground.columns.length, bottom - top),
-                )
-                for index, (top, bottom) in enumerate(strips)
-            }
+        for layer, bands in self.layers.items():
+            boxes = {}
+            for index in range(ground.rows.count):
+                top, bottom = ground.rows.strip(index)
+                box = -ground.left, top - ground.top, ground.columns.length, bottom - top
+                boxes[self.unfinished.strip(layer, index).name] = box
             vrt, is_map = folder / f"{layer}.vrt", layer == "landcover"
-            bands = self.classes if layer == "probabilities" else [BANDS[layer]]
-            frame = Frame(scene.width, scene.height, *place)
-            write_vrt(vrt, frame, boxes, bands, tags, self.palette if is_map else None)
+            size, palette = scene.raster.shape, self.palette if is_map else None
+            write_vrt(vrt, size, place, boxes, bands, tags, palette)
             if f"{layer}.tif" in self.kinds:
                 target = folder / self._path(f"{layer}.tif").name
                 write_cog(vrt, target, "MODE" if is_map else "AVERAGE")

@@ -12,7 +12,7 @@ from rasterio import Affine
 from mmseg.files import whole_file, write_whole
 from mmseg.raster.mapping import SceneMap
 from mmseg.raster.measure import add_areas
-from mmseg.raster.strips import Frame, write_vrt
+from mmseg.raster.strips import write_vrt
 from mmseg.raster.style import qgis_style
 
 # Sheets overlap if more than this share of their area does.
@@ -46,11 +46,12 @@ def write_index(maps: Sequence[SceneMap], meta: Mapping) -> None:
         logger.warning(f"{out}: sheets overlap: sheets.areas.csv counts the overlaps twice")
     left, top = starts.min(0)
     width, height = np.rint(ends.max(0) - (left, top)).astype(int).tolist()
-    frame = Frame(width, height, crs, grid * Affine.translation(left, top))
+    place = {"crs": crs, "transform": grid * Affine.translation(left, top)}
     moved = np.column_stack([starts - (left, top), ends - starts]).tolist()
     tags = {f"CLASS_{index}": name for index, name in enumerate(classes)}
     with whole_file(out / "sheets.landcover.vrt") as part:
-        write_vrt(part, frame, dict(zip(names, moved, strict=True)), ["land cover"], tags, palette)
+        boxes_of = dict(zip(names, moved, strict=True))
+        write_vrt(part, (height, width), place, boxes_of, ["land cover"], tags, palette)
     style = qgis_style(dict(enumerate(classes)), palette)
     write_whole(out / "sheets.landcover.qml", style.encode())
     placed = shapely.transform(boxes, lambda xy: np.column_stack(grid * tuple(xy.T)))

@@ -61,21 +61,13 @@ class Sheets:
         """Return the ground of a scene. Scenes of a group are scaled to 8 bits alike."""
         alone = {scene.path: (0, 0, scene.height, scene.width)}
         boxes = next((group for group in self._groups if scene.path in group), alone)
-        ranges = scene.ranges
-        if ranges is not None and len(boxes) > 1:
+        if scene.ranges is not None and len(boxes) > 1:
             if id(boxes) not in self._ranges:
                 opened = [_or_none(open_scene, path) for path in boxes]
                 each = [one.ranges for one in opened if one is not None]
                 self._ranges[id(boxes)] = [tuple(band) for band in np.mean(each, axis=0).tolist()]
-            ranges = self._ranges[id(boxes)]
-
-        def open_alike(path: str) -> Scene:
-            opened = open_scene(path)
-            opened.ranges = ranges
-            return opened
-
-        scene.ranges = ranges
-        return Ground(scene, boxes, open_alike)
+            scene.ranges = self._ranges[id(boxes)]
+        return Ground(scene, boxes, open_scene)
 
 
 def _or_none(step: Callable, *args: Any) -> Any:
@@ -122,9 +114,10 @@ class Ground:
                 self.top, self.left = top, left
                 continue
             is_near = top < self.rows.length and left < self.columns.length
-            if is_near and bottom > 0 and right > 0:
-                sheet = _or_none(self.open_scene, path)
-                self.sheets += [] if sheet is None else [(sheet, top, left)]
+            is_near = is_near and bottom > 0 and right > 0
+            if is_near and (sheet := _or_none(self.open_scene, path)) is not None:
+                sheet.ranges = self.scene.ranges
+                self.sheets.append((sheet, top, left))
         self.sheets.append((self.scene, self.top, self.left))  # the last one wins
 
     def read(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:

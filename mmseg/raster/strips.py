@@ -4,14 +4,13 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
 import rasterio.shutil
 from mmengine.logging import MMLogger
-from rasterio import Affine
 from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 
@@ -90,32 +89,23 @@ class UnfinishedMap:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Frame(NamedTuple):
-    """The size and the place of a raster, with ground control points and RPCs if it has some."""
-
-    width: int
-    height: int
-    crs: Any
-    transform: Affine
-    gcps: Any = None
-    rpcs: Any = None
-
-
 def write_vrt(
     path: Path,
-    frame: Frame,
+    size: tuple[int, int],
+    place: Mapping[str, Any],
     boxes: Mapping[str, Sequence[float]],
     bands: Sequence[str],
     tags: Mapping[str, str],
     palette: Palette | None = None,
 ) -> None:
-    """Write a virtual raster of uint8 files beside `path`, at the place of `frame` if it has one.
+    """Write a virtual raster of uint8 files beside `path`, `size` (height, width) large.
 
-    `boxes` gives column, row, width and height of each file in the frame, `bands` the names of the
-    bands. The values are class ids with the colours of `palette`; without it, probabilities, 0 to
-    `FULL`. Where files overlap, the last one that has a value counts.
+    `place` has its crs, transform, gcps and rpcs, as far as they are known. `boxes` gives column,
+    row, width and height of each file in it, `bands` the names of the bands. The values are class
+    ids with the colours of `palette`; without it, probabilities, 0 to `FULL`. Where files overlap,
+    the last one that has a value counts.
     """
-    text = f'<VRTDataset rasterXSize="{frame.width}" rasterYSize="{frame.height}">'
+    text = f'<VRTDataset rasterXSize="{size[1]}" rasterYSize="{size[0]}">'
     for band in range(1, len(bands) + 1):
         text += f'<VRTRasterBand dataType="Byte" band="{band}">'
         for name, (left, top, width, height) in boxes.items():
@@ -123,14 +113,8 @@ def write_vrt(
         text += "</VRTRasterBand>"
     path.write_text(text + "</VRTDataset>")
     with rasterio.open(path, "r+") as raster:
-        if frame.crs is not None:
-            raster.crs = frame.crs
-        if not frame.transform.is_identity:
-            raster.transform = frame.transform
-        if frame.gcps and frame.gcps[0]:
-            raster.gcps = frame.gcps
-        if frame.rpcs:
-            raster.rpcs = frame.rpcs
+        for name, value in place.items():
+            setattr(raster, name, value)
         raster.nodata = NODATA
         raster.descriptions = bands
         raster.update_tags(**tags)

@@ -96,7 +96,7 @@ def test_files_that_a_full_disk_cut_short_do_not_stop_the_next_run(tmp_path):
 def test_a_geopackage_without_its_index_is_not_published(tmp_path, monkeypatch):
     write = pyogrio.raw.write
     monkeypatch.setattr(pyogrio.raw, "write", lambda *a, **k: write(*a, SPATIAL_INDEX="NO", **k))
-    with pytest.raises(UserError, match=r"gpkg: cannot be written \(0 of \d+ .* index\)"):
+    with pytest.raises(UserError, match=r"gpkg: cannot be written \(no such table"):
         map_pixels(ColourModel(), tmp_path, paint(make_ids(80, 80)), vectors="gpkg")
     assert not list(tmp_path.glob("scene.landcover*"))
 
