@@ -36,6 +36,7 @@ SECTIONS = {
 PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
+Switch = Annotated[bool, Rule("True or False", lambda v: True)]
 # Which values keys take that no class of ours is annotated with; a star stands for anything.
 VALUES: dict[str, Any] = {
     "*_dataloader.batch_size": Count,
@@ -43,7 +44,7 @@ VALUES: dict[str, Any] = {
     "optim_wrapper.optimizer.lr": NotNegative,
     "optim_wrapper.accumulative_counts": Count,
     "randomness.seed": Seed,
-    "triton_kernels": Annotated[bool, Rule("True or False", lambda v: True)],
+    **dict.fromkeys(("compile", "triton_kernels"), Switch),
     "default_hooks.logger.interval": Count,
     "model.decode_head.ham_kwargs.MD_R": Count,
 }

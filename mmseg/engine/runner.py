@@ -105,10 +105,7 @@ class SegRunner(Runner):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        compiles = self.cfg.get("compile", by_default("compile"))
-        if not isinstance(compiles, bool):
-            raise UserError(f"compile={compiles}: True or False")
-        if not compiles:
+        if not self.cfg.get("compile", by_default("compile")):
             self.register_hook(FuseHook())
         if not any(isinstance(hook, SegVisualizationHook) for hook in self.hooks):
             self.register_hook(SegVisualizationHook())
@@ -156,9 +153,12 @@ class SegRunner(Runner):
             checkpoint = load_model_weights(self.model, filename, **options)
         loops = (self._train_loop, self._val_loop, self._test_loop)
         loop = next((each for each in loops if isinstance(each, BaseLoop)), None)
-        if loop and not options.get("new_classes") and (stored := class_names(checkpoint)):
-            classes = loop.dataloader.dataset.metainfo["classes"]
-            warn_of_other_classes(stored[0], filename, classes, "the data set")
+        if loop and not options.get("new_classes"):
+            stored, classes = (
+                class_names(checkpoint)[0],
+                loop.dataloader.dataset.metainfo["classes"],
+            )
+            warn_of_other_classes(stored, filename, classes, "the data set")
         state = unwrap(self.model).state_dict()
         self.call_hook("after_load_checkpoint", checkpoint={"state_dict": state})
         return checkpoint

@@ -32,7 +32,6 @@ def write(folder: Path, step: int) -> Path:
         ({"resume_from_work_dir": True, "load_from": "a"}, (True, "iter_2.pth"), (False, "a")),
         ({"resume": True}, (True, "iter_2.pth"), (False, None)),
         ({"resume": True, "load_from": "a"}, (True, "a"), (True, "a")),
-        ({"resume": "work_dir", "load_from": "a"}, (True, "iter_2.pth"), (False, "a")),
         ({"load_from": "a"}, (False, "a"), (False, "a")),
         ({}, (False, None), (False, None)),
         ({"resume": True, "load_from": "a", "train_cfg": None}, (False, "a"), (False, "a")),
