@@ -44,7 +44,7 @@ VALUES: dict[str, Any] = {
     "optim_wrapper.optimizer.lr": NotNegative,
     "optim_wrapper.accumulative_counts": Count,
     "randomness.seed": Seed,
-    **dict.fromkeys(("compile", "triton_kernels"), Switch),
+    **dict.fromkeys(("compile*", "triton_kernels*"), Switch),
     "default_hooks.logger.interval": Count,
     "model.decode_head.ham_kwargs.MD_R": Count,
 }

@@ -85,20 +85,19 @@ class SegRunner(Runner):
         resume, load_from, warnings = where_to_start(config)
         arguments = {key: config[key] for key in ARGUMENTS if key in config}
         arguments |= {"resume": resume, "load_from": load_from}
-        if train := arguments.get("train_cfg"):
-            arguments["train_cfg"] = {"type": "SegTrainLoop", **train}
+        if train := dict(arguments.get("train_cfg") or {}):
             if "type" not in train:  # mmengine's `by_epoch` stands for its own loops
-                arguments["train_cfg"].pop("by_epoch", None)
-            if (parts := train.get("accumulate", 1)) > 1:
-                # The wrapper of mmengine steps once for so many backward passes.
-                counts = parts * config.optim_wrapper.get("accumulative_counts", 1)
+                train.pop("by_epoch", None)
+            arguments["train_cfg"] = {"type": "SegTrainLoop", **train}
+            # The wrapper of mmengine steps once for so many backward passes.
+            counts = config.optim_wrapper.get("accumulative_counts", 1) * train.get("accumulate", 1)
+            if counts > 1:
                 arguments["optim_wrapper"] = {**config.optim_wrapper, "accumulative_counts": counts}
         try:
             runner = cls(**arguments, cfg=config)
         except ImportError as error:  # of a tracker such as WandbVisBackend
-            raise UserError(
-                f"{config.filename}: a part needs a package ({reason(error)})"
-            ) from error
+            what = f"{config.filename}: a part needs a package ({reason(error)})"
+            raise UserError(what) from error
         for line in warnings:
             runner.logger.warning(line)
         return runner
@@ -135,9 +134,8 @@ class SegRunner(Runner):
     # mmengine's would compile a whole training step, whose logging cannot be compiled.
     def _maybe_compile(self, target: str) -> None:
         if self.cfg.get("compile", by_default("compile")):
-            parts = (self.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
-            parts *= self.train_loop.accumulate
-            compile_network(self.model, trains=True, accumulates=parts > 1)
+            accumulates = self.optim_wrapper._accumulative_counts > 1
+            compile_network(self.model, trains=True, accumulates=accumulates)
             self.logger.info("the first iteration compiles the network: this takes minutes")
 
     # mmengine's loads the tensors that fit, and keeps silent about those that are missing.
@@ -154,11 +152,8 @@ class SegRunner(Runner):
         loops = (self._train_loop, self._val_loop, self._test_loop)
         loop = next((each for each in loops if isinstance(each, BaseLoop)), None)
         if loop and not options.get("new_classes"):
-            stored, classes = (
-                class_names(checkpoint)[0],
-                loop.dataloader.dataset.metainfo["classes"],
-            )
-            warn_of_other_classes(stored, filename, classes, "the data set")
+            classes = loop.dataloader.dataset.metainfo["classes"]
+            warn_of_other_classes(class_names(checkpoint)[0], filename, classes, "the data set")
         state = unwrap(self.model).state_dict()
         self.call_hook("after_load_checkpoint", checkpoint={"state_dict": state})
         return checkpoint
