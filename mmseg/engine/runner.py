@@ -38,8 +38,7 @@ from mmseg.lock import sole_process
 from mmseg.ops.defaults import by_default
 from mmseg.registry import RUNNERS
 
-# Lines that mmengine logs about itself and that no user can act on. The summary of the run has the
-# optimiser's groups, which mmengine lists parameter by parameter, and the parts of a batch.
+# Lines that mmengine logs about itself and that no user can act on.
 NOISE = (
     *("paramwise_options --", "The prefix is not set in metric", '"FileClient" will be deprecated'),
     *('"HardDiskBackend" is the alias', "Hooks will be executed in the following order"),
