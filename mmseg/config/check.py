@@ -50,25 +50,22 @@ VALUES: dict[str, Any] = {
 }
 
 
-def check_config(config: Config, path: str) -> None:
+def check_config(config: Config) -> None:
     """Raise `UserError` for a key or a type that nothing reads, or a value that cannot work.
 
     Names at the top level may be variables of the file. They are refused only if they look like a
     misspelt key. Inside a component every key must be an argument of its class. Floats without a
     fraction become integers in the config where these are meant.
     """
-    try:
-        _check_sections(config)
-        for key, value in leaves(config.to_dict()):
-            for pattern, kind in VALUES.items():
-                if value is not None and fnmatchcase(key, pattern):
-                    config.merge_from_dict({key: registry.fitted(value, kind, key)})
-        with DefaultScope.overwrite_default_scope(registry.SCOPE):
-            for key in TOP_LEVEL & set(config):
-                _check_component(config[key], key)
-        _check_bands_and_widths(config)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    _check_sections(config)
+    for key, value in leaves(config.to_dict()):
+        for pattern, kind in VALUES.items():
+            if value is not None and fnmatchcase(key, pattern):
+                config.merge_from_dict({key: registry.fitted(value, kind, key)})
+    with DefaultScope.overwrite_default_scope(registry.SCOPE):
+        for key in TOP_LEVEL & set(config):
+            _check_component(config[key], key)
+    _check_bands_and_widths(config)
 
 
 def _check_sections(config: Config) -> None:

@@ -64,12 +64,12 @@ def translate_config(config: Config | Mapping, overrides: Mapping | None = None)
         _take_out_fast_ops(config)
         check_outdated(config)
         adapt_components(config)
+        check_config(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         # A section has another kind than any dialect gives it, such as a list for a dict.
         raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
-    check_config(config, str(path))
     return config
 
 
