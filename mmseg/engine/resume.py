@@ -33,6 +33,7 @@ FREE = {
     *("prefetch_factor", "timeout", "on_bad_sample", "max_bad_share", "cache_in_memory"),
     "test_cfg",
 }
+IN_PIPELINE = re.compile(r"\.pipeline\[.*\.(reduce_zero_label)$")
 OWN_NAMES = {theirs: own for own, theirs in REPLACED.items()}
 SHOWN = 8
 
@@ -116,11 +117,11 @@ def check_same_training(stored: Mapping, current: Mapping, path: str | Path) -> 
 
 
 def _comparable(facts: Mapping) -> dict[str, Any]:
-    # A class is the same under its own name and under mmengine's name for it.
-    return {
-        key: OWN_NAMES.get(value, value) if key.endswith((".type", ".constructor")) else value
-        for key, value in leaves(facts, skipped=FREE)
-    }
+    # A class is the same under its own name and under mmengine's name for it. What a pipeline says
+    # of the label 0 holds for the data set, where earlier versions wrote it.
+    found = {IN_PIPELINE.sub(r".\1", key): value for key, value in leaves(facts, skipped=FREE)}
+    names = [key for key in found if key.endswith((".type", ".constructor"))]
+    return found | {key: OWN_NAMES.get(found[key], found[key]) for key in names}
 
 
 def restore(runner: Runner, checkpoint: dict[str, Any], path: str, **options: Any) -> None:

@@ -122,6 +122,17 @@ def test_what_does_not_change_a_step_may_differ(changes):
     check_same_training(facts(), facts(**changes), "x.pth")
 
 
+def test_what_the_pipeline_says_of_the_zero_label_was_stored_with_the_data_set():
+    def stated(step, **dataset):
+        steps = [{"type": "LoadAnnotations", **step}]
+        return {"train_dataloader": {"dataset": {"pipeline": steps, **dataset}}}
+
+    now = stated({"reduce_zero_label": True})
+    check_same_training(stated({}, reduce_zero_label=True), now, "x.pth")
+    with pytest.raises(UserError, match="reduce_zero_label: False there, True here"):
+        check_same_training(stated({}, reduce_zero_label=False), now, "x.pth")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
