@@ -110,11 +110,8 @@ def init_model(
         content = loading.load_model_weights(model, checkpoint, nmf_rank=rank)
         keep_test_scale(config, str(checkpoint), content)
         model.dataset_meta = {**model.dataset_meta, **stored_bands(content)}
-        if stored := class_names(content):
-            classes = model.dataset_meta["classes"]
-            loading.warn_of_other_classes(
-                stored[0], str(checkpoint), classes, "the config's data set"
-            )
+        stored, classes = class_names(content)[0], model.dataset_meta["classes"]
+        loading.warn_of_other_classes(stored, str(checkpoint), classes, "the config's data set")
     model = model.to(device).eval()
     return cast(EncoderDecoder, for_inference(model, engine, checkpoint)) if fused else model
 

@@ -18,8 +18,8 @@ from mmseg.errors import UserError, one_line_errors
 def converted_meta(checkpoint: dict, dialect: str) -> dict:
     """Return the metadata with the rank, and with the classes at the places of each dialect."""
     meta = dialects.metadata(checkpoint)
-    if named := dialects.class_names(checkpoint):
-        classes, palette = named
+    classes, palette = dialects.class_names(checkpoint)
+    if classes:
         meta |= {"CLASSES": classes, "PALETTE": palette}
         names = {"classes": classes, "palette": palette}
         meta["dataset_meta"] = {**meta.get("dataset_meta", {}), **names}

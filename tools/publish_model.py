@@ -29,7 +29,7 @@ from mmseg.errors import UserError, one_line_errors
 def facts_of(checkpoint: dict) -> dict:
     """Return the facts that a checkpoint tells, and None for the others."""
     meta = metadata(checkpoint)
-    classes, palette = class_names(checkpoint) or (None, None)
+    classes, palette = class_names(checkpoint)
     facts = {key: meta.get(key) for key in ("mean", "std", "bgr_to_rgb")}
     facts |= {"classes": classes, "palette": palette, "nmf_rank": rank_of(checkpoint)}
     return {**facts, "cfg": config_text(checkpoint) or None}

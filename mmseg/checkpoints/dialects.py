@@ -50,10 +50,8 @@ def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def state_dict_as(checkpoint: Mapping[str, Any], dialect: str) -> dict[str, Tensor]:
     """Return the tensors under the key names of `dialect`, one of `DIALECTS`."""
-    state = state_dict_of(checkpoint)
-    if dialect == MMSEG:
-        state = {OFFICIAL_KEY.sub(r"\1.\2", key): value for key, value in state.items()}
-    return state
+    state, names = state_dict_of(checkpoint), r"\1.\2" if dialect == MMSEG else r"\g<0>"
+    return {OFFICIAL_KEY.sub(names, key): value for key, value in state.items()}
 
 
 def dialect_of(checkpoint: Mapping[str, Any]) -> str:
@@ -98,10 +96,7 @@ def tested_scale(checkpoint: Mapping[str, Any]) -> tuple[int, int] | None:
     steps = re.findall(r"dict\(((?:[^()]|\([^()]*\))*)\)", config_text(checkpoint))
     resizes = [step for step in steps if re.search(r"type='Resize'", step)]
     sizes = {m for r in resizes for m in re.findall(r"scale=\(\s*(\d+),\s*(\d+),?\s*\)", r)}
-    if len(sizes) != 1:
-        return None
-    ((width, height),) = sizes
-    return int(width), int(height)
+    return next(((int(w), int(h)) for w, h in sizes), None) if len(sizes) == 1 else None
 
 
 def model_facts(model: nn.Module) -> dict[str, Any]:
@@ -118,14 +113,14 @@ def model_facts(model: nn.Module) -> dict[str, Any]:
     return facts
 
 
-def class_names(checkpoint: Mapping[str, Any]) -> tuple[list[str], list[list[int]]] | None:
-    """Return the classes and the palette a checkpoint stores, in whichever dialect."""
+def class_names(checkpoint: Mapping[str, Any]) -> tuple[list[str], list] | tuple[None, None]:
+    """Return the classes and the palette a checkpoint stores in whichever dialect, if it does."""
     meta = metadata(checkpoint)
     stored = meta.get("dataset_meta") or {}
     classes = stored.get("classes", meta.get("CLASSES"))
     palette = stored.get("palette", meta.get("PALETTE"))
     if classes is None or palette is None:
-        return None
+        return None, None
     return list(classes), [[int(value) for value in colour] for colour in palette]
 
 

@@ -52,9 +52,8 @@ def load_model_weights(
         MMLogger.get_current_instance().warning(
             f"{path}: the classifier is not loaded but starts fresh, for the classes of the config"
         )
-    needed = _check_fit(network, state, str(path))  # first: of another size, no rank helps
+    _load(network, state, str(path), "model")  # first: of another size, no rank helps
     _check_rank(network, nmf_rank or rank_of(checkpoint), path)
-    _load_state(network, state, needed, str(path), "model")
     stored = (checkpoint.get("meta") or {}).get("dataset_meta") or {}
     network.temperature = float(stored.get("temperature", 1))
     return checkpoint
@@ -104,7 +103,7 @@ class PretrainedBackbone:
             count = own[STEM].shape[1]
             bands = self.bands or (RGB if count == len(RGB) else ["unnamed"] * count)
             state[STEM] = adapt_stem(state[STEM], bands, source)
-        _load_state(module, state, _check_fit(module, state, source), source, "backbone")
+        _load(module, state, source, "backbone")
 
 
 def adapt_stem(weight: Tensor, bands: Sequence[str], source: str) -> Tensor:
@@ -139,12 +138,12 @@ def check_number_of_classes(network: Any, classes: Sequence[str]) -> None:
 
 
 def warn_of_other_classes(
-    classes: Sequence[str], where: str, others: Sequence[str], elsewhere: str
+    classes: Sequence[str] | None, where: str, others: Sequence[str], elsewhere: str
 ) -> None:
     """Log it when the names of as many classes differ by more than spaces and capitals."""
-    pairs = enumerate(zip(classes, others, strict=False))
+    pairs = enumerate(zip(classes or (), others, strict=False))
     different = [i for i, pair in pairs if len({name.strip().lower() for name in pair}) > 1]
-    if different and len(classes) == len(others):
+    if classes and different and len(classes) == len(others):
         first = different[0]
         MMLogger.get_current_instance().warning(
             f"{where}: {len(different)} of {len(classes)} classes have other names than in "
@@ -154,11 +153,13 @@ def warn_of_other_classes(
 
 def _check_rank(network: nn.Module, rank: int | None, path: str | Path) -> None:
     wanted = model_facts(network).get("nmf_rank")
-    if wanted is not None and rank is None:
+    if wanted is None or rank == wanted:
+        return
+    if rank is None:
         MMLogger.get_current_instance().warning(
             f"{path} does not tell its NMF rank; MD_R={wanted} of the config is used"
         )
-    elif wanted is not None and rank != wanted:
+    else:
         raise UserError(
             f"{path}: trained with NMF rank {rank}, the config has ham_kwargs.MD_R={wanted}, and "
             f"the weights would load with either: pass --nmf-rank {rank} to use the checkpoint's, "
@@ -166,8 +167,8 @@ def _check_rank(network: nn.Module, rank: int | None, path: str | Path) -> None:
         )
 
 
-def _check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
-    """Return the names of the tensors that a state needs; `UserError` if one lacks or differs."""
+def _load(module: nn.Module, state: Mapping[str, Tensor], source: str, part: str) -> None:
+    """Load a state, and log how many tensors of each part; `UserError` if one lacks or differs."""
     expected = module.state_dict()
     # Old files lack the counters, which nothing reads.
     needed = [key for key in expected if not key.endswith("num_batches_tracked")]
@@ -175,14 +176,6 @@ def _check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str) -> l
     wrong = [k for k in expected if k in state and state[k].shape != expected[k].shape]
     if missing or wrong:
         raise UserError(f"{source}: {_mismatch(missing, wrong, state, expected, len(needed))}")
-    return needed
-
-
-def _load_state(
-    module: nn.Module, state: Mapping[str, Tensor], needed: list[str], source: str, part: str
-) -> None:
-    """Load a state that fits, and log how many of the `needed` tensors of `part` it had."""
-    expected = module.state_dict()
     module.load_state_dict({key: state[key] for key in expected if key in state}, strict=False)
     unused = len(state.keys() - expected.keys())
     others = f"; {unused} others in the file not used" if unused else ""
@@ -194,25 +187,24 @@ def _load_state(
 def _mismatch(missing: list, wrong: list, state: Mapping, expected: Mapping, total: int) -> str:
     loaded = [key for key in state if not key.startswith(CLASSIFIERS)]  # may be the model's own
     heads = [any(k.startswith("decode_head.") for k in keys) for keys in (expected, loaded)]
+    first = wrong[0] if wrong and not missing else ""
+    sizes = zip(state[first].shape, expected[first].shape, strict=False) if first else ()
+    there, here = next((pair for pair in sizes if pair[0] != pair[1]), (0, 0))
     if heads == [True, False] and any(k in expected or f"backbone.{k}" in expected for k in loaded):
         cause = "it has no decode head: is it an encoder, for model.backbone.init_cfg?"
-    elif wrong and all(key.startswith(CLASSIFIERS) for key in wrong) and not missing:
-        sizes = zip(state[wrong[0]].shape, expected[wrong[0]].shape, strict=False)
-        classes, wanted = next(pair for pair in sizes if pair[0] != pair[1])
+    elif first and all(key.startswith(CLASSIFIERS) for key in wrong):
         cause = (
-            f"it was trained on {classes} classes, the config has {wanted} (to fine-tune on other "
+            f"it was trained on {there} classes, the config has {here} (to fine-tune on other "
             "classes, pass --new-classes to tools/train.py)"
         )
-    elif any(key.endswith(STEM) for key in wrong) and len(wrong) == 1 and not missing:
-        found_bands, wanted = state[wrong[0]].shape[1], expected[wrong[0]].shape[1]
-        cause = f"it was trained on images of {found_bands} bands, the config has {wanted}"
+    elif first.endswith(STEM) and len(wrong) == 1:
+        cause = f"it was trained on images of {there} bands, the config has {here}"
     elif len(missing) == total:
         cause = f"it holds another kind of model, with {', '.join(list(state)[:SHOWN])}"
     else:
         incomplete = "" if wrong else ", or incomplete"
         cause = f"it is of another size than the config (tiny, small, base, large){incomplete}"
     shapes = [f"{k} {list(state[k].shape)} instead of {list(expected[k].shape)}" for k in wrong]
-    found = total - len(missing) - len(wrong)
-    names = [*shapes, *missing]
+    names, found = [*shapes, *missing], total - len(missing) - len(wrong)
     more = ", ..." if len(names) > SHOWN else ""
     return f"{found} of {total} tensors fit, {cause}: {', '.join(names[:SHOWN])}{more}"

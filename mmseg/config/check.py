@@ -36,6 +36,7 @@ SECTIONS = {
 PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
+Switch = Annotated[bool, Rule("True or False", lambda v: True)]
 # Which values keys take that no class of ours is annotated with; a star stands for anything.
 VALUES: dict[str, Any] = {
     "*_dataloader.batch_size": Count,
@@ -43,31 +44,28 @@ VALUES: dict[str, Any] = {
     "optim_wrapper.optimizer.lr": NotNegative,
     "optim_wrapper.accumulative_counts": Count,
     "randomness.seed": Seed,
-    "triton_kernels": Annotated[bool, Rule("True or False", lambda v: True)],
+    **dict.fromkeys(("compile*", "triton_kernels*"), Switch),
     "default_hooks.logger.interval": Count,
     "model.decode_head.ham_kwargs.MD_R": Count,
 }
 
 
-def check_config(config: Config, path: str) -> None:
+def check_config(config: Config) -> None:
     """Raise `UserError` for a key or a type that nothing reads, or a value that cannot work.
 
     Names at the top level may be variables of the file. They are refused only if they look like a
     misspelt key. Inside a component every key must be an argument of its class. Floats without a
     fraction become integers in the config where these are meant.
     """
-    try:
-        _check_sections(config)
-        for key, value in leaves(config.to_dict()):
-            for pattern, kind in VALUES.items():
-                if value is not None and fnmatchcase(key, pattern):
-                    config.merge_from_dict({key: registry.fitted(value, kind, key)})
-        with DefaultScope.overwrite_default_scope(registry.SCOPE):
-            for key in TOP_LEVEL & set(config):
-                _check_component(config[key], key)
-        _check_bands_and_widths(config)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    _check_sections(config)
+    for key, value in leaves(config.to_dict()):
+        for pattern, kind in VALUES.items():
+            if value is not None and fnmatchcase(key, pattern):
+                config.merge_from_dict({key: registry.fitted(value, kind, key)})
+    with DefaultScope.overwrite_default_scope(registry.SCOPE):
+        for key in TOP_LEVEL & set(config):
+            _check_component(config[key], key)
+    _check_bands_and_widths(config)
 
 
 def _check_sections(config: Config) -> None:

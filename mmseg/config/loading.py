@@ -1,6 +1,5 @@
 """From a file name and command-line overrides to a checked config."""
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_lega
 from mmseg.compat.openmmlab import adapt_components
 from mmseg.compat.shipped import own_bases
 from mmseg.config.check import TOP_LEVEL, check_config
-from mmseg.errors import UserError, reason, shorten
+from mmseg.errors import UserError, did_you_mean, reason, shorten
 
 TEXTS = ("work_dir", "load_from", "experiment_name")  # a config may lack them
 
@@ -65,12 +64,12 @@ def translate_config(config: Config | Mapping, overrides: Mapping | None = None)
         _take_out_fast_ops(config)
         check_outdated(config)
         adapt_components(config)
+        check_config(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         # A section has another kind than any dialect gives it, such as a list for a dict.
         raise UserError(f"{path}: cannot be read as a config ({_one_line(error)})") from error
-    check_config(config, str(path))
     return config
 
 
@@ -129,6 +128,4 @@ def _one_line(error: BaseException) -> str:
 
 def _similar(path: Path) -> str:
     nearby = [*path.parent.glob("*.py"), *Path("local_configs").rglob("*.py")]
-    names = {file.name: file for file in nearby}
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
-    return f"; did you mean {names[close[0]]}?" if close else ""
+    return did_you_mean(path.name, [file.name for file in nearby], cutoff=0.75)

@@ -20,12 +20,13 @@ from mmseg.registry import HOOKS, CountOrOff
 class LatestCheckpointHook(Hook):
     """Save `iter_<n>.pth` and `best_<score>_iter_<n>.pth`, and link `latest.pth` to the newest.
 
-    The arguments are those of mmengine's `CheckpointHook`, without those that name files and
-    places, and with one score. A run of epochs counts `interval` and `save_begin` in epochs, unless
-    `by_epoch=False` says otherwise. Without an `interval` a checkpoint is saved as often as the run
-    validates. An old file goes only after the one that replaces it is whole. A file that cannot be
-    written (a full disk) does not end the run: the older files stay, and the next interval is the
-    next attempt. A run whose last file could not be written ends with a `UserError`.
+    The arguments are those of mmengine's `CheckpointHook`, without those that name files, places
+    and parts of a checkpoint, and with one score. A run of epochs counts `interval` and
+    `save_begin` in epochs, unless `by_epoch=False` says otherwise. Without an `interval` a
+    checkpoint is saved as often as the run validates. An old file goes only after the one that
+    replaces it is whole. A file that cannot be written (a full disk) does not end the run: the
+    older files stay, and the next interval is the next attempt. A run whose last file could not be
+    written ends with a `UserError`.
     """
 
     priority = "VERY_LOW"
@@ -39,18 +40,12 @@ class LatestCheckpointHook(Hook):
         save_last: bool = True,
         save_best: str | None = None,
         rule: str | None = None,
-        save_optimizer: bool = True,
-        save_param_scheduler: bool = True,
     ) -> None:
         self.by_epoch = by_epoch
         self.interval, self.save_begin, self.save_last = interval, save_begin, save_last
         self.max_keep_ckpts = max_keep_ckpts
         self.score, self.rule = save_best, rule
         self._sign(save_best)
-        self.parts = {
-            "save_optimizer": save_optimizer,
-            "save_param_scheduler": save_param_scheduler,
-        }
         self.trains = self.told_of_link = False
         self.saved_step: int | None = None
         self.failed_step: int | None = None
@@ -102,7 +97,7 @@ class LatestCheckpointHook(Hook):
     def save(self, runner: Runner, step: int) -> bool:
         """Save the state after `step` iterations; return whether the file is there."""
         path = Path(runner.work_dir, f"iter_{step}.pth")
-        if not self._write(runner, path, step, **self.parts):
+        if not self._write(runner, path, step):
             self.failed_step = step
             return False
         self.saved_step, self.failed_step = step, None
@@ -122,7 +117,7 @@ class LatestCheckpointHook(Hook):
             return
         name = f"best_{self.score}_iter_{runner.iter}.pth".replace("/", "_")
         path, old = Path(runner.work_dir, name), info.get_info("best_ckpt")
-        if self._write(runner, path, runner.iter, **dict.fromkeys(self.parts, False)):
+        if self._write(runner, path, runner.iter, whole=False):
             runner.logger.info(f"best {self.score} so far, {score:.4f}: {name}")
             info.update_info("best_score", score)
             info.update_info("best_ckpt", str(path))
@@ -148,10 +143,11 @@ class LatestCheckpointHook(Hook):
                 f"{', '.join(metrics)}"
             )
 
-    def _write(self, runner: Runner, path: Path, step: int, **parts: bool) -> bool:
-        meta = {"epoch": 0, "iter": step}
+    def _write(self, runner: Runner, path: Path, step: int, whole: bool = True) -> bool:
+        how: dict = {"by_epoch": False, "save_optimizer": whole, "save_param_scheduler": whole}
+        how["meta"] = {"epoch": 0, "iter": step}
         try:
-            runner.save_checkpoint(str(path.parent), path.name, meta=meta, by_epoch=False, **parts)
+            runner.save_checkpoint(str(path.parent), path.name, **how)
         except UserError as error:
             runner.logger.error(
                 f"{error}; older checkpoints are kept, and the next save is the next attempt"

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmseg.checkpoints.loading import check_number_of_classes, unwrap
-from mmseg.errors import UserError, reason
+from mmseg.errors import UserError
 from mmseg.export.engines import for_inference, with_segmentor
 from mmseg.export.loading import load
 
@@ -34,7 +34,8 @@ def compile_network(model: nn.Module, trains: bool = False, accumulates: bool = 
     try:
         torch.compile(torch.neg)(torch.zeros(8, device=next(segmentor.parameters()).device))
     except RuntimeError as error:
-        raise UserError(f"--compile: torch.compile does not work here: {reason(error)}") from error
+        why = str(error).strip().partition("\n")[0]
+        raise UserError(f"--compile: torch.compile does not work here: {why}") from error
     graphs, name = _on_gpu(segmentor) and not accumulates, "training_logits" if trains else "logits"
     compiled = torch.compile(getattr(segmentor, name), options={"triton.cudagraphs": graphs})
 

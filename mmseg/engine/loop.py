@@ -5,14 +5,12 @@ class has no place for gradient accumulation within an iteration, nor for a step
 """
 
 import math
-from bisect import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from mmengine.runner import BaseLoop, Runner
-from mmengine.runner.utils import calc_dynamic_intervals
 from torch import Tensor, nn
 
 from mmseg.checkpoints.files import write_pickle
@@ -35,11 +33,10 @@ class SegTrainLoop(BaseLoop):
     the schedulers with `by_epoch`, but the rate changes at each iteration. An epoch has as many
     iterations as there are images, divided by the images of an iteration and rounded up.
 
-    `dynamic_intervals` are pairs (iteration, validation interval from there on). Each iteration's
-    own draws (drop path, dropout, NMF bases) start from a seed of its own. `accumulate` splits each
-    batch into that many parts: they run one after the other, and their mean gradient makes one
-    step. Batch norm sees one part at a time. A loss that is NaN or infinite ends the run before the
-    step, after `max_skipped_steps` steps that were left out.
+    Each iteration's own draws (drop path, dropout, NMF bases) start from a seed of its own.
+    `accumulate` splits each batch into that many parts: they run one after the other, and their
+    mean gradient makes one step. Batch norm sees one part at a time. A loss that is NaN or infinite
+    ends the run before the step, after `max_skipped_steps` steps that were left out.
     """
 
     def __init__(
@@ -49,7 +46,6 @@ class SegTrainLoop(BaseLoop):
         max_iters: Count | None = None,
         val_begin: int = 1,
         val_interval: Count | None = None,
-        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
         accumulate: Count = 1,
         max_skipped_steps: int = 0,
         max_epochs: Count | None = None,
@@ -71,9 +67,8 @@ class SegTrainLoop(BaseLoop):
             raise UserError("train_cfg: give either max_iters or max_epochs")
         self.iter = self.epoch = 0
         self.epoch_length = self._count_epochs(runner) if max_epochs else None
-        length, every = self.epoch_length or 1, val_interval or (1 if max_epochs else 1000)
-        changes = [(at * length, n * length) for at, n in dynamic_intervals or ()]
-        self.milestones, self.intervals = calc_dynamic_intervals(every * length, changes or None)
+        length = self.epoch_length or 1
+        self.val_interval = (val_interval or (1 if max_epochs else 1000)) * length
         self.max_iters, self.max_epochs = (max_iters or max_epochs or 0) * length, max_epochs or 1
         self.val_begin = val_begin * length
         self.accumulate = accumulate
@@ -91,11 +86,6 @@ class SegTrainLoop(BaseLoop):
         runner.log_processor.by_epoch = False
         runner.logger.info(f"an epoch has {length} iterations")
         return length
-
-    @property
-    def val_interval(self) -> int:
-        """The number of iterations from one validation to the next, at this iteration."""
-        return self.intervals[bisect(self.milestones, self.iter + 1) - 1]
 
     @property
     def validates_now(self) -> bool:

@@ -43,11 +43,10 @@ def default_work_dir(config: str) -> str:
 
 def check_complete(config: Config) -> None:
     """Raise `UserError` for a section that lacks, or a key that a section lacks."""
-    for names in TOGETHER:
+    for names in (("model",), *TOGETHER):
         lacking = [name for name in names if config.get(name) is None]
-        if lacking and len(lacking) < len(names):
-            there = next(name for name in names if name not in lacking)
-            raise UserError(f"{config.filename}: has {there}, but no {' and no '.join(lacking)}")
+        if lacking and (names == ("model",) or len(lacking) < len(names)):
+            raise UserError(f"{config.filename}: has no {' and no '.join(lacking)}")
     for section, keys in NEEDED.items():
         content = config.get(section)
         if isinstance(content, Mapping) and content.get("type") == "SegTTAModel":
@@ -55,8 +54,6 @@ def check_complete(config: Config) -> None:
         for key in keys if isinstance(content, Mapping) else ():
             if key not in content:
                 raise UserError(f"{config.filename}: {section} has no {key!r}")
-    if config.get("model") is None:
-        raise UserError(f"{config.filename}: has no model")
 
 
 def use_amp(config: Config) -> None:

@@ -33,6 +33,7 @@ FREE = {
     *("prefetch_factor", "timeout", "on_bad_sample", "max_bad_share", "cache_in_memory"),
     "test_cfg",
 }
+IN_PIPELINE = re.compile(r"\.pipeline\[.*\.(reduce_zero_label)$")
 OWN_NAMES = {theirs: own for own, theirs in REPLACED.items()}
 SHOWN = 8
 
@@ -48,9 +49,7 @@ def where_to_start(config: Config) -> tuple[bool, str | None, list[str]]:
     given, load_from = config.get("resume", False), config.get("load_from")
     if config.get("train_cfg") is None:
         return False, load_from, []
-    # "work_dir": configs that earlier versions left in a work directory
-    from_work_dir = config.get("resume_from_work_dir") or given == "work_dir"
-    if not from_work_dir and (load_from or not given):
+    if not config.get("resume_from_work_dir") and (load_from or not given):
         return bool(given), load_from, []
     newest, warnings = newest_whole(config.work_dir)
     if newest:
@@ -89,39 +88,40 @@ def newest_whole(folder: str | Path) -> tuple[Path | None, list[str]]:
 
 def training_facts(config: Config, processes: int) -> dict[str, Any]:
     """Return what a checkpoint stores of the training it belongs to: plain nested values."""
-    randomness = config.get("randomness") or {}
-    parts = (config.get("train_cfg") or {}).get("accumulate", 1)
     facts = {key: config.get(key) for key in DECIDING if config.get(key)}
+    randomness = config.get("randomness") or {}
     facts |= {"seed": randomness.get("seed"), "processes": processes}
-    facts |= {"diff_rank_seed": True} if randomness.get("diff_rank_seed") else {}
-    facts |= {"accumulate": parts} if parts > 1 else {}
+    if randomness.get("diff_rank_seed"):
+        facts["diff_rank_seed"] = True
+    if (parts := (config.get("train_cfg") or {}).get("accumulate", 1)) > 1:
+        facts["accumulate"] = parts
     return json.loads(json.dumps(facts, default=str))
 
 
 def check_same_training(stored: Mapping, current: Mapping, path: str | Path) -> None:
     """Raise `UserError` with the differences between two `training_facts`."""
-    before, now = (_comparable(facts) for facts in (stored, current))
+    before, now = _comparable(stored), _comparable(current)
     if now.get("seed") is None:
         now["seed"] = before.get("seed")  # the run goes on with the checkpoint's
-    differences = [
-        f"{key}: {before.get(key, 'not set')} there, {now.get(key, 'not set')} here"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
-    ]
-    if differences:
-        more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+    different = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+    if different:
+        told = [
+            f"{key}: {before.get(key, 'not set')} there, {now.get(key, 'not set')} here"
+            for key in different[:SHOWN]
+        ]
+        more = f"; and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
         raise UserError(
-            f"{path}: belongs to another training ({'; '.join(differences[:SHOWN])}{more}); pass "
-            "it as --load-from to start from its weights, or use another --work-dir"
+            f"{path}: belongs to another training ({'; '.join(told)}{more}); pass it as "
+            "--load-from to start from its weights, or use another --work-dir"
         )
 
 
 def _comparable(facts: Mapping) -> dict[str, Any]:
-    # A class is the same under its own name and under mmengine's name for it.
-    return {
-        key: OWN_NAMES.get(value, value) if key.endswith((".type", ".constructor")) else value
-        for key, value in leaves(facts, skipped=FREE)
-    }
+    # A class is the same under its own name and under mmengine's name for it. What a pipeline says
+    # of the label 0 holds for the data set, where earlier versions wrote it.
+    found = {IN_PIPELINE.sub(r".\1", key): value for key, value in leaves(facts, skipped=FREE)}
+    names = [key for key in found if key.endswith((".type", ".constructor"))]
+    return found | {key: OWN_NAMES.get(found[key], found[key]) for key in names}
 
 
 def restore(runner: Runner, checkpoint: dict[str, Any], path: str, **options: Any) -> None:
@@ -162,9 +162,8 @@ def check_schedule_goes_on(runner: Runner, path: str) -> None:
     """Refuse a longer run whose schedule ends, by default, where the shorter one ended."""
     given = runner.cfg.get("param_scheduler") or ()
     configs = [given] if isinstance(given, Mapping) else given
-    for i, (config, scheduler) in enumerate(
-        zip(configs, runner.param_schedulers or (), strict=False)
-    ):
+    pairs = zip(configs, runner.param_schedulers or (), strict=False)
+    for i, (config, scheduler) in enumerate(pairs):
         if "end" not in config and scheduler.end < runner.max_iters:
             raise UserError(
                 f"{path}: its learning rate ends at iteration {scheduler.end}, since "

@@ -1,6 +1,5 @@
 """The summary and the checks at the start of a run, before hours of training."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,6 @@ class RunSummaryHook(Hook):
         check_number_of_classes(self.network, dataset.metainfo["classes"])
         runner.logger.info(self._class_table(dataset.metainfo))
         self._log_batch(runner)
-        runner.logger.info(_optimiser_groups(runner))
         self._check_schedule(runner)
         self._compare_with_validation(runner)
         if (subset := getattr(dataset, "subset_ids", None)) is not None:
@@ -93,16 +91,14 @@ class RunSummaryHook(Hook):
     def _compare_with_validation(self, runner: Runner) -> None:
         if runner.val_loop is None:
             return
+        where, key = "val_dataloader.dataset", "reduce_zero_label"
         trained = runner.train_dataloader.dataset.metainfo
         validated = runner.val_dataloader.dataset.metainfo
-        warn_of_other_classes(
-            validated["classes"], "val_dataloader.dataset", trained["classes"], "the training"
-        )
-        if trained["reduce_zero_label"] != validated["reduce_zero_label"]:
+        warn_of_other_classes(validated["classes"], where, trained["classes"], "the training")
+        if trained[key] != validated[key]:
             runner.logger.warning(
-                "val_dataloader.dataset: reduce_zero_label="
-                f"{validated['reduce_zero_label']}, in training {trained['reduce_zero_label']}: "
-                "the same mask would mean other classes"
+                f"{where}: {key}={validated[key]}, in training {trained[key]}: the same mask would "
+                "mean other classes"
             )
 
     def _log_batch(self, runner: Runner) -> None:
@@ -111,8 +107,6 @@ class RunSummaryHook(Hook):
         total = per_process * runner.world_size * counts
         factors = f"{per_process} images x {runner.world_size} processes x {counts}"
         text = f"effective batch {total} = {factors} accumulated steps"
-        if runner.train_loop.accumulate > 1:
-            text += f"; each process computes its images in {runner.train_loop.accumulate} parts"
         if self.base_batch_size in (total, None):
             runner.logger.info(text)
         else:
@@ -145,13 +139,3 @@ def run_result(runner: Runner) -> dict[str, Any]:
         "best_checkpoint": info.get_info("best_ckpt"),
         "checkpoint": str(latest) if latest.exists() else None,
     }
-
-
-def _optimiser_groups(runner: Runner) -> str:
-    groups = Counter(
-        (group.get("initial_lr") or group["lr"], group["weight_decay"])
-        for group in runner.optim_wrapper.param_groups
-        for _ in group["params"]
-    )
-    lines = [f"{n} tensors with lr {lr:g} and decay {decay:g}" for (lr, decay), n in groups.items()]
-    return f"optimiser: {'; '.join(lines)}"

@@ -38,8 +38,7 @@ from mmseg.lock import sole_process
 from mmseg.ops.defaults import by_default
 from mmseg.registry import RUNNERS
 
-# Lines that mmengine logs about itself and that no user can act on. The summary of the run has the
-# optimiser's groups, which mmengine lists parameter by parameter, and the parts of a batch.
+# Lines that mmengine logs about itself and that no user can act on.
 NOISE = (
     *("paramwise_options --", "The prefix is not set in metric", '"FileClient" will be deprecated'),
     *('"HardDiskBackend" is the alias', "Hooks will be executed in the following order"),
@@ -85,30 +84,26 @@ class SegRunner(Runner):
         resume, load_from, warnings = where_to_start(config)
         arguments = {key: config[key] for key in ARGUMENTS if key in config}
         arguments |= {"resume": resume, "load_from": load_from}
-        if train := arguments.get("train_cfg"):
-            arguments["train_cfg"] = {"type": "SegTrainLoop", **train}
+        if train := dict(arguments.get("train_cfg") or {}):
             if "type" not in train:  # mmengine's `by_epoch` stands for its own loops
-                arguments["train_cfg"].pop("by_epoch", None)
-            if (parts := train.get("accumulate", 1)) > 1:
-                # The wrapper of mmengine steps once for so many backward passes.
-                counts = parts * config.optim_wrapper.get("accumulative_counts", 1)
+                train.pop("by_epoch", None)
+            arguments["train_cfg"] = {"type": "SegTrainLoop", **train}
+            # The wrapper of mmengine steps once for so many backward passes.
+            counts = config.optim_wrapper.get("accumulative_counts", 1) * train.get("accumulate", 1)
+            if counts > 1:
                 arguments["optim_wrapper"] = {**config.optim_wrapper, "accumulative_counts": counts}
         try:
             runner = cls(**arguments, cfg=config)
         except ImportError as error:  # of a tracker such as WandbVisBackend
-            raise UserError(
-                f"{config.filename}: a part needs a package ({reason(error)})"
-            ) from error
+            what = f"{config.filename}: a part needs a package ({reason(error)})"
+            raise UserError(what) from error
         for line in warnings:
             runner.logger.warning(line)
         return runner
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        compiles = self.cfg.get("compile", by_default("compile"))
-        if not isinstance(compiles, bool):
-            raise UserError(f"compile={compiles}: True or False")
-        if not compiles:
+        if not self.cfg.get("compile", by_default("compile")):
             self.register_hook(FuseHook())
         if not any(isinstance(hook, SegVisualizationHook) for hook in self.hooks):
             self.register_hook(SegVisualizationHook())
@@ -138,9 +133,8 @@ class SegRunner(Runner):
     # mmengine's would compile a whole training step, whose logging cannot be compiled.
     def _maybe_compile(self, target: str) -> None:
         if self.cfg.get("compile", by_default("compile")):
-            parts = (self.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
-            parts *= self.train_loop.accumulate
-            compile_network(self.model, trains=True, accumulates=parts > 1)
+            accumulates = self.optim_wrapper._accumulative_counts > 1
+            compile_network(self.model, trains=True, accumulates=accumulates)
             self.logger.info("the first iteration compiles the network: this takes minutes")
 
     # mmengine's loads the tensors that fit, and keeps silent about those that are missing.
@@ -156,9 +150,9 @@ class SegRunner(Runner):
             checkpoint = load_model_weights(self.model, filename, **options)
         loops = (self._train_loop, self._val_loop, self._test_loop)
         loop = next((each for each in loops if isinstance(each, BaseLoop)), None)
-        if loop and not options.get("new_classes") and (stored := class_names(checkpoint)):
+        if loop and not options.get("new_classes"):
             classes = loop.dataloader.dataset.metainfo["classes"]
-            warn_of_other_classes(stored[0], filename, classes, "the data set")
+            warn_of_other_classes(class_names(checkpoint)[0], filename, classes, "the data set")
         state = unwrap(self.model).state_dict()
         self.call_hook("after_load_checkpoint", checkpoint={"state_dict": state})
         return checkpoint

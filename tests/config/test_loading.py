@@ -37,12 +37,12 @@ def test_override_reaches_into_a_list():
 def test_missing_config_names_the_nearest_one():
     message = refused(TINY / "segnext.tiny.512x512.ade.16k.py")
     assert message.startswith(f"{TINY}/segnext.tiny.512x512.ade.16k.py: no such config")
-    assert re.search(rf"did you mean \S*{re.escape(ADE.name)}\?", message)
+    assert re.search(rf"did you mean '{re.escape(ADE.name)}'\?", message)
 
 
 def test_missing_config_in_a_wrong_folder_names_the_nearest_one():
     message = refused(TINY / "typo" / ADE.name)
-    assert re.search(rf"did you mean \S*{re.escape(ADE.name)}\?", message)
+    assert re.search(rf"did you mean '{re.escape(ADE.name)}'\?", message)
 
 
 def test_missing_config_without_a_near_one_suggests_nothing(tmp_path):

@@ -107,12 +107,3 @@ def test_a_sampler_with_an_end_is_passed_over_again_from_where_the_run_is(tmp_pa
     loop.iter = 3
     batches = loop._batches()
     assert [next(batches).tolist() for _ in range(3)] == [[2, 3], [0, 1], [2, 3]]
-
-
-def test_validation_intervals_may_change_on_the_way(tmp_path):
-    intervals = {"train_cfg.val_interval": 5, "train_cfg.dynamic_intervals": [(10, 2)]}
-    loop = build_runner(tmp_path, **intervals, **{"train_cfg.max_iters": 20}).train_loop
-    found = []
-    for loop.iter in (0, 8, 9, 19):
-        found.append(loop.val_interval)
-    assert found == [5, 5, 2, 2]

@@ -32,7 +32,6 @@ def write(folder: Path, step: int) -> Path:
         ({"resume_from_work_dir": True, "load_from": "a"}, (True, "iter_2.pth"), (False, "a")),
         ({"resume": True}, (True, "iter_2.pth"), (False, None)),
         ({"resume": True, "load_from": "a"}, (True, "a"), (True, "a")),
-        ({"resume": "work_dir", "load_from": "a"}, (True, "iter_2.pth"), (False, "a")),
         ({"load_from": "a"}, (False, "a"), (False, "a")),
         ({}, (False, None), (False, None)),
         ({"resume": True, "load_from": "a", "train_cfg": None}, (False, "a"), (False, "a")),
@@ -121,6 +120,17 @@ def facts(processes=1, **changes):
 )
 def test_what_does_not_change_a_step_may_differ(changes):
     check_same_training(facts(), facts(**changes), "x.pth")
+
+
+def test_what_the_pipeline_says_of_the_zero_label_was_stored_with_the_data_set():
+    def stated(step, **dataset):
+        steps = [{"type": "LoadAnnotations", **step}]
+        return {"train_dataloader": {"dataset": {"pipeline": steps, **dataset}}}
+
+    now = stated({"reduce_zero_label": True})
+    check_same_training(stated({}, reduce_zero_label=True), now, "x.pth")
+    with pytest.raises(UserError, match="reduce_zero_label: False there, True here"):
+        check_same_training(stated({}, reduce_zero_label=False), now, "x.pth")
 
 
 @pytest.mark.parametrize(

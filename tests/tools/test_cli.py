@@ -27,7 +27,7 @@ def test_an_override_without_a_value_is_a_mistake_of_the_command_line(call, caps
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train.py", "tinny.py"), r"tinny\.py: no such config; did you mean .*tiny\.py\?"),
+        (("train.py", "tinny.py"), r"tinny\.py: no such config; did you mean .*tiny\.py'\?"),
         (
             ("train.py", "tiny.py", "--cfg-options", "train_dataloader.batchsize=2"),
             r"unknown key train_dataloader\.batchsize; did you mean 'batch_size'",
