@@ -5,20 +5,25 @@ of the image, and the class of the largest one is kept. Both interpolations toge
 weighting for each axis. So the K logits of a pixel never have to be held for the whole image.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg.ops import compiled, triton
+from mmseg.ops import triton
 from mmseg.ops.bilinear import rows_at_once
 
-kernel = compiled.load("class_map")
+kernel: Any
+try:
+    from mmseg.ops import numba_class_map as kernel
+except (ImportError, RuntimeError):  # there is no numba; no folder for its cache can be written
+    kernel = None
 gpu = triton.load("class_map")
 
 Size = tuple[int, int]
@@ -159,5 +164,6 @@ def _by_kernel(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tenso
         end = min(begin + SEGMENTS, len(rows.starts))
         kernel.class_rows(pixels, *rows, *columns, largest_cell, begin, end, result)
 
-    compiled.run(write_rows, range(0, len(rows.starts), SEGMENTS))
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(write_rows, range(0, len(rows.starts), SEGMENTS)))
     return torch.from_numpy(result)
