@@ -57,9 +57,10 @@ class CrossEntropyLoss(_Loss):
 
     def compare(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
         # Summed outside the kernel, which has no deterministic sum on CUDA.
-        options = {"ignore_index": ignore_index, "reduction": "none"}
-        total = F.cross_entropy(logits, labels, self.class_weight, **options).sum()
-        return self._mean(total, labels, ignore_index)
+        loss = F.cross_entropy(
+            logits, labels, self.class_weight, ignore_index=ignore_index, reduction="none"
+        )
+        return self._mean(loss.sum(), labels, ignore_index)
 
     def upsampled(
         self, logits: Tensor, labels: Tensor, ignore_index: int, align_corners: bool

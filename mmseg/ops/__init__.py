@@ -8,5 +8,6 @@
     photometric     brightness, contrast, saturation and hue of a batch
 
 An operation decides by itself how it runs on the device of its tensors. On CPUs, numba compiles the
-loop of the class map if it is installed; everywhere else torch's operations run. The Triton kernels for CUDA GPUs run only after `mmseg.ops.triton.enable(True)`.
+loop of the class map if it is installed; everywhere else torch's operations run. The Triton kernels
+for CUDA GPUs run only after `mmseg.ops.triton.enable(True)`.
 """
