@@ -86,7 +86,7 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     if triton.suits(logits, "class_map") and number <= gpu.TAPS:
         axes = (_on_gpu(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1))
         return gpu.best_classes(logits, *chain.from_iterable(axes))
-    if kernel is not None and logits.device.type == "cpu" and number <= kernel.TAPS:
+    if kernel is not None and logits.device.type == "cpu":
         return _by_kernel(logits, frame, rows, columns)
     with torch.autocast(logits.device.type, enabled=False):
         return _by_torch(logits, frame)
@@ -158,11 +158,10 @@ def _on_gpu(length: int, frame: Frame, axis: int, device: torch.device) -> tuple
 def _by_kernel(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor:
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
     result = np.empty(frame.original, np.uint8)
-    largest_cell = np.diff(rows.bounds).max() * np.diff(columns.bounds).max()
 
     def write_rows(begin: int) -> None:
         end = min(begin + SEGMENTS, len(rows.starts))
-        kernel.class_rows(pixels, *rows, *columns, largest_cell, begin, end, result)
+        kernel.class_rows(pixels, *rows, *columns, begin, end, result)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(write_rows, range(0, len(rows.starts), SEGMENTS)))
