@@ -81,13 +81,11 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     if pixels < SMALLEST_CELL * cells:
         return best_class(to_original(logits, frame)[0])
     logits = logits[0].detach().float()
-    rows, columns = (_taps(logits.shape[1 + axis], frame, axis) for axis in (0, 1))
-    number = max(len(rows.weights), len(columns.weights))
-    if triton.suits(logits, "class_map") and number <= gpu.TAPS:
+    if triton.suits(logits, "class_map"):
         axes = (_on_gpu(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1))
         return gpu.best_classes(logits, *chain.from_iterable(axes))
     if kernel is not None and logits.device.type == "cpu":
-        return _by_kernel(logits, frame, rows, columns)
+        return _by_kernel(logits, frame)
     with torch.autocast(logits.device.type, enabled=False):
         return _by_torch(logits, frame)
 
@@ -149,13 +147,14 @@ def _taps(length: int, frame: Frame, axis: int) -> Taps:
 
 @lru_cache(maxsize=64)  # because a copy to a GPU waits for it
 def _on_gpu(length: int, frame: Frame, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the cells and the weights of an axis for the Triton kernel."""
+    """Return the first logit of each row or column, and the weights from there on."""
     taps = _taps(length, frame, axis)
-    cells = gpu.cells_of(np.repeat(taps.starts, np.diff(taps.bounds)))
-    return cells.to(device), torch.from_numpy(taps.weights).to(device)
+    first = np.repeat(taps.starts.astype(np.int32), np.diff(taps.bounds))
+    return torch.from_numpy(first).to(device), torch.from_numpy(taps.weights).to(device)
 
 
-def _by_kernel(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor:
+def _by_kernel(logits: Tensor, frame: Frame) -> Tensor:
+    rows, columns = (_taps(logits.shape[1 + axis], frame, axis) for axis in (0, 1))
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
     result = np.empty(frame.original, np.uint8)
 

@@ -42,9 +42,8 @@ class _Upsampled(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         x = logits if logits.dtype == torch.float64 else logits.float()
         weight = x.new_ones(x.shape[1]) if class_weight is None else class_weight.to(x.dtype)
-        compare = gpu.compare if triton.suits(x, "cross_entropy") else _compare
         with torch.autocast(x.device.type, enabled=False):
-            total, right, grad = compare(x, labels, weight, *options)
+            total, right, grad = _in_bands(x, labels, weight, *options)
         ctx.save_for_backward(grad.to(logits.dtype))
         ctx.mark_non_differentiable(right)
         return total, right
@@ -55,7 +54,7 @@ class _Upsampled(torch.autograd.Function):
         return grad * grad_total, None, None, None, None
 
 
-def _compare(
+def _in_bands(
     x: Tensor, labels: Tensor, class_weight: Tensor, ignore_index: int, align_corners: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the sum, the number of right pixels, and the gradient of the sum."""
@@ -64,6 +63,7 @@ def _compare(
     down = bilinear.matrix(height, rows, align_corners, x.device).to(x.dtype)
     across = bilinear.matrix(width, columns, align_corners, x.device).to(x.dtype)
     first_of_row, _ = bilinear.positions(height, rows, align_corners)
+    compare = gpu.compare if triton.suits(x, "cross_entropy") else _compare
     x = x.permute(0, 2, 3, 1).contiguous()  # softmax is fastest over the last dimension
     grad = torch.zeros_like(x)
     total, right = x.new_zeros(()), labels.new_zeros(())
@@ -72,21 +72,26 @@ def _compare(
         band = slice(start, min(start + step, rows))
         reach = slice(first_of_row[start], first_of_row[band.stop - 1] + 2)
         upsampled = down[band, reach] @ (across @ x[:, reach]).flatten(2)
-        upsampled = upsampled.view(-1, classes)
-        log_shares = upsampled.log_softmax(1)
-        label = labels[:, band].flatten()
-        # Summed outside the kernel, which has no deterministic sum on CUDA.
-        total += F.nll_loss(
-            log_shares, label, class_weight, ignore_index=ignore_index, reduction="none"
-        ).sum()
-        counts = (label != ignore_index)[:, None]
-        label = label[:, None].where(counts, 0)
-        at_label = upsampled.gather(1, label)
-        others = upsampled.scatter_(1, label, -torch.inf).amax(1, keepdim=True)
-        right += ((at_label > others) & counts).sum()
-        weight = class_weight[label] * counts
-        parts = log_shares.exp_().mul_(weight)  # the gradient of the upsampled logits
-        parts.scatter_(1, label, parts.gather(1, label) - weight)
-        parts = down[band, reach].T @ parts.view(batch, -1, columns * classes)
-        grad[:, reach] += across.T @ parts.unflatten(2, (columns, classes))
+        pixels = upsampled.view(-1, classes)
+        found = compare(pixels, labels[:, band].flatten(), class_weight, ignore_index)
+        total, right = total + found[0], right + found[1]
+        part = down[band, reach].T @ upsampled  # now the gradient
+        grad[:, reach] += across.T @ part.unflatten(2, (columns, classes))
     return total, right, grad.permute(0, 3, 1, 2)
+
+
+def _compare(
+    logits: Tensor, label: Tensor, class_weight: Tensor, ignore_index: int
+) -> tuple[Tensor, Tensor]:
+    """Return sum and right pixels of logits (P, K), which become the gradient of the sum."""
+    shares = logits.log_softmax(1)
+    # Summed outside the kernel, which has no deterministic sum on CUDA.
+    losses = F.nll_loss(shares, label, class_weight, ignore_index=ignore_index, reduction="none")
+    counts = (label != ignore_index)[:, None]
+    label = label[:, None].where(counts, 0)
+    at_label = logits.gather(1, label)
+    others = logits.scatter_(1, label, -torch.inf).amax(1, keepdim=True)
+    weight = class_weight[label] * counts
+    torch.mul(shares.exp_(), weight, out=logits)
+    logits.scatter_(1, label, logits.gather(1, label) - weight)
+    return losses.sum(), ((at_label > others) & counts).sum()
