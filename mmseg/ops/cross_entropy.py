@@ -42,8 +42,9 @@ class _Upsampled(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         x = logits if logits.dtype == torch.float64 else logits.float()
         weight = x.new_ones(x.shape[1]) if class_weight is None else class_weight.to(x.dtype)
+        compare = gpu.compare if triton.suits(x, "cross_entropy") else _in_bands
         with torch.autocast(x.device.type, enabled=False):
-            total, right, grad = _in_bands(x, labels, weight, *options)
+            total, right, grad = compare(x, labels, weight, *options)
         ctx.save_for_backward(grad.to(logits.dtype))
         ctx.mark_non_differentiable(right)
         return total, right
@@ -63,7 +64,6 @@ def _in_bands(
     down = bilinear.matrix(height, rows, align_corners, x.device).to(x.dtype)
     across = bilinear.matrix(width, columns, align_corners, x.device).to(x.dtype)
     first_of_row, _ = bilinear.positions(height, rows, align_corners)
-    compare = gpu.compare if triton.suits(x, "cross_entropy") else _compare
     x = x.permute(0, 2, 3, 1).contiguous()  # softmax is fastest over the last dimension
     grad = torch.zeros_like(x)
     total, right = x.new_zeros(()), labels.new_zeros(())
@@ -73,7 +73,7 @@ def _in_bands(
         reach = slice(first_of_row[start], first_of_row[band.stop - 1] + 2)
         upsampled = down[band, reach] @ (across @ x[:, reach]).flatten(2)
         pixels = upsampled.view(-1, classes)
-        found = compare(pixels, labels[:, band].flatten(), class_weight, ignore_index)
+        found = _compare(pixels, labels[:, band].flatten(), class_weight, ignore_index)
         total, right = total + found[0], right + found[1]
         part = down[band, reach].T @ upsampled  # now the gradient
         grad[:, reach] += across.T @ part.unflatten(2, (columns, classes))

@@ -12,9 +12,11 @@ from mmseg.ops.triton import class_map, cross_entropy, depthwise
 HOPPER = GPUTarget("cuda", 90, 32)
 TYPES = {
     **dict.fromkeys(("x_ptr", "y_ptr"), "*bf16"),
-    **dict.fromkeys(("top_ptr", "left_ptr", "rights_ptr"), "*i32"),
-    "labels_ptr": "*i64",
+    **dict.fromkeys(("top_ptr", "left_ptr"), "*i32"),
+    **dict.fromkeys(("labels_ptr", "rights_ptr"), "*i64"),
     "result_ptr": "*u8",
+    "axes": ("*i32", "*i32", "*fp32", "*fp32"),
+    "sizes": ("i32",) * 5,
     "geometry": ("i32",) * 7,
     "part_size": ("i32", "i32"),
 }
