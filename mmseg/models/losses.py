@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.errors import UserError
-from mmseg.ops.cross_entropy import cross_entropy, upsampled_cross_entropy
+from mmseg.ops.cross_entropy import upsampled_cross_entropy
 from mmseg.registry import MODELS, NotNegative, Weights
 
 
@@ -56,8 +56,11 @@ class CrossEntropyLoss(_Loss):
         self.avg_non_ignore = avg_non_ignore
 
     def compare(self, logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
-        total = cross_entropy(logits, labels, self.class_weight, ignore_index)
-        return self._mean(total, labels, ignore_index)
+        # Summed outside the kernel, which has no deterministic sum on CUDA.
+        loss = F.cross_entropy(
+            logits, labels, self.class_weight, ignore_index=ignore_index, reduction="none"
+        )
+        return self._mean(loss.sum(), labels, ignore_index)
 
     def upsampled(
         self, logits: Tensor, labels: Tensor, ignore_index: int, align_corners: bool

@@ -1,7 +1,8 @@
 """EncoderDecoder: backbone and decode head as one model that mmengine's runner trains and tests."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import product
 from typing import Any
 
 import torch
@@ -17,8 +18,6 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 WHOLE = {"mode": "whole"}
-# The keys of `test_cfg` in each mode; in both, it may also have `amp`.
-KEYS_OF_MODE = {"whole": {"mode"}, "slide": {"mode", "crop_size", "stride"}}
 
 
 @MODELS.register_module()
@@ -206,30 +205,24 @@ def _fitted(head: Mapping, backbone: Any) -> dict:
 
 
 def _check_test_cfg(test_cfg: Mapping) -> None:
-    mode = test_cfg.get("mode")
-    if mode not in KEYS_OF_MODE:
-        raise UserError(f"model.test_cfg.mode={mode!r}: use {' or '.join(map(repr, KEYS_OF_MODE))}")
-    if set(test_cfg) - {"amp", "with_logits"} != KEYS_OF_MODE[mode]:
-        raise UserError(
-            f"model.test_cfg has {', '.join(sorted(test_cfg))}; mode={mode!r} takes "
-            f"{', '.join(sorted(KEYS_OF_MODE[mode]))} and, if wanted, amp and with_logits"
-        )
-    if mode == "slide":
+    keys = set(test_cfg) - {"amp", "with_logits"}
+    fits = test_cfg.get("mode") == "whole" and keys == {"mode"}
+    if test_cfg.get("mode") == "slide" and keys == {"mode", "crop_size", "stride"}:
         sizes = [test_cfg[key] for key in ("stride", "crop_size")]
-        if not all(isinstance(each, list | tuple) and len(each) == 2 for each in sizes) or not all(
-            0 < step <= side for step, side in zip(*sizes, strict=True)
-        ):
-            raise UserError(
-                f"model.test_cfg: stride={sizes[0]} and crop_size={sizes[1]}; give (height, width) "
-                "each, and strides from 1 to the size of the window"
-            )
+        fits = all(isinstance(each, list | tuple) and len(each) == 2 for each in sizes)
+        fits = fits and all(0 < step <= side for step, side in zip(*sizes, strict=True))
+    if not fits:
+        raise UserError(
+            f"model.test_cfg={dict(test_cfg)}: give dict(mode='whole') or dict(mode='slide', "
+            "crop_size=(height, width), stride=(height, width)) with strides from 1 to the size of "
+            "the window, and amp or with_logits if wanted"
+        )
 
 
-def window_starts(length: int, window: int, stride: int) -> Iterator[int]:
-    """Yield where windows begin so that they cover `length`; the last one ends at the border."""
+def window_starts(length: int, window: int, stride: int) -> list[int]:
+    """Return where windows begin so that they cover `length`; the last one ends at the border."""
     last = max(length - window, 0)
-    yield from range(0, last, stride)
-    yield last
+    return [*range(0, last, stride), last]
 
 
 def slide_inference(
@@ -243,17 +236,14 @@ def slide_inference(
     `network` gives logits at the size of its input. One window that covers the image gives the same
     as the network on the whole image.
     """
-    height, width = x.shape[2:]
-    total: Tensor | None = None
-    count = x.new_zeros(1, 1, height, width)
-    for top in window_starts(height, crop_size[0], stride[0]):
-        for left in window_starts(width, crop_size[1], stride[1]):
-            rows = slice(top, min(top + crop_size[0], height))
-            columns = slice(left, min(left + crop_size[1], width))
-            logits = network(x[:, :, rows, columns])
-            if total is None:
-                total = logits.new_zeros(x.shape[0], logits.shape[1], height, width)
-            total[:, :, rows, columns] += logits
-            count[:, :, rows, columns] += 1
-    assert total is not None
+    starts = map(window_starts, x.shape[2:], crop_size, stride)
+    total = count = torch.zeros((), device=x.device)
+    for top, left in product(*starts):
+        window = ..., slice(top, top + crop_size[0]), slice(left, left + crop_size[1])
+        logits = network(x[window])
+        if total.ndim == 0:
+            total = logits.new_zeros(*logits.shape[:2], *x.shape[2:])
+            count = torch.zeros_like(total[:1, :1])
+        total[window] += logits
+        count[window] += 1
     return total / count

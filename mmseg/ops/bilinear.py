@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CPU = torch.device("cpu")
-# Interpolated logits that torch's operations hold at a time: on a CPU 16 MiB of float32, which stay
+# Interpolated logits that torch's operations hold at a time: on a CPU 4 MiB of float32, which stay
 # in its cache; on a GPU 256 MiB, because few large operations are faster there.
-LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
+LOGITS_AT_ONCE = {"cpu": 2**20, "cuda": 2**26}
 
 
 def rows_at_once(row: int, device: torch.device) -> int:

@@ -5,20 +5,25 @@ of the image, and the class of the largest one is kept. Both interpolations toge
 weighting for each axis. So the K logits of a pixel never have to be held for the whole image.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg.ops import compiled, triton
+from mmseg.ops import triton
 from mmseg.ops.bilinear import rows_at_once
 
-kernel = compiled.load("class_map")
+kernel: Any
+try:
+    from mmseg.ops import numba_class_map as kernel
+except (ImportError, RuntimeError):  # there is no numba; no folder for its cache can be written
+    kernel = None
 gpu = triton.load("class_map")
 
 Size = tuple[int, int]
@@ -76,13 +81,11 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     if pixels < SMALLEST_CELL * cells:
         return best_class(to_original(logits, frame)[0])
     logits = logits[0].detach().float()
-    rows, columns = (_taps(logits.shape[1 + axis], frame, axis) for axis in (0, 1))
-    number = max(len(rows.weights), len(columns.weights))
-    if triton.suits(logits, "class_map") and number <= gpu.TAPS:
+    if triton.suits(logits, "class_map"):
         axes = (_on_gpu(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1))
         return gpu.best_classes(logits, *chain.from_iterable(axes))
-    if kernel is not None and logits.device.type == "cpu" and number <= kernel.TAPS:
-        return _by_kernel(logits, frame, rows, columns)
+    if kernel is not None and logits.device.type == "cpu":
+        return _by_kernel(logits, frame)
     with torch.autocast(logits.device.type, enabled=False):
         return _by_torch(logits, frame)
 
@@ -144,20 +147,21 @@ def _taps(length: int, frame: Frame, axis: int) -> Taps:
 
 @lru_cache(maxsize=64)  # because a copy to a GPU waits for it
 def _on_gpu(length: int, frame: Frame, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the cells and the weights of an axis for the Triton kernel."""
+    """Return the first logit of each row or column, and the weights from there on."""
     taps = _taps(length, frame, axis)
-    cells = gpu.cells_of(np.repeat(taps.starts, np.diff(taps.bounds)))
-    return cells.to(device), torch.from_numpy(taps.weights).to(device)
+    first = np.repeat(taps.starts.astype(np.int32), np.diff(taps.bounds))
+    return torch.from_numpy(first).to(device), torch.from_numpy(taps.weights).to(device)
 
 
-def _by_kernel(logits: Tensor, frame: Frame, rows: Taps, columns: Taps) -> Tensor:
+def _by_kernel(logits: Tensor, frame: Frame) -> Tensor:
+    rows, columns = (_taps(logits.shape[1 + axis], frame, axis) for axis in (0, 1))
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
     result = np.empty(frame.original, np.uint8)
-    largest_cell = np.diff(rows.bounds).max() * np.diff(columns.bounds).max()
 
     def write_rows(begin: int) -> None:
         end = min(begin + SEGMENTS, len(rows.starts))
-        kernel.class_rows(pixels, *rows, *columns, largest_cell, begin, end, result)
+        kernel.class_rows(pixels, *rows, *columns, begin, end, result)
 
-    compiled.run(write_rows, range(0, len(rows.starts), SEGMENTS))
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(write_rows, range(0, len(rows.starts), SEGMENTS)))
     return torch.from_numpy(result)

@@ -11,11 +11,10 @@ from mmseg.ops.triton import class_map, cross_entropy, depthwise
 
 HOPPER = GPUTarget("cuda", 90, 32)
 TYPES = {
-    **dict.fromkeys(("x_ptr", "y_ptr", "logits_ptr"), "*bf16"),
-    **dict.fromkeys(("rows_ptr", "columns_ptr", "rights_ptr"), "*i32"),
-    **dict.fromkeys(("row_bounds_ptr", "column_bounds_ptr"), "*i32"),
-    "labels_ptr": "*i64",
-    "classes_ptr": "*u8",
+    **dict.fromkeys(("x_ptr", "y_ptr"), "*bf16"),
+    **dict.fromkeys(("top_ptr", "left_ptr"), "*i32"),
+    **dict.fromkeys(("labels_ptr", "rights_ptr"), "*i64"),
+    "result_ptr": "*u8",
     "axes": ("*i32", "*i32", "*fp32", "*fp32"),
     "sizes": ("i32",) * 5,
     "geometry": ("i32",) * 7,
@@ -37,10 +36,8 @@ def main():
     tile = {"LINES": 32, "CHANNELS": 32, "RUN": 2}
     compile_kernel(depthwise._convolve, TAPS=3, WIDTH=3, PART=32, **tile)
     compile_kernel(depthwise._sum_products, TAPS=3, GROUPS=2, WIDTH=1, ROWS=1, **tile)
-    cell = {"SIDE": 4, "CLASSES_AT_ONCE": 32}
-    compile_kernel(cross_entropy._compare, TIMES=2, **cell)
-    compile_kernel(cross_entropy._sum_corners, CLASSES=256)
-    compile_kernel(class_map._best_classes, DOWN=2, ACROSS=3, **cell)
+    compile_kernel(cross_entropy._compare, PIXELS=16, CLASSES=256)
+    compile_kernel(class_map._best_classes, DOWN=2, ACROSS=3, COLUMNS=16, CLASSES=256)
 
 
 if __name__ == "__main__":

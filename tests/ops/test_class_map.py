@@ -31,7 +31,7 @@ FRAMES = {
 }
 
 
-@pytest.fixture(params=["kernel", "bands"])
+@pytest.fixture(autouse=True, params=["kernel", "bands"])
 def path(request, monkeypatch):
     """Run with the compiled kernel, and with torch's operations in bands of a few rows."""
     assert class_map_module.kernel is not None
@@ -67,7 +67,7 @@ def test_logits_at_the_original_size_are_interpolated_in_two_steps(name):
 
 @pytest.mark.parametrize("name", FRAMES)
 @pytest.mark.parametrize("num_classes", [2, 150])
-def test_classes_are_those_of_the_largest_logits(name, num_classes, path):
+def test_classes_are_those_of_the_largest_logits(name, num_classes):
     size, frame = FRAMES[name]
     for layout in (torch.channels_last, torch.contiguous_format):
         logits = logits_of(size, num_classes, memory_format=layout)
@@ -80,20 +80,7 @@ def test_classes_are_those_of_the_largest_logits(name, num_classes, path):
         assert clear.float().mean() > 0.99
 
 
-def test_all_logits_are_never_held(path, monkeypatch):
-    monkeypatch.setattr(class_map_module, "best_class", lambda scores: scores[0].byte())
-    rescale = class_map_module.rescale
-
-    def rescale_vectors(x, *args):
-        assert x.shape[2] == 1 or x.shape[3] == 1
-        return rescale(x, *args)
-
-    monkeypatch.setattr(class_map_module, "rescale", rescale_vectors)
-    size, frame = FRAMES["smaller than the input"]
-    assert class_map(logits_of(size), frame).shape == frame.original
-
-
-def test_the_first_of_equal_classes_wins(path):
+def test_the_first_of_equal_classes_wins():
     size, frame = FRAMES["smaller than the input"]
     one = logits_of(size, num_classes=1)
     other = one + torch.linspace(-1, 1, size[1])
@@ -103,7 +90,7 @@ def test_the_first_of_equal_classes_wins(path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_logits_that_are_not_finite_still_give_classes(value, path):
+def test_logits_that_are_not_finite_still_give_classes(value):
     size, frame = FRAMES["larger than the input"]
     logits = logits_of(size, num_classes=5)
     logits[0, 3, 0, 0] = value
@@ -111,7 +98,7 @@ def test_logits_that_are_not_finite_still_give_classes(value, path):
     assert class_map(torch.full_like(logits, value), frame).max() < 5
 
 
-def test_bfloat16_logits_are_compared_in_float32(path):
+def test_bfloat16_logits_are_compared_in_float32():
     size, frame = FRAMES["larger than the input"]
     logits = logits_of(size).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
@@ -120,7 +107,7 @@ def test_bfloat16_logits_are_compared_in_float32(path):
 
 
 @pytest.mark.parametrize("mode", ["whole", "slide"])
-def test_a_model_predicts_the_class_of_its_largest_logit(tiny_model, mode, path):
+def test_a_model_predicts_the_class_of_its_largest_logit(tiny_model, mode):
     torch.manual_seed(0)
     model = MODELS.build(tiny_model).eval()
     torch.nn.init.normal_(model.decode_head.conv_seg.weight)

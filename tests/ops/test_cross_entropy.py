@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg.ops import bilinear, cross_entropy
+from mmseg.ops import bilinear
 from mmseg.ops.cross_entropy import upsampled_cross_entropy
 
 # Batch, classes, size of the logits, size of the labels.
@@ -17,14 +17,10 @@ SHAPES = {
 }
 
 
-@pytest.fixture(params=["kernel", "bands"])
-def path(request, monkeypatch):
-    """Run with the compiled kernel, and with torch's operations in bands of a few rows."""
-    assert cross_entropy.kernel is not None
-    if request.param == "bands":
-        monkeypatch.setattr(cross_entropy, "kernel", None)
-        monkeypatch.setitem(bilinear.LOGITS_AT_ONCE, "cpu", 2000)
-    return request.param
+@pytest.fixture(autouse=True, params=[2000, 2**22], ids=["bands", "whole"])
+def at_once(request, monkeypatch):
+    """Compute a few rows at a time, or all."""
+    monkeypatch.setitem(bilinear.LOGITS_AT_ONCE, "cpu", request.param)
 
 
 def data(shape, seed=0):
@@ -55,7 +51,7 @@ def reference(logits, labels, weight, align_corners=False):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("align_corners", [False, True])
-def test_loss_accuracy_and_gradient_equal_those_at_full_size(path, shape, align_corners):
+def test_loss_accuracy_and_gradient_equal_those_at_full_size(shape, align_corners):
     logits, labels, weight = data(shape)
     options = {"align_corners": align_corners}
     total, right, grad = loss_and_gradient(logits, labels, weight, **options)
@@ -66,7 +62,7 @@ def test_loss_accuracy_and_gradient_equal_those_at_full_size(path, shape, align_
     assert 0 < error < 1e-5  # not 0: the reference is another computation
 
 
-def test_channels_last_logits_without_weights_give_the_same(path):
+def test_channels_last_logits_without_weights_give_the_same():
     logits, labels, _ = data("eighth")
     result = loss_and_gradient(logits.to(memory_format=torch.channels_last), labels, None)
     expected = reference(logits, labels, None)
@@ -74,14 +70,14 @@ def test_channels_last_logits_without_weights_give_the_same(path):
     torch.testing.assert_close(result[2], expected[2].float(), rtol=1e-5, atol=1e-6)
 
 
-def test_ignored_pixels_add_nothing(path):
+def test_ignored_pixels_add_nothing():
     logits, labels, weight = data("odd")
     total, right, grad = loss_and_gradient(logits, torch.full_like(labels, 255), weight)
     assert (total, right) == (0, 0)
     assert not grad.any()
 
 
-def test_logits_far_apart_lose_no_digits(path):
+def test_logits_far_apart_lose_no_digits():
     # Between two pixels of opposite classes every logit is far below both pixels' largest.
     logits = torch.zeros(1, 3, 1, 2)
     logits[0, 0, 0, 0] = logits[0, 1, 0, 1] = 400.0
@@ -93,28 +89,14 @@ def test_logits_far_apart_lose_no_digits(path):
     torch.testing.assert_close(grad, expected_grad.float(), rtol=1e-5, atol=1e-6)
 
 
-def test_the_first_of_equal_logits_is_the_predicted_class(path):
+def test_a_pixel_of_equal_logits_is_not_right():
     logits = torch.zeros(1, 4, 2, 2)
-    logits[:, 0] = -1
     labels = torch.tensor([0, 1, 2, 3]).repeat(1, 3, 1)
-    _, right, _ = loss_and_gradient(logits, labels, None)
-    assert right == 3
-
-
-def test_result_does_not_depend_on_the_number_of_threads():
-    logits, labels, weight = data("two classes, more than one band of rows")
-    threads = torch.get_num_threads()
-    results = []
-    for count in (1, 3):
-        torch.set_num_threads(count)
-        results.append(loss_and_gradient(logits, labels, weight))
-    torch.set_num_threads(threads)
-    assert results[0][:2] == results[1][:2]
-    assert torch.equal(results[0][2], results[1][2])
+    assert loss_and_gradient(logits, labels, None)[1] == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_logits_and_weights_of_half_precision_are_compared_in_float32(path, dtype):
+def test_logits_and_weights_of_half_precision_are_compared_in_float32(dtype):
     logits, labels, weight = data("eighth")
     logits, weight = logits.to(dtype), weight.to(dtype)
     with torch.autocast("cpu", torch.bfloat16):
@@ -127,14 +109,14 @@ def test_logits_and_weights_of_half_precision_are_compared_in_float32(path, dtyp
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_loss_of_logits_that_are_not_finite_is_not_finite(path, value):
+def test_loss_of_logits_that_are_not_finite_is_not_finite(value):
     logits, labels, weight = data("odd")
     logits[0, 1, 3, 4] = value
     total, _ = upsampled_cross_entropy(logits, labels, weight)
     assert not torch.isfinite(total)
 
 
-def test_a_loss_in_inference_mode_leaves_training_possible(path):
+def test_a_loss_in_inference_mode_leaves_training_possible():
     logits, labels, weight = data("odd")
     with torch.inference_mode():
         expected, _ = upsampled_cross_entropy(logits, labels, weight)
@@ -142,7 +124,7 @@ def test_a_loss_in_inference_mode_leaves_training_possible(path):
     assert total == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_label_that_is_no_class_is_refused(path):
+def test_label_that_is_no_class_is_refused():
     logits, labels, weight = data("odd")
     labels[0, -1, -1] = 5
     with pytest.raises(IndexError):

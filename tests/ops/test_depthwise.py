@@ -1,4 +1,4 @@
-"""Depth-wise convolutions: the compiled weight gradient against torch in float64."""
+"""Depth-wise convolutions and their gradients against torch in float64."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ from mmseg.ops import depthwise
 from mmseg.ops.depthwise import depthwise_conv2d
 
 KERNELS = [(5, 5), (1, 7), (1, 11), (1, 21)]
-# Batch, channels, height, width: more than one band of rows, odd sizes, maps narrower than kernels.
+# Batch, channels, height, width: odd sizes, and maps narrower than kernels.
 SHAPES = [(2, 16, 70, 12), (1, 5, 13, 33), (3, 8, 2, 4), (1, 3, 1, 1)]
 
 
@@ -38,24 +38,21 @@ def test_output_and_gradients_equal_those_of_torch_in_float64(shape, kernel_size
     doubles = [x.detach().double().requires_grad_() for x in inputs]
     expected = output_and_gradients(doubles, torchs)
     result = output_and_gradients(inputs)
-    assert result[0].grad_fn.name() == "_DepthwiseConv2dBackward"
     for value, wanted in zip(result, expected, strict=True):
         assert value.dtype == torch.float32
         assert (value - wanted).norm() <= 1e-6 * wanted.norm()
-    assert result[1].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_gradients_under_autocast_equal_those_of_torch(monkeypatch):
-    inputs = tensors((2, 16, 20, 24), (1, 11))
+def test_gradients_under_autocast_equal_those_of_torch():
     results = []
-    for kernel in (depthwise.kernel, None):
-        monkeypatch.setattr(depthwise, "kernel", kernel)
+    for function in (depthwise_conv2d, torchs):
+        inputs = tensors((2, 16, 20, 24), (1, 11))
         with torch.autocast("cpu", torch.bfloat16):
-            results.append(output_and_gradients(inputs))
+            results.append(output_and_gradients(inputs, function))
     assert results[0][0].dtype == torch.bfloat16
-    for ours, torchs in zip(*results, strict=True):
-        assert ours.dtype == torchs.dtype
-        assert (ours.float() - torchs.float()).norm() <= 0.01 * torchs.float().norm()
+    for ours, wanted in zip(*results, strict=True):
+        assert ours.dtype == wanted.dtype
+        assert (ours.float() - wanted.float()).norm() <= 0.01 * wanted.float().norm()
 
 
 def test_gradient_of_a_convolution_whose_input_needs_none():
@@ -64,12 +61,6 @@ def test_gradient_of_a_convolution_whose_input_needs_none():
     (grad,) = torch.autograd.grad(output.sum(), weight)
     expected = torch.autograd.grad(torchs(x, weight, bias).sum(), weight)[0]
     torch.testing.assert_close(grad, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_it_works_without_numba(monkeypatch):
-    monkeypatch.setattr(depthwise, "kernel", None)
-    inputs = tensors((1, 4, 9, 9), (1, 21))
-    assert output_and_gradients(inputs)[0].grad_fn.name() == "ConvolutionBackward0"
 
 
 def test_a_convolution_may_have_no_bias():

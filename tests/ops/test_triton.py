@@ -196,17 +196,15 @@ def test_cross_entropy_equals_that_of_float64(logits, size, align_corners):
     assert relative(gradient, wanted[2]) < 1e-6
 
 
-def test_cross_entropy_of_far_logits_and_of_ties():
+def test_cross_entropy_of_far_logits():
     x = torch.zeros(1, 3, 1, 2, device=DEVICE)
     x[0, 1, 0, 0], x[0, 2, 0, 1] = 1000.0, 2000.0
     labels = torch.tensor([[[1, 1, 1, 2, 2, 2, 2, 2], [0] * 8]], device=DEVICE)
-    equal = torch.zeros(1, 40, 1, 2, device=DEVICE)
-    results = compared(x, labels, None), compared(equal, labels, None)
-    wanted = compared(x.double(), labels, None), compared(equal.double(), labels, None)
-    for (total, right, gradient), expected in zip(results, wanted, strict=True):
-        assert total.item() == pytest.approx(expected[0].item(), rel=1e-6)
-        assert right == expected[1]
-        assert relative(gradient, expected[2]) < 1e-6
+    total, right, gradient = compared(x, labels, None)
+    wanted = compared(x.double(), labels, None)
+    assert total.item() == pytest.approx(wanted[0].item(), rel=1e-6)
+    assert right == wanted[1]
+    assert relative(gradient, wanted[2]) < 1e-6
 
 
 def test_cross_entropy_reads_nothing_behind_the_logits():
@@ -255,4 +253,4 @@ def test_kernels_compile_for_hopper(tmp_path):
         [sys.executable, script], env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.rglob("*.cubin"))) == 5
+    assert len(list(tmp_path.rglob("*.cubin"))) == 4

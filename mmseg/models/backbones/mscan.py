@@ -1,12 +1,7 @@
 """MSCAN, the convolutional encoder of SegNeXt (https://arxiv.org/abs/2209.08575, section 3.1).
 
-An image (B, 3, H, W) becomes four maps; stage s = 1..4 gives (B, C_s, H/2^(s+1), W/2^(s+1)):
-
-    size     C_1..C_4            blocks per stage
-    tiny     32, 64, 160, 256    3, 3, 5, 2
-    small    64, 128, 320, 512   2, 2, 4, 2
-    base     64, 128, 320, 512   3, 3, 12, 3
-    large    64, 128, 320, 512   3, 5, 27, 3
+An image (B, 3, H, W) becomes four maps; stage s = 1..4 gives (B, C_s, H/2^(s+1), W/2^(s+1)). The
+sizes T, S, B and L are in docs/model.md.
 
 Submodule names are those of the released checkpoints; tests/models/test_state_dict.py freezes them.
 """
@@ -180,17 +175,13 @@ class MSCAN(BaseModule):
         for stage in range(1, self.num_stages + 1):
             yield tuple(self.get_submodule(f"{n}{stage}") for n in ("patch_embed", "block", "norm"))
 
-    def fill_convolutions(self) -> None:
-        """Fill convolutions from N(0, 2 / fan_out)."""
+    def init_weights(self) -> None:
+        """Fill the convolutions from N(0, 2 / fan_out), then load the weights of `init_cfg`."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
                 nn.init.zeros_(module.bias)
-
-    def init_weights(self) -> None:
-        """Fill the convolutions, then load the weights of `init_cfg`."""
-        self.fill_convolutions()
         super().init_weights()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.models.losses import CrossEntropyLoss
-from mmseg.ops.cross_entropy import right_pixels
 from mmseg.registry import MODELS, Count, Share
 from mmseg.structures import SegDataSample
 
@@ -109,15 +108,15 @@ class DecodeHead(BaseModule):
                 f"num_classes={self.num_classes}"
             )
         loss = self.loss_decode[0]
+        counts = labels != self.ignore_index
         if len(self.loss_decode) == 1 and type(loss) is CrossEntropyLoss:
             value, right = loss.upsampled(logits, labels, self.ignore_index, self.align_corners)
             losses = {loss.loss_name: value}
         else:
             full_logits = self.resize(logits, labels.shape[1:])
             losses = self._sum_by_name(full_logits, labels)
-            right = right_pixels(full_logits, labels, self.ignore_index)
-        valid = (labels != self.ignore_index).sum()
-        losses["acc_seg"] = 100.0 * right / valid.clamp(min=1)
+            right = ((full_logits.argmax(1) == labels) & counts).sum()
+        losses["acc_seg"] = 100.0 * right / counts.sum().clamp(min=1)
         return losses
 
     def _sum_by_name(self, full_logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
