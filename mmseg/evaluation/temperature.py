@@ -31,14 +31,18 @@ class TemperatureMetric(BaseMetric):
                 cross_entropy(logits / t, label, ignore_index=IGNORED, reduction="sum").item()
                 for t in TEMPERATURES
             ]
-            self.results.append((np.array(losses), int((label != IGNORED).sum())))
+            place = str(sample.get("group", sample["img_path"]))
+            self.results.append((np.array(losses), int((label != IGNORED).sum()), place))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        losses, pixels = (sum(each) for each in zip(*results, strict=True))
-        if not pixels:
+        losses, pixels, places = zip(*results, strict=True)
+        if not sum(pixels):
             raise UserError("no labelled pixel to fit a temperature to")
-        temperature = float(TEMPERATURES[np.argmin(losses)])
-        MMLogger.get_current_instance().info(
-            f"temperature {temperature:.4f}, from {pixels} pixels of {len(results)} images"
-        )
+        temperature = float(TEMPERATURES[np.argmin(sum(losses))])
+        logger, count = MMLogger.get_current_instance(), len(set(places))
+        logger.info(f"temperature {temperature:.4f}, from {sum(pixels)} pixels of {count} places")
+        if count == 1:
+            logger.warning(
+                "all images are of one place: elsewhere another temperature may be right"
+            )
         return {"temperature": temperature}

@@ -17,17 +17,20 @@ def drawn(temperature: float, seed: int) -> dict:
     label[:100] = 255
     logits[:, :100] = 1e6 * np.arange(4)[:, None, None]
     return {
+        "img_path": f"{seed}.jpg",
+        "group": "sheet",
         "seg_logits": {"data": torch.from_numpy(logits).float()},
         "gt_sem_seg": {"data": torch.from_numpy(label)[None]},
     }
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_that_drew_the_labels_is_found(temperature):
+def test_the_temperature_that_drew_the_labels_is_found(temperature, warnings):
     metric = TemperatureMetric()
     for seed in range(20):
         metric.process(None, [drawn(temperature, seed)])
     assert metric.evaluate(size=20)["temperature"] == pytest.approx(temperature, rel=0.06)
+    assert warnings == ["all images are of one place: elsewhere another temperature may be right"]
 
 
 def test_images_without_labels_are_refused():
