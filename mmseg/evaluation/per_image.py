@@ -36,9 +36,8 @@ class ImageCounts:
         names, masks, groups, cells, counts = zip(*images, strict=True) if images else ((),) * 5
         texts = [np.array(each, str) for each in (classes, names, masks, groups)]
         empty = np.zeros(0, np.int64)
-        starts = np.cumsum([0, *map(len, cells)])
         joined = [np.concatenate([empty, *each]) for each in (cells, counts)]
-        return cls(*[*texts, starts, *joined])
+        return cls(*[*texts, np.cumsum([0, *map(len, cells)]), *joined])
 
     @classmethod
     def load(cls, path: Path) -> "ImageCounts":

@@ -128,7 +128,7 @@ def _details(run: Run, out: Path) -> Iterator[Section]:
             "texts": [
                 f"The expected calibration error is {errors[-1]:.4f}: the probability of the "
                 "predicted class differs so much, on average, from the share of right pixels. "
-                f"The mean of the errors of the classes is {errors[:-1].mean():.4f}. Every fourth "
+                f"The mean of the errors of the classes is {errors[:-1].mean():.4f}. Every fifth "
                 "pixel in both directions is counted."
             ],
             "plot": figures.reliability(out / "calibration", detail["calibration"][-1])[1],

@@ -68,9 +68,9 @@ class Task:
         log = self.folder / "log.txt"
         environment = {**os.environ, **(variables or {})}
         for tool, argument in (("train.py", "--resume"), ("test.py", self.folder / "latest.pth")):
-            command: list[str | Path] = [sys.executable, tools / tool, self.config, argument]
-            command += ["--work-dir", self.folder]
+            words = (sys.executable, tools / tool, self.config, argument, "--work-dir", self.folder)
             with open(log, "ab") as file:
+                command = [str(word) for word in words]
                 done = subprocess.run(command, stdout=file, stderr=file, env=environment)
             if done.returncode == INTERRUPTED:
                 raise KeyboardInterrupt

@@ -67,9 +67,9 @@ def test_a_model_that_is_right_as_often_as_it_says_has_no_calibration_error():
     errors = calibration_error(calibration(logits, label))
     assert (errors < 0.012).all()
     sharp = calibration(3 * logits, label)
-    assert sharp[3, :, 0].sum() == 175 * 200
-    confidence = (3 * logits).softmax(0)[:, 100::4, ::4].max(0)
-    right = (confidence.indices.numpy() == label[100::4, ::4]).mean()
+    assert sharp[3, :, 0].sum() == 140 * 160
+    confidence = (3 * logits).softmax(0)[:, 100::5, ::5].max(0)
+    right = (confidence.indices.numpy() == label[100::5, ::5]).mean()
     # It is too sure in every bin, so that the error is the difference of the means.
     difference = confidence.values.mean().item() - right
     assert calibration_error(sharp)[3] == pytest.approx(difference, abs=1e-6)

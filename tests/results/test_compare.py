@@ -91,8 +91,8 @@ def test_the_tool_prints_and_writes_the_table(tmp_path):
     assert float(rows[2]["difference"]) > 10 and rows[2]["p"] == "0.001"
     assert r"water \& ice & " in (tmp_path / "table.tex").read_text()
     (tmp_path / "empty").mkdir()
-    result = run_tool("compare.py", "a", "empty", cwd=tmp_path)
-    assert result.stderr == "error: empty: no eval_*.json in it; run tools/test.py first\n"
+    with pytest.raises(UserError, match=r"empty: no eval_\*\.json in it; run tools/test\.py first"):
+        Run.load(tmp_path / "empty")
 
 
 def test_cells_that_hold_marks_of_the_format_are_escaped():
