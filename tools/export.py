@@ -12,7 +12,7 @@ from mmseg.apis import init_model
 from mmseg.errors import one_line_errors
 from mmseg.evaluation.report import render_table
 from mmseg.export import ExportOptions, export_model
-from mmseg.export.options import CHOICES
+from mmseg.export.graph import CHOICES
 
 
 def parse_args():

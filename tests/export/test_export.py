@@ -16,11 +16,11 @@ from tiny_project import write_project
 
 from mmseg.apis import inference_model, init_model
 from mmseg.errors import UserError
-from mmseg.export import ExportOptions, delivery, export_model, precision, session, to_onnx, verify
+from mmseg.export import ExportOptions, delivery, export_model, precision, session, to_onnx
+from mmseg.export.delivery import options_for_target, target_metadata
 from mmseg.export.facts import facts
 from mmseg.export.graph import Graph
 from mmseg.export.precision import halved
-from mmseg.export.targets import options_for_target, target_metadata
 
 ONE = {"size": (32, 64), "batch": 1}
 
@@ -52,8 +52,8 @@ def plain_file(model, folder) -> Path:
 @pytest.fixture
 def quick(monkeypatch) -> None:
     """Verify files with ONNX Runtime alone, at one size."""
-    monkeypatch.setattr(verify, "engines_for", lambda _: ["onnxruntime"])
-    monkeypatch.setattr(verify, "SIZES", ((64, 96),))
+    monkeypatch.setattr(delivery, "engines_for", lambda _: ["onnxruntime"])
+    monkeypatch.setattr(delivery, "SIZES", ((64, 96),))
 
 
 def image(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -227,7 +227,7 @@ def _without_an_engine(model, folder: Path, monkeypatch) -> None:
         (_options(output="logit"), "output='logit': choose one of classes, probabilities"),
         (_options(size=(8, 64)), "size=.*: give at least 32"),
         (_options(output="coarse"), "it needs input='tensor'"),
-        (_options(precision="bf16"), "bf16 is a mode of OpenVINO; name it .xml"),
+        (_options(precision="bf16"), "name it .xml"),
         (_options(target="deepness"), "give --gsd"),
         (_options(target="geodeep", size=(32, 64), gsd=1), "give --size S S"),
         (lambda model, folder, _: export_model(model, folder / "model.pt"), "name it .onnx"),
