@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,32 +27,20 @@ SIZES, BATCHES = ((64, 96), (77, 131), (160, 128)), (1, 3)
 BOUNDS = {"fp32": (1e-3, 0.999), "fp16": (0.05, 0.98), "bf16": (0.3, 0.9), "int8": (np.inf, 0.0)}
 
 
-class Check(NamedTuple):
-    """How far a file is from PyTorch in one engine, for a batch of images of one size."""
-
-    engine: str
-    size: str
-    batch: int
-    difference: float
-    equal: float
-
-
-class Report(NamedTuple):
-    """The result of an export: its checks, and for INT8 the mIoU before and after, in percent."""
-
-    checks: list[Check]
-    miou: tuple[float, float] | None
+Check = tuple[str, str, int, float, float]
 
 
 def export_model(
     model: Any, path: str | Path, max_loss: float = 0.5, as_json: bool = False, **options: Any
-) -> Report:
+) -> tuple[list[Check], tuple[float, float] | None]:
     """Write a model as one verified file: `.onnx`, or `.xml` for OpenVINO with a `.bin` beside it.
 
     `model` is a plain one of `init_model(..., fused=False)`, and `options` those of
     `ExportOptions`. `as_json` writes the metadata to a `.json` beside the file too. `max_loss` is
-    the mIoU in points that INT8 may lose. Raises `UserError`, and leaves no file, if an engine
-    computes something else than PyTorch or a package is missing.
+    the mIoU in points that INT8 may lose. Returns a row for each engine, size and batch, with the
+    largest difference to PyTorch and the share of equal labels, and for INT8 the mIoU in percent
+    before and after. Raises `UserError`, and leaves no file, if an engine computes something else
+    than PyTorch or a package is missing.
     """
     path, chosen = Path(path), ExportOptions(**options)
     _check(path, chosen)
@@ -72,7 +60,7 @@ def export_model(
         checks = list(verify(part, graph, str(path)))
     if as_json:
         write_whole(path.with_suffix(".json"), to_text(told, indent=2).encode())
-    return Report(checks, miou)
+    return checks, miou
 
 
 def _check(path: Path, options: ExportOptions) -> None:
@@ -163,15 +151,15 @@ def verify(path: Path, graph: Graph, name: str) -> Iterator[Check]:
             result = run(x)
             if not torch.equal(result, run(x)):
                 raise UserError(f"{name}: {engine} gives other bits for the same image again")
-            check = Check(engine, f"{size[0]}x{size[1]}", batch, *_compared(result, x, graph))
-            if not (check.difference <= most and check.equal >= least):
+            gap, equal = _compared(result, x, graph)
+            place = f"{size[0]}x{size[1]}"
+            if not (gap <= most and equal >= least):
                 raise UserError(
-                    f"{name}: not written, because {engine} differs from PyTorch by "
-                    f"{check.difference:.2g} of the largest logit, and {check.equal:.2%} of the "
-                    f"labels are equal ({check.size}, batch {batch}); allowed are {most:g} and "
-                    f"{least:.2%}"
+                    f"{name}: not written, because {engine} differs from PyTorch by {gap:.2g} of "
+                    f"the largest logit, and {equal:.2%} of the labels are equal ({place}, batch "
+                    f"{batch}); allowed are {most:g} and {least:.2%}"
                 )
-            yield check
+            yield engine, place, batch, gap, equal
 
 
 def engines_for(path: Path) -> list[str]:
