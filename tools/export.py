@@ -12,7 +12,7 @@ from mmseg.apis import init_model
 from mmseg.errors import one_line_errors
 from mmseg.evaluation.report import render_table
 from mmseg.export import ExportOptions, export_model
-from mmseg.export.options import CHOICES
+from mmseg.export.graph import CHOICES
 
 
 def parse_args():
@@ -41,13 +41,13 @@ def main() -> None:
     args = parse_args()
     options = {name: getattr(args, name) for name in vars(ExportOptions())}
     model = init_model(read_config(args), args.checkpoint, "cpu", args.nmf_rank, fused=False)
-    report = export_model(model, args.out, args.max_loss, args.json, **options)
+    checks, miou = export_model(model, args.out, args.max_loss, args.json, **options)
     columns = ["engine", "size", "batch", "largest difference", "equal labels"]
-    rows = [(*c[:3], f"{c.difference:.1e}", f"{c.equal:.4%}") for c in report.checks]
+    rows = [(*place, f"{gap:.1e}", f"{equal:.4%}") for *place, gap, equal in checks]
     sys.stdout.write(render_table(columns, rows) + "\n")
-    if report.miou:
-        before, after = report.miou
-        sys.stdout.write(f"mIoU on the validation set: {before:.2f} float32, {after:.2f} int8\n")
+    if miou:
+        text = "mIoU on the validation set: {:.2f} float32, {:.2f} int8\n"
+        sys.stdout.write(text.format(*miou))
     sys.stdout.write(f"{args.out}\n")
 
 

@@ -3,7 +3,7 @@
 from mmseg.export.delivery import export_model
 from mmseg.export.engines import for_inference
 from mmseg.export.facts import to_onnx
+from mmseg.export.graph import ExportOptions
 from mmseg.export.loading import load
-from mmseg.export.options import ExportOptions
 
 __all__ = ["ExportOptions", "export_model", "for_inference", "load", "to_onnx"]

@@ -20,8 +20,8 @@ from torch import nn
 from mmseg.checkpoints.loading import unwrap
 from mmseg.errors import UserError, reason
 from mmseg.export.facts import facts, to_onnx, to_text
+from mmseg.export.graph import ExportOptions
 from mmseg.export.loading import EngineModel
-from mmseg.export.options import ExportOptions
 from mmseg.export.session import ENGINES, Session, best_engine, need
 from mmseg.inference import fuse
 from mmseg.models import EncoderDecoder

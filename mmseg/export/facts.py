@@ -10,8 +10,7 @@ import torch
 
 import mmseg
 from mmseg.checkpoints.dialects import model_facts
-from mmseg.export.graph import Graph, bands_of, resize_rule, traced
-from mmseg.export.options import ExportOptions
+from mmseg.export.graph import ExportOptions, Graph, bands_of, resize_rule, traced
 from mmseg.files import write_whole
 
 KEY = "segnext"  # the name of the metadata in the file

@@ -4,6 +4,7 @@ import copy
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,12 +12,57 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.config.parts import parts_of
-from mmseg.export.options import ExportOptions
+from mmseg.errors import UserError
 from mmseg.inference import fuse
 
 RGB = ("red", "green", "blue")
 SAMPLES = {"uint8": torch.uint8, "uint16": torch.uint16, "float32": torch.float32}
 OPSET, IR = 17, 8  # the first opset with layer normalisation, and the IR that goes with it
+
+CHOICES: dict[str, tuple] = {
+    "output": ("classes", "probabilities", "logits", "coarse"),
+    "input": ("image", "tensor", "unit"),
+    "layout": ("nhwc", "nchw"),
+    "precision": ("fp32", "fp16", "bf16", "int8"),
+    "target": (None, "deepness", "geodeep"),
+}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How the exported file reads images, and which results it gives.
+
+    Args:
+        output: `classes`, uint8 ids (B, H, W); `probabilities` or `logits`, float32 (B, K, H, W);
+            `coarse`, the head's logits at 1/8 of a `tensor` whose sides are left as they are.
+        input: `image`, samples of the sensor in the order of the bands; `unit`, the same divided by
+            255, float32 (B, C, H, W); `tensor`, normalised, in the order of the network.
+        layout: Of an `image`: `nhwc` or `nchw`.
+        size: Height and width if they are fixed; `batch` is the number of images if it is fixed.
+        precision: `fp32`; `fp16` weights and convolutions; `bf16`, by OpenVINO; `int8`, by NNCF.
+        gsd: Metres per pixel, if the model does not know it.
+        target: The program to write for. Raises `UserError` for a value that is none of these.
+    """
+
+    output: str = "classes"
+    input: str = "image"
+    layout: str = "nhwc"
+    size: Sequence[int] | None = None
+    batch: int | None = None
+    precision: str = "fp32"
+    gsd: float | None = None
+    target: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if (value := getattr(self, name)) not in known:
+                raise UserError(f"{name}={value!r}: choose one of {', '.join(map(str, known))}")
+        if self.output == "coarse" and self.input != "tensor":
+            raise UserError("output='coarse' is of the network alone: it needs input='tensor'")
+        for name, least in (("size", 32), ("batch", 1), ("gsd", 1e-6)):
+            value = getattr(self, name)
+            if value is not None and not least <= min(value if name == "size" else [value]) < 1e6:
+                raise UserError(f"{name}={value}: give at least {least:g} and less than 1,000,000")
 
 
 def bands_of(model: Any) -> tuple[str, ...]:
@@ -33,11 +79,11 @@ def resize_rule(model: Any) -> dict[str, Any]:
     config = getattr(model, "cfg", None)
     steps = parts_of(config.test_dataloader.dataset)[0]["pipeline"] if config else []
     by_type: dict[str, Mapping] = {step["type"]: step for step in steps}
-    resize, stretch = by_type.get("Resize", {}), by_type.get("ResizeToMultiple")
+    resize = by_type.get("Resize", {})
     return {
         "scale": resize.get("scale"),
         "keep_ratio": resize.get("keep_ratio", False),
-        "stretch": 1 if stretch is None else stretch.get("size_divisor", 32),
+        "stretch": by_type.get("ResizeToMultiple", {"size_divisor": 1}).get("size_divisor", 32),
         "pad": model.data_preprocessor.test_divisor,
     }
 
@@ -55,6 +101,7 @@ class Graph(nn.Module):
         self.model: Any = fuse(plain)
         self.options, self.rule = options, resize_rule(model)
         # Three bands lie in memory as blue, green, red; others lie in their own order.
+        self.kind = SAMPLES[model.dataset_meta.get("bits", "uint8")]
         self.flips = (bands_of(model) == RGB) != model.data_preprocessor.bgr_to_rgb
         self.eval()
 
@@ -67,8 +114,8 @@ class Graph(nn.Module):
         patches = torch.randn(*shape, 8, 8, generator=random)
         x = F.interpolate(patches, size) + 0.2 * torch.randn(*shape, *size, generator=random)
         image = preprocessor.mean + preprocessor.std * x
-        if (bits := self.model.dataset_meta.get("bits", "uint8")) != "float32":
-            image = image.round().clamp(0, 2 ** (8 if bits == "uint8" else 16) - 1)
+        if self.kind != torch.float32:
+            image = image.round().clamp(0, torch.iinfo(self.kind).max)
         return self.input_of(image.flip(1) if self.flips else image)
 
     def input_of(self, images: Tensor) -> Tensor:
@@ -77,7 +124,7 @@ class Graph(nn.Module):
             return images.float() / 255
         if self.options.input == "tensor":
             return self._normalised(images.float())
-        images = images.to(SAMPLES[self.model.dataset_meta.get("bits", "uint8")])
+        images = images.to(self.kind)
         return images.permute(0, 2, 3, 1) if self.options.layout == "nhwc" else images
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,25 +132,23 @@ class Graph(nn.Module):
         if self.options.output == "coarse":
             return self.model.logits(x)
         logits = self.logits(x)
-        if self.options.output == "logits":
-            return logits
-        if self.options.output == "probabilities":
-            return logits.softmax(1)
-        return logits.argmax(1).to(torch.uint8)
+        if self.options.output == "classes":
+            return logits.argmax(1).to(torch.uint8)
+        return logits.softmax(1) if self.options.output == "probabilities" else logits
 
     def logits(self, x: Tensor) -> Tensor:
         """Return logits (B, K, H, W) at the size of an input."""
         options, rule, resize = self.options, self.rule, self.model.decode_head.resize
-        if options.input == "image" and options.layout == "nhwc":
+        if (options.input, options.layout) == ("image", "nhwc"):
             x = x.permute(0, 3, 1, 2)
         x = x.float() * 255 if options.input == "unit" else x.float()
         size = tuple(options.size or x.shape[2:])
         stretched = _up_to(size, rule["stretch"])
+        padded = _up_to(stretched, rule["pad"])
         if rule["stretch"] > 1:
             x = F.interpolate(x, stretched, mode="bilinear")
         if options.input != "tensor":
             x = self._normalised(x)
-        padded = _up_to(stretched, rule["pad"])
         if rule["pad"] > 1:
             x = F.pad(x, (0, padded[1] - stretched[1], 0, padded[0] - stretched[0]))
         logits = resize(self.model.logits(x), padded)[:, :, : stretched[0], : stretched[1]]

@@ -18,15 +18,16 @@ from mmseg.errors import UserError, reason
 from mmseg.export.facts import KEY, to_text
 from mmseg.export.graph import RGB, SAMPLES
 from mmseg.export.session import Session, best_engine, need
-from mmseg.files import cannot_be_read
 from mmseg.models import EncoderDecoder
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.ops.class_map import rescale
 
+SUFFIXES = (".onnx", ".xml")
+
 
 def is_exported(path: object) -> bool:
     """Return whether a path is that of an exported file, by its suffix."""
-    return Path(str(path)).suffix in (".onnx", ".xml")
+    return Path(str(path)).suffix in SUFFIXES
 
 
 def load(
@@ -40,10 +41,21 @@ def load(
     for another program's file, if no engine is installed, and with `scores` for a file that gives
     classes alone.
     """
-    facts = read_facts(path)
+    package = "openvino" if Path(path).suffix == ".xml" else "onnx"
+    need(package)
+    try:
+        module = importlib.import_module(package)
+        if package == "openvino":
+            text = module.Core().read_model(path).get_rt_info(KEY).astype(str)
+        else:
+            content = module.load(path, load_external_data=False)
+            text = {each.key: each.value for each in content.metadata_props}[KEY]
+        facts = json.loads(text)
+    except Exception as error:  # of a file that is absent, damaged or another program's
+        raise UserError(f"{path}: no whole file of tools/export.py ({reason(error)})") from error
     half = half or facts["precision"] == "bf16"
     if engine == "auto":
-        engine = "openvino" if Path(path).suffix == ".xml" else best_engine(half)
+        engine = "openvino" if package == "openvino" else best_engine(half)
     if engine == "torch":
         raise UserError(f"{path}: PyTorch cannot run an exported file; use another --engine")
     need(engine)
@@ -55,28 +67,6 @@ def load(
     model = EngineModel(facts, Session(path, engine, half))
     MMLogger.get_current_instance().info(f"{path} runs in {model.runs_in}")
     return model
-
-
-def read_facts(path: str | Path) -> dict[str, Any]:
-    """Return the metadata of an exported file; `UserError` if it has none."""
-    package = "openvino" if Path(path).suffix == ".xml" else "onnx"
-    need(package)
-    try:
-        Path(path).open("rb").close()
-        module = importlib.import_module(package)
-        if package == "openvino":
-            content = module.Core().read_model(path).get_rt_info()
-            texts = {KEY: content[KEY].astype(str)} if KEY in content else {}
-        else:
-            content = module.load(path, load_external_data=False)
-            texts = {each.key: each.value for each in content.metadata_props}
-        return json.loads(texts[KEY])
-    except OSError as error:
-        raise cannot_be_read(path, error) from error
-    except KeyError as error:
-        raise UserError(f"{path}: another program wrote it: it has no {KEY!r} metadata") from error
-    except Exception as error:  # of a damaged file
-        raise UserError(f"{path}: is damaged, or no exported model ({reason(error)})") from error
 
 
 class EngineModel(EncoderDecoder):

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -66,14 +66,11 @@ def quantised(program: Any, graph: Graph, max_loss: float) -> tuple[Any, tuple[f
 def _samples(graph: Graph, split: str, most: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield an input and the labels (h, w) of images, which the test pipeline reads."""
     config, options = graph.model.cfg, graph.options
-    loader: Mapping | None = config.get(f"{split}_dataloader")
-    if loader is None:
+    if not (loader := config.get(f"{split}_dataloader")):
         raise UserError(f"int8 needs {split}_dataloader in the config, to read its images")
-    pipeline = parts_of(config.test_dataloader.dataset)[0]["pipeline"]
-    how = {"pipeline": pipeline, "test_mode": True}
-    data: Any = ConcatDataset(
-        [build_dataset({**part, **how}) for part in parts_of(loader["dataset"])]
-    )
+    how = {"pipeline": parts_of(config.test_dataloader.dataset)[0]["pipeline"], "test_mode": True}
+    parts = parts_of(loader["dataset"])
+    data: Any = ConcatDataset([build_dataset({**part, **how}) for part in parts])
     for i in range(0, len(data), max(1, len(data) // most) if most else 1):
         sample = data[i]
         image = sample["inputs"][None]

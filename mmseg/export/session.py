@@ -19,21 +19,18 @@ Run = Callable[[np.ndarray], np.ndarray]
 class Session:
     """A file that an engine runs on the CPU with as many threads as torch has.
 
-    Called with a tensor it returns the first output. The same input gives the same bits. Several
-    threads may call it; OpenVINO computes for one of them at a time. `half` lets OpenVINO compute
-    in bfloat16. Raises `UserError` if the engine cannot load the file or refuses the shape of an
-    input.
+    Called with a tensor it returns the first output; several threads may call it. `half` lets
+    OpenVINO compute in bfloat16. Raises `UserError` if the engine cannot load the file or refuses
+    the shape of an input.
     """
 
     def __init__(self, path: str | Path, engine: str, half: bool = False) -> None:
         if engine == "onnxruntime" and half:
             raise UserError("onnxruntime computes in float32 on CPUs: leave --amp out")
         self.path, threads = path, torch.get_num_threads()
+        start = _start_openvino if engine == "openvino" else _start_onnxruntime
         try:
-            if engine == "openvino":
-                self._run = _start_openvino(str(path), threads, half)
-            else:
-                self._run = _start_onnxruntime(str(path), threads)
+            self._run = start(str(path), threads, half)
         except Exception as error:  # each engine has its own kinds
             raise UserError(f"{path}: {engine} cannot load it ({reason(error)})") from error
         self.name = f"{engine} {version(engine)}, threads: {threads}"
@@ -67,7 +64,7 @@ def _start_openvino(path: str, threads: int, half: bool) -> Run:
     return run
 
 
-def _start_onnxruntime(path: str, threads: int) -> Run:
+def _start_onnxruntime(path: str, threads: int, half: bool) -> Run:
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
@@ -82,8 +79,8 @@ def _start_onnxruntime(path: str, threads: int) -> Run:
 
 def need(*packages: str) -> None:
     """Raise `UserError` if one of the packages is not installed."""
-    if missing := [name for name in packages if not find_spec(name)]:
-        raise UserError(f'this needs {", ".join(missing)}: run `pip install "segnext[deploy]"`')
+    if missing := ", ".join(name for name in packages if not find_spec(name)):
+        raise UserError(f'this needs {missing}: run `pip install "segnext[deploy]"`')
 
 
 def best_engine(half: bool) -> str:

@@ -24,6 +24,7 @@ def model(project):
     model = init_model(project / "tiny.py", checkpoint, "cpu", fused=False)
     torch.manual_seed(0)
     torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+    model.decode_head.hamburger.ham.eval_steps = 1  # of 7, to save time
     return model.requires_grad_(False)
 
 

@@ -11,7 +11,6 @@ from onnx import TensorProto, helper
 from mmseg.apis import inference_model, init_model
 from mmseg.errors import UserError
 from mmseg.export import load, to_onnx
-from mmseg.export.loading import read_facts
 
 pytest.importorskip("openvino")
 
@@ -22,6 +21,7 @@ def model(project):
     model = init_model(project / "tiny.py", checkpoint, "cpu", fused=False)
     torch.manual_seed(0)
     torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+    model.decode_head.hamburger.ham.eval_steps = 1  # of 7, to save time
     return model.requires_grad_(False)
 
 
@@ -128,9 +128,9 @@ def foreign(path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (foreign, "another program wrote it: it has no 'segnext' metadata"),
-        (lambda path: path.write_bytes(b"\x08" * 99), "is damaged, or no exported model"),
-        (lambda path: None, r"cannot be read \(No such file or directory\)"),
+        (foreign, r"no whole file of tools/export.py \('segnext'\)"),
+        (lambda path: path.write_bytes(b"\x08" * 99), "no whole file of tools/export.py"),
+        (lambda path: None, "no whole file of .*No such file or directory"),
     ],
 )
 def test_a_file_of_another_program_or_none_is_named_in_one_line(tmp_path, make, message):
@@ -149,9 +149,9 @@ def test_an_openvino_file_is_loaded_with_its_metadata(model, exported, tmp_path)
     openvino.save_model(program, tmp_path / "model.xml", compress_to_fp16=False)
     loaded = load(tmp_path / "model.xml")
     assert torch.equal(ids(loaded, images()[1]), ids(model, images()[1]))
-    assert read_facts(tmp_path / "model.xml") == read_facts(path)
+    assert loaded.facts == load(path).facts
     shutil.copy(tmp_path / "model.xml", tmp_path / "alone.xml")
-    with pytest.raises(UserError, match=r"alone\.xml: is damaged, or no exported model"):
+    with pytest.raises(UserError, match=r"alone\.xml: no whole file of"):
         load(tmp_path / "alone.xml")
 
 

@@ -2,7 +2,6 @@
 
 import re
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -62,17 +61,6 @@ def test_a_scene_is_mapped(measure, here, capsys, monkeypatch):
     monkeypatch.setattr(speed, "SCENE", 64)
     measure("map")
     assert re.match(rf"map: this {NUMBERS} ms per scene, ", capsys.readouterr().out)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux lists the children of a process")
-def test_a_turn_beside_a_load_has_as_many_busy_processes_which_end_with_it():
-    def children() -> int:
-        path = Path(f"/proc/self/task/{threading.get_native_id()}/children")
-        return len(path.read_text().split())
-
-    before = children()
-    assert speed.take_turn(iter(children, None), 2) == before + 2
-    assert children() == before
 
 
 def test_a_side_that_computes_something_else_is_not_timed(measure, here, monkeypatch):

@@ -9,28 +9,24 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from io import StringIO
 from itertools import islice, product
-from logging import StreamHandler
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 import worker
-from mmengine.logging import MMLogger
 from speed import JOB, ROOT, draw_files, peer_of, side
 from torch.utils.benchmark import Timer
 
 from mmseg.apis import init_model
-from mmseg.config import load_config
 from mmseg.engine import SegRunner
-from mmseg.engine.prepare import use_amp, use_inference_amp
+from mmseg.engine.prepare import use_amp
 from mmseg.errors import UserError, reason
 
 CONFIGS = ROOT / "local_configs/segnext"
 T = "tiny/segnext.tiny.512x512.ade.160k.py"
+SCENE = "tiny/segnext.tiny.512x512.landcover.40k_weight.py"
 SMALL = {"embed_dims": (8, 16, 24, 32), "depths": (1, 1, 1, 1)}  # the network of the rehearsal
 GRAPHS: dict[str, Any] = {"compile": True}
 # How sides differ from code that is eager, contiguous, not fused and without kernels.
@@ -88,7 +84,7 @@ def measure(stage: Stage, jobs: Mapping[str, dict]) -> None:
         built = [name for name, answer in zip(sides, ready, strict=True) if answer is not None]
     for name in built:
         if answer := stage.attempt(name, partial(next, sides[name])):
-            images = 1 if jobs[name]["part"] == "data" else jobs[name]["batch"]
+            images = 1 if jobs[name]["part"] in ("data", "map") else jobs[name]["batch"]
             values = {"ms": 1000 * answer["seconds"], "images_per_s": images / answer["seconds"]}
             stage.add(name, **values, peak_mib=answer["peak_mib"])
     for each in sides.values():
@@ -195,21 +191,10 @@ def loader(stage: Stage) -> None:
 
 
 def mapping(stage: Stage) -> None:
-    """Map a drawn scene with T."""
-    from mmseg.raster import MapOptions, map_scene  # without rasterio, only this stage fails
-
-    draw_files(stage.folder / "scene", [96 if stage.small else 8192] * 2, 1)
-    path = CONFIGS / "tiny/segnext.tiny.512x512.landcover.40k_weight.py"
-    use_inference_amp(config := load_config(path, stage.options))
-    config.model.data_preprocessor.size = (stage.side, stage.side)
-    scene = stage.folder / "scene/images/0.jpg"
-    names = init_model(config, device=stage.device), scene, stage.folder / "map"
-    MMLogger.get_current_instance().addHandler(StreamHandler(log := StringIO()))
-    options, windows, start = MapOptions(batch_size=stage.batch), [0], perf_counter()
-    map_scene(*names, options, progress=lambda _, total: windows.append(total))
-    seconds = perf_counter() - start
-    told = log.getvalue().splitlines()[-1].rpartition(": ")[2]  # the share of the model
-    stage.add("map", seconds=seconds, windows_per_s=windows[-1] / seconds, told=told)
+    """Map a drawn scene with T, which has 441 windows of 512 x 512 pixels."""
+    files = stage.folder / "scene"
+    draw_files(files, [96 if stage.small else 8192] * 2, 1)
+    measure(stage, {"map": stage.job("map", SCENE, files=str(files), plain=False)})
 
 
 # The stages in order of worth, and the most seconds that each may take.

@@ -34,11 +34,10 @@ WARM_UP, FILES, SCENE = 2, 8, 5000  # rounds that do not count, drawn images, si
 # Images at a time, and the unit of the result.
 PARTS = {"infer": (1, "ms"), "predict": (1, "ms"), "train": (2, "ms per step")}
 PARTS |= {"eval": (1, "ms per image"), "data": (2, "samples/s"), "map": (4, "ms per scene")}
-BUSY = (sys.executable, "-c", "while True: pass")
 PEER_CONFIG = "segnext_mscan-{}_1xb16-adamw-160k_ade20k-512x512.py"
 # What a job is, if nothing else is said; `path` is the folder of `mmseg`.
 JOB: dict[str, Any] = {"name": "this", "python": sys.executable, "path": str(ROOT), "options": {}}
-JOB |= {"engine": "torch", "plain": False, "compile": False, "amp": None, "check": False, "load": 0}
+JOB |= {"engine": "torch", "plain": False, "compile": False, "amp": None, "check": False}
 JOB |= {"device": "cpu", "size": (512, 512), "batch": 1, "passes": 8, "seconds": 0.5}
 
 
@@ -50,8 +49,6 @@ def parse_args() -> argparse.Namespace:
     text = "an engine, a checkout of this project, or the peer"
     add("--against", metavar="ENGINE|DIR|onedl", help=text)
     add("--engine", choices=ENGINES, default="torch", help="what runs this side's network")
-    text = "compare with the same code beside N processes that never wait"
-    add("--load", type=int, default=0, metavar="N", help=text)
     add("--peer-python", metavar="PY", help="the python that has onedl-mmsegmentation")
     add("--cfg-options", nargs="+", action=DictAction, default={}, help="for both sides")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -65,11 +62,9 @@ def parse_args() -> argparse.Namespace:
 def make_sides(args: argparse.Namespace) -> list[dict]:
     """Return the jobs of this code and of what it is compared with."""
     path = Path(args.config).resolve()
-    this = JOB | {key: value for key, value in vars(args).items() if key in JOB and key != "load"}
+    this = JOB | {key: value for key, value in vars(args).items() if key in JOB}
     this |= {"part": args.part, "config": str(path), "options": args.cfg_options}
     this["check"] = args.against is not None
-    if args.load:
-        return [this, this | {"name": f"beside {args.load} busy processes", "load": args.load}]
     if args.against is None:
         return [this]
     if args.against in ENGINES:
@@ -128,17 +123,6 @@ def side(job: Mapping, limit: float | None = None) -> Iterator[dict]:
         process.wait()
 
 
-def take_turn(turns: Iterator[dict], load: int) -> dict:
-    """Let a side measure once beside as many busy processes."""
-    busy = [Popen(BUSY) for _ in range(load)]
-    try:
-        return next(turns)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
-
-
 def draw_files(folder: Path, size: Sequence[int], count: int = FILES) -> None:
     """Write smooth pictures with grain as JPEGs, and masks of blocks as PNGs, both (H, W)."""
     rng, whole = np.random.default_rng(0), (size[1], size[0])
@@ -179,18 +163,17 @@ def main() -> None:
     args.batch = args.batch or PARTS[args.part][0]
     if min(args.runs, args.batch) < 1 or min(args.size) < 32:
         raise UserError("--runs and --batch start at 1, --size at 32 32")
-    jobs = {job["name"]: job for job in make_sides(args)}
-    turns: dict[str, list[dict]] = {name: [] for name in jobs}
+    jobs = make_sides(args)
+    turns: dict[str, list[dict]] = {job["name"]: [] for job in jobs}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         is_map = args.part == "map"
         draw_files(Path(folder), [SCENE] * 2 if is_map else args.size, 1 if is_map else FILES)
-        sides: dict[str, Any] = {name: side(job | {"files": folder}) for name, job in jobs.items()}
+        sides: dict[str, Any] = {job["name"]: side(job | {"files": folder}) for job in jobs}
         for each in sides.values():  # one after the other: the first makes the weights of both
-            stack.enter_context(closing(each))
-            next(each)
+            next(stack.enter_context(closing(each)))
         for _ in range(WARM_UP + args.runs):
             for name, each in sides.items():
-                turns[name].append(take_turn(each, jobs[name]["load"]))
+                turns[name].append(next(each))
     counted = {name: each[WARM_UP:] for name, each in turns.items()}
     sys.stdout.write(f"{result_line(args.part, counted)}\n")
 

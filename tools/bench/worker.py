@@ -202,8 +202,6 @@ def answers(job: dict, asked: Iterable = sys.stdin) -> Iterator[dict]:
     config = read_config(job)
     if "kernels" in job:
         set_switches(job)
-    elif config.get("triton_kernels"):
-        importlib.import_module("mmseg.ops.triton").enable(True)
     if job["check"] and job["part"] != "data":
         check_equal(config, job)
     action, count = PARTS[job["part"]](config, job)
