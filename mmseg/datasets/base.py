@@ -22,7 +22,7 @@ from mmseg.datasets.classes import check_metainfo, label_map, palette_of
 from mmseg.datasets.glance import glance
 from mmseg.datasets.patterns import PathPatterns
 from mmseg.datasets.subset import stratified_subset
-from mmseg.errors import UserError
+from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
 from mmseg.imagery.listing import IMAGE_SUFFIXES, files_below, names_in
 from mmseg.imagery.mask import (
@@ -148,13 +148,12 @@ class BaseSegDataset(Seeded, BaseDataset):
         for key, kind in (("img_path", "images"), ("seg_map_path", "masks")):
             files = [sample[key] for sample in samples if key in sample]
             if absent := [file for file in files if not os.path.isfile(file)]:
-                forms = [normalize(form, absent[0]) for form in ("NFC", "NFD")]
-                hint = any(map(os.path.isfile, forms))
-                raise UserError(
-                    f"{absent[0]}: it is not there, one of {len(absent)} missing {kind}"
-                    + hint * " (it is there in another Unicode form: convmv --nfc)"
-                    + f"; {self.source}"
-                )
+                forms = (normalize(form, absent[0]) for form in ("NFC", "NFD"))
+                hint = any(map(os.path.isfile, forms)) * " in this Unicode form (convmv --nfc)"
+                where = self.data_root or os.curdir
+                first = shorten(os.path.relpath(absent[0], where))
+                count = f"{len(absent)} of {len(files)} {kind} are not there"
+                raise UserError(f"{where}: {count}, as {first}{hint}; {self.source}")
         self.compare_palettes(names)
         return samples
 

@@ -61,7 +61,7 @@ def test_a_regular_expression_names_the_mask_by_its_groups(root):
         ({**TILES, "seg_map_path": "Tile */*/{name}.png"}, "seg_map_path does not fit img_path"),
         (
             {**TILES, "seg_map_path": "Tile */ids/{name}.png"},
-            r"a\.b\.png: it is not there, one of 2 missing masks",
+            r"2 of 2 masks are not there, as Tile 1/ids/a\.b\.png",
         ),
     ],
 )

@@ -56,7 +56,7 @@ def test_the_files_that_macos_adds_to_a_folder_are_left_out(tmp_path):
 
 def test_coco_stuff_ids_close_the_gaps(tmp_path):
     write(tmp_path / "maps/val2017/1.png", [[0, 10, 12, 181, 255]])
-    with pytest.raises(UserError, match=r"no masks <id>.png in train2017/ and in val2017/"):
+    with pytest.raises(UserError, match=r"no masks <id>\.png in train2017/ and in val2017/"):
         convert_coco_stuff(tmp_path / "maps", tmp_path)
     write(tmp_path / "maps/train2017/2.png", [[0]])
     write(tmp_path / "images/val2017/1.jpg", np.zeros((1, 5, 3)))
