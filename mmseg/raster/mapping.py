@@ -73,27 +73,22 @@ def map_scene(
 
     `model` is a model of `mmseg.apis.init_model`. `truth` is a mask of the scene with the values of
     the data set's masks. Windows read over the border of the scene into those of `sheets` that
-    touch it. Raises `UserError`, in all processes, if the scene or the truth cannot be
-    read, if the outputs cannot be written, or if they are those of another scene.
+    touch it. Raises `UserError`, in all processes, if the scene or the truth cannot be read, if the
+    outputs cannot be written, or if they are those of another scene.
     """
     options, out = options or MapOptions(), Path(out)
     with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
         # Strips have no georeference. If the scene has none, the log says so.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with fail_together(out):
-            shown = os.fsencode(scene).decode(errors="replace")
-            if shown != str(scene):
-                raise UserError(f"{shown}: the name of the scene is not UTF-8: rename the file")
             open_scene = partial(_open_scene, model, options)
-            opened = open_scene(scene)
+            ground = (sheets or Sheets([])).ground(open_scene(scene), open_scene)
             if truth:
-                check_truth(truth, opened, model.dataset_meta)
-            ground = (sheets or Sheets([])).ground(opened, open_scene)
+                check_truth(truth, ground.scene, model.dataset_meta)
             gsd = _lay_windows(ground, model, options)
             job = _describe_job(ground, model, options)
             products = Products(ground, out, model.dataset_meta, options, job)
-            if not (is_finished := products.are_finished()):
-                products.check_scene()
+            is_finished = products.are_finished()
         if is_finished:
             MMLogger.get_current_instance().info(
                 f"{products.map_path} is finished already; delete it to map the scene again"
@@ -117,6 +112,9 @@ def _open_scene(model: SceneModel, options: MapOptions, scene: str | Path) -> Sc
 
     If these have names, pixels without image get the mean of the training, as they did there.
     """
+    shown = os.fsencode(scene).decode(errors="replace")
+    if shown != str(scene):
+        raise UserError(f"{shown}: the name of the scene is not UTF-8: rename the file")
     fill = None
     if model.dataset_meta.get("bands"):
         mean = model.data_preprocessor.mean.flatten().cpu().numpy()
@@ -146,6 +144,7 @@ def _map(products: Products, model: SceneModel, gsd: float | None, progress: Pro
     ground, unfinished = products.ground, products.unfinished
     with ExitStack() as held:
         with fail_together(products.out):
+            products.check_scene()
             held.enter_context(sole_process(unfinished.folder, "maps this scene", "--out"))
             if get_rank() == 0:
                 unfinished.prepare(products.job)

@@ -99,7 +99,7 @@ class Scene:
         self.aoi: np.ndarray | None = None
         if options.aoi:
             if self.crs is None or self.resolution is None:
-                raise UserError(f"{self.path}: its place is unknown, so that of the area too")
+                raise UserError(f"{self.path}: its place is unknown; leave the area (--aoi) out")
             bounds = array_bounds(self.height, self.width, self.transform)
             self.aoi = read_polygons(options.aoi, self.crs, bounds)[0]
             if not len(self.aoi):
@@ -278,12 +278,11 @@ def _choose_bands(
 ) -> list[int]:
     if bands is None:
         bands = find_bands(raster, names) if names else colour_bands(raster)
-    count = len(names or RGB)
-    if len(bands) != count or not all(1 <= band <= raster.count for band in bands):
+    names = names or RGB
+    if len(bands) != len(names) or not all(1 <= band <= raster.count for band in bands):
         raise UserError(
             f"{raster.name}: it has {raster.count} bands, bands {list(bands)} were asked for; "
-            f"give the numbers of the {', '.join((names or RGB)[:-1])} and {(names or RGB)[-1]} "
-            f"band, as in --bands {' '.join(str(n + 1) for n in range(count))}"
+            f"give the numbers of the bands {', '.join(names)} (--bands)"
         )
     return list(bands)
 

@@ -217,7 +217,7 @@ def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_mod
     [
         (1, np.uint8, {"bands": (1, 2, 3)}, r"it has 1 bands, bands \[1, 2, 3\] were asked for"),
         (3, np.uint8, {"alpha": 4}, "it has no band 4 to be the alpha band"),
-        (3, np.uint8, {"bands": (1, 2, 4)}, "give the numbers of the red"),
+        (3, np.uint8, {"bands": (1, 2, 4)}, "give the numbers of the bands red, green, blue"),
         (3, np.float32, {}, "samples are float32; this model maps uint16 and uint8"),
         (3, np.uint8, {"aoi": "no.gpkg"}, r"no\.gpkg: not a readable layer"),
         (3, np.uint8, {"overlap": 0.7}, "choose a fraction"),
