@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from mmseg.errors import UserError
-from mmseg.export.facts import KEY, facts, to_text, window_of
-from mmseg.export.graph import RGB, ExportOptions, Graph, bands_of, traced
+from mmseg.export.facts import KEY, facts, to_text
+from mmseg.export.graph import RGB, ExportOptions, Graph, traced
 from mmseg.export.loading import SUFFIXES
 from mmseg.export.precision import halved, quantised
 from mmseg.export.session import ENGINES, Session, need
@@ -46,7 +46,7 @@ def export_model(
     _check(path, chosen)
     make_writable(path.parent)
     if chosen.target is not None:
-        chosen = options_for_target(model, chosen)
+        chosen = options_for_target(chosen, facts(model, chosen))
     graph, miou = Graph(model, chosen), None
     program = traced(graph)
     if chosen.precision == "fp16":
@@ -94,20 +94,18 @@ def _written(files: ExitStack, path: Path, program: Any, metadata: dict[str, str
     return part
 
 
-def options_for_target(model: Any, options: ExportOptions) -> ExportOptions:
+def options_for_target(options: ExportOptions, told: dict[str, Any]) -> ExportOptions:
     """Return the options of a file that `options.target` reads.
 
     Deepness, a plugin of QGIS, and GeoDeep cut a scene into square tiles, divide them by 255 and
     take the class of the highest score. Raises `UserError` if they cannot read this model.
     """
-    name = options.target
-    size = options.size or window_of(model)[0]
-    gsd = options.gsd or model.dataset_meta.get("gsd")
+    name, size, gsd = options.target, told["window"], told["gsd"]
     if size is None or size[0] != size[1]:
         raise UserError(f"--for {name} takes square tiles: give --size S S")
     if gsd is None:
         raise UserError(f"--for {name} resamples scenes: give --gsd, the metres per pixel")
-    if bands_of(model) != RGB or model.dataset_meta.get("bits", "uint8") != "uint8":
+    if tuple(told["bands"]) != RGB or told["bits"] != "uint8":
         raise UserError(f"--for {name} reads 8-bit images of red, green and blue alone")
     fixed: dict[str, Any] = {"output": "probabilities", "input": "unit", "batch": 1}
     return replace(options, size=tuple(size), gsd=gsd, **fixed)

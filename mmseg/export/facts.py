@@ -23,7 +23,10 @@ def facts(model: Any, options: ExportOptions) -> dict[str, Any]:
     `window` (height, width) is the size to cut large images to, and `overlap` the share of a window
     that the next one shares.
     """
-    meta, (window, overlap) = model.dataset_meta, window_of(model)
+    meta, window, overlap = model.dataset_meta, model.data_preprocessor.size, OVERLAP
+    if model.test_cfg["mode"] == "slide":
+        window, stride = model.test_cfg["crop_size"], model.test_cfg["stride"]
+        overlap = 1 - stride[0] / window[0]
     return {
         **model_facts(model),  # mean, std, bgr_to_rgb, nmf_rank
         **asdict(options),
@@ -42,14 +45,6 @@ def facts(model: Any, options: ExportOptions) -> dict[str, Any]:
         "reduce_zero_label": meta.get("reduce_zero_label", False),
         "align_corners": model.decode_head.align_corners,
     }
-
-
-def window_of(model: Any) -> tuple[Any, float]:
-    """Return the size (height, width) of windows, None if it is unknown, and their overlap."""
-    if model.test_cfg["mode"] == "slide":
-        window, stride = model.test_cfg["crop_size"], model.test_cfg["stride"]
-        return window, 1 - stride[0] / window[0]
-    return model.data_preprocessor.size, OVERLAP
 
 
 def weights_sha256(model: torch.nn.Module) -> str:

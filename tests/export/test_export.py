@@ -149,7 +149,7 @@ def test_deepness_finds_what_it_reads(model, tmp_path, quick):
 
 def test_geodeep_finds_a_fixed_tile_and_normalises_nothing(model):
     options = ExportOptions(target="geodeep", gsd=0.6, size=(64, 64))
-    graph = Graph(model, options_for_target(model, options))
+    graph = Graph(model, options_for_target(options, facts(model, options)))
     told = target_metadata(facts(model, graph.options))
     assert graph.example().shape == (1, 3, 64, 64)
     assert (float(told["resolution"]), float(told["tiles_overlap"])) == (60, 25)
