@@ -5,11 +5,12 @@ of the image, and the class of the largest one is kept. Both interpolations toge
 weighting for each axis. So the K logits of a pixel never have to be held for the whole image.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +32,8 @@ FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
 # With fewer pixels than this for each logit of a class, interpolating all logits is faster.
 SMALLEST_CELL = 4
-# Segments of rows (`Taps`) that one thread takes at a time.
-SEGMENTS = 4
+# Rows that one thread takes at a time.
+ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,11 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     if pixels < SMALLEST_CELL * cells:
         return best_class(to_original(logits, frame)[0])
     logits = logits[0].detach().float()
-    if triton.suits(logits, "class_map"):
-        axes = (_on_gpu(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1))
-        return gpu.best_classes(logits, *chain.from_iterable(axes))
-    if kernel is not None and logits.device.type == "cpu":
-        return _by_kernel(logits, frame)
+    on_cpu = kernel is not None and logits.device.type == "cpu"
+    if on_cpu or triton.suits(logits, "class_map"):
+        axes = (_taps(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1))
+        taps = [*chain.from_iterable(axes)]
+        return _by_kernel(logits, taps) if on_cpu else gpu.best_classes(logits, *taps)
     with torch.autocast(logits.device.type, enabled=False):
         return _by_torch(logits, frame)
 
@@ -121,47 +122,27 @@ def _by_torch(logits: Tensor, frame: Frame) -> Tensor:
     return torch.cat(result)
 
 
-class Taps(NamedTuple):
-    """The weights of an axis by segments, runs of rows or columns that begin at the same logit.
-
-    `bounds` (n + 1) are the ends of the segments, `starts` (n) the first logit of each, and
-    `weights` (T, H or W) the weights of the T logits from there on.
-    """
-
-    bounds: np.ndarray
-    starts: np.ndarray
-    weights: np.ndarray
-
-
-@lru_cache(maxsize=64)
-def _taps(length: int, frame: Frame, axis: int) -> Taps:
+@lru_cache(maxsize=64)  # also because a copy to a GPU waits for it
+def _taps(length: int, frame: Frame, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the first logit of each row or column, and the weights (T, H or W) from there on."""
     weights = axis_weights(length, frame, axis).numpy()
     used = weights != 0
     first, last = used.argmax(1), length - 1 - used[:, ::-1].argmax(1)
     number = (last - first).max() + 1
-    first = np.minimum(first, length - number)
+    first = np.minimum(first, length - number).astype(np.int32)
     taken = np.take_along_axis(weights, first[:, None] + np.arange(number), axis=1)
-    bounds = np.flatnonzero(np.diff(first, prepend=-1, append=-1))
-    return Taps(bounds, first[bounds[:-1]], np.ascontiguousarray(taken.T))
+    taken = np.ascontiguousarray(taken.T)
+    return torch.from_numpy(first).to(device), torch.from_numpy(taken).to(device)
 
 
-@lru_cache(maxsize=64)  # because a copy to a GPU waits for it
-def _on_gpu(length: int, frame: Frame, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the first logit of each row or column, and the weights from there on."""
-    taps = _taps(length, frame, axis)
-    first = np.repeat(taps.starts.astype(np.int32), np.diff(taps.bounds))
-    return torch.from_numpy(first).to(device), torch.from_numpy(taps.weights).to(device)
-
-
-def _by_kernel(logits: Tensor, frame: Frame) -> Tensor:
-    rows, columns = (_taps(logits.shape[1 + axis], frame, axis) for axis in (0, 1))
+def _by_kernel(logits: Tensor, taps: Sequence[Tensor]) -> Tensor:
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
-    result = np.empty(frame.original, np.uint8)
+    axes = [each.numpy() for each in taps]
+    result = np.empty((len(axes[0]), len(axes[2])), np.uint8)
 
     def write_rows(begin: int) -> None:
-        end = min(begin + SEGMENTS, len(rows.starts))
-        kernel.class_rows(pixels, *rows, *columns, begin, end, result)
+        kernel.class_rows(pixels, *axes, begin, min(begin + ROWS, len(result)), result)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(write_rows, range(0, len(rows.starts), SEGMENTS)))
+        list(pool.map(write_rows, range(0, len(result), ROWS)))
     return torch.from_numpy(result)

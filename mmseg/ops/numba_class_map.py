@@ -8,29 +8,29 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True)
-def class_rows(
-    logits, row_bounds, row_starts, row_weights, bounds, starts, weights, begin, end, result
-):
-    """Write the classes of the row segments `begin` to `end` into `result` (H, W) uint8.
+def class_rows(logits, tops, down, lefts, across, begin, end, result):
+    """Write the classes of the rows `begin` to `end` into `result` (H, W) uint8.
 
-    `logits` is (h, w, K) float32; then come the `Taps` of both axes. A cell is where a row segment
-    and a column segment cross. Its pixels are means of the same few logits, the corners. A class
-    all of whose corners are below all corners of another class cannot win in the cell.
+    `logits` is (h, w, K) float32; tops (H,) and lefts (W,) are the first logit of each row and
+    column, down (T, H) and across (T, W) the weights of the T logits from there on. Pixels that
+    begin at the same logits are a cell, and these logits its corners. A class all of whose corners
+    are below all corners of another class cannot win in the cell.
     """
-    height, width, classes = row_weights.shape[0], weights.shape[0], logits.shape[2]
-    low, high = np.empty(classes, np.float32), np.empty(classes, np.float32)
-    for i in range(begin, end):
-        top, bottom = row_bounds[i], row_bounds[i + 1]
-        for j in range(starts.size):
-            left, right = bounds[j], bounds[j + 1]
-            corners = logits[row_starts[i] : row_starts[i] + height, starts[j] : starts[j] + width]
+    low, high = np.empty(logits.shape[2], np.float32), np.empty(logits.shape[2], np.float32)
+    bottom = begin
+    while bottom < end:
+        top = bottom
+        while bottom < end and tops[bottom] == tops[top]:
+            bottom += 1
+        rows, right = logits[tops[top] : tops[top] + down.shape[0]], 0
+        while right < lefts.size:
+            left = right
+            while right < lefts.size and lefts[right] == lefts[left]:
+                right += 1
+            corners = rows[:, lefts[left] : lefts[left] + across.shape[0]]
             _extremes(corners, low, high)
-            cell = (
-                row_weights[:, top:bottom],
-                weights[:, left:right],
-                result[top:bottom, left:right],
-            )
-            _winners(corners, high, low.max(), *cell)
+            cell = result[top:bottom, left:right]
+            _winners(corners, high, low.max(), down[:, top:bottom], across[:, left:right], cell)
 
 
 @njit(nogil=True)
@@ -48,19 +48,22 @@ def _extremes(corners, low, high):
 @njit(nogil=True)
 def _winners(corners, high, least, down, across, result):
     """Write the best of the classes that reach `least` in a corner of a cell."""
-    rows, columns = result.shape
-    best = np.full(rows * columns, -np.inf, np.float32)
-    value, ids = np.empty(rows * columns, np.float32), np.zeros(rows * columns, np.uint8)
+    columns, taps = result.shape[1], down.shape[0] * across.shape[0]
+    shares = np.empty((taps, result.size), np.float32)
+    for t in range(taps):
+        for n in range(result.size):
+            share = across[t % across.shape[0], n % columns]
+            shares[t, n] = down[t // across.shape[0], n // columns] * share
+    best = np.full(result.size, -np.inf, np.float32)
+    value, ids = np.empty(result.size, np.float32), np.zeros(result.size, np.uint8)
     for k in range(high.size):
         if not high[k] >= least:
             continue
         value[:] = 0
-        for a in range(down.shape[0]):
-            for b in range(across.shape[0]):
-                for y in range(rows):
-                    share = down[a, y] * corners[a, b, k]
-                    for x in range(columns):
-                        value[y * columns + x] += share * across[b, x]
+        for t in range(taps):
+            corner = corners[t // across.shape[0], t % across.shape[0], k]
+            for n in range(value.size):
+                value[n] += shares[t, n] * corner
         for n in range(value.size):
             better = value[n] > best[n]
             best[n] = value[n] if better else best[n]

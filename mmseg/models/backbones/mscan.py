@@ -1,8 +1,6 @@
 """MSCAN, the convolutional encoder of SegNeXt (https://arxiv.org/abs/2209.08575, section 3.1).
 
-An image (B, 3, H, W) becomes four maps; stage s = 1..4 gives (B, C_s, H/2^(s+1), W/2^(s+1)). The
-sizes T, S, B and L are in docs/model.md.
-
+An image (B, 3, H, W) becomes four maps; stage s = 1..4 gives (B, C_s, H/2^(s+1), W/2^(s+1)).
 Submodule names are those of the released checkpoints; tests/models/test_state_dict.py freezes them.
 """
 
