@@ -56,6 +56,7 @@ FIXED: dict[str, dict[str, tuple]] = {
     "ClassDiceLoss": {"reduction": ("mean",), "ignore_index": (255,)},
 }
 FIXED["LightHamHeadOffsetLearning"] = FIXED["LightHamHead"]
+FIXED["LoadImageFromNDArray"] = FIXED["LoadImageFromFile"]
 DATASET = {"ignore_index": (255,), "backend_args": (None,), "file_client_args": (None, DISK)}
 BATCH_NORM = tuple(
     {"type": kind, **trained}
@@ -181,9 +182,15 @@ def _head(value: dict, where: str) -> None:
             f"{where}.sampler: hard pixels are not sampled here (OHEM); leave it out, or weigh "
             "rare classes by class_weight"
         )
-    ham = {k: v for k, v in value.get("ham_kwargs", {}).items() if k not in HAM_WITHOUT_EFFECT}
-    _leave_out(ham, HAM, f"{where}.ham_kwargs")
+    ham = adapt_ham(value.get("ham_kwargs", {}), f"{where}.ham_kwargs")
     value["ham_kwargs"] = {"MD_R": 64, **ham}
+
+
+def adapt_ham(ham_kwargs: Mapping, where: str) -> dict:
+    """Return the arguments of a Hamburger without those that have one value here."""
+    ham = {key: value for key, value in ham_kwargs.items() if key not in HAM_WITHOUT_EFFECT}
+    _leave_out(ham, HAM, where)
+    return ham
 
 
 def _dice(value: dict, where: str) -> None:
@@ -221,11 +228,7 @@ def _resize(value: dict, where: str) -> None:
 def _drop_idle_visualization(hooks: dict) -> None:
     """Drop MMSegmentation's hook, which by default draws nothing; ours always draws."""
     hook = hooks.get("visualization") or {}
-    if hook.get("type") == "SegVisualizationHook" and "show_dir" not in hook:
-        if hook.get("draw"):
-            raise UserError(
-                "default_hooks.visualization.draw=True: pass --show-dir DIR to tools/test.py"
-            )
+    if hook.get("type") == "SegVisualizationHook" and not hook.get("draw", "show_dir" in hook):
         del hooks["visualization"]
 
 
