@@ -163,6 +163,13 @@ def _segmentor(value: dict, where: str) -> None:
             tested.pop(key, None)
 
 
+def _preprocessor(value: dict, where: str) -> None:
+    if "bgr_to_rgb" not in value:
+        raise UserError(
+            f"{where}.bgr_to_rgb is missing: write True, or False, which MMSegmentation takes then"
+        )
+
+
 def _mscan(value: dict, where: str) -> None:
     _leave_out(value, {"norm_cfg": BATCH_NORM}, where)
     _move_pretrained(value, value, where)
@@ -275,6 +282,7 @@ def _take_from_steps(steps: Any, kind: str, key: str) -> list:
 
 SPECIAL: dict[str, Callable[[dict, str], None]] = {
     "EncoderDecoder": _segmentor,
+    "SegDataPreProcessor": _preprocessor,
     "MSCAN": _mscan,
     **dict.fromkeys(("LightHamHead", "LightHamHeadOffsetLearning"), _head),
     "SegLocalVisualizer": lambda visualizer, where: visualizer.update(type="Visualizer"),

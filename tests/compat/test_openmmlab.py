@@ -163,6 +163,7 @@ def test_loading_a_loaded_config_changes_nothing(path, tmp_path):
             ("decode_head.sampler", "class_weight"),
         ),
         ("model['data_preprocessor']['pad_val'] = 9", ("data_preprocessor.pad_val=9", "0")),
+        ("model['data_preprocessor'].pop('bgr_to_rgb')", ("bgr_to_rgb is missing", "False")),
         ("data_set['type'] = 'ADE20K'\nval_dataloader['dataset']['type'] = 'ADE20K'", ("ADE20K",)),
     ],
 )
