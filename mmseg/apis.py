@@ -92,7 +92,7 @@ def init_model(
     not that of the data set, or when the device does not exist.
     """
     check_device(device := device or default_device())
-    read = load_config if isinstance(config, str | Path) else translate_config
+    read: Any = load_config if isinstance(config, str | Path) else translate_config
     config = read(config, cfg_options)
     if config.get("test_dataloader") is None:
         raise UserError("the config has no test_dataloader, which tells the classes and the size")

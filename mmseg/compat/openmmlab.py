@@ -138,8 +138,6 @@ def _adapted(value: Any, where: str) -> Any:
             loss.pop("use_sigmoid", None)
     if kind in SPECIAL:
         SPECIAL[kind](value, where)
-    if where == "default_hooks":
-        _drop_idle_visualization(value)
     return {key: _adapted(item, f"{where}.{key}") for key, item in value.items()}
 
 
@@ -230,13 +228,6 @@ def _resize(value: dict, where: str) -> None:
         value["scale"] = tuple(value["scale"])
     if isinstance(value.get("scale_factor"), int):  # mmcv takes a float
         value["scale_factor"] = float(value["scale_factor"])
-
-
-def _drop_idle_visualization(hooks: dict) -> None:
-    """Drop MMSegmentation's hook, which by default draws nothing; ours always draws."""
-    hook = hooks.get("visualization") or {}
-    if hook.get("type") == "SegVisualizationHook" and not hook.get("draw", "show_dir" in hook):
-        del hooks["visualization"]
 
 
 def _settle_zero_label(dataset: dict, where: str) -> None:

@@ -30,10 +30,9 @@ class SegVisualizationHook(Hook):
     It shows the image and the prediction and, where there is one, the truth laid over the image
     with `opacity` (0-1), and the errors. Images of several folders keep their folders below
     `show_dir`. With `show` a window shows each picture for `wait_time` seconds, or until a key is
-    pressed. Without `show_dir` and `show` the folder is `vis` in the run's.
-
-    In validation it draws the first image of every `interval`-th batch, below the number of the
-    iteration. With `draw=False` it does nothing.
+    pressed. In validation it draws the first image of every `interval`-th batch, below the number
+    of the iteration. With `draw` alone the folder is `vis` in the run's; with none of the three, as
+    in MMSegmentation's configs, nothing is drawn.
     """
 
     def __init__(
@@ -42,23 +41,24 @@ class SegVisualizationHook(Hook):
         opacity: float = 0.5,
         show: bool = False,
         wait_time: float = 2,
-        draw: bool = True,
+        draw: bool | None = None,
         interval: int = 50,
     ) -> None:
         check_opacity(opacity)
         # Without a display, OpenCV would end the process.
         if show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}:
             raise UserError("--show: there is no display; write the pictures with --show-dir DIR")
-        self.show_dir, self.opacity, self.draw, self.interval = show_dir, opacity, draw, interval
+        self.draw = bool(show_dir or show) if draw is None else draw
+        self.show_dir, self.opacity, self.interval = show_dir, opacity, interval
         self.wait_ms = max(1, int(1000 * wait_time)) if show else 0
 
     def before_run(self, runner: Runner) -> None:
-        if self.show_dir is None and not self.wait_ms:
+        if self.draw and not self.show_dir and not self.wait_ms:
             self.show_dir = str(Path(runner.work_dir, "vis"))
 
     def before_test(self, runner: Runner) -> None:
         """Find the folder that all images share, whichever process tests them."""
-        if self.show_dir is None:
+        if not self.draw or self.show_dir is None:
             return
         dataset = runner.test_dataloader.dataset
         paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
@@ -73,7 +73,7 @@ class SegVisualizationHook(Hook):
         outputs: Sequence[BaseDataElement] | None = None,
     ) -> None:
         """Draw each sample."""
-        for sample in outputs or ():
+        for sample in (outputs or ()) if self.draw else ():
             path = self.show_dir and self.output_names(sample.img_path)
             self._draw(sample, runner.test_dataloader.dataset.metainfo, path)
 
@@ -85,14 +85,13 @@ class SegVisualizationHook(Hook):
         outputs: Sequence[BaseDataElement] | None = None,
     ) -> None:
         """Draw the first sample of a batch."""
-        for sample in (outputs or ())[: (runner.iter + batch_idx) % self.interval == 0]:
+        due = self.draw and (runner.iter + batch_idx) % self.interval == 0
+        for sample in (outputs or ())[:due]:
             name = f"iter_{runner.iter}/{Path(sample.img_path).stem}.png"
             path = self.show_dir and Path(self.show_dir, name)
             self._draw(sample, runner.val_dataloader.dataset.metainfo, path)
 
     def _draw(self, sample: Any, meta: Mapping[str, Any], path: str | Path | None) -> None:
-        if not self.draw:
-            return
         picture = picture_of(sample, meta, self.opacity)
         if path:
             write_image(path, picture)

@@ -1,10 +1,10 @@
 """Predictions and pictures as code for MMSegmentation asks for them."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import cv2
 import mmcv
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from PIL import Image, ImageDraw
 
 from mmseg.apis import inference_model, init_model, listed, predict_images
 from mmseg.errors import UserError
-from mmseg.files import write_whole
 from mmseg.imagery import list_images, read_image
 from mmseg.imagery.listing import IMAGE_SUFFIXES
 from mmseg.imagery.pictures import Palette, overlay, write_id_png
@@ -45,15 +44,15 @@ def init_segmentor(
     """Call `init_model`; the model also has `CLASSES`, `PALETTE` and `show_result` of 0.x."""
     model: Any = init_model(config, checkpoint, device)
     model.CLASSES, model.PALETTE = (model.dataset_meta[key] for key in ("classes", "palette"))
-
-    def show_result(
-        img: Any, result: Any, palette: Any = None, win_name: str = "", **how: Any
-    ) -> Any:
-        how = {"title": win_name, "show": False, **how}
-        return mmcv.rgb2bgr(show_result_pyplot(model, img, result, palette, **how))
-
-    model.show_result = show_result
+    model.show_result = partial(_show_result, model)
     return model
+
+
+def _show_result(
+    model: Any, img: Any, result: Any, palette: Any = None, win_name: str = "", **how: Any
+) -> np.ndarray:
+    how = {"title": win_name, "show": False, **how}
+    return mmcv.rgb2bgr(show_result_pyplot(model, img, result, palette, **how))
 
 
 def inference_segmentor(
@@ -101,9 +100,9 @@ def show_result_pyplot(
     meta = {**model.dataset_meta, **({} if palette is None else {"palette": palette})}
     picture = draw(image, sample, meta, opacity, with_labels=with_labels, **drawn)
     if save_dir is not None:
-        _write_picture(Path(save_dir, f"{title or 'result'}.png"), picture)
+        mmcv.imwrite(mmcv.rgb2bgr(picture), f"{save_dir}/{title or 'result'}.png")
     if out_file is not None:
-        _write_picture(out_file, picture)
+        mmcv.imwrite(mmcv.rgb2bgr(picture), str(out_file))
     if show:
         from matplotlib import pyplot
 
@@ -142,12 +141,6 @@ def draw(
             ImageDraw.Draw(canvas).text(place, name, stroke_width=1, stroke_fill="black")
         pictures.append(np.asarray(canvas))
     return np.hstack(pictures or [image])
-
-
-def _write_picture(path: str | Path, picture: np.ndarray) -> None:
-    """Write an RGB picture in the format of the suffix of `path`."""
-    encoded = cv2.imencode(Path(path).suffix or ".png", picture[..., ::-1])[1]
-    write_whole(path, encoded.tobytes())
 
 
 @VISUALIZERS.register_module()
@@ -194,7 +187,7 @@ class SegLocalVisualizer(Visualizer):
         if show:
             self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            _write_picture(out_file, picture)
+            mmcv.imwrite(mmcv.rgb2bgr(picture), str(out_file))
         else:
             self.add_image(name, picture, step)
 

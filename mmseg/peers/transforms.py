@@ -22,8 +22,7 @@ from mmseg.errors import UserError
 from mmseg.registry import TRANSFORMS, check_types
 
 IGNORED = 255
-# It keeps an image that is there already.
-LoadImageFromNDArray = TRANSFORMS.register_module("LoadImageFromNDArray", module=LoadImageFromFile)
+LoadImageFromNDArray = LoadImageFromFile  # which keeps an image that is there already
 
 
 def require(right: bool, message: str) -> None:
@@ -32,10 +31,13 @@ def require(right: bool, message: str) -> None:
         raise UserError(message)
 
 
-def offer(registry: Registry, cls: type) -> None:
+def offer(registry: Registry, cls: type, name: str = "") -> None:
     """Let a config find a class by its name, unless the user has a class of this name."""
-    if cls.__name__ not in registry.module_dict:
-        registry.register_module(module=cls)
+    if (name or cls.__name__) not in registry.module_dict:
+        registry.register_module(name or None, module=cls)
+
+
+offer(TRANSFORMS, LoadImageFromFile, "LoadImageFromNDArray")
 
 
 @dataclass_transform()
