@@ -93,10 +93,8 @@ def init_model(
     not that of the data set, or when the device does not exist.
     """
     check_device(device := device or default_device())
-    if isinstance(config, str | Path):
-        config = load_config(config, cfg_options)
-    else:
-        config = translate_config(config, cfg_options)
+    read: Any = load_config if isinstance(config, str | Path) else translate_config
+    config = read(config, cfg_options)
     if config.get("test_dataloader") is None:
         raise UserError("the config has no test_dataloader, which tells the classes and the size")
     use_rank(config, nmf_rank)
@@ -106,14 +104,18 @@ def init_model(
     model.dataset_meta = build_parts(config.test_dataloader.dataset)[0].metainfo
     loading.check_number_of_classes(model, model.dataset_meta["classes"])
     if checkpoint is not None:
-        rank = (config.get("load_cfg") or {}).get("nmf_rank")
-        content = loading.load_model_weights(model, checkpoint, nmf_rank=rank)
-        keep_test_scale(config, str(checkpoint), content)
-        model.dataset_meta = {**model.dataset_meta, **stored_bands(content)}
-        stored, classes = class_names(content)[0], model.dataset_meta["classes"]
-        loading.warn_of_other_classes(stored, str(checkpoint), classes, "the config's data set")
+        _load(model, str(checkpoint))
     model = model.to(device).eval()
     return cast(EncoderDecoder, for_inference(model, engine, checkpoint)) if fused else model
+
+
+def _load(model: EncoderDecoder, checkpoint: str) -> None:
+    rank = (model.cfg.get("load_cfg") or {}).get("nmf_rank")
+    content = loading.load_model_weights(model, checkpoint, nmf_rank=rank)
+    keep_test_scale(model.cfg, checkpoint, content)
+    model.dataset_meta = {**model.dataset_meta, **stored_bands(content)}
+    stored, classes = class_names(content)[0], model.dataset_meta["classes"]
+    loading.warn_of_other_classes(stored, checkpoint, classes, "the config's data set")
 
 
 def inference_model(

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 
-class UserError(ValueError):
+class UserError(ValueError, AssertionError):
     """A mistake that the user can correct.
 
-    Its one line says which file or key is wrong, why, and what to do.
+    Its one line says which file or key is wrong, why, and what to do. It is an `AssertionError`
+    too, because MMSegmentation asserts what its arguments must be.
     """
 
 

@@ -72,6 +72,7 @@ def tiny_model() -> dict:
             "type": "SegDataPreProcessor",
             "mean": (123.675, 116.28, 103.53),
             "std": (58.395, 57.12, 57.375),
+            "bgr_to_rgb": True,
         },
         "backbone": {"type": "MSCAN", "embed_dims": (8, 16, 24, 32), "depths": (1, 1, 1, 1)},
         "decode_head": {

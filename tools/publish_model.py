@@ -43,7 +43,7 @@ def facts_of_config(path: str) -> dict:
     return {
         "mean": list(preprocessor.mean),
         "std": list(preprocessor.std),
-        "bgr_to_rgb": preprocessor.get("bgr_to_rgb", True),
+        "bgr_to_rgb": preprocessor.bgr_to_rgb,
         "classes": list(meta["classes"]),
         "palette": [list(colour) for colour in meta["palette"]],
         "nmf_rank": config.model.decode_head.get("ham_kwargs", {}).get("MD_R"),

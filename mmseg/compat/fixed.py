@@ -38,10 +38,11 @@ FIXED: dict[str, dict[str, tuple]] = {
     "ResizeToMultiple": {"interpolation": (None, "bilinear")},
     **{kind: {"requires_grad": (True,)} for kind in ("GN", "BN")},
     "LovaszLoss": {"loss_type": ("multi_class",), "classes": ("present",)},
-    "SegVisualizationHook": {"draw": (False,), "backend_args": (None,)},
+    "SegVisualizationHook": {"backend_args": (None,)},
     "ClassDiceLoss": {"reduction": ("mean",), "ignore_index": (255,)},
 }
 FIXED["LightHamHeadOffsetLearning"] = FIXED["LightHamHead"]
+FIXED["LoadImageFromNDArray"] = FIXED["LoadImageFromFile"]
 DATASET = {"ignore_index": (255,), "backend_args": (None,), "file_client_args": (None, DISK)}
 BATCH_NORM = tuple(
     {"type": kind, **trained}

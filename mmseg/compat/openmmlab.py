@@ -5,7 +5,7 @@ here: that value is left out, and any other value is an error. Some facts are wr
 places there and in one place here. They are moved to that place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,13 @@ def _segmentor(value: dict, where: str) -> None:
             tested.pop(key, None)
 
 
+def _preprocessor(value: dict, where: str) -> None:
+    if "bgr_to_rgb" not in value:
+        raise UserError(
+            f"{where}.bgr_to_rgb is missing: write True, or False, which MMSegmentation takes then"
+        )
+
+
 def _mscan(value: dict, where: str) -> None:
     leave_out(value, {"norm_cfg": BATCH_NORM}, where)
     _move_pretrained(value, value, where)
@@ -103,9 +110,15 @@ def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
 
 
 def _head(value: dict, where: str) -> None:
-    ham = {k: v for k, v in value.get("ham_kwargs", {}).items() if k not in HAM_WITHOUT_EFFECT}
-    leave_out(ham, HAM, f"{where}.ham_kwargs")
+    ham = adapt_ham(value.get("ham_kwargs", {}), f"{where}.ham_kwargs")
     value["ham_kwargs"] = {"MD_R": 64, **ham}
+
+
+def adapt_ham(ham_kwargs: Mapping, where: str) -> dict:
+    """Return the arguments of a Hamburger without those that have one value here."""
+    ham = {key: value for key, value in ham_kwargs.items() if key not in HAM_WITHOUT_EFFECT}
+    leave_out(ham, HAM, where)
+    return ham
 
 
 def _lovasz(value: dict, where: str) -> None:
@@ -133,10 +146,10 @@ def _resize(value: dict, where: str) -> None:
 
 SPECIAL: dict[str, Callable[[dict, str], Any]] = {
     "EncoderDecoder": _segmentor,
+    "SegDataPreProcessor": _preprocessor,
     "MSCAN": _mscan,
     **dict.fromkeys(("LightHamHead", "LightHamHeadOffsetLearning"), _head),
     "SegLocalVisualizer": lambda visualizer, where: visualizer.update(type="Visualizer"),
-    "SegVisualizationHook": lambda hook, where: hook.pop("interval", None),
     "Resize": _resize,
     "LovaszLoss": _lovasz,
     "CrossEntropyLoss": _load_weights,

@@ -23,24 +23,27 @@ class SegDataPreProcessor(BaseDataPreprocessor):
     """Normalise images; in training, also pad images and labels to `size` and stack them.
 
     Takes `inputs`, a list of (C, H, W) tensors, uint8 BGR or of other bands and bits, and
-    `data_samples`; in training it also takes a batch of `stack_batch`. In training, colours change
-    as the `distortion` of each sample says (`PhotoMetricDistortion`). Padding comes after
-    normalising, so it has the mean colour (0); padded labels are `seg_pad_val`. In testing the
-    images keep their sizes, because padding changes the global context of every pixel.
+    `data_samples`; in training it also takes a batch of `stack_batch`. Without `mean` and `std`
+    images of three bands keep their values. In training, colours change as the `distortion` of each
+    sample says (`PhotoMetricDistortion`). Padding comes after normalising, so it has the mean
+    colour (0); padded labels are `seg_pad_val`. In testing the images keep their sizes, because
+    padding changes the global context of every pixel.
     `test_cfg=dict(size_divisor=32)` pads them as MMSegmentation 1.x does.
     """
 
     def __init__(
         self,
-        mean: Means,
-        std: Deviations,
+        mean: Means | None = None,
+        std: Deviations | None = None,
         size: tuple[int, int] | None = None,
         bgr_to_rgb: bool = True,
         seg_pad_val: int = 255,
         test_cfg: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(non_blocking=True)
-        for name, values in (("mean", mean), ("std", std)):
+        if (mean is None) != (std is None):
+            raise UserError("model.data_preprocessor: give both mean and std, or none of them")
+        for name, values in (("mean", mean or (0, 0, 0)), ("std", std or (1, 1, 1))):
             tensor = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
             self.register_buffer(name, tensor, persistent=False)
         self.size = size

@@ -127,6 +127,25 @@ class EncoderDecoder(BaseModel):
                 sample.seg_logits = PixelData(data=to_original(own, frame)[0])
         return data_samples
 
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: Sequence[SegDataSample]
+    ) -> Sequence[SegDataSample]:
+        """Add `pred_sem_seg` and `seg_logits` at the original sizes from logits (B, K, H, W).
+
+        A segmentor for MMSegmentation with a `predict` of its own calls it. H and W are those of
+        the padded images; the padding is (left, right, top, bottom). Raises `UserError` if K is 1.
+        """
+        if seg_logits.shape[1] == 1:
+            raise UserError("postprocess_result: one channel; give logits of two classes, 0 and z")
+        for sample, own in zip(data_samples, seg_logits.split(1), strict=True):
+            meta, (height, width) = sample.metainfo, own.shape[2:]
+            padding = meta.get("img_padding_size", meta.get("padding_size", (0, 0, 0, 0)))
+            own = own[..., padding[2] : height - padding[3], padding[0] : width - padding[1]]
+            (frame,) = self._frames(list(own), [sample])
+            sample.pred_sem_seg = PixelData(data=class_map(own, frame)[None])
+            sample.seg_logits = PixelData(data=to_original(own, frame)[0])
+        return data_samples
+
     def predict_logits(
         self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
     ) -> list[Tensor]:

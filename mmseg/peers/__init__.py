@@ -1,7 +1,8 @@
 """Names of MMSegmentation for the code that people bring along; the rest of mmseg needs none.
 
 `install` lets Python find the module paths of `MODULES` and, in every module of mmseg, the names of
-`NAMES`. Nothing is imported before someone asks for it.
+`NAMES`. mmengine's runner takes MMSegmentation's configs then. Nothing is imported before someone
+asks for it.
 """
 
 import sys
@@ -13,67 +14,57 @@ from types import ModuleType
 from typing import Any
 
 
-def _by_entry(table: dict[str, str]) -> dict[str, str]:
+def by_entry(table: dict[str, str]) -> dict[str, str]:
+    """Turn homes with their entries, in one text, into a table of the home of each entry."""
     return {entry: home for home, entries in table.items() for entry in entries.split()}
 
 
-# Modules below mmseg, and the module paths of MMSegmentation that have their names.
-MODULES = _by_entry(
+# Modules below mmseg, and the module paths of MMSegmentation that have their names; those of the
+# last entry have the names of the nearest module above them.
+MODULES = by_entry(
     {
-        "apis": "apis.inference",
-        "datasets": (
-            "datasets.ade datasets.basesegdataset datasets.cityscapes datasets.coco_stuff "
-            "datasets.dataset_wrappers datasets.isaid datasets.isprs datasets.loveda "
-            "datasets.pascal_context datasets.potsdam datasets.voc"
-        ),
         "datasets.transforms": (
             "datasets.pipelines datasets.pipelines.compose datasets.pipelines.formating "
-            "datasets.pipelines.formatting datasets.pipelines.loading "
-            "datasets.pipelines.transforms datasets.transforms.formatting "
-            "datasets.transforms.transforms"
+            "datasets.pipelines.formatting datasets.pipelines.loading datasets.pipelines.transforms"
         ),
-        "engine": "engine.hooks engine.hooks.visualization_hook",
-        "evaluation": "core core.evaluation evaluation.metrics evaluation.metrics.iou_metric",
-        "models": (
+        "evaluation": "core core.evaluation core.evaluation.class_names",
+        "": (
+            "apis.inference apis.mmseg_inferencer datasets.ade datasets.basesegdataset "
+            "datasets.cityscapes datasets.coco_stuff datasets.custom datasets.isaid "
+            "datasets.isprs datasets.loveda datasets.pascal_context datasets.voc "
+            "datasets.dataset_wrappers datasets.potsdam datasets.transforms.formatting "
+            "datasets.transforms.transforms engine.hooks engine.hooks.visualization_hook "
+            "evaluation.metrics evaluation.metrics.iou_metric models.builder "
+            "models.decode_heads.fcn_head models.losses.accuracy models.losses.cross_entropy_loss "
+            "models.losses.dice_loss models.losses.lovasz_loss models.losses.utils "
             "models.segmentors models.segmentors.base models.segmentors.encoder_decoder "
-            "models.segmentors.seg_tta models.utils models.utils.wrappers ops.wrappers"
+            "models.segmentors.seg_tta models.utils models.utils.wrappers ops.wrappers "
+            "registry.registry structures.seg_data_sample utils utils.class_names utils.set_env "
+            "utils.typing_utils visualization visualization.local_visualizer"
         ),
-        "models.decode_heads": "models.decode_heads.fcn_head",
-        "models.losses": (
-            "models.losses.accuracy models.losses.cross_entropy_loss models.losses.dice_loss "
-            "models.losses.lovasz_loss models.losses.utils"
-        ),
-        "peers.datasets": "core.evaluation.class_names datasets.custom utils.class_names",
-        "peers.models": "models.builder",
-        "peers.results": "apis.mmseg_inferencer utils.set_env",
-        "peers.types": "utils utils.typing_utils",
-        "peers.visualizer": "visualization visualization.local_visualizer",
-        "registry": "registry.registry",
-        "structures": "structures.seg_data_sample",
     }
 )
 # Modules, and the names of MMSegmentation that they have. Every module of mmseg has these names.
-NAMES = _by_entry(
+NAMES = by_entry(
     {
         "mmengine.registry": "VISUALIZERS",
-        "mmseg.peers.colours": "AdjustGamma CLAHE RGB2Gray Rerange",
         "mmseg.peers.datasets": "CustomDataset PIPELINES get_classes get_palette",
-        "mmseg.peers.heads": "BaseDecodeHead DepthwiseSeparableFCNHead FCNHead resize",
-        "mmseg.peers.losses": "accuracy weighted_loss",
+        "mmseg.peers.heads": "BaseDecodeHead FCNHead resize",
         "mmseg.peers.models": (
-            "BACKBONES BaseSegmentor HEADS LOSSES NECKS SEGMENTORS build_backbone build_head "
-            "build_loss build_neck build_segmentor"
+            "BACKBONES BaseSegmentor ConfigType ForwardResults HEADS LOSSES MultiConfig NECKS "
+            "OptConfigType OptMultiConfig OptSampleList SEGMENTORS SampleList TensorDict "
+            "TensorList accuracy add_prefix build_backbone build_head build_loss build_neck "
+            "build_segmentor weighted_loss"
         ),
         "mmseg.peers.mosaic": "MultiImageMixDataset RandomMosaic",
         "mmseg.peers.results": (
-            "MMSegInferencer inference_segmentor init_segmentor register_all_modules "
-            "show_result_pyplot"
+            "MMSegInferencer SegLocalVisualizer inference_segmentor init_segmentor "
+            "register_all_modules show_result_pyplot"
         ),
         "mmseg.peers.transforms": (
-            "Albu LoadImageFromNDArray RandomCutOut RandomRotFlip RandomRotate ResizeShortestEdge "
-            "SegRescale"
+            "AdjustGamma Albu CLAHE LoadImageFromNDArray RGB2Gray RandomCutOut RandomRotFlip "
+            "RandomRotate Rerange ResizeShortestEdge SegRescale"
         ),
-        "mmseg.peers.visualizer": "SegLocalVisualizer",
         "mmseg.registry": "TRANSFORMS",
     }
 )
@@ -81,24 +72,46 @@ NAMES = _by_entry(
 LOCATIONS = {
     "DATASETS": ("mmseg.peers.datasets", "mmseg.peers.mosaic"),
     "MODELS": ("mmseg.peers.heads",),
-    "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.colours", "mmseg.peers.mosaic"),
+    "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.mosaic"),
 }
+RUNNER = "mmengine.runner.runner"
 
 
 def _build_model(cfg: Any, *args: Any, **kwargs: Any) -> Any:
     return import_module("mmseg.peers.models").build_adapted(cfg, *args, **kwargs)
 
 
+def _open_registries(module: Any) -> None:
+    for registry, locations in LOCATIONS.items():
+        getattr(module, registry)._locations.extend(locations)
+    module.MODELS.build_func = _build_model
+
+
+def _open_runner(module: Any) -> None:
+    """Let mmengine's runner take a config of MMSegmentation; the runner of this project runs it."""
+    original = module.Runner.from_cfg.__func__
+
+    def from_cfg(cls: Any, cfg: Any) -> Any:
+        legacy = import_module("mmseg.compat.legacy")
+        own = cls is module.Runner and (
+            cfg.get("default_scope") == "mmseg" or legacy.is_legacy(cfg)
+        )
+        return import_module("mmseg.engine").SegRunner.from_cfg(cfg) if own else original(cls, cfg)
+
+    module.Runner.from_cfg = classmethod(from_cfg)
+
+
+AFTER = {"mmseg.registry": _open_registries, RUNNER: _open_runner}
+
+
 class _Opened(SourceFileLoader):
-    """Loads a module of mmseg, and lets the names and modules of the tables be found in it."""
+    """Loads a module, and lets the names and modules of the tables be found in one of mmseg."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
-        _open(module, "")
-        if module.__name__ == "mmseg.registry":
-            for registry, locations in LOCATIONS.items():
-                getattr(module, registry)._locations.extend(locations)
-            module.MODELS.build_func = _build_model  # type: ignore[attr-defined]
+        if module.__name__ != RUNNER:
+            _open(module, "")
+        AFTER.get(module.__name__, id)(module)
 
 
 class _Names(MetaPathFinder, Loader):
@@ -107,14 +120,15 @@ class _Names(MetaPathFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: Any = None
     ) -> ModuleSpec | None:
-        root, _, below = fullname.partition(".")
-        if root != "mmseg" or not below or below.partition(".")[0] == "peers":
+        place, _, name = fullname.rpartition(".")
+        if not f"{place}.".startswith("mmseg.") and fullname != RUNNER:
             return None
-        if below in MODULES:
+        if fullname.startswith("mmseg.peers"):
+            return None
+        if fullname.removeprefix("mmseg.") in MODULES:
             return ModuleSpec(fullname, self, is_package=True)
         spec = PathFinder.find_spec(fullname, path)
         if spec is None:
-            place, _, name = fullname.rpartition(".")
             # Without `name`, or Python would replace the message by one of its own.
             raise ModuleNotFoundError(
                 f"{place} has no {name}; docs/migration.md lists the names of MMSegmentation that "
@@ -125,7 +139,10 @@ class _Names(MetaPathFinder, Loader):
         return spec
 
     def exec_module(self, module: ModuleType) -> None:
-        _open(module, MODULES[module.__name__.partition(".")[2]])
+        home = module.__name__.removeprefix("mmseg.")
+        while home in MODULES:
+            home = MODULES[home] or home.rpartition(".")[0]
+        _open(module, home)
 
 
 def _open(module: ModuleType, home: str) -> None:
@@ -147,3 +164,5 @@ def install() -> None:
     """Let the imports of this process find the names."""
     if not any(isinstance(finder, _Names) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Names())
+        if RUNNER in sys.modules:
+            _open_runner(sys.modules[RUNNER])

@@ -10,6 +10,7 @@ from mmseg import datasets
 from mmseg.compat.legacy.data import translate_dataset
 from mmseg.datasets.base import BaseSegDataset
 from mmseg.errors import UserError
+from mmseg.peers import by_entry
 from mmseg.registry import DATASETS, TRANSFORMS
 
 PIPELINES = TRANSFORMS
@@ -17,24 +18,26 @@ PIPELINES = TRANSFORMS
 LEGACY = ("img_dir", "ann_dir", "split", "classes", "palette")
 
 # Names of data sets as MMSegmentation writes them, without dashes and in lower case.
-KNOWN: dict[str, type[BaseSegDataset]] = {
-    **dict.fromkeys(("ade", "ade20k"), datasets.ADE20KDataset),
-    "cityscapes": datasets.CityscapesDataset,
-    **dict.fromkeys(("cocostuff", "cocostuff10k", "cocostuff164k"), datasets.COCOStuffDataset),
-    "isaid": datasets.iSAIDDataset,
-    "loveda": datasets.LoveDADataset,
-    **dict.fromkeys(("pcontext", "pascalcontext", "voc2010"), datasets.PascalContextDataset),
-    "potsdam": datasets.PotsdamDataset,
-    "vaihingen": datasets.ISPRSDataset,
-    **dict.fromkeys(("voc", "pascalvoc", "voc12", "voc12aug"), datasets.PascalVOCDataset),
-}
+KNOWN = by_entry(
+    {
+        "ADE20KDataset": "ade ade20k",
+        "COCOStuffDataset": "cocostuff cocostuff10k cocostuff164k",
+        "CityscapesDataset": "cityscapes",
+        "ISPRSDataset": "vaihingen",
+        "LoveDADataset": "loveda",
+        "PascalContextDataset": "pcontext pascalcontext voc2010",
+        "PascalVOCDataset": "voc pascalvoc voc12 voc12aug",
+        "PotsdamDataset": "potsdam",
+        "iSAIDDataset": "isaid",
+    }
+)
 
 
 def _known(name: str) -> dict:
     key = name.lower().replace("-", "").replace("_", "")
     if key not in KNOWN:
         raise UserError(f"data set {name!r}: there are {', '.join(sorted(KNOWN))}")
-    return KNOWN[key].METAINFO
+    return getattr(datasets, KNOWN[key]).METAINFO
 
 
 def get_classes(dataset: str) -> list[str]:
@@ -76,24 +79,6 @@ class CustomDataset(BaseSegDataset):
         super().__init__(**{"pipeline": list(pipeline), "test_mode": test_mode, **kwargs})
         self.CLASSES, self.PALETTE = (self._metainfo[key] for key in ("classes", "palette"))
 
-    @property
-    def img_dir(self) -> str:
-        return self.data_prefix["img_path"]
-
-    @property
-    def ann_dir(self) -> str | None:
-        return self.data_prefix.get("seg_map_path")
-
-    @property
-    def split(self) -> str | None:
-        return self.ann_file or None
-
-    @property
-    def img_infos(self) -> list[dict]:
-        """All samples as `load_annotations` lists them."""
-        folders = self.img_dir, self.img_suffix, self.ann_dir, self.seg_map_suffix
-        return self.load_annotations(*folders, self.split)
-
     def load_annotations(
         self,
         img_dir: str,
@@ -103,17 +88,19 @@ class CustomDataset(BaseSegDataset):
         split: str | None,
     ) -> list[dict]:
         """List the samples: the `filename` below `img_dir`, the mask below `ann_dir` in `ann`."""
-        samples = super().load_data_list()
-        return [
-            {
-                "filename": os.path.relpath(sample["img_path"], img_dir),
-                **({"ann": {"seg_map": os.path.relpath(path, ann_dir)}} if path else {}),
-            }
-            for sample in samples
-            for path in [sample.get("seg_map_path")]
-        ]
+        samples: list[dict] = []
+        for sample in super().load_data_list():
+            samples.append({"filename": os.path.relpath(sample["img_path"], img_dir)})
+            if path := sample.get("seg_map_path"):
+                samples[-1]["ann"] = {"seg_map": os.path.relpath(path, ann_dir)}
+        return samples
 
     def load_data_list(self) -> list[dict]:
+        prefix: Any = self.data_prefix
+        self.img_dir, self.ann_dir = prefix["img_path"], prefix.get("seg_map_path")
+        self.split = self.ann_file or None
+        folders = self.img_dir, self.img_suffix, self.ann_dir, self.seg_map_suffix
+        self.img_infos = self.load_annotations(*folders, self.split)
         samples = []
         for info in self.img_infos:
             sample = {"img_path": os.path.join(self.img_dir, info["filename"])}

@@ -6,17 +6,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmseg.compat.openmmlab import adapt_component
 from mmseg.models.decode_heads.decode_head import DecodeHead
-from mmseg.peers.transforms import found_in, require
+from mmseg.peers.transforms import offer, require
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 CROSS_ENTROPY = {"type": "CrossEntropyLoss"}
 RELU = {"type": "ReLU"}
+KNOWN = (None, "resize_concat", "multiple_select")  # values of `input_transform`
 
 
 def resize(*args: Any, warning: bool = True, **kwargs: Any) -> Tensor:
@@ -49,16 +50,14 @@ class BaseDecodeHead(DecodeHead):
         name = f"{type(self).__name__}: "
         require(type(self).loss is BaseDecodeHead.loss, name + "override loss_by_feat, not loss")
         require(sampler is None, name + "no pixel sampler is here; weigh the loss (class_weight)")
-        known = (None, "resize_concat", "multiple_select")
-        require(input_transform in known, name + f"input_transform is one of {known}")
-        each = [in_channels, in_index]
-        lists = [isinstance(value, list | tuple) for value in each]
+        require(input_transform in KNOWN, name + f"input_transform is one of {KNOWN}")
+        lists = [isinstance(value, list | tuple) for value in (in_channels, in_index)]
         fits = lists[0] == lists[1] and (not lists[0] or len(in_channels) == len(in_index))
         require(fits, name + "in_channels and in_index are two numbers or two lists of one length")
         require(lists[0] or input_transform is None, name + f"{input_transform} takes lists")
         losses = adapt_component(loss_decode, "loss_decode")
         super().__init__(in_channels, channels, num_classes, in_index, loss_decode=losses, **kwargs)
-        self.sampler = None
+        self.sampler, self.out_channels = sampler, kwargs.get("out_channels") or num_classes
         self.channels, self.input_transform, self.in_index = channels, input_transform, in_index
         self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg
         self.in_channels = sum(in_channels) if input_transform == "resize_concat" else in_channels
@@ -102,7 +101,6 @@ class BaseDecodeHead(DecodeHead):
         return self.predict(maps, metas) if changed else self(maps)
 
 
-@found_in(MODELS)
 class FCNHead(BaseDecodeHead):
     """Convolutions, then one of their result with their input, then the classifier (1411.4038)."""
 
@@ -116,15 +114,11 @@ class FCNHead(BaseDecodeHead):
     ) -> None:
         require(num_convs >= 0 and dilation > 0, "FCNHead: num_convs from 0, dilation from 1")
         super().__init__(**kwargs)
-        require(
-            num_convs > 0 or self.in_channels == self.channels,
-            "FCNHead: num_convs=0 keeps channels",
-        )
+        right = num_convs > 0 or self.in_channels == self.channels
+        require(right, "FCNHead: num_convs=0 keeps channels")
         self.concat_input = concat_input
         widths = [self.in_channels, *[self.channels] * num_convs]
-        steps = [
-            self._conv(before, after, kernel_size, dilation) for before, after in pairwise(widths)
-        ]
+        steps = [self._conv(*pair, kernel_size, dilation) for pair in pairwise(widths)]
         self.convs = nn.Sequential(*steps) if steps else nn.Identity()
         if concat_input:
             self.conv_cat = self._conv(self.in_channels + self.channels, self.channels, kernel_size)
@@ -142,14 +136,4 @@ class FCNHead(BaseDecodeHead):
         return self.cls_seg(features)
 
 
-@found_in(MODELS)
-class DepthwiseSeparableFCNHead(FCNHead):
-    """An `FCNHead` of depth-wise separable convolutions (Fast-SCNN, arXiv 1902.04502)."""
-
-    def __init__(self, dw_act_cfg: dict | None = None, **kwargs: Any) -> None:
-        self.dw_act_cfg = dw_act_cfg
-        super().__init__(**kwargs)
-
-    def _conv(self, before: int, after: int, size: int, dilation: int = 1) -> nn.Module:
-        how = {"norm_cfg": self.norm_cfg, "dw_act_cfg": self.dw_act_cfg}
-        return DepthwiseSeparableConvModule(before, after, size, padding=size // 2, **how)
+offer(MODELS, FCNHead)

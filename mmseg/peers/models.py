@@ -1,13 +1,25 @@
-"""The names by which MMSegmentation 0.x registers and builds models."""
+"""Names and functions of the code of MMSegmentation's models and losses."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from mmengine.registry import Registry, build_model_from_cfg
+from torch import Tensor
 
 from mmseg.compat.openmmlab import adapt_component
 from mmseg.models import EncoderDecoder
+from mmseg.models.losses import weight_reduce_loss
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+# The types in the signatures of heads, losses and models.
+ConfigType = OptConfigType = MultiConfig = OptMultiConfig = Any
+SampleList = OptSampleList = Sequence[SegDataSample]
+TensorDict = dict[str, Tensor]
+TensorList = Sequence[Tensor]
+ForwardResults = dict[str, Tensor] | Sequence[SegDataSample] | Tensor
 
 BaseSegmentor = EncoderDecoder
 BACKBONES = NECKS = HEADS = LOSSES = SEGMENTORS = MODELS
@@ -24,6 +36,29 @@ def build_segmentor(
 ) -> Any:
     """Build a segmentor from its config; the other two stand for the keys of that name in it."""
     given = {"train_cfg": train_cfg, "test_cfg": test_cfg}
-    return MODELS.build(
-        {**cfg, **{key: value for key, value in given.items() if value is not None}}
-    )
+    return MODELS.build({**cfg, **{k: v for k, v in given.items() if v is not None}})
+
+
+def weighted_loss(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Give `loss(pred, target, **options)`, one value per element, the arguments of a whole loss.
+
+    These are `weight`, `reduction` and `avg_factor` of `weight_reduce_loss`.
+    """
+
+    @functools.wraps(loss)
+    def whole(pred, target, weight=None, reduction="mean", avg_factor=None, **options):
+        return weight_reduce_loss(loss(pred, target, **options), weight, reduction, avg_factor)
+
+    return whole
+
+
+def accuracy(pred: Tensor, target: Tensor, ignore_index: int | None = None) -> Tensor:
+    """Return the percentage of right pixels of logits (B, K, H, W), a tensor of one number."""
+    counts = torch.ones_like(target) if ignore_index is None else target != ignore_index
+    right = (pred.argmax(1) == target) & counts.bool()
+    return 100.0 * right.sum().view(1) / counts.sum().clamp(min=1)
+
+
+def add_prefix(inputs: dict, prefix: str) -> dict:
+    """Return a dict with `prefix.` before each key."""
+    return {f"{prefix}.{key}": value for key, value in inputs.items()}

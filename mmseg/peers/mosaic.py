@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.registry import DefaultScope
 
 from mmseg.datasets import RepeatDataset
-from mmseg.peers.transforms import IGNORED, Augmentation, found_in, require
+from mmseg.peers.transforms import IGNORED, Augmentation, offer, require
 from mmseg.registry import DATASETS, SCOPE, TRANSFORMS
 
 
@@ -26,9 +26,6 @@ class RandomMosaic(Augmentation):
     pad_val: float = 0
     seg_pad_val: int = IGNORED
 
-    def _prepare(self) -> None:
-        require(isinstance(self.img_scale, tuple), "RandomMosaic: img_scale is (height, width)")
-
     def get_indices(self, dataset: Sequence) -> list[int]:
         """Draw three samples."""
         return [np.random.randint(len(dataset)) for _ in range(3)]
@@ -37,18 +34,17 @@ class RandomMosaic(Augmentation):
         if np.random.rand() >= self.prob:
             return results
         sides = self.img_scale[::-1]
-        x, y = (int(np.random.uniform(*self.center_ratio_range) * side) for side in sides)
+        centre = [int(np.random.uniform(*self.center_ratio_range) * side) for side in sides]
         require("mix_results" in results, "RandomMosaic: wrap the data set in MultiImageMixDataset")
         samples = [results, *results["mix_results"]]
-        labels = [key for key in results.get("seg_fields") or ("gt_seg_map",) if key in results]
-        for key, fill in {"img": self.pad_val, **dict.fromkeys(labels, self.seg_pad_val)}.items():
-            parts = [sample[key] for sample in samples]
-            method = "nearest" if key in labels else "bilinear"
-            results[key] = self._mosaic(parts, (x, y), fill, method)
+        for key in ("img", *(results.get("seg_fields") or ("gt_seg_map",))):
+            if key in results:
+                how = (self.pad_val, "bilinear") if key == "img" else (self.seg_pad_val, "nearest")
+                results[key] = self._mosaic([each[key] for each in samples], centre, *how)
         results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
         return results
 
-    def _mosaic(self, parts: list, centre: tuple[int, int], fill: float, method: str) -> np.ndarray:
+    def _mosaic(self, parts: list, centre: list[int], fill: float, method: str) -> np.ndarray:
         height, width = self.img_scale
         mosaic = np.full((2 * height, 2 * width, *parts[0].shape[2:]), fill, parts[0].dtype)
         for number, part in enumerate(parts):
@@ -63,7 +59,6 @@ class RandomMosaic(Augmentation):
         return mosaic
 
 
-@found_in(DATASETS)
 class MultiImageMixDataset(RepeatDataset):
     """A data set and a pipeline whose steps may ask for more of its samples (`get_indices`).
 
@@ -91,3 +86,6 @@ class MultiImageMixDataset(RepeatDataset):
             results = step(results)
             results.pop("mix_results", None)
         return results
+
+
+offer(DATASETS, MultiImageMixDataset)

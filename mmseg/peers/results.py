@@ -1,4 +1,4 @@
-"""Predictions as code for MMSegmentation asks for them."""
+"""Predictions and pictures as code for MMSegmentation asks for them."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -9,24 +9,29 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.registry import VISUALIZERS
 from mmengine.registry import init_default_scope as set_scope
 from mmengine.structures import PixelData
+from mmengine.visualization import Visualizer
+from PIL import Image, ImageDraw
 
 from mmseg.apis import inference_model, init_model, listed, predict_images
 from mmseg.errors import UserError
 from mmseg.imagery import list_images, read_image
 from mmseg.imagery.listing import IMAGE_SUFFIXES
-from mmseg.imagery.pictures import Palette, write_id_png
+from mmseg.imagery.pictures import Palette, overlay, write_id_png
 from mmseg.models import EncoderDecoder
-from mmseg.peers.visualizer import draw, write_picture
-from mmseg.registry import SCOPE
+from mmseg.peers.datasets import get_classes, get_palette
+from mmseg.registry import ALL, SCOPE
 from mmseg.structures import SegDataSample
 
 ImageLike = str | Path | np.ndarray
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Let names in configs mean this project's classes, which are registered when they are used."""
+    """Register all classes, and let names in configs mean this project's."""
+    for registry in ALL:
+        registry.import_from_location()
     if init_default_scope:
         set_scope(SCOPE)
 
@@ -39,35 +44,26 @@ def init_segmentor(
     """Call `init_model`; the model also has `CLASSES`, `PALETTE` and `show_result` of 0.x."""
     model: Any = init_model(config, checkpoint, device)
     model.CLASSES, model.PALETTE = (model.dataset_meta[key] for key in ("classes", "palette"))
-    model.show_result = partial(show_result, model)
+    model.show_result = partial(_show_result, model)
     return model
+
+
+def _show_result(
+    model: Any, img: Any, result: Any, palette: Any = None, win_name: str = "", **how: Any
+) -> np.ndarray:
+    how = {"title": win_name, "show": False, **how}
+    return mmcv.rgb2bgr(show_result_pyplot(model, img, result, palette, **how))
 
 
 def inference_segmentor(
     model: EncoderDecoder, imgs: ImageLike | Sequence[ImageLike]
 ) -> list[np.ndarray]:
     """Predict as 0.x: one (H, W) array of class ids per image, int64, in a list."""
-    samples = predict_images(model, listed(imgs)[1])
-    return [_class_ids(sample) for sample in samples]
+    return [_class_ids(sample) for sample in predict_images(model, listed(imgs)[1])]
 
 
-def show_result(
-    model: EncoderDecoder,
-    img: ImageLike,
-    result: SegDataSample | Sequence,
-    palette: Palette | None = None,
-    win_name: str = "",
-    show: bool = False,
-    wait_time: float = 0,
-    out_file: str | Path | None = None,
-    opacity: float = 0.5,
-) -> np.ndarray:
-    """Draw as the method of that name of models of 0.x; returns BGR, (H, W, 3) uint8."""
-    where = (win_name, True, show, out_file)
-    picture = show_result_pyplot(
-        model, img, result, palette, (15, 10), opacity, *where, wait_time=wait_time
-    )
-    return mmcv.rgb2bgr(picture)
+def _class_ids(sample: SegDataSample) -> np.ndarray:
+    return sample.pred_sem_seg.data[0].long().cpu().numpy()
 
 
 def show_result_pyplot(
@@ -82,36 +78,31 @@ def show_result_pyplot(
     show: bool = True,
     out_file: str | Path | None = None,
     *,
-    draw_gt: bool = True,
-    draw_pred: bool = True,
     wait_time: float = 0,
-    with_labels: bool = False,
     save_dir: str | Path | None = None,
+    with_labels: bool = False,
+    **drawn: bool,
 ) -> np.ndarray:
     """Draw a prediction over its image, with the arguments of 0.x and 1.x.
 
     `img` is a file or a BGR array. `result` is the return value of `inference_model` or
-    `inference_segmentor` for it. Labels in the result are drawn at the left if `draw_gt`. The
-    picture is written to `out_file` and to `save_dir`, and shown with matplotlib, which waits
-    `wait_time` seconds, 0 for ever, or not at all without `block`. Returns it, uint8 RGB.
+    `inference_segmentor` for it; `draw_gt` and `draw_pred` choose what of it is drawn. The picture
+    is written to `out_file` and into `save_dir`, and shown with matplotlib, which waits `wait_time`
+    seconds, 0 for ever, or not at all without `block`. Returns it, uint8 RGB.
     """
-    sample = result if isinstance(result, SegDataSample) else result[0]
+    sample: Any = result if isinstance(result, SegDataSample) else result[0]
     if not isinstance(sample, SegDataSample):
-        ids = PixelData(data=torch.as_tensor(np.asarray(sample))[None])
-        sample = SegDataSample(pred_sem_seg=ids)
-    image = img if isinstance(img, np.ndarray) else read_image(str(img))
-    height, width = sample.pred_sem_seg.shape
-    if (height, width) != image.shape[:2]:
-        raise UserError(
-            f"the result is of an image of {width}x{height} pixels, this one has "
-            f"{image.shape[1]}x{image.shape[0]}"
-        )
+        sample = SegDataSample(pred_sem_seg=PixelData(data=torch.as_tensor(sample)[None]))
+    image = mmcv.bgr2rgb(img if isinstance(img, np.ndarray) else read_image(str(img)))
+    sizes = [f"{each[1]}x{each[0]}" for each in (sample.pred_sem_seg.shape, image.shape)]
+    if sizes[0] != sizes[1]:
+        raise UserError(f"the result is of an image of {sizes[0]} pixels, this one has {sizes[1]}")
     meta = {**model.dataset_meta, **({} if palette is None else {"palette": palette})}
-    picture = draw(mmcv.bgr2rgb(image), sample, meta, opacity, draw_gt, draw_pred, with_labels)
-    if out_file is not None:
-        write_picture(out_file, picture)
+    picture = draw(image, sample, meta, opacity, with_labels=with_labels, **drawn)
     if save_dir is not None:
-        write_picture(Path(save_dir, f"{title or 'result'}.png"), picture)
+        mmcv.imwrite(mmcv.rgb2bgr(picture), f"{save_dir}/{title or 'result'}.png")
+    if out_file is not None:
+        mmcv.imwrite(mmcv.rgb2bgr(picture), str(out_file))
     if show:
         from matplotlib import pyplot
 
@@ -124,8 +115,81 @@ def show_result_pyplot(
     return picture
 
 
-def _class_ids(sample: SegDataSample) -> np.ndarray:
-    return sample.pred_sem_seg.data[0].long().cpu().numpy()
+def draw(
+    image: np.ndarray,
+    sample: SegDataSample | None,
+    meta: Mapping,
+    opacity: float,
+    draw_gt: bool = True,
+    draw_pred: bool = True,
+    with_labels: bool = True,
+) -> np.ndarray:
+    """Lay labels and prediction of a sample over its RGB image, (H, W, 3) uint8, side by side.
+
+    `meta` has classes and palette. `with_labels` writes the names of classes at one of their
+    pixels. A sample without maps gives the image.
+    """
+    wanted = {"gt_sem_seg": draw_gt, "pred_sem_seg": draw_pred}
+    maps = [sample.get(key) for key, drawn in wanted.items() if drawn and sample is not None]
+    pictures = []
+    for each in filter(None, maps):
+        ids = np.asarray(torch.as_tensor(each.data[0]).cpu()).astype(np.uint8)
+        canvas = Image.fromarray(overlay(image, ids, meta["palette"], opacity))
+        for index in np.unique(ids[ids < len(meta["classes"])]) if with_labels else ():
+            rows, columns = np.nonzero(ids == index)
+            place, name = (columns[len(rows) // 2], rows[len(rows) // 2]), meta["classes"][index]
+            ImageDraw.Draw(canvas).text(place, name, stroke_width=1, stroke_fill="black")
+        pictures.append(np.asarray(canvas))
+    return np.hstack(pictures or [image])
+
+
+@VISUALIZERS.register_module()
+class SegLocalVisualizer(Visualizer):
+    """Draws a sample's labels and prediction over its image, labels at the left.
+
+    Classes and colours are those given, or of the data set `dataset_name`, by default cityscapes;
+    `dataset_meta` may be set later. `alpha` is the opacity.
+    """
+
+    def __init__(
+        self,
+        name: str = "visualizer",
+        *args: Any,
+        classes: Sequence[str] | None = None,
+        palette: Palette | None = None,
+        dataset_name: str | None = None,
+        alpha: float = 0.8,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name, *args, **kwargs)
+        known = dataset_name or "cityscapes"
+        classes, palette = classes or get_classes(known), palette or get_palette(known)
+        self.dataset_meta = {"classes": classes, "palette": palette}
+        self.alpha = alpha
+
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: SegDataSample | None = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: str | None = None,
+        step: int = 0,
+        with_labels: bool = True,
+    ) -> None:
+        """Draw a sample over its RGB image; show it, and write it to a file or the backends."""
+        what = draw_gt, draw_pred, with_labels
+        picture = draw(image, data_sample, self.dataset_meta, self.alpha, *what)
+        self.set_image(picture)
+        if show:
+            self.show(picture, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            mmcv.imwrite(mmcv.rgb2bgr(picture), str(out_file))
+        else:
+            self.add_image(name, picture, step)
 
 
 class MMSegInferencer:
@@ -156,43 +220,39 @@ class MMSegInferencer:
         return_datasamples: bool = False,
         batch_size: int = 1,
         return_vis: bool = False,
-        show: bool = False,
-        wait_time: float = 0,
         out_dir: str = "",
         img_out_dir: str = "vis",
         pred_out_dir: str = "pred",
-        opacity: float = 0.8,
-        with_labels: bool = True,
+        **drawing: Any,
     ) -> Any:
         """Predict an image, the images of a folder, an array (H, W, 3) BGR or a list of them.
 
         Returns `dict(predictions=..., visualization=...)`: (H, W) int64 class ids and RGB pictures,
         each alone for a single image and in a list for several; or the samples. With `out_dir`,
         pictures and class ids (8-bit PNGs) are written into its folders. An image is predicted
-        alone, whatever `batch_size` is.
+        alone, whatever `batch_size` is. `drawing` is `show`, `wait_time`, `with_labels` or
+        `opacity`.
         """
+        drawing = {"show": False, "opacity": 0.8, "with_labels": True, **drawing}
         samples, pictures, folder = [], [], isinstance(inputs, str | Path) and Path(inputs).is_dir()
         for image in list_images([str(inputs)], IMAGE_SUFFIXES) if folder else listed(inputs)[1]:
-            sample = cast(SegDataSample, inference_model(self.model, image))
-            samples.append(sample)
-            if out_dir and pred_out_dir:
-                path = Path(out_dir, pred_out_dir, f"{self.count:08d}_pred.png")
-                write_id_png(
-                    path, _class_ids(sample).astype(np.uint8), self.model.dataset_meta["palette"]
-                )
-            array = isinstance(image, np.ndarray)
-            name = f"{self.count:08d}_vis.jpg" if array else Path(image).name
-            target = Path(out_dir, img_out_dir, name) if out_dir and img_out_dir else None
-            if target or return_vis or show:
-                how: Any = {"show": show, "wait_time": wait_time, "with_labels": with_labels}
-                how |= {"opacity": opacity, "out_file": target}
-                pictures.append(show_result_pyplot(self.model, image, sample, **how))
+            samples.append(sample := cast(SegDataSample, inference_model(self.model, image)))
+            number = f"{self.count:08d}"
             self.count += 1
+            if out_dir and pred_out_dir:
+                path = Path(out_dir, pred_out_dir, f"{number}_pred.png")
+                ids = _class_ids(sample).astype(np.uint8)
+                write_id_png(path, ids, self.model.dataset_meta["palette"])
+            name = f"{number}_vis.jpg" if isinstance(image, np.ndarray) else Path(image).name
+            target = Path(out_dir, img_out_dir, name) if out_dir and img_out_dir else None
+            if target or return_vis or drawing["show"]:
+                how = {**drawing, "out_file": target}
+                pictures.append(show_result_pyplot(self.model, image, sample, **how))
         if return_datasamples:
             return samples if len(samples) > 1 else samples[0]
-        ids = [_class_ids(sample) for sample in samples]
+        all_ids = [_class_ids(sample) for sample in samples]
         found: dict[str, list] = {
-            "predictions": ids,
+            "predictions": all_ids,
             "visualization": pictures if return_vis else [],
         }
         return found if len(samples) > 1 else {k: v[0] if v else v for k, v in found.items()}

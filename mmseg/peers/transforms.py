@@ -4,13 +4,12 @@ Each draws from numpy's generator, which `Seeded` data sets start anew for every
 same state of it each gives MMSegmentation's result, unless its text says otherwise.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -20,44 +19,40 @@ from typing_extensions import dataclass_transform  # typing has it from Python 3
 
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
-from mmseg.registry import TRANSFORMS
+from mmseg.registry import TRANSFORMS, checked_arguments
 
 IGNORED = 255
-T = TypeVar("T")
-
-
-class ArgumentError(UserError, AssertionError):
-    """A value that a class cannot work with; MMSegmentation raises an `AssertionError`."""
+LoadImageFromNDArray = LoadImageFromFile  # which keeps an image that is there already
 
 
 def require(right: bool, message: str) -> None:
-    """Raise an `ArgumentError` if a condition does not hold."""
+    """Raise a `UserError` if a condition does not hold."""
     if not right:
-        raise ArgumentError(message)
+        raise UserError(message)
 
 
-def found_in(registry: Registry) -> Callable[[type[T]], type[T]]:
+def offer(registry: Registry, cls: type, name: str = "") -> None:
     """Let a config find a class by its name, unless the user has a class of this name."""
+    if (name or cls.__name__) not in registry.module_dict:
+        registry.register_module(name or None, module=cls)
 
-    def register(cls: type[T]) -> type[T]:
-        if cls.__name__ not in registry.module_dict:
-            registry.register_module(module=cls)
-        return cls
 
-    return register
+offer(TRANSFORMS, LoadImageFromFile, "LoadImageFromNDArray")
 
 
 @dataclass_transform()
 class Augmentation(BaseTransform):
     """A transform that a config finds by its name; its attributes are its arguments.
 
-    `*prob` are chances. A subclass checks others, and prepares its work, in `_prepare`.
+    Their annotations are checked, and `*prob` are chances. A subclass checks more, and prepares its
+    work, in `_prepare`.
     """
 
     def __init_subclass__(cls) -> None:
-        found_in(TRANSFORMS)(dataclass(eq=False)(cls))
+        offer(TRANSFORMS, dataclass(eq=False)(cls))
 
     def __post_init__(self) -> None:
+        vars(self).update(checked_arguments(type(self), vars(self), type(self).__name__))
         for key, value in vars(self).items():
             right = not key.endswith("prob") or 0 <= value <= 1
             require(right, f"{key}={value}: a chance is from 0 to 1")
@@ -67,7 +62,7 @@ class Augmentation(BaseTransform):
         pass
 
 
-def _change(results: dict, image: Callable, labels: Callable | None = None) -> dict:
+def change(results: dict, image: Callable, labels: Callable | None = None) -> dict:
     """Apply a function to the image and one, by default the same, to each label map."""
     if "img" in results:
         results["img"] = image(results["img"])
@@ -78,26 +73,6 @@ def _change(results: dict, image: Callable, labels: Callable | None = None) -> d
     return results
 
 
-def _rotate(
-    results: dict, degree: Any, fill: float = 0, label_fill: int = IGNORED, **how: Any
-) -> dict:
-    angle = np.random.uniform(min(degree), max(degree))
-    labels = {"border_value": label_fill, "interpolation": "nearest", **how}
-    return _change(
-        results,
-        lambda x: mmcv.imrotate(x, angle, border_value=fill, **how),
-        lambda x: mmcv.imrotate(x, angle, **labels),
-    )
-
-
-def _angles(degree: Any) -> tuple:
-    """Return the range of an angle that is given as a range, or as d for (-d, d)."""
-    limits = (-degree, degree) if isinstance(degree, int | float) else tuple(degree)
-    least = 0 if isinstance(degree, int | float) else -math.inf
-    require(len(limits) == 2 and limits[1] > least, f"degree={degree}: a number above 0, or two")
-    return limits
-
-
 class RandomRotate(Augmentation):
     """With the chance `prob`, rotate by an angle from `degree`, a range or d for (-d, d).
 
@@ -106,20 +81,28 @@ class RandomRotate(Augmentation):
     """
 
     prob: float
-    degree: Any
+    degree: float | Sequence[float]
     pad_val: float = 0
     seg_pad_val: int = IGNORED
     center: tuple[float, float] | None = None
     auto_bound: bool = False
 
     def _prepare(self) -> None:
-        self.degree = _angles(self.degree)
+        given = self.degree
+        self.degree = tuple(given) if isinstance(given, Sequence) else (-given, given)
+        right = len(self.degree) == 2 and self.degree[0] <= self.degree[1]
+        require(right, f"degree={given}: give a number from 0, or a range of two")
 
     def transform(self, results: dict) -> dict:
-        if np.random.rand() >= self.prob:
-            return results
+        return self.rotate(results) if np.random.rand() < self.prob else results
+
+    def rotate(self, results: dict) -> dict:
+        """Rotate by an angle from `degree`."""
         how = {"center": self.center, "auto_bound": self.auto_bound}
-        return _rotate(results, self.degree, self.pad_val, self.seg_pad_val, **how)
+        low, high = self.degree  # type: ignore[misc]
+        turned = partial(mmcv.imrotate, angle=np.random.uniform(low, high), **how)
+        labels = partial(turned, border_value=self.seg_pad_val, interpolation="nearest")
+        return change(results, partial(turned, border_value=self.pad_val), labels)
 
 
 class RandomRotFlip(Augmentation):
@@ -131,17 +114,17 @@ class RandomRotFlip(Augmentation):
 
     rotate_prob: float = 0.5
     flip_prob: float = 0.5
-    degree: Any = (-20, 20)
+    degree: float | Sequence[float] = (-20, 20)
 
     def _prepare(self) -> None:
-        self.degree = _angles(self.degree)
+        self.rotate = RandomRotate(1, self.degree).rotate
 
     def transform(self, results: dict) -> dict:
         if np.random.random() < self.rotate_prob:
-            return _rotate(results, self.degree)
+            return self.rotate(results)
         if np.random.random() < self.flip_prob:
             quarters, axis = np.random.randint(0, 4), np.random.randint(0, 2)
-            return _change(results, lambda x: np.flip(np.rot90(x, quarters), axis).copy())
+            return change(results, lambda x: np.flip(np.rot90(x, quarters), axis).copy())
         return results
 
 
@@ -153,42 +136,38 @@ class RandomCutOut(Augmentation):
     """
 
     prob: float
-    n_holes: Any
-    cutout_shape: Any = None
-    cutout_ratio: Any = None
+    n_holes: int | tuple[int, int]
+    cutout_shape: Sequence | None = None
+    cutout_ratio: Sequence | None = None
     fill_in: Sequence[float] = (0, 0, 0)
     seg_fill_in: int | None = None
 
     def _prepare(self) -> None:
-        sizes = [each for each in (self.cutout_shape, self.cutout_ratio) if each is not None]
-        given = len(sizes) == 1 and isinstance(sizes[0], list | tuple)
+        sizes = self.cutout_shape or self.cutout_ratio
+        given = bool(self.cutout_shape) != bool(self.cutout_ratio)
         require(given, "RandomCutOut: give cutout_shape or cutout_ratio, (width, height)")
-        self.sizes = sizes[0] if isinstance(sizes[0], list) else sizes
-        least_most = self.n_holes if isinstance(self.n_holes, tuple) else (self.n_holes,) * 2
-        require(sorted(least_most) == [*least_most][:2], f"n_holes={self.n_holes}: a range is two")
-        self.n_holes = least_most
+        self.sizes: Any = sizes if isinstance(sizes[0], Sequence) else [sizes]  # type: ignore[index]
+        low, high = (self.n_holes,) * 2 if isinstance(self.n_holes, int) else self.n_holes
+        require(low <= high, f"n_holes={self.n_holes}: the range ends before it begins")
+        self.counts = low, high + 1
         require(self.seg_fill_in in (None, *range(256)), f"seg_fill_in={self.seg_fill_in}: a label")
 
     def transform(self, results: dict) -> dict:
         if np.random.rand() >= self.prob:
             return results
         height, width = results["img"].shape[:2]
-        whole = (1, 1) if self.cutout_ratio is None else (width, height)
-        holes = []
-        for _ in range(np.random.randint(self.n_holes[0], self.n_holes[1] + 1)):
+        unit = (width, height) if self.cutout_ratio else (1, 1)
+        cut = np.zeros((height, width), bool)
+        for _ in range(np.random.randint(*self.counts)):
             left, top, number = (np.random.randint(n) for n in (width, height, len(self.sizes)))
-            wide, high = (int(a * b) for a, b in zip(self.sizes[number], whole, strict=True))
-            holes.append((slice(top, top + high), slice(left, left + wide)))
+            wide, high = (int(a * b) for a, b in zip(self.sizes[number], unit, strict=True))
+            cut[top : top + high, left : left + wide] = True
 
-        def filled(pixels: np.ndarray, value: Any) -> np.ndarray:
-            pixels = pixels.copy()
-            for hole in holes if value is not None else ():
-                pixels[hole] = value
-            return pixels
+        def fill(pixels: np.ndarray, where: np.ndarray, value: Any) -> np.ndarray:
+            return pixels if value is None else np.where(where, value, pixels).astype(pixels.dtype)
 
-        return _change(
-            results, lambda x: filled(x, self.fill_in), lambda x: filled(x, self.seg_fill_in)
-        )
+        image = partial(fill, where=cut[..., None], value=self.fill_in)
+        return change(results, image, partial(fill, where=cut, value=self.seg_fill_in))
 
 
 class SegRescale(Augmentation):
@@ -198,21 +177,83 @@ class SegRescale(Augmentation):
 
     def transform(self, results: dict) -> dict:
         scale = partial(mmcv.imrescale, scale=self.scale_factor, interpolation="nearest")
-        return _change(results, lambda x: x, scale) if self.scale_factor != 1 else results
+        return change(results, lambda x: x, scale)
 
 
 class ResizeShortestEdge(Augmentation):
     """Scale so that the shorter side is `scale`, or less if the longer would exceed `max_size`."""
 
-    scale: Any
+    scale: int | tuple[int, int]
     max_size: int
 
     def transform(self, results: dict) -> dict:
         height, width = results["img"].shape[:2]
-        side = self.scale if isinstance(self.scale, int) else min(self.scale)
-        factor = min(side / min(height, width), self.max_size / max(height, width))
+        factor = min(np.min(self.scale) / min(height, width), self.max_size / max(height, width))
         size = int(width * factor + 0.5), int(height * factor + 0.5)
         return Resize(scale=size, keep_ratio=True)(results)
+
+
+class CLAHE(Augmentation):
+    """Equalise the histogram of each channel in tiles, with limited contrast (OpenCV's CLAHE)."""
+
+    clip_limit: float = 40.0
+    tile_grid_size: tuple[int, int] = (8, 8)
+
+    def transform(self, results: dict) -> dict:
+        planes = results["img"].astype(np.uint8).transpose(2, 0, 1)
+        planes = [mmcv.clahe(each, self.clip_limit, self.tile_grid_size) for each in planes]
+        return {**results, "img": np.stack(planes, axis=2)}
+
+
+class AdjustGamma(Augmentation):
+    """Replace each grey level g of a uint8 image by 255 (g / 255)^(1 / gamma), rounded down."""
+
+    gamma: float = 1.0
+
+    def _prepare(self) -> None:
+        require(self.gamma > 0, f"gamma={self.gamma}: give a number above 0")
+        self.table = ((np.arange(256) / 255) ** (1 / self.gamma) * 255).astype(np.uint8)
+
+    def transform(self, results: dict) -> dict:
+        return {**results, "img": self.table[results["img"].astype(np.uint8)]}
+
+
+class Rerange(Augmentation):
+    """Stretch the values of an image linearly to [min_value, max_value], as float32."""
+
+    min_value: float = 0
+    max_value: float = 255
+
+    def _prepare(self) -> None:
+        require(self.min_value < self.max_value, "Rerange: min_value below max_value")
+
+    def transform(self, results: dict) -> dict:
+        image = results["img"].astype(np.float64)
+        least, span = image.min(), np.ptp(image)
+        require(span > 0, f"{results.get('img_path')}: Rerange needs an image of several values")
+        image = (image - least) / span * (self.max_value - self.min_value) + self.min_value
+        return {**results, "img": image.astype(np.float32)}
+
+
+class RGB2Gray(Augmentation):
+    """Replace the channels by `out_channels` copies, or as many, of their weighted sum (float32).
+
+    `weights` apply in the order of the channels in memory, which is blue, green, red.
+    """
+
+    out_channels: int | None = None
+    weights: tuple[float, ...] = (0.299, 0.587, 0.114)
+
+    def _prepare(self) -> None:
+        right = self.out_channels is None or self.out_channels > 0
+        require(right, f"out_channels={self.out_channels}: give None or a number above 0")
+
+    def transform(self, results: dict) -> dict:
+        image, count = results["img"], len(self.weights)
+        require(image.shape[2:] == (count,), f"RGB2Gray: {count} weights for {image.shape}")
+        grey = (image @ np.array(self.weights))[..., None].astype(np.float32)
+        image = grey.repeat(self.out_channels or count, axis=2)
+        return {**results, "img": image, "img_shape": image.shape}
 
 
 class Albu(Augmentation):
@@ -223,53 +264,32 @@ class Albu(Augmentation):
 
     transforms: list[dict]
     keymap: dict[str, str] | None = None
-    additional_targets: dict[str, str] | None = None
     update_pad_shape: bool = False
     bgr_to_rgb: bool = True
 
     def _prepare(self) -> None:
-        if find_spec("albumentations") is None:
-            raise UserError("Albu needs albumentations: pip install albumentations")
+        found = find_spec("albumentations") is not None
+        require(found, "Albu needs albumentations: pip install albumentations")
         self.kinds = import_module("albumentations")
-        more = self.additional_targets or {}
-        self.targets = {**(self.keymap or {"img": "image", "gt_seg_map": "mask"}), **more}
-        self.names = {**self.targets, **{key: key for key in more}}
-        steps = [self._build(each) for each in self.transforms]
-        self.compose = self.kinds.Compose(steps, additional_targets=more)
+        self.names = self.keymap or {"img": "image", "gt_seg_map": "mask"}
+        self.compose = self.kinds.Compose([self._build(each) for each in self.transforms])
 
     def _build(self, config: dict) -> Any:
-        options = dict(config)
-        kind = options.pop("type")
+        options = {key: value for key, value in config.items() if key != "type"}
         if "transforms" in options:
             options["transforms"] = [self._build(each) for each in options["transforms"]]
-        return (getattr(self.kinds, kind) if isinstance(kind, str) else kind)(**options)
+        return getattr(self.kinds, config["type"])(**options)
 
     def transform(self, results: dict) -> dict:
-        def swapped(key: str, pixels: np.ndarray) -> np.ndarray:
-            return pixels[..., ::-1] if self.bgr_to_rgb and self.targets[key] == "image" else pixels
+        def swap(name: str, pixels: np.ndarray) -> np.ndarray:
+            return np.array(pixels[..., :: -1 if name == "image" and self.bgr_to_rgb else 1])
 
         if hasattr(self.compose, "set_random_seed"):  # newer versions have their own generators
             self.compose.set_random_seed(np.random.randint(2**31))
-        names = {name: key for key, name in self.names.items() if key in results}
-        given = {name: np.array(swapped(key, results[key])) for name, key in names.items()}
-        changed = self.compose(**given)
-        results |= {key: swapped(key, changed[name]) for name, key in names.items()}
+        names = {key: name for key, name in self.names.items() if key in results}
+        changed = self.compose(**{name: swap(name, results[key]) for key, name in names.items()})
+        results |= {key: swap(name, changed[name]) for key, name in names.items()}
         results["img_shape"] = results["img"].shape[:2]
         if self.update_pad_shape:
             results["pad_shape"] = results["img"].shape
-        return results
-
-
-@found_in(TRANSFORMS)
-class LoadImageFromNDArray(LoadImageFromFile):
-    """Take the image that is already in `img`, (H, W, C), instead of reading a file."""
-
-    def __init__(self, to_float32: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.to_float32 = to_float32
-
-    def transform(self, results: dict) -> dict:
-        results = super().transform({"img_path": None, **results})
-        if self.to_float32:
-            results["img"] = results["img"].astype(np.float32)
         return results

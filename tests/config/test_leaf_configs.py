@@ -78,7 +78,7 @@ def test_model_of_the_config_fits_its_data_and_backbone(leaf):
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         info = loader.dataset.get("metainfo") or DATASETS.get(loader.dataset.type).METAINFO
         assert len(info["classes"]) == head.num_classes
-    assert tuple(channels[i] for i in head.in_index) == head.in_channels
+    assert tuple(channels[i] for i in head.in_index) == tuple(head.in_channels)
     steps = {step.type: step for step in config.train_dataloader.dataset.pipeline}
     crop_size = steps["RandomScaleCropFlip"].crop_size
     assert tuple(config.model.data_preprocessor.size) == tuple(crop_size)

@@ -133,3 +133,15 @@ def test_a_window_without_a_display_is_refused_before_the_test(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match="no display; write the pictures with --show-dir"):
         SegVisualizationHook(show=True)
+
+
+def test_in_validation_the_first_image_of_some_batches_is_drawn(tmp_path):
+    hook, runner = SegVisualizationHook(draw=True, interval=2), SimpleNamespace(iter=4)
+    runner.work_dir = tmp_path
+    runner.val_dataloader = SimpleNamespace(dataset=ImageList([]))
+    hook.before_run(runner)
+    for batch, name in enumerate("abc"):
+        samples = [make_sample(tmp_path / f"{name}{i}.png", pred=0) for i in range(2)]
+        hook.after_val_iter(runner, batch, outputs=samples)
+    drawn = sorted(str(path.relative_to(tmp_path / "vis")) for path in tmp_path.rglob("vis/*/*"))
+    assert drawn == ["iter_4/a0.png", "iter_4/c0.png"]

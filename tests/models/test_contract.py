@@ -16,7 +16,3 @@ FCN = {"type": "FCNHead", "in_channels": 8, "channels": 8, "num_classes": 3, "nu
 
 class TestFCNHead(ModelContract):
     decode_head = FCN | {"norm_cfg": {"type": "BN"}}
-
-
-class TestDepthwiseSeparableFCNHead(ModelContract):
-    decode_head = FCN | {"type": "DepthwiseSeparableFCNHead", "concat_input": False}

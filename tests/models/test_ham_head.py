@@ -184,8 +184,8 @@ def test_a_trace_gives_the_logits_of_the_model(model, images):
     ("features", "message"),
     [
         (torch.rand(1, 16, 8, 8), "the backbone returned a tensor; a tuple of maps"),
-        ([torch.rand(1, c, 8, 8) for c in (8, 16, 24)], r"maps have \[8, 16, 24\] channels; .*3\)"),
-        ([torch.rand(1, c, 8, 8) for c in (8, 16, 24, 48)], r"in_channels=\(16, 24, 32\) ask for"),
+        ([torch.rand(1, c, 8, 8) for c in (8, 16, 24)], r"maps have \[8, 16, 24\] channels; .*3\]"),
+        ([torch.rand(1, c, 8, 8) for c in (8, 16, 24, 48)], r"in_channels=\[16, 24, 32\] ask for"),
     ],
 )
 def test_maps_of_another_backbone_are_named(model, features, message):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset
+from PIL import Image
 
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError
@@ -171,8 +172,17 @@ def test_albu_moves_labels_with_the_rgb_image_and_depends_on_the_seed():
 
 
 def test_an_image_in_memory_is_taken_as_it_is():
-    found = TRANSFORMS.build({"type": "LoadImageFromNDArray", "to_float32": True})(sample())
-    assert found["img"].dtype == np.float32 and found["ori_shape"] == SIDES
+    given = sample()
+    found = TRANSFORMS.build({"type": "LoadImageFromNDArray"})(given)
+    assert found["img"] is given["img"] and found["ori_shape"] == SIDES
+
+
+def test_a_mask_is_read_without_a_data_set(tmp_path):
+    Image.fromarray(np.array([[0, 1], [2, 255]], np.uint8)).save(tmp_path / "a.png")
+    given = {"seg_map_path": str(tmp_path / "a.png")}
+    assert LoadAnnotations()(dict(given))["gt_seg_map"].tolist() == [[0, 1], [2, 255]]
+    found = LoadAnnotations(reduce_zero_label=True)({**given, "label_map": {1: 7}})
+    assert found["gt_seg_map"].tolist() == [[255, 0], [7, 255]]
 
 
 class FromTheName(LoadAnnotations):

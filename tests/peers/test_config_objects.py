@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 from tiny_project import ROOT, write_project
 
 from mmseg.apis import init_model
@@ -67,6 +68,14 @@ def test_the_runner_takes_a_config_as_mmengine_reads_it(raw, tmp_path):
     raw.work_dir = str(tmp_path / "work")
     runner = SegRunner.from_cfg(raw)
     assert isinstance(runner.model, EncoderDecoder)
+
+
+def test_a_runner_of_mmengine_takes_the_config_of_there(raw, tmp_path):
+    raw.work_dir, raw.default_scope = str(tmp_path / "work"), "mmseg"
+    assert isinstance(Runner.from_cfg(raw), SegRunner)
+    raw.default_scope = "mmdet"  # as before, mmengine takes it as it is
+    with pytest.raises(TypeError, match="unexpected keyword argument 'train_cfg'"):
+        Runner.from_cfg(raw)
 
 
 def test_a_data_set_of_0_x_is_built_of_its_section(image_folder):

@@ -11,9 +11,10 @@ from mmseg.models.utils import resize
 
 from mmseg.compat.openmmlab import adapt_component
 from mmseg.errors import UserError
+from mmseg.models import SegDataPreProcessor
 from mmseg.models.decode_heads import BaseDecodeHead, FCNHead, LightHamHead
 from mmseg.models.losses import DiceLoss, accuracy, weight_reduce_loss
-from mmseg.peers.transforms import found_in
+from mmseg.peers.transforms import offer
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -143,10 +144,9 @@ def test_a_head_that_overrides_loss_is_told_what_to_override():
         OwnLoss(in_channels=8, channels=4, num_classes=3)
 
 
-@pytest.mark.parametrize("kind", ["FCNHead", "DepthwiseSeparableFCNHead"])
 @pytest.mark.parametrize("options", [{}, {"num_convs": 1, "kernel_size": 1, "concat_input": False}])
-def test_fcn_heads_give_logits_of_the_size_of_their_map(kind, options):
-    head = MODELS.build({**FCN, "type": kind, "norm_cfg": SYNC, **options})
+def test_an_fcn_head_gives_logits_of_the_size_of_its_map(options):
+    head = MODELS.build({**FCN, "norm_cfg": SYNC, **options})
     assert head(MAPS).shape == (2, 3, 4, 4)
 
 
@@ -191,6 +191,35 @@ def test_one_channel_for_two_classes_is_a_sigmoid_with_its_threshold(tiny_model)
     torch.testing.assert_close(loss, expected)
     head.eval()
     assert torch.equal(head.cls_seg(x).argmax(1) == 1, z.sigmoid() > 0.7)
+
+
+def test_a_hamburger_takes_the_arguments_of_there():
+    there = {"MD_S": 1, "MD_R": 16, "train_steps": 6, "eval_steps": 7, "inv_t": 100}
+    options = {"in_channels": [16, 24, 32], "channels": 32, "ham_channels": 32, "num_classes": 3}
+    head = LightHamHead(**options, ham_kwargs={**there, "rand_init": True})
+    assert head.hamburger.ham.rank == 16
+    with pytest.raises(UserError, match="eval_steps=9: only 7 works here"):
+        LightHamHead(**options, ham_kwargs={**there, "eval_steps": 9})
+
+
+def test_logits_of_a_padded_image_become_a_result(tiny_model):
+    model = MODELS.build(tiny_model)
+    logits = torch.zeros(1, 3, 10, 12)
+    logits[:, 1, :6, :8] = 1
+    sample = SegDataSample(metainfo={"ori_shape": (12, 16), "img_padding_size": (0, 4, 0, 4)})
+    (result,) = model.postprocess_result(logits, [sample])
+    assert (result.pred_sem_seg.data == 1).all() and result.seg_logits.shape == (12, 16)
+    with pytest.raises(UserError, match="give logits of two classes"):
+        model.postprocess_result(logits[:, :1], [sample])
+
+
+def test_images_keep_their_values_without_mean_and_std():
+    image = torch.randint(256, (3, 4, 5), dtype=torch.uint8)
+    data = {"inputs": [image], "data_samples": [SegDataSample()]}
+    (found,) = SegDataPreProcessor(bgr_to_rgb=False)(data)["inputs"]
+    assert torch.equal(found, image.float())
+    with pytest.raises(UserError, match="give both mean and std"):
+        SegDataPreProcessor(mean=[0, 0, 0])
 
 
 def test_a_binary_config_of_1x_trains_without_a_change(tiny_model):
@@ -262,5 +291,5 @@ def test_a_loss_of_the_guide_is_weighed_and_reduced():
 def test_a_class_of_the_users_own_goes_before_one_of_the_same_name_here():
     registry = Registry("parts")
     own = registry.register_module(name="FCNHead")(CopiedLoss)
-    assert found_in(registry)(FCNHead) is FCNHead
+    offer(registry, FCNHead)
     assert registry.get("FCNHead") is own

@@ -33,6 +33,7 @@ class ColourModel(torch.nn.Module):
                 "mean": (120.0, 120.0, 120.0),
                 "std": (60.0, 60.0, 60.0),
                 "size": (WINDOW, WINDOW),
+                "bgr_to_rgb": True,
             }
         )
         self.decode_head = SimpleNamespace(num_classes=3)

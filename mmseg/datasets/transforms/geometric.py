@@ -9,6 +9,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform, RandomFlip, RandomResize
 from mmcv.transforms.utils import cache_randomness
 
+from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.registry import TRANSFORMS
 
@@ -28,6 +29,8 @@ class RandomCrop(BaseTransform):
 
     def __init__(self, crop_size: int | tuple[int, int], cat_max_ratio: float = 1.0) -> None:
         self.crop_size = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
+        if min(self.crop_size) < 1:
+            raise UserError(f"RandomCrop.crop_size={crop_size}: give (height, width) above 0")
         self.cat_max_ratio = cat_max_ratio
 
     @cache_randomness

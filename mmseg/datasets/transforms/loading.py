@@ -42,8 +42,8 @@ class LoadImageFromFile(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         if "img" not in results:
-            bands, bits = results.get("bands"), results.get("bits", "uint8")
-            image, valid = read_bands(results["img_path"], bands, bits, self.backend_args)
+            path, bands, bits = results["img_path"], results.get("bands"), results.get("bits")
+            image, valid = read_bands(path, bands, bits or "uint8", self.backend_args)
             if bands and not valid.all():
                 results["nodata"] = ~valid
                 if self.fill is not None:
@@ -68,7 +68,8 @@ class LoadAnnotations(BaseTransform):
     The data set gives the number of classes, whether 0 is ignored (`reduce_zero_label`, which may
     be repeated here), and which classes become others (`label_map`). Train ids that are already in
     `gt_seg_map` are kept. `seg_fields` names the map, because transforms written for MMSegmentation
-    ask it. Raises `UserError` if there is no mask, or if its size is not that of the image.
+    ask it. Without a data set any id is right. Raises `UserError` if there is no mask, or if its
+    size is not that of the image.
 
     A subclass that reads other files overrides `_load_seg_map`; `imdecode_backend` is for it.
     """
@@ -85,7 +86,8 @@ class LoadAnnotations(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         results["seg_fields"] = []
-        if self.reduce_zero_label not in (None, results.get("reduce_zero_label")):
+        stated = results.setdefault("reduce_zero_label", bool(self.reduce_zero_label))
+        if self.reduce_zero_label not in (None, stated):
             raise UserError(
                 f"LoadAnnotations(reduce_zero_label={self.reduce_zero_label}) contradicts the data "
                 f"set: give the data set reduce_zero_label={self.reduce_zero_label} too"
@@ -99,17 +101,13 @@ class LoadAnnotations(BaseTransform):
         """Add `gt_seg_map` to a sample."""
         path = results.get("seg_map_path")
         if path is None:
-            raise UserError(f"{results['img_path']}: has no mask; give data_prefix.seg_map_path")
+            image = results.get("img_path", "a sample")
+            raise UserError(f"{image}: has no mask; give data_prefix.seg_map_path")
         values = read_mask(path, self.backend_args, results.get("colour_ids"))
         if "ori_shape" in results:
-            check_size(path, values.shape, results["img_path"], results["ori_shape"])
-        results["gt_seg_map"] = to_train_ids(
-            values,
-            results["num_classes"],
-            results["reduce_zero_label"],
-            path,
-            results.get("label_map"),
-        )
+            check_size(path, values.shape, results.get("img_path", ""), results["ori_shape"])
+        facts = results.get("num_classes", 256), results["reduce_zero_label"]
+        results["gt_seg_map"] = to_train_ids(values, *facts, path, results.get("label_map"))
         if "nodata" in results:
             results["gt_seg_map"][results["nodata"]] = IGNORE_INDEX
 

@@ -68,7 +68,7 @@ class DecodeHead(BaseModule):
             )
         widths = [each.shape[1] for each in maps]
         index, channels = _each(self.in_index), _each(self.in_channels)
-        if [widths[i] for i in index if i < len(widths)] != [*channels]:
+        if [widths[i] for i in index if i < len(widths)] != channels:
             raise UserError(
                 f"the backbone's maps have {widths} channels; decode_head.in_index={self.in_index} "
                 f"and in_channels={self.in_channels} ask for others"
@@ -157,8 +157,8 @@ def _check_sigmoid(num_classes: int, out_channels: int | None, losses: nn.Module
         )
 
 
-def _each(value: int | Sequence[int]) -> tuple[int, ...]:
-    return (value,) if isinstance(value, int) else tuple(value)
+def _each(value: int | Sequence[int]) -> list[int]:
+    return [value] if isinstance(value, int) else list(value)
 
 
 def _check_classes(num_classes: int, ignore_index: int) -> None:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
+from mmseg.compat.openmmlab import adapt_ham
 from mmseg.errors import UserError
 from mmseg.models.decode_heads.decode_head import DecodeHead
 from mmseg.ops.algebra import conv_of_levels, conv_of_product
@@ -79,7 +80,8 @@ class LightHamHead(DecodeHead):
 
     `ham_channels` is the width of the Hamburger, `ham_kwargs=dict(MD_R=...)` the rank of its NMF:
     16 for SegNeXt-T and -S, 64 for -B and -L. The rank has no parameters, so that a checkpoint
-    loads with a wrong one; it is never inherited between sizes.
+    loads with a wrong one; it is never inherited between sizes. Other keys of MMSegmentation may
+    have the one value that works here.
 
     The convolutions of `squeeze` and `ham_out` are linear. They are applied by their weights, in
     the order that costs least, and hooks on these two modules are not called.
@@ -90,13 +92,14 @@ class LightHamHead(DecodeHead):
         in_channels: Sequence[int],
         channels: Count,
         ham_channels: Count,
-        ham_kwargs: Mapping[str, int],
+        ham_kwargs: Mapping[str, Any],
         num_classes: Count,
         in_index: Sequence[int] = (1, 2, 3),
         norm_cfg: dict | None = GROUP_NORM,
         **kwargs: Any,
     ) -> None:
         super().__init__(in_channels, channels, num_classes, in_index, **kwargs)
+        ham_kwargs = adapt_ham(ham_kwargs, "model.decode_head.ham_kwargs")
         if set(ham_kwargs) != {"MD_R"}:
             raise UserError(f"model.decode_head.ham_kwargs={dict(ham_kwargs)}: give dict(MD_R=...)")
         self.squeeze = ConvModule(sum(self.in_channels), ham_channels, 1, norm_cfg=norm_cfg)
