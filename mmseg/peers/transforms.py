@@ -52,7 +52,7 @@ class Augmentation(BaseTransform):
         offer(TRANSFORMS, dataclass(eq=False)(cls))
 
     def __post_init__(self) -> None:
-        vars(self).update(checked_arguments(type(self), vars(self), type(self).__name__))
+        self.__dict__ |= checked_arguments(type(self), vars(self), type(self).__name__)
         for key, value in vars(self).items():
             right = not key.endswith("prob") or 0 <= value <= 1
             require(right, f"{key}={value}: a chance is from 0 to 1")
