@@ -1,9 +1,11 @@
 """Prepare a data set for training: python tools/convert_dataset.py NAME ..."""
 
 import argparse
+import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from mmengine.logging import MMLogger
 
@@ -16,122 +18,68 @@ from mmseg.datasets.converters.relabel import convert_cityscapes, convert_coco_s
 from mmseg.errors import one_line_errors
 
 
-class Converter(NamedTuple):
-    """A data set: what to do, its function, the folders to give and the names of its options."""
+def convert_coco(masks: Path, out: Path, workers: int = 1) -> int:
+    """Write the train ids of COCO-Stuff; `masks` holds train2017/ and val2017/ of stuffthingmaps.
 
-    help: str
-    convert: Callable[[argparse.Namespace], str]
-    folders: dict[str, str]
-    options: tuple[str, ...] = ("--workers",)
-    out: str | None = None
-
-
-def tiling(args: argparse.Namespace) -> dict[str, int]:
-    given = {"tile": args.tile, "overlap": args.overlap}
-    return {key: value for key, value in given.items() if value is not None}
+    Returns the number of masks.
+    """
+    splits = ("train2017", "val2017")
+    return convert_coco_stuff({split: masks / split for split in splits}, out, workers)
 
 
-def shares(pixels: list[int]) -> str:
-    return ", ".join(f"{count / sum(pixels):.1%}" for count in pixels)
-
-
-COCO_SPLITS = ("train2017", "val2017")
-OPTIONS: dict[str, dict] = {
-    "--workers": {"type": int, "default": 2, "help": "processes"},
-    "--tile": {"type": int, "help": "side of a tile in pixels"},
-    "--overlap": {"type": int, "help": "pixels that two tiles share"},
-    "--image-format": {"choices": ("jpg", "png"), "default": "jpg"},
-    "--allow-partial": {"action": "store_true", "help": "accept lists without all 10,582 ids"},
+CONVERTERS: dict[str, Callable] = {
+    "cityscapes": convert_cityscapes,
+    "coco_stuff164k": convert_coco,
+    "isaid": convert_isaid,
+    "landcover": partial(convert_landcover, tile_size=512),
+    "loveda": convert_loveda,
+    "pascal_context": convert_pascal_context,
+    **{name: partial(convert_isprs, name=name) for name in LAYOUTS},
+    "voc_aug": convert_voc_aug,
 }
-CONVERTERS = {
-    "cityscapes": Converter(
-        "write the train ids of Cityscapes",
-        lambda a: f"{a.root}/gtFine: {convert_cityscapes(a.root, a.workers)} masks in train ids",
-        {"root": "the folder with leftImg8bit/ and gtFine/"},
-    ),
-    "coco_stuff164k": Converter(
-        "write the train ids of COCO-Stuff",
-        lambda a: (
-            f"{a.out}/annotations: "
-            f"{convert_coco_stuff({s: a.masks / s for s in COCO_SPLITS}, a.out, a.workers)} masks "
-            "in train ids"
-        ),
-        {"masks": "stuffthingmaps: the folder of train2017, val2017"},
-        out="data/coco_stuff164k",
-    ),
-    "isaid": Converter(
-        "cut iSAID into tiles",
-        lambda a: f"{a.out}: {convert_isaid(a.root, a.out, a.workers, **tiling(a))} tiles",
-        {"root": "the folder with train/ and val/, unpacked"},
-        ("--tile", "--overlap", "--workers"),
-        out="data/iSAID",
-    ),
-    "landcover": Converter(
-        "cut LandCover.ai into tiles",
-        lambda a: (
-            f"{a.out}: shares of the classes 0 to 4: "
-            f"{shares(convert_landcover(a.source, a.out, a.image_format, a.workers)['total'])}"
-        ),
-        {"source": "landcover.ai.v1.zip or the unpacked folder"},
-        ("--image-format", "--workers"),
-        out="data/landcover",
-    ),
-    "loveda": Converter(
-        "sort the files of LoveDA",
-        lambda a: f"{a.out}: {convert_loveda(a.source, a.out)} images",
-        {"source": "the folder with Train.zip and Val.zip"},
-        (),
-        out="data/loveDA",
-    ),
-    "pascal_context": Converter(
-        "make the masks of Pascal Context",
-        lambda a: f"{a.devkit}: {convert_pascal_context(a.devkit, a.labels, a.workers)} masks",
-        {
-            "devkit": "the folder with VOC2010/: data/VOCdevkit",
-            "labels": "the folder of <id>.mat from trainval.tar.gz",
-        },
-    ),
-    **{
-        name: Converter(
-            f"cut ISPRS {name.title()} into tiles",
-            lambda a: (
-                f"{a.out}: {convert_isprs(a.source, a.out, a.name, a.workers, **tiling(a))} tiles"
-            ),
-            {"source": "the folder with " + " and ".join(layout.archives)},
-            ("--tile", "--overlap", "--workers"),
-            out=f"data/{name}",
-        )
-        for name, layout in LAYOUTS.items()
-    },
-    "voc_aug": Converter(
-        "join Pascal VOC 2012 and SBD",
-        lambda a: (
-            f"{a.devkit}: trainaug.txt lists "
-            f"{len(convert_voc_aug(a.devkit, a.sbd, a.workers, a.allow_partial))} masks"
-        ),
-        {
-            "devkit": "the folder with VOC2012/: data/VOCdevkit",
-            "sbd": "the folder with dataset/: data/VOCdevkit/VOCaug",
-        },
-        ("--workers", "--allow-partial"),
-    ),
-}
+FOLDERS = {"isaid": "iSAID", "loveda": "loveDA"}  # those in data/ that are not called as the set
+CHOICES = {"image_format": ("jpg", "png")}
+
+
+def add_parameters(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add what the converter of a data set takes: folders, and flags with its defaults."""
+    convert = CONVERTERS[name]
+    for key, parameter in inspect.signature(convert).parameters.items():
+        flag = "--" + key.replace("_", "-")
+        value = 2 if key == "workers" else parameter.default
+        if key == "out":
+            folder = Path("data", FOLDERS.get(name, name))
+            parser.add_argument("-o", flag, type=Path, default=folder, metavar="DIR")
+        elif value is parameter.empty:
+            parser.add_argument(key, type=Path)
+        elif value is False:
+            parser.add_argument(flag, action="store_true")
+        elif key not in getattr(convert, "keywords", {}):
+            choices = CHOICES.get(key)
+            parser.add_argument(flag, type=type(value), default=value, choices=choices)
+
+
+def told(result: Any) -> Any:
+    """Return what a converter did: the number of files, of each split or not, or of pixels."""
+    if isinstance(result, dict):
+        return ", ".join(f"{split} {value}" for split, value in result.items())
+    return len(result) if isinstance(result, list) else result
 
 
 @one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
-    for name, converter in CONVERTERS.items():
-        own = names.add_parser(name, help=converter.help, description=converter.help)
-        for folder, text in converter.folders.items():
-            own.add_argument(folder, type=Path, help=text)
-        if converter.out:
-            own.add_argument("-o", "--out", type=Path, default=Path(converter.out), metavar="DIR")
-        for flag in converter.options:
-            own.add_argument(flag, **OPTIONS[flag])
-    args = parser.parse_args()
-    MMLogger.get_current_instance().info(CONVERTERS[args.name].convert(args))
+    names = parser.add_subparsers(dest="dataset", required=True, metavar="NAME")
+    for name, convert in CONVERTERS.items():
+        text = inspect.getdoc(getattr(convert, "func", convert)) or ""
+        kind = argparse.RawDescriptionHelpFormatter
+        first = text.partition("\n")[0]
+        add_parameters(
+            names.add_parser(name, help=first, description=text, formatter_class=kind), name
+        )
+    args = vars(parser.parse_args())
+    name = args.pop("dataset")
+    MMLogger.get_current_instance().info(f"{name}: {told(CONVERTERS[name](**args))}")
 
 
 if __name__ == "__main__":

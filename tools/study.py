@@ -3,16 +3,13 @@
 Started again, it goes on where it was interrupted. Finished runs are not repeated.
 """
 
-import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import Queue
 
-from common import HERE, console, positive_int, tool_parser
+from common import HERE, in_threads, positive_int, tool_parser
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmseg.errors import one_line_errors
 from mmseg.evaluation.report import render_table
@@ -23,21 +20,17 @@ from mmseg.results.study import Study, Task, write_study_page
 from mmseg.results.tables import write_tables
 
 
-def parse_args() -> argparse.Namespace:
-    parser = tool_parser(__doc__)
-    parser.add_argument("study", help="a Python file with variants and seeds")
-    parser.add_argument("--out", type=Path, help="the folder of all runs (work_dirs/<study>)")
-    parser.add_argument("--seeds", type=int, nargs="+")
-    parser.add_argument("--jobs", type=positive_int, default=1, help="runs at a time")
-    parser.add_argument(
-        "--slurm", action="store_true", help="only write an array job, for sbatch (docs/cluster.md)"
-    )
-    return parser.parse_args()
-
-
 @one_line_errors
 def main() -> None:
-    args = parse_args()
+    parser = tool_parser(__doc__)
+    add = parser.add_argument
+    add("study", help="a Python file with variants and seeds")
+    add("--out", type=Path, help="the folder of all runs (work_dirs/<study>)")
+    add("--seeds", type=int, nargs="+")
+    add("--jobs", type=positive_int, default=1, help="runs at a time")
+    text = "only write an array job, for sbatch (docs/cluster.md)"
+    add("--slurm", action="store_true", help=text)
+    args = parser.parse_args()
     out = args.out or Path("work_dirs") / Path(args.study).stem
     study = Study(args.study, out, args.seeds)
     study.prepare()
@@ -66,17 +59,7 @@ def run_all(study: Study, jobs: int) -> None:
         finally:
             gpus.put(gpu)
 
-    columns = TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console) as bar, ThreadPoolExecutor(jobs) as pool:
-        row = bar.add_task("runs", total=len(left))
-        started = [pool.submit(run, task) for task in left]
-        try:
-            for each in as_completed(started):
-                each.result()
-                bar.advance(row)
-        except BaseException:  # the runs that have started end by themselves
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    in_threads(run, left, jobs, "runs")
 
 
 def report(study: Study) -> None:
@@ -96,4 +79,4 @@ def report(study: Study) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
