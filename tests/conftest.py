@@ -1,5 +1,6 @@
 """What the tests share: tiny models, tiny data and the folder of real data."""
 
+import gc
 import io
 import logging
 import multiprocessing
@@ -49,6 +50,11 @@ LONG = [
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare every later collection the objects of the imports; see tools/common.py."""
+    gc.freeze()
 
 
 # As a runner does: names of transforms mean ours first.
