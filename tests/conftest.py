@@ -52,8 +52,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
-def pytest_collection_finish() -> None:
-    """Spare every later collection the objects of the imports; see tools/common.py."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """Spare the garbage collections of a file's tests what was imported; see tools/common.py."""
+    gc.collect()
     gc.freeze()
 
 

@@ -168,7 +168,7 @@ def test_testing_by_the_old_flags_writes_what_it_wrote(project):
         project,
         *("test.py", "old.py", "work/iter_2.pth", "--eval", "mIoU", "--work-dir", "tested"),
         *("--out", "predictions.pkl", "--show-dir", "shown", "--aug-test", "--gpu-id", "0"),
-        *("--eval-options", "imgfile_prefix=ids"),
+        *("--eval-options", "imgfile_prefix=ids", "--engine", "torch"),
         python_path=project,
     )
     with open(project / "predictions.pkl", "rb") as file:
@@ -181,7 +181,7 @@ def test_testing_by_the_old_flags_writes_what_it_wrote(project):
 
 
 def test_format_only_needs_no_folder(project):
-    flags = ("--format-only", "--work-dir", "formatted")
+    flags = ("--format-only", "--work-dir", "formatted", "--engine", "torch")
     run(project, "test.py", "old.py", "work/iter_2.pth", *flags, python_path=project)
     assert len(list((project / "formatted/format_results").glob("*.png"))) == 3
 

@@ -85,7 +85,7 @@ def test_every_tool_of_images_takes_16_bit_bands(folder, call, capsys):
     colours = ("--bands", "nir", "red", "green")
     assert call("browse_dataset.py", "bands.py", *colours, "--out", "browse") is None
     assert (folder / "browse/sheet_0.png").is_file()
-    device = ("--device", "cpu")
+    device = ("--device", "cpu", "--engine", "torch")
     assert call("predict.py", "bands.py", "a.pth", "data/img", "--out", "pred", *device) is None
     assert np.asarray(Image.open(folder / "pred/ids/a.png")).shape == (64, 64)
     assert np.asarray(Image.open(folder / "pred/overlay/a.png"))[:64, :64].std() > 20
