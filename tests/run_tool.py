@@ -1,4 +1,4 @@
-"""Run a tool in processes of its own; conftest.py spares them the seconds of importing torch."""
+"""Run a tool in processes of its own; shared_fixtures.py spares them the seconds of importing torch."""
 
 import multiprocessing
 import os
