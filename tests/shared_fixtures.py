@@ -5,8 +5,6 @@ import io
 import logging
 import multiprocessing
 import os
-import runpy
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +26,7 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from PIL import Image
-from run_tool import TOOLS, run
+from run_tool import call_tool, run
 from tiny_project import write_project
 
 from mmseg.lock import sole_process
@@ -204,16 +202,6 @@ def project(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def call(project, monkeypatch) -> Callable[..., str | int | None]:
-    """Run a tool in this process; return its exit code, the text of its error, or None."""
-
-    def call(tool: str, *args: str) -> str | int | None:
-        monkeypatch.chdir(project)
-        monkeypatch.syspath_prepend(str(TOOLS))
-        monkeypatch.setattr(sys, "argv", [tool, *args])
-        try:
-            runpy.run_path(str(TOOLS / tool), run_name="__main__")
-        except SystemExit as stop:
-            return stop.code
-        return None
-
-    return call
+    """Run a tool in this process and in `project`; return what `call_tool` does."""
+    monkeypatch.chdir(project)
+    return call_tool

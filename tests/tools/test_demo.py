@@ -41,7 +41,7 @@ def test_every_class_has_its_share(height, width, seed):
 
 
 def test_most_buildings_and_roads_are_wide_enough_for_a_decoder_at_one_eighth():
-    _, mask = draw_scene(768, 768, seed=1)
+    _, mask = draw_scene(512, 512, seed=1)
     buildings, count = ndimage.label(mask == BUILDING)
     widest = ndimage.maximum(
         ndimage.distance_transform_edt(buildings > 0), buildings, range(1, count + 1)

@@ -1,15 +1,13 @@
 """The commands and the Python names of both generations, on a config of MMSegmentation 0.x."""
 
 import pickle
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from run_tool import TOOLS, run
+from run_tool import call_tool, run
 
 import mmseg.datasets
 import mmseg.models
@@ -127,17 +125,11 @@ def project(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def call(project, user_module, monkeypatch, capsys):
+def call(project, user_module, capsys):
     """Run a tool in this process; what it prints, or the text of the error it ends with."""
 
     def call(tool: str, *args: str) -> str:
-        monkeypatch.syspath_prepend(str(TOOLS))
-        monkeypatch.setattr(sys, "argv", [tool, *args])
-        try:
-            runpy.run_path(str(TOOLS / tool), run_name="__main__")
-        except SystemExit as error:
-            return str(error.code)
-        return capsys.readouterr().out
+        return str(call_tool(tool, *args) or capsys.readouterr().out)
 
     return call
 

@@ -1,8 +1,7 @@
 """Mapping from the command line: folders, the truth, two processes, interruptions, mistakes."""
 
-import runpy
 import shutil
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,12 @@ import pytest
 import rasterio
 import torch
 from rasterio import Affine
-from run_tool import run_tool
+from run_tool import call_tool, run_tool
 from tiny_project import MODEL
 
 from mmseg.apis import init_model
 
 ROOT = Path(__file__).parents[2]
-TOOLS = ROOT / "tools"
 
 
 def write(path: Path, array: np.ndarray) -> None:
@@ -56,20 +54,10 @@ def project(template, tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def call(project, monkeypatch):
+def call(project):
     """Run the tool in this process; return what it exits with."""
-
-    def call(*args: str) -> str | int | None:
-        monkeypatch.syspath_prepend(str(TOOLS))
-        command = ["map_orthophoto.py", "config.py", "random.pth", "--engine", "torch", *args]
-        monkeypatch.setattr(sys, "argv", command)
-        try:
-            runpy.run_path(str(TOOLS / "map_orthophoto.py"), run_name="__main__")
-        except SystemExit as stop:
-            return stop.code
-        return None
-
-    return call
+    command = ("map_orthophoto.py", "config.py", "random.pth", "--engine", "torch")
+    return partial(call_tool, *command)
 
 
 def test_a_folder_of_scenes_is_mapped_and_compared_with_a_folder_of_masks(project, call, log):
