@@ -197,8 +197,7 @@ param_scheduler = [dict(type="PolyLR", power=1.0, by_epoch=False, begin=0, end=9
     return [text.encode(), small]
 
 
-HOSTILE_CONFIGS = f"""_base_ = './case.py'
-import sys; sys.exit(3)
+HOSTILE_CONFIGS = f"""import sys; sys.exit(3)
 _base_ = 3
 _base_ = ['nothing.py']
 x = 1 / 0
