@@ -59,11 +59,13 @@ def add_parameters(parser: argparse.ArgumentParser, name: str) -> None:
             parser.add_argument(flag, type=type(value), default=value, choices=choices)
 
 
-def told(result: Any) -> Any:
-    """Return what a converter did: the number of files, of each split or not, or of pixels."""
+def told(result: Any) -> str:
+    """Return what a converter did: the number of files, or of each split, or pixels of classes."""
     if isinstance(result, dict):
-        return ", ".join(f"{split} {value}" for split, value in result.items())
-    return len(result) if isinstance(result, list) else result
+        return ", ".join(f"{split}: {told(value)}" for split, value in result.items())
+    if isinstance(result, list) and not isinstance(result[0], str):
+        return f"pixels of the classes {result}"
+    return f"{len(result) if isinstance(result, list) else result} files"
 
 
 @one_line_errors
