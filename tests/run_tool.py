@@ -1,4 +1,4 @@
-"""Run a tool in processes of its own; conftest.py spares them the seconds of importing torch."""
+"""Run a tool in a process of its own, which need not import torch anew, or in this one."""
 
 import multiprocessing
 import os
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -85,6 +86,16 @@ def run_tool(
         for streams in zip(*(tool.outputs for tool in started), strict=True)
     ]
     return subprocess.CompletedProcess(started[0].command, code, *outputs)
+
+
+def call_tool(name: str, *arguments: object) -> str | int | None:
+    """Run tools/`name` in this process; return its exit code, the text of its error, or None."""
+    with mock.patch.object(sys, "argv", [name, *map(str, arguments)]):
+        try:
+            runpy.run_path(str(TOOLS / name), run_name="__main__")
+        except SystemExit as stop:
+            return stop.code
+    return None
 
 
 def run(folder: Path, tool: str, *args: str, expect: int = 0, **options: Any) -> str:

@@ -10,7 +10,7 @@ from tiny_project import ROOT, write_project
 
 
 def test_the_cells_of_the_notebook_go_from_images_to_a_map(tmp_path, monkeypatch):
-    write_project(tmp_path)
+    write_project(tmp_path, "train_cfg.update(max_iters=2)\n")
     (tmp_path / "tiny.py").rename(tmp_path / "my_config.py")
     image = tmp_path / "data/val/images/0.png"
     (tmp_path / "photo.png").write_bytes(image.read_bytes())

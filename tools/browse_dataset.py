@@ -6,7 +6,7 @@ Writes sheets <out>/sheet_<n>.png: each augmented image, and beside it the image
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from common import add_bands_flag, config_parser, console, positive_int, progress, read_config, seed
+from common import console, positive_int, progress, read_config, tool_parser
 
 import mmcv
 import numpy as np
@@ -18,6 +18,16 @@ from mmseg.imagery.bands import picture
 from mmseg.imagery.pictures import LIMIT, overlay, sheet, shrink, write_image
 
 COLUMNS = 4  # two samples
+
+
+def parse_args():
+    parser = tool_parser(__doc__, "config", "--bands", "--seed")
+    add = parser.add_argument
+    add("--split", choices=("train", "val", "test"), default="train")
+    add("--count", type=positive_int, default=24, help="how many samples")
+    add("--per-sheet", type=positive_int, default=12, help="samples on a sheet")
+    add("--out", "--output-dir", default="work_dirs/browse", metavar="DIR")
+    return parser.parse_args()
 
 
 def pictures(
@@ -36,37 +46,25 @@ def pictures(
         yield overlay(image, labels, dataset.metainfo["palette"], 0.6), "labels"
 
 
-def parse_args():
-    parser = config_parser(__doc__)
-    parser.add_argument("--split", choices=("train", "val", "test"), default="train")
-    parser.add_argument("--count", type=positive_int, default=24, help="how many samples")
-    parser.add_argument("--per-sheet", type=positive_int, default=12, help="samples on a sheet")
-    parser.add_argument("--seed", type=seed, default=0, help="of the choice and the augmentation")
-    add_bands_flag(parser)
-    parser.add_argument("--out", "--output-dir", default="work_dirs/browse", metavar="DIR")
-    return parser.parse_args()
-
-
 @one_line_errors
 def main() -> None:
     args = parse_args()
-    config = read_config(args)
-    data = config[f"{args.split}_dataloader"].dataset
+    data = read_config(args)[f"{args.split}_dataloader"].dataset
     bits = (parts_of(data)[0].get("metainfo") or {}).get("bits")
     for step in (step for part in parts_of(data) for step in part.get("pipeline", ())):
         if "on_device" in step:  # no device changes the colours of a drawn sample
             # Those of other bits are not changed: only the model's preprocessor can do it.
             step["on_device"] = bits not in (None, "uint8")
     dataset = build_dataset(data)
+    key = dataset.metainfo["classes"], dataset.metainfo["palette"]
     np.random.seed(args.seed)
     indices = np.random.permutation(len(dataset))[: args.count]
-    sheets = [indices[i : i + args.per_sheet] for i in range(0, len(indices), args.per_sheet)]
-    meta = dataset.metainfo
-    for number, chosen in enumerate(progress(sheets, "Drawing")):
+    starts = range(0, len(indices), args.per_sheet)
+    for number, start in enumerate(progress(starts, "Drawing")):
+        chosen = indices[start : start + args.per_sheet]
         drawn, captions = zip(*pictures(dataset, chosen, args.bands), strict=True)
-        key = meta["classes"], meta["palette"]
         write_image(Path(args.out) / f"sheet_{number}.png", sheet(drawn, captions, COLUMNS, *key))
-    console.print(f"{len(sheets)} sheets of {len(indices)} samples: {args.out}")
+    console.print(f"{len(starts)} sheets of {len(indices)} samples: {args.out}")
 
 
 if __name__ == "__main__":

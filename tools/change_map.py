@@ -4,7 +4,6 @@ Writes <out>/change.tif, the pairs of classes, change.csv with the hectares of e
 --zones change.zones.csv with those of each polygon.
 """
 
-import argparse
 from pathlib import Path
 
 from common import progress, tool_parser
@@ -18,19 +17,16 @@ from mmseg.results.features import read_features
 from mmseg.results.tables import write_csv
 
 
-def parse_args() -> argparse.Namespace:
-    parser = tool_parser(__doc__)
-    parser.add_argument("map_a", help="the earlier .landcover.tif of tools/map_orthophoto.py")
-    parser.add_argument("map_b", help="the later one")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR")
-    parser.add_argument("--zones", metavar="FILE", help="polygons; hectares also in each of them")
-    parser.add_argument("--zone-field", metavar="NAME", help="field with the names of the zones")
-    return parser.parse_args()
-
-
 @one_line_errors
 def main() -> None:
-    args = parse_args()
+    parser = tool_parser(__doc__)
+    add = parser.add_argument
+    add("map_a", help="the earlier .landcover.tif of tools/map_orthophoto.py")
+    add("map_b", help="the later one")
+    add("--out", required=True, type=Path, metavar="DIR")
+    add("--zones", metavar="FILE", help="polygons; hectares also in each of them")
+    add("--zone-field", metavar="NAME", help="field with the names of the zones")
+    args = parser.parse_args()
     if args.zone_field and not args.zones:
         raise UserError("--zone-field names a field of --zones: give that too")
     before = ClassMap(args.map_a)

@@ -2,13 +2,17 @@
 
 import argparse
 import gc
+import inspect
 import os
+import re
 import runpy
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,7 +27,7 @@ environment["setup_process"]()
 import torch
 from mmengine.config import Config
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmseg.apis import check_device, init_model
 from mmseg.config import load_config
@@ -44,33 +48,12 @@ gc.freeze()
 console = Console(stderr=True, markup=False)  # a file may be called [v1]
 
 
-class KeyValues(argparse.Action):
-    """Read arguments KEY=VALUE into a dictionary of `Typed` texts."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *rest
-    ) -> None:
-        pairs = [text.partition("=") for text in values]
-        for key, equals, _ in pairs:
-            if not equals:
-                raise argparse.ArgumentError(self, f"{key}: write KEY=VALUE")
-        typed = {key: Typed(value) for key, _, value in pairs}
-        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), **typed})
-
-
-def tool_parser(description: str | None) -> argparse.ArgumentParser:
-    """Make a parser for a tool, described by the first line of its docstring."""
-    return argparse.ArgumentParser(description=(description or "").partition("\n")[0])
-
-
-def config_parser(description: str | None) -> argparse.ArgumentParser:
-    """Make a parser for a tool that reads a config."""
-    parser = tool_parser(description)
-    text = "a config file, or the name of a shipped one"
-    parser.add_argument("config", type=find_config, help=text)
-    names, text = ("--cfg-options", "--options"), "keys of the config, as in train_cfg.max_iters=8"
-    parser.add_argument(*names, nargs="+", action=KeyValues, metavar="KEY=VALUE", help=text)
-    return parser
+def key_value(text: str) -> tuple[str, Typed]:
+    """Read an argument KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{key}: write KEY=VALUE")
+    return key, Typed(value)
 
 
 def find_config(name: str) -> str:
@@ -96,41 +79,75 @@ def _integer(kind: Any) -> Callable[[str], int]:
 
 positive_int, seed = _integer(Count), _integer(Seed)
 
+# The arguments of a tool that runs a model, and of a training or a test.
+MODEL = ("config", "checkpoint", "--nmf-rank", "--device", "--amp", "--engine")
+RUN = ("config", "--work-dir", "--launcher", "--gpu-id", "--local_rank", "--nmf-rank", "--amp")
 
-def run_parser(description: str | None) -> argparse.ArgumentParser:
-    """Make a parser for training or testing."""
-    parser = config_parser(description)
-    add = parser.add_argument
+
+def tool_parser(description: str | None, *wanted: str) -> argparse.ArgumentParser:
+    """Make a parser with the first line of a tool's docstring and the arguments that tools share.
+
+    `wanted` names those of the tool.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+
+    def add(*names: str, **keywords: Any) -> None:
+        if names[0] in wanted:
+            parser.add_argument(*names, **keywords)
+
+    add("config", type=find_config, help="a config file, or the name of a shipped one")
+    if "config" in wanted:
+        names, text = ("--cfg-options", "--options"), "its keys, as in train_cfg.max_iters=8"
+        pairs: dict[str, Any] = {"nargs": "+", "type": key_value, "action": "extend", "default": []}
+        parser.add_argument(*names, metavar="KEY=VALUE", help=text, **pairs)
+    add("checkpoint")
     add("--work-dir", help="where logs and checkpoints go (work_dirs/<config>)")
+    launchers = ("none", "pytorch", "slurm", "mpi")
     default = "pytorch" if "TORCHELASTIC_RUN_ID" in os.environ else "none"
-    launchers, text = ("none", "pytorch", "slurm", "mpi"), "who started the processes"
-    add("--launcher", choices=launchers, default=default, help=text)
-    text = "the GPU of a run with one process"
-    add("--gpu-id", "--gpu-ids", type=int, metavar="N", help=text)
-    add_rank_flag(parser)
+    add("--launcher", choices=launchers, default=default, help="who started the processes")
+    add("--gpu-id", "--gpu-ids", type=int, metavar="N", help="the GPU of a single process")
     # Old versions of torch.distributed.launch pass it. Newer ones set a variable.
     add("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+    text = "the NMF rank (MD_R) of the checkpoint, if its file tells none or a wrong one"
+    add("--nmf-rank", type=positive_int, metavar="R", help=text)
+    add("--device", help="cuda:0 or cpu; the first GPU if there is one")
+    add("--amp", action="store_true", help="bfloat16, or float16 on GPUs without it")
+    text = "what runs the network; on a CPU, auto takes the fastest that is installed"
+    add("--engine", choices=CHOICES, default="auto", help=text)
+    text = "the bands that are shown, one or three names (red green blue, or the first three)"
+    add("--bands", nargs="+", metavar="NAME", help=text)
+    add("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
+    add("--workers", type=positive_int, default=2, help="threads that read")
+    add("--seed", type=seed, default=0, help="of everything random")
     return parser
 
 
-def add_rank_flag(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that tells the NMF rank of a checkpoint."""
-    text = "the NMF rank (MD_R) of the checkpoint, if its file tells none or a wrong one"
-    parser.add_argument("--nmf-rank", type=positive_int, metavar="R", help=text)
+def add_fields(parser: argparse.ArgumentParser, options: type, **changes: dict[str, Any]) -> None:
+    """Add a flag for each field of a dataclass, with the help of its docstring.
+
+    `changes` are other keywords of `add_argument` for the flags of single fields.
+    """
+    lines = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", inspect.getdoc(options) or "", re.M)
+    help_of = {name: " ".join(text.split()).replace("%", "%%") for name, text in lines}
+    hints = get_type_hints(options)
+    for field in fields(options):
+        hint = hints[field.name]
+        kind = get_args(hint)[0] if get_origin(hint) is UnionType else hint  # of KIND | None
+        keywords: dict[str, Any] = {"default": field.default, "help": help_of.get(field.name)}
+        if kind is bool:
+            keywords["action"] = "store_true"
+        elif several := get_args(kind):
+            keywords |= {"type": several[0], "nargs": "+" if len(several) == 1 else len(several)}
+        else:
+            keywords["type"] = kind
+        keywords |= {"dest": field.name, **changes.get(field.name, {})}
+        flag = keywords.pop("flag", "--" + field.name.replace("_", "-"))
+        parser.add_argument(flag, **keywords)
 
 
-def add_bands_flag(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that chooses the bands of a picture."""
-    text = "the bands that are shown, one or three names (red green blue, or the first three)"
-    parser.add_argument("--bands", nargs="+", metavar="NAME", help=text)
-
-
-def add_inference_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags for mixed precision and the engine of inference."""
-    text = "run the network in bfloat16, or float16 on GPUs without it"
-    parser.add_argument("--amp", action="store_true", help=text)
-    text = "what runs the network; on a CPU, auto takes the fastest that is installed"
-    parser.add_argument("--engine", choices=CHOICES, default="auto", help=text)
+def read_fields(args: argparse.Namespace, options: type) -> Any:
+    """Make the options of the flags that `add_fields` added."""
+    return options(**{field.name: getattr(args, field.name) for field in fields(options)})
 
 
 def parse_model_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -164,12 +181,12 @@ def open_model(
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """Read the config that the arguments of `config_parser` name."""
-    return load_config(args.config, args.cfg_options)
+    """Read the config that the arguments name."""
+    return load_config(args.config, dict(args.cfg_options))
 
 
 def read_run_config(args: argparse.Namespace) -> Config:
-    """Read the config that the arguments of `run_parser` name, with launcher and work directory.
+    """Read the config that the arguments name, with launcher and work directory.
 
     Makes the work directory; raises `UserError` when nothing can be written there.
     """
@@ -184,9 +201,17 @@ def read_run_config(args: argparse.Namespace) -> Config:
     return config
 
 
+def progress_bar(shown: bool = True) -> Progress:
+    """Make a progress bar on standard error."""
+    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    text = TextColumn("{task.description}")
+    return Progress(text, *columns, console=console, disable=not shown)
+
+
 def progress(items: Iterable, title: str, total: int | None = None) -> Iterable:
-    """Yield items under a progress bar on standard error."""
-    return track(items, title, total=total, console=console)
+    """Yield items under a progress bar."""
+    with progress_bar() as bar:
+        yield from bar.track(items, total, description=title)
 
 
 def in_threads(function: Callable, items: Sequence, workers: int, title: str) -> list[Any]:

@@ -5,7 +5,6 @@ seeds of one variant: their mean and standard deviation are shown. The first var
 with the others by a paired bootstrap over the images.
 """
 
-import sys
 from pathlib import Path
 
 from common import tool_parser
@@ -33,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

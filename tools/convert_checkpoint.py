@@ -4,7 +4,6 @@ Reads and writes .pth and .safetensors. The weights keep every bit. The optimise
 out, and the NMF rank is stored.
 """
 
-import sys
 from pathlib import Path
 
 from common import tool_parser
@@ -35,11 +34,10 @@ def converted_meta(checkpoint: dict, dialect: str) -> dict:
 @one_line_errors
 def main() -> None:
     parser = tool_parser(__doc__)
-    parser.add_argument("input", metavar="IN")
-    parser.add_argument("output", metavar="OUT")
-    parser.add_argument(
-        "--to", required=True, choices=dialects.DIALECTS, help="whose key names to write"
-    )
+    add, text = parser.add_argument, "whose key names to write"
+    add("input", metavar="IN")
+    add("output", metavar="OUT")
+    add("--to", required=True, choices=dialects.DIALECTS, help=text)
     args = parser.parse_args()
     if Path(args.output).exists():  # it may be a checkpoint of a run
         raise UserError(f"{args.output}: is there already; name a new file")
@@ -47,10 +45,8 @@ def main() -> None:
     state = dialects.state_dict_as(checkpoint, args.to)
     meta = converted_meta(checkpoint, args.to)
     write_checkpoint(args.output, state, meta)
-    sys.stdout.write(
-        f"{args.output}: {len(state)} tensors, {dialects.dialect_of(checkpoint)} to {args.to}, "
-        f"NMF rank {meta.get('nmf_rank', 'unknown')}\n"
-    )
+    source, rank = dialects.dialect_of(checkpoint), meta.get("nmf_rank", "unknown")
+    print(f"{args.output}: {len(state)} tensors, {source} to {args.to}, NMF rank {rank}")
 
 
 if __name__ == "__main__":

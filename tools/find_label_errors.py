@@ -4,10 +4,9 @@ Use a checkpoint that was not trained on the split: a model that has learnt a wr
 with it. Writes suspects.csv, images.csv, sheet.png, and suspects.gpkg for georeferenced tiles.
 """
 
-import sys
 from pathlib import Path
 
-from common import add_rank_flag, config_parser, positive_int, progress, read_config
+from common import positive_int, progress, read_config, tool_parser
 
 import mmcv
 
@@ -29,14 +28,13 @@ SHOWN = 48  # suspects on the sheet
 
 @one_line_errors
 def main() -> None:
-    parser = config_parser(__doc__)
-    parser.add_argument("checkpoint")
-    parser.add_argument("--split", choices=("train", "val", "test"), default="val")
-    parser.add_argument("--min-pixels", type=positive_int, default=64, help="of a suspect")
+    parser = tool_parser(__doc__, "config", "checkpoint", "--nmf-rank")
+    add = parser.add_argument
+    add("--split", choices=("train", "val", "test"), default="val")
+    add("--min-pixels", type=positive_int, default=64, help="of a suspect")
     text = "how much more probable another class must be, 0 to 1"
-    parser.add_argument("--least", type=float, default=0.5, help=text)
-    parser.add_argument("--out", type=Path, default=Path("work_dirs/label_errors"), metavar="DIR")
-    add_rank_flag(parser)
+    add("--least", type=float, default=0.5, help=text)
+    add("--out", type=Path, default=Path("work_dirs/label_errors"), metavar="DIR")
     args = parser.parse_args()
     config = read_config(args)
     model = init_model(config, args.checkpoint, nmf_rank=args.nmf_rank)
@@ -45,10 +43,9 @@ def main() -> None:
     images = [part.get_data_info(index)["img_path"] for part, index in samples]
     classes = model.dataset_meta["classes"]
     errors = LabelErrors(len(classes), args.min_pixels)
-    predictions = progress(
-        predict_images(model, images, with_logits=True), "Predicting", len(images)
-    )
-    for (part, index), image, sample in zip(samples, images, predictions, strict=True):
+    predictions = predict_images(model, images, with_logits=True)
+    shown = progress(predictions, "Predicting", len(images))
+    for (part, index), image, sample in zip(samples, images, shown, strict=True):
         prob = sample.seg_logits.data.softmax(0).cpu().numpy()
         errors.add(image, prob, part.get_seg_map(index))
     report(errors, args.out, args.least, classes)
@@ -75,4 +72,4 @@ def report(errors: LabelErrors, out: Path, least: float, classes: list[str]) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

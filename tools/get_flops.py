@@ -1,11 +1,10 @@
 """Count parameters and multiply-adds: python tools/get_flops.py CONFIG --shape 512 512"""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
-from common import config_parser, positive_int, read_config
+from common import positive_int, read_config, tool_parser
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +49,7 @@ def count(model: nn.Module, height: int, width: int) -> tuple[int, dict[str, int
 
 @one_line_errors
 def main() -> None:
-    parser = config_parser(__doc__)
+    parser = tool_parser(__doc__, "config")
     add = parser.add_argument
     add("--shape", type=positive_int, nargs=2, default=(512, 512), metavar=("H", "W"))
     args = parser.parse_args()
@@ -69,7 +68,7 @@ def main() -> None:
         f"1 image of {args.shape[0]}x{args.shape[1]}: multiply-adds (MACs) of convolutions and "
         "matrix products, NMF included.\nThe paper's GFLOPs are MACs."
     )
-    sys.stdout.write(render_table(["part", "amount"], rows, title) + "\n")
+    print(render_table(["part", "amount"], rows, title))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Writes curves.png and curves.svg, with a panel for each scalar and a line for each run.
 """
 
-import sys
 from pathlib import Path
 
 from common import tool_parser
@@ -27,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

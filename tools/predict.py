@@ -8,16 +8,7 @@ the place of CONFIG and CHECKPOINT.
 import os
 from pathlib import Path
 
-from common import (
-    add_bands_flag,
-    add_inference_flags,
-    add_rank_flag,
-    config_parser,
-    console,
-    open_model,
-    parse_model_args,
-    progress,
-)
+from common import MODEL, console, open_model, parse_model_args, progress, tool_parser
 
 from mmseg.apis import predict_images
 from mmseg.errors import one_line_errors
@@ -27,22 +18,12 @@ from mmseg.imagery.listing import IMAGE_SUFFIXES, OutputNames
 from mmseg.imagery.pictures import panels, write_id_png, write_image
 
 
-def parse_args():
-    parser = config_parser(__doc__)
-    parser.add_argument("checkpoint")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
-    parser.add_argument("--out", required=True, metavar="DIR")
-    add_bands_flag(parser)
-    parser.add_argument("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
-    parser.add_argument("--device", help="cuda:0 or cpu; the first GPU if there is one")
-    add_inference_flags(parser)
-    add_rank_flag(parser)
-    return parse_model_args(parser)
-
-
 @one_line_errors
 def main() -> None:
-    args = parse_args()
+    parser = tool_parser(__doc__, *MODEL, "--bands", "--opacity")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files, folders or globs")
+    parser.add_argument("--out", required=True, metavar="DIR")
+    args = parse_model_args(parser)
     ids_folder, overlay_folder = Path(args.out) / "ids", Path(args.out) / "overlay"
     images = list_images(args.inputs, IMAGE_SUFFIXES, skip_folders=(ids_folder, overlay_folder))
     model = open_model(args)

@@ -3,9 +3,7 @@
 The printed config is in mmengine's dialect, also if the file is one of MMSegmentation 0.x.
 """
 
-import sys
-
-from common import config_parser, read_config
+from common import read_config, tool_parser
 
 from mmengine.config import Config
 
@@ -15,16 +13,15 @@ from mmseg.errors import one_line_errors
 
 @one_line_errors
 def main() -> None:
-    parser = config_parser(__doc__)
-    text = "first print the dialect of the file"
-    parser.add_argument("--dialect", action="store_true", help=text)
+    parser = tool_parser(__doc__, "config")
+    parser.add_argument("--dialect", action="store_true", help="first print the file's dialect")
     args = parser.parse_args()
     config = read_config(args)
     if args.dialect:
         old = is_legacy(Config.fromfile(args.config))
         name = "MMSegmentation 0.x, translated" if old else "mmengine (MMSegmentation 1.x)"
-        sys.stdout.write(f"# {args.config} is in the dialect of {name}.\n")
-    sys.stdout.write(config.pretty_text)
+        print(f"# {args.config} is in the dialect of {name}.")
+    print(config.pretty_text, end="")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ If the checkpoint lacks some of these, as those of other projects do, give its c
 """
 
 import hashlib
-import sys
 from pathlib import Path
 
 from common import tool_parser
@@ -36,9 +35,9 @@ def facts_of(checkpoint: dict) -> dict:
 
 
 def facts_of_config(path: str) -> dict:
-    """Return the facts that a config tells."""
+    """Return the facts that a config tells; a head without a factorisation has no rank."""
     config = load_config(path)
-    preprocessor = config.model.data_preprocessor
+    preprocessor, ham = config.model.data_preprocessor, config.model.decode_head.get("ham_kwargs")
     meta = build_parts(config.test_dataloader.dataset)[0].metainfo
     return {
         "mean": list(preprocessor.mean),
@@ -46,8 +45,8 @@ def facts_of_config(path: str) -> dict:
         "bgr_to_rgb": preprocessor.bgr_to_rgb,
         "classes": list(meta["classes"]),
         "palette": [list(colour) for colour in meta["palette"]],
-        "nmf_rank": config.model.decode_head.get("ham_kwargs", {}).get("MD_R"),
         "cfg": config.pretty_text,
+        **({"nmf_rank": ham["MD_R"]} if ham and "MD_R" in ham else {}),
     }
 
 
@@ -59,12 +58,9 @@ def main() -> None:
     parser.add_argument("--config", help="tells the facts that the checkpoint lacks")
     args = parser.parse_args()
     checkpoint = read_checkpoint(args.input)
-    facts = facts_of(checkpoint)
-    if args.config:
-        told = facts_of_config(args.config)
-        facts = {key: told[key] if value is None else value for key, value in facts.items()}
-        if facts["nmf_rank"] is None:  # the head is another one, without a factorisation
-            del facts["nmf_rank"]
+    found = facts_of(checkpoint)
+    told = facts_of_config(args.config) if args.config else found
+    facts = told | {key: value for key, value in found.items() if value is not None}
     if lacking := [key for key, value in facts.items() if value is None]:
         raise UserError(f"{args.input} does not tell {', '.join(lacking)}: add --config CONFIG")
     names = {key: facts.pop(key) for key in ("classes", "palette")} | stored_bands(checkpoint)
@@ -75,7 +71,7 @@ def main() -> None:
     digest = hashlib.sha256(unnamed.read_bytes()).hexdigest()[:8]
     final = args.output.with_stem(f"{args.output.stem}-{digest}")
     unnamed.replace(final)
-    sys.stdout.write(f"{final}\n")
+    print(final)
 
 
 if __name__ == "__main__":

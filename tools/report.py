@@ -4,7 +4,6 @@ A RUN is a work directory or an eval_*.json. tools/test.py --report writes the s
 the measures of boundaries and calibration and the predictions, which the page then shows.
 """
 
-import sys
 from pathlib import Path
 
 from common import tool_parser
@@ -27,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

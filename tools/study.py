@@ -3,7 +3,6 @@
 Started again, it goes on where it was interrupted. Finished runs are not repeated.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from queue import Queue
@@ -17,21 +16,17 @@ from mmseg.evaluation.report import render_table
 from mmseg.results.study import Study, Task
 
 
-def parse_args() -> argparse.Namespace:
-    parser = tool_parser(__doc__)
-    parser.add_argument("study", help="a Python file with variants and seeds")
-    parser.add_argument("--out", type=Path, help="the folder of all runs (work_dirs/<study>)")
-    parser.add_argument("--seeds", type=int, nargs="+")
-    parser.add_argument("--jobs", type=positive_int, default=1, help="runs at a time")
-    parser.add_argument(
-        "--slurm", action="store_true", help="only write an array job, for sbatch (docs/cluster.md)"
-    )
-    return parser.parse_args()
-
-
 @one_line_errors
 def main() -> None:
-    args = parse_args()
+    parser = tool_parser(__doc__)
+    add = parser.add_argument
+    add("study", help="a Python file with variants and seeds")
+    add("--out", type=Path, help="the folder of all runs (work_dirs/<study>)")
+    add("--seeds", type=int, nargs="+")
+    add("--jobs", type=positive_int, default=1, help="runs at a time")
+    text = "only write an array job, for sbatch (docs/cluster.md)"
+    add("--slurm", action="store_true", help=text)
+    args = parser.parse_args()
     out = args.out or Path("work_dirs") / Path(args.study).stem
     study = Study(args.study, out, args.seeds)
     study.prepare()
@@ -65,4 +60,4 @@ def run_all(study: Study, jobs: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

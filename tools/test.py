@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from common import KeyValues, add_inference_flags, leave_group, read_run_config, run_parser
+from common import RUN, key_value, leave_group, read_run_config, tool_parser
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -27,10 +27,13 @@ from mmseg.files import make_writable
 from mmseg.results.report import write_report
 from mmseg.results.runs import Run
 
+# What a test does not build.
+TRAINING = [f"{s}_{p}" for s in ("train", "val") for p in ("dataloader", "cfg", "evaluator")]
+TRAINING += ["optim_wrapper", "param_scheduler"]
+
 
 def parse_args():
-    parser = run_parser(__doc__)
-    parser.add_argument("checkpoint")
+    parser = tool_parser(__doc__, *RUN, "checkpoint", "--engine", "--opacity")
     add = parser.add_argument
     metrics = ("mIoU", "mDice", "mFscore")
     add("--eval", nargs="+", choices=metrics, help="by default those of the config")
@@ -38,7 +41,7 @@ def parse_args():
     add("--out", metavar="DIR", help="also write id images, or FILE.pkl: a list of (H, W) arrays")
     text = "only write the predictions, without masks; by default to <work dir>/format_results"
     add("--format-only", nargs="?", const="", metavar="DIR", help=text)
-    add("--eval-options", nargs="+", action=KeyValues, default={}, help="imgfile_prefix=DIR")
+    add("--eval-options", nargs="+", type=key_value, default=[], help="imgfile_prefix=DIR")
     add("--gpu-collect", action="store_true", help="gather results by the GPUs")
     text = "also write a page of the results (to <work dir>/report)"
     add("--report", nargs="?", const="", metavar="DIR", help=text)
@@ -47,43 +50,13 @@ def parse_args():
     add("--show-dir", metavar="DIR", help="also write overlays beside the images")
     add("--show", action="store_true", help="show the overlays in a window")
     add("--wait-time", type=float, default=2, metavar="SECONDS", help="for each, with --show")
-    add("--opacity", type=float, default=0.5, help="of the overlays, 0 to 1")
-    add_inference_flags(parser)
     add("--compile", action="store_true", help="torch.compile the network, for many images")
     return parser.parse_args()
 
 
 def apply_flags(config: Config, args) -> None:
     config.load_from = args.checkpoint
-    # The result has the name of the checkpoint, also if a link such as latest.pth is given.
-    name = f"eval_{Path(args.checkpoint).resolve().stem}{'_tta' if args.tta else ''}.json"
-    format_only = args.format_only is not None
-    as_pickle = Path(args.out or "").suffix in (".pkl", ".pickle")
-    folder = output_dir(args, config.work_dir, as_pickle)
-    if args.report is not None:
-        if format_only or folder:
-            raise UserError("--report writes predictions itself: leave --out and --format-only out")
-        args.report = args.report or str(Path(config.work_dir) / "report")
-        folder = str(Path(args.report) / "predictions")
-    for path in (folder, args.show_dir, Path(args.out).parent if as_pickle else None):
-        if path is not None:
-            make_writable(path)
-    if args.eval:
-        iou_metric(config).iou_metrics = args.eval
-    iou_metric(config).update(
-        output_dir=folder,
-        format_only=format_only,
-        json_file=None if format_only else str(Path(config.work_dir) / name),
-    )
-    if args.report is not None:
-        file = str(Path(config.work_dir) / name.replace(".json", ".detail.npz"))
-        config.test_evaluator = [*evaluators(config), {"type": "DetailMetric", "file": file}]
-        config.model.test_cfg.with_logits = True
-    if args.gpu_collect:
-        iou_metric(config).collect_device = "gpu"
-    if as_pickle:
-        pickled = {"type": "PickledPredictions", "out_file_path": args.out}
-        config.test_evaluator = [*evaluators(config), pickled]
+    use_outputs(config, args)
     if args.amp:
         use_inference_amp(config)
     keep_test_scale(config, args.checkpoint)
@@ -92,37 +65,81 @@ def apply_flags(config: Config, args) -> None:
     if args.compile and (args.engine not in ("auto", "torch") or is_exported(args.checkpoint)):
         raise UserError("--compile is an option of PyTorch: leave it or the engine out")
     config.compile, config.engine = args.compile, args.engine
-    if format_only:
+    if args.format_only is not None:
         drop_masks(config.test_dataloader.dataset)
     if args.show_dir or args.show:
-        drawing = {"show_dir": args.show_dir, "opacity": args.opacity}
-        drawing |= {"show": args.show, "wait_time": args.wait_time}
-        hooks = config.get("custom_hooks") or []
-        config.custom_hooks = [*hooks, {"type": "SegVisualizationHook", **drawing}]
+        names = ("show_dir", "opacity", "show", "wait_time")
+        hook = {"type": "SegVisualizationHook", **{name: getattr(args, name) for name in names}}
+        config.custom_hooks = [*(config.get("custom_hooks") or []), hook]
+
+
+def use_outputs(config: Config, args) -> None:
+    """Let the evaluator of a config measure and write what the flags ask for."""
+    # The result has the name of the checkpoint, also if a link such as latest.pth is given.
+    name = f"eval_{Path(args.checkpoint).resolve().stem}{'_tta' if args.tta else ''}"
+    work, format_only, metric = Path(config.work_dir), args.format_only is not None, iou_of(config)
+    given, added = dict(args.eval_options), []
+    folder = given.pop("imgfile_prefix", None)
+    if given:
+        raise UserError(f"--eval-options {', '.join(given)}: only imgfile_prefix=DIR")
+    if Path(args.out or "").suffix in (".pkl", ".pickle"):
+        make_writable(Path(args.out).parent)
+        added.append({"type": "PickledPredictions", "out_file_path": args.out})
+    else:
+        folder = args.out or folder
+    if format_only:
+        folder = args.format_only or folder or str(work / "format_results")
+    if args.report is not None:
+        if format_only or folder:
+            raise UserError("--report writes predictions itself: leave --out and --format-only out")
+        args.report = args.report or str(work / "report")
+        folder = str(Path(args.report) / "predictions")
+        added.append({"type": "DetailMetric", "file": str(work / f"{name}.detail.npz")})
+        config.model.test_cfg.with_logits = True
+    for path in filter(None, (folder, args.show_dir)):
+        make_writable(path)
+    file = None if format_only else str(work / f"{name}.json")
+    metric.update(output_dir=folder, format_only=format_only, json_file=file)
+    if args.eval:
+        metric.iou_metrics = args.eval
+    if args.gpu_collect:
+        metric.collect_device = "gpu"
+    config.test_evaluator = [*evaluators(config), *added]
 
 
 def run_facts(args) -> dict:
     """Return what was run: config, checkpoint, its seed and hash, versions, device, command."""
     file = Path(args.checkpoint).resolve()
     content = {} if is_exported(file) else read_checkpoint(args.checkpoint)
-    meta = content.get("meta") or {}
     return {
         "config": str(args.config),
         "checkpoint": str(file if file.is_file() else args.checkpoint),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None,
-        "seed": meta.get("seed"),
+        "seed": (content.get("meta") or {}).get("seed"),
         "versions": {"segnext": mmseg.__version__, "torch": torch.__version__},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "command": shlex.join(sys.argv),
     }
 
 
+def evaluators(config: Config) -> list:
+    given = config.get("test_evaluator") or []
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def iou_of(config: Config) -> ConfigDict:
+    for evaluator in evaluators(config):
+        if evaluator["type"] == "IoUMetric":
+            return evaluator
+    raise UserError("test_evaluator: has no IoUMetric, which --eval, --out and --format-only need")
+
+
 def calibrate(config: Config, checkpoint: str) -> Path:
     """Fit the temperature of a checkpoint on the validation set; return the calibrated file."""
-    config.test_dataloader = config.val_dataloader
+    config.load_from, config.test_dataloader = checkpoint, config.val_dataloader
     config.test_evaluator = {"type": "TemperatureMetric"}
     config.model.test_cfg.with_logits = True
-    fitted = SegRunner.from_cfg(without_training(config)).test()["temperature"]
+    fitted = run_test(config)["temperature"]
     content = read_checkpoint(checkpoint)
     meta = dict(content.get("meta") or {})
     stored = dict(meta.get("dataset_meta") or {})
@@ -132,35 +149,13 @@ def calibrate(config: Config, checkpoint: str) -> Path:
     return target
 
 
-def without_training(config: Config) -> Config:
-    for split in ("train", "val"):
-        for part in ("dataloader", "cfg", "evaluator"):
-            config.pop(f"{split}_{part}", None)
-    for key in ("optim_wrapper", "param_scheduler"):
+def run_test(config: Config, compiled: bool = False) -> dict:
+    for key in TRAINING:
         config.pop(key, None)
-    return config
-
-
-def evaluators(config: Config) -> list:
-    given = config.get("test_evaluator") or []
-    return list(given) if isinstance(given, list | tuple) else [given]
-
-
-def iou_metric(config: Config) -> ConfigDict:
-    for evaluator in evaluators(config):
-        if evaluator["type"] == "IoUMetric":
-            return evaluator
-    raise UserError("test_evaluator: has no IoUMetric, which --eval, --out and --format-only need")
-
-
-def output_dir(args, work_dir: str, as_pickle: bool) -> str | None:
-    """Return the folder for id images, None when none are asked for."""
-    folder = args.eval_options.pop("imgfile_prefix", None)
-    if args.eval_options:
-        raise UserError(f"--eval-options {', '.join(args.eval_options)}: only imgfile_prefix=DIR")
-    if args.format_only is not None:
-        return args.format_only or folder or str(Path(work_dir) / "format_results")
-    return folder if as_pickle else args.out or folder
+    runner = SegRunner.from_cfg(config)
+    if compiled:
+        compile_network(runner.model)
+    return runner.test()
 
 
 @one_line_errors
@@ -168,19 +163,14 @@ def main() -> None:
     args = parse_args()
     config = read_run_config(args)
     if args.temperature:
-        config.load_from = args.checkpoint
         print(calibrate(config, args.checkpoint))
-        leave_group()
-        return
-    apply_flags(config, args)
-    if args.format_only is None:
-        iou_metric(config).run = run_facts(args)
-    runner = SegRunner.from_cfg(without_training(config))
-    if args.compile:
-        compile_network(runner.model)
-    runner.test()
-    if args.report is not None and get_rank() == 0:
-        print(write_report(Run.load(iou_metric(config).json_file), Path(args.report)))
+    else:
+        apply_flags(config, args)
+        if args.format_only is None:
+            iou_of(config).run = run_facts(args)
+        run_test(config, args.compile)
+        if args.report is not None and get_rank() == 0:
+            print(write_report(Run.load(iou_of(config).json_file), Path(args.report)))
     leave_group()
 
 

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from common import leave_group, positive_int, read_run_config, run_parser
+from common import RUN, leave_group, positive_int, read_run_config, tool_parser
 
 from mmengine.config import Config
 
@@ -17,24 +17,28 @@ TRACKERS = {
     "wandb": "WandbVisBackend",
     "mlflow": "MLflowVisBackend",
 }
+# Flags that switch a key of the config on, and what that does.
+SWITCHES = {
+    "--auto-scale-lr": ("auto_scale_lr.enable", "scale the rate with the batch size"),
+    "--new-classes": ("load_cfg.new_classes", "fine-tune without conv_seg of --load-from"),
+    "--diff-seed --diff_seed": ("randomness.diff_rank_seed", "another seed per process"),
+    "--deterministic": ("randomness.deterministic", "the same bits on every run"),
+    "--compile": ("compile", "torch.compile the network: for long runs on a GPU"),
+}
 
 
 def parse_args():
-    parser = run_parser(__doc__)
+    parser = tool_parser(__doc__, *RUN)
     add = parser.add_argument
     text = "go on from CKPT; without CKPT, from the newest checkpoint of the work directory"
-    add("--resume", "--resume-from", nargs="?", const="", metavar="CKPT", help=text)
-    add("--auto-scale-lr", action="store_true", help="scale the rate with the batch size")
-    add("--auto-resume", dest="resume", action="store_const", const="")
+    add("--resume", "--resume-from", nargs="?", const="auto", metavar="CKPT", help=text)
+    add("--auto-resume", dest="resume", action="store_const", const="auto")
     add("--load-from", metavar="CKPT", help="start from the weights of a model")
-    add("--new-classes", action="store_true", help="fine-tune without conv_seg of --load-from")
-    add("--amp", action="store_true", help="mixed precision, bfloat16 if possible")
-    add("--seed", type=int, help="seed of everything random")
-    add("--diff-seed", "--diff_seed", action="store_true", help="another seed per process")
-    add("--deterministic", action="store_true", help="the same bits on every run")
+    add("--seed", dest="randomness.seed", type=int, metavar="N", help="of everything random")
     text = "compute each batch in K parts: less memory, the same recipe"
-    add("--accumulate", type=positive_int, default=1, metavar="K", help=text)
-    add("--compile", action="store_true", help="torch.compile the network: for long runs on a GPU")
+    add("--accumulate", dest="train_cfg.accumulate", type=positive_int, metavar="K", help=text)
+    for names, (key, text) in SWITCHES.items():
+        add(*names.split(), dest=key, action="store_const", const=True, help=text)
     add("--no-validate", action="store_true", help="train without validation")
     add("--tracker", choices=TRACKERS, action="append", default=[], help="log there too")
     add("--tensorboard", dest="tracker", action="append_const", const="tensorboard")
@@ -42,42 +46,26 @@ def parse_args():
 
 
 def apply_flags(config: Config, args) -> None:
-    if args.resume == "auto":
-        args.resume = ""
-    if args.resume is not None:
+    given = {key: value for key, value in vars(args).items() if value is not None}
+    if args.resume in ("auto", ""):
         config.resume_from_work_dir = True
-    if args.resume:
-        config.resume_from_work_dir = False
+    elif args.resume:
         if args.load_from:
             raise UserError("--resume CKPT and --load-from: a run starts from one of them")
-        config.resume = True
-        config.load_from = args.resume
+        config.resume_from_work_dir, config.resume, config.load_from = False, True, args.resume
     if args.load_from:
         config.load_from = args.load_from
         config.model.backbone.pop("init_cfg", None)
-    if args.new_classes:
-        config.load_cfg = {**config.get("load_cfg", {}), "new_classes": True}
     if args.amp:
         use_amp(config)
-    if args.compile:
-        config.compile = True
-    if args.auto_scale_lr:
-        if "base_batch_size" not in (config.get("auto_scale_lr") or {}):
-            raise UserError(
-                "--auto-scale-lr: the config does not say for which batch its learning rate is; "
-                "set auto_scale_lr=dict(base_batch_size=...)"
-            )
-        config.auto_scale_lr.enable = True
-    if args.accumulate > 1:
-        config.train_cfg.accumulate = args.accumulate
-    randomness = {"seed": None, **(config.get("randomness") or {})}
-    if args.seed is not None:
-        randomness["seed"] = args.seed
-    if args.diff_seed:
-        randomness["diff_rank_seed"] = True
-    if args.deterministic:
-        randomness["deterministic"] = True
-    config.randomness = randomness
+    scaling = config.get("auto_scale_lr") or {}
+    if "auto_scale_lr.enable" in given and "base_batch_size" not in scaling:
+        raise UserError(
+            "--auto-scale-lr: the config does not say for which batch its learning rate is; "
+            "set auto_scale_lr=dict(base_batch_size=...)"
+        )
+    config.randomness = {"seed": None, **(config.get("randomness") or {})}
+    config.merge_from_dict({k: v for k, v in given.items() if "." in k or k == "compile"})
     if args.no_validate:
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
     for name in args.tracker:

@@ -115,6 +115,12 @@ def _check_component(value: Any, where: str, foreign: bool = False) -> None:
 
 def _find(name: str) -> Any:
     for each in registry.ALL:
+        each.import_from_location()
+        for known in (each, each.parent):
+            if name in known.module_dict:
+                return known.module_dict[name]
+    # mmengine tries to import what it does not know, once per registry: costly for plain names.
+    for each in registry.ALL if "." in name else ():
         with suppress(RuntimeError, TypeError):  # mmengine raises them for names like "" and "."
             if (component := each.get(name)) is not None:
                 return component

@@ -80,6 +80,10 @@ def fuzz(name: str, count: int, number: int, keep: Path | None = None) -> Counte
     Returns how many ended in which way; some are read more than once if one ends badly.
     """
     kind = KINDS[name]()
+    with tempfile.TemporaryDirectory() as folder, suppress(UserError):
+        path = Path(folder, f"case{kind.suffix}")
+        path.write_bytes(kind.valid[0])
+        kind.read(path)  # what it imports is there in the processes, too
     fixed = [*kind.hostile, *kind.valid]
     endings: Counter = Counter()
 

@@ -29,8 +29,7 @@ def test_scene_has_the_asked_size_and_bytes():
     assert mask.shape == (96, 128) and mask.dtype == np.uint8
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("height", "width"), [(512, 512), (520, 700)])
+@pytest.mark.parametrize(("height", "width", "seed"), [(512, 512, 0), (520, 700, 1)])
 def test_every_class_has_its_share(height, width, seed):
     _, mask = draw_scene(height, width, seed)
     share = np.bincount(mask.ravel(), minlength=5) / mask.size
@@ -42,7 +41,7 @@ def test_every_class_has_its_share(height, width, seed):
 
 
 def test_most_buildings_and_roads_are_wide_enough_for_a_decoder_at_one_eighth():
-    _, mask = draw_scene(768, 768, seed=1)
+    _, mask = draw_scene(512, 512, seed=1)
     buildings, count = ndimage.label(mask == BUILDING)
     widest = ndimage.maximum(
         ndimage.distance_transform_edt(buildings > 0), buildings, range(1, count + 1)

@@ -13,13 +13,14 @@ from tiny_project import write_split
 from mmseg.apis import init_model
 
 LATEST = "work_dirs/tiny/latest.pth"
+TORCH = ("--engine", "torch")  # others are converted first
 
 
 @pytest.fixture(scope="module")
 def evaluation(project) -> dict:
     run(
         project,
-        *("test.py", "tiny.py", "work_dirs/tiny/latest.pth", "--eval", "mIoU", "mFscore"),
+        *("test.py", *TORCH, "tiny.py", "work_dirs/tiny/latest.pth", "--eval", "mIoU", "mFscore"),
         *("--out", "ids", "--show-dir", "shown"),
     )
     return json.loads((project / "work_dirs/tiny/eval_iter_4.json").read_text())
@@ -42,14 +43,23 @@ def test_evaluation_counts_every_labelled_pixel_of_the_written_predictions(proje
 
 def test_two_processes_give_the_evaluation_of_one(project, evaluation):
     arguments = ("tiny.py", "work_dirs/tiny/iter_4.pth", "--eval", "mIoU", "mFscore")
-    run(project, "test.py", *arguments, "--work-dir", "two", processes=2)
+    run(project, "test.py", *TORCH, *arguments, "--work-dir", "two", processes=2)
     two = json.loads((project / "two/eval_iter_4.json").read_text())
     assert two["confusion_matrix"] == evaluation["confusion_matrix"]
     assert two["images"] == 5
 
 
 def test_multi_scale_testing_averages_twelve_copies(project, evaluation):
-    run(project, "test.py", "tiny.py", "work_dirs/tiny/latest.pth", "--aug-test", "--eval", "mIoU")
+    run(
+        project,
+        "test.py",
+        *TORCH,
+        "tiny.py",
+        "work_dirs/tiny/latest.pth",
+        "--aug-test",
+        "--eval",
+        "mIoU",
+    )
     augmented = json.loads((project / "work_dirs/tiny/eval_iter_4_tta.json").read_text())
     matrices = [np.array(e["confusion_matrix"]) for e in (augmented, evaluation)]
     assert matrices[0].sum() == matrices[1].sum()
@@ -59,7 +69,9 @@ def test_multi_scale_testing_averages_twelve_copies(project, evaluation):
 def test_evaluation_by_several_metrics_is_that_of_the_iou_metric(project, evaluation):
     text = (project / "tiny.py").read_text()
     (project / "listed.py").write_text(text + '\ntest_evaluator = [dict(type="IoUMetric")]\n')
-    run(project, "test.py", "listed.py", "work_dirs/tiny/latest.pth", "--work-dir", "listed")
+    run(
+        project, "test.py", *TORCH, "listed.py", "work_dirs/tiny/latest.pth", "--work-dir", "listed"
+    )
     listed = json.loads((project / "listed/eval_iter_4.json").read_text())
     assert listed["confusion_matrix"] == evaluation["confusion_matrix"]
 
@@ -67,13 +79,13 @@ def test_evaluation_by_several_metrics_is_that_of_the_iou_metric(project, evalua
 def test_format_only_writes_predictions_without_any_mask(project):
     options = ("--cfg-options", "test_dataloader.dataset.data_prefix.seg_map_path=nowhere")
     arguments = ("tiny.py", "work_dirs/tiny/latest.pth", "--format-only", "only", *options)
-    run(project, "test.py", "--amp", *arguments)
+    run(project, "test.py", *TORCH, "--amp", *arguments)
     assert sorted(p.name for p in (project / "only").iterdir()) == [f"{i}.png" for i in range(5)]
 
 
 def test_predict_takes_folders_and_globs_and_agrees_with_evaluation(project, evaluation):
     arguments = ("tiny.py", "work_dirs/tiny/latest.pth", "data/val/images", "--out", "predicted")
-    run(project, "predict.py", *arguments)
+    run(project, "predict.py", *TORCH, *arguments)
     for i in range(5):
         ids = np.asarray(Image.open(project / f"predicted/ids/{i}.png"))
         assert (ids == np.asarray(Image.open(project / f"ids/{i}.png"))).all()
@@ -85,7 +97,14 @@ def test_predictions_of_an_earlier_run_are_not_predicted(project, evaluation):
     write_split(images, 2, np.random.default_rng(0))
     for _ in range(2):
         output = run(
-            project, "predict.py", "tiny.py", LATEST, "again/images", "--out", "again/images"
+            project,
+            "predict.py",
+            *TORCH,
+            "tiny.py",
+            LATEST,
+            "again/images",
+            "--out",
+            "again/images",
         )
         assert "2 images predicted" in output
 
@@ -134,9 +153,17 @@ def joined(project):
     [
         ("check_dataset.py", ("--split", "train"), "0 problems in 12 samples"),
         ("browse_dataset.py", ("--count", "2", "--out", "browsed"), "1 sheets of 2 samples"),
-        ("predict.py", (LATEST, "data/val/images", "--out", "joined"), "5 images predicted"),
-        ("test.py", (LATEST, "--work-dir", "joined", "--tta"), "6 images"),
-        ("test.py", (LATEST, "--work-dir", "joined", "--format-only"), "6 predictions written"),
+        (
+            "predict.py",
+            (LATEST, "data/val/images", *TORCH, "--out", "joined"),
+            "5 images predicted",
+        ),
+        ("test.py", (LATEST, "--work-dir", "joined", "--tta", *TORCH), "6 images"),
+        (
+            "test.py",
+            (LATEST, "--work-dir", "joined", "--format-only", *TORCH),
+            "6 predictions written",
+        ),
     ],
 )
 def test_joined_and_repeated_data_sets_work_in_the_tools(project, joined, tool, arguments, told):
@@ -153,7 +180,7 @@ def test_class_weights_of_a_set_joined_with_itself_are_its_own(project, joined):
 
 
 def test_a_calibrated_checkpoint_divides_its_logits_and_predicts_the_same(project, evaluation):
-    output = run(project, "test.py", "tiny.py", LATEST, "--temperature", "fit")
+    output = run(project, "test.py", *TORCH, "tiny.py", LATEST, "--temperature", "fit")
     target = project / "work_dirs/tiny/iter_4.calibrated.pth"
     assert str(target) in output
     temperature = torch.load(target)["meta"]["dataset_meta"]["temperature"]
@@ -164,7 +191,7 @@ def test_a_calibrated_checkpoint_divides_its_logits_and_predicts_the_same(projec
     assert temperature != 1
     torch.testing.assert_close(calibrated(image) * temperature, plain(image))
     # Fitted again, it is already right.
-    run(project, "test.py", "tiny.py", str(target), "--temperature", "fit")
+    run(project, "test.py", *TORCH, "tiny.py", str(target), "--temperature", "fit")
     again = torch.load(target.with_suffix(".calibrated.pth"))["meta"]["dataset_meta"]
     assert again["temperature"] == pytest.approx(temperature, rel=1e-3)
 

@@ -1,15 +1,13 @@
 """The commands and the Python names of both generations, on a config of MMSegmentation 0.x."""
 
 import pickle
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from run_tool import TOOLS, run
+from run_tool import call_tool, run
 
 import mmseg.datasets
 import mmseg.models
@@ -127,17 +125,11 @@ def project(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def call(project, user_module, monkeypatch, capsys):
+def call(project, user_module, capsys):
     """Run a tool in this process; what it prints, or the text of the error it ends with."""
 
     def call(tool: str, *args: str) -> str:
-        monkeypatch.syspath_prepend(str(TOOLS))
-        monkeypatch.setattr(sys, "argv", [tool, *args])
-        try:
-            runpy.run_path(str(TOOLS / tool), run_name="__main__")
-        except SystemExit as error:
-            return str(error.code)
-        return capsys.readouterr().out
+        return str(call_tool(tool, *args) or capsys.readouterr().out)
 
     return call
 
@@ -168,7 +160,7 @@ def test_testing_by_the_old_flags_writes_what_it_wrote(project):
         project,
         *("test.py", "old.py", "work/iter_2.pth", "--eval", "mIoU", "--work-dir", "tested"),
         *("--out", "predictions.pkl", "--show-dir", "shown", "--aug-test", "--gpu-id", "0"),
-        *("--eval-options", "imgfile_prefix=ids"),
+        *("--eval-options", "imgfile_prefix=ids", "--engine", "torch"),
         python_path=project,
     )
     with open(project / "predictions.pkl", "rb") as file:
@@ -181,7 +173,7 @@ def test_testing_by_the_old_flags_writes_what_it_wrote(project):
 
 
 def test_format_only_needs_no_folder(project):
-    flags = ("--format-only", "--work-dir", "formatted")
+    flags = ("--format-only", "--work-dir", "formatted", "--engine", "torch")
     run(project, "test.py", "old.py", "work/iter_2.pth", *flags, python_path=project)
     assert len(list((project / "formatted/format_results").glob("*.png"))) == 3
 

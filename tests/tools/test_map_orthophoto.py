@@ -1,8 +1,7 @@
 """Mapping from the command line: folders, the truth, two processes, interruptions, mistakes."""
 
-import runpy
 import shutil
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,12 @@ import pytest
 import rasterio
 import torch
 from rasterio import Affine
-from run_tool import run_tool
+from run_tool import call_tool, run_tool
 from tiny_project import MODEL
 
 from mmseg.apis import init_model
 
 ROOT = Path(__file__).parents[2]
-TOOLS = ROOT / "tools"
 
 
 def write(path: Path, array: np.ndarray) -> None:
@@ -27,9 +25,10 @@ def write(path: Path, array: np.ndarray) -> None:
         raster.write(array)
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Path:
     """A folder with a config, a checkpoint of random weights, two scenes and their truth."""
+    tmp_path = tmp_path_factory.mktemp("template")
     torch.manual_seed(0)
     config = MODEL.format(root=ROOT, size=64, num_classes=5)
     (tmp_path / "config.py").write_text(config + "train_dataloader = dict(batch_size=1)\n")
@@ -43,25 +42,22 @@ def project(tmp_path, monkeypatch) -> Path:
         write(tmp_path / f"scenes/{name}.tif", rng.integers(0, 256, (3, *shape), dtype=np.uint8))
         write(tmp_path / f"truth/{name}.tif", rng.integers(0, 5, (1, *shape), dtype=np.uint8))
     (tmp_path / "scenes/notes.txt").write_text("not a raster")
+    return tmp_path
+
+
+@pytest.fixture
+def project(template, tmp_path, monkeypatch) -> Path:
+    """A copy of `template`, in which the test runs."""
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def call(project, monkeypatch):
+def call(project):
     """Run the tool in this process; return what it exits with."""
-
-    def call(*args: str) -> str | int | None:
-        monkeypatch.syspath_prepend(str(TOOLS))
-        command = ["map_orthophoto.py", "config.py", "random.pth", *args]
-        monkeypatch.setattr(sys, "argv", command)
-        try:
-            runpy.run_path(str(TOOLS / "map_orthophoto.py"), run_name="__main__")
-        except SystemExit as stop:
-            return stop.code
-        return None
-
-    return call
+    command = ("map_orthophoto.py", "config.py", "random.pth", "--engine", "torch")
+    return partial(call_tool, *command)
 
 
 def test_a_folder_of_scenes_is_mapped_and_compared_with_a_folder_of_masks(project, call, log):
@@ -92,7 +88,9 @@ def test_two_processes_write_the_files_of_one_also_after_a_scene_that_one_cannot
     whole = (project / "scenes/a.tif").read_bytes()
     (project / "scenes/0.tif").write_bytes(whole[: int(0.8 * len(whole))])
     command = ("map_orthophoto.py", "config.py", "random.pth", "scenes/0.tif", "scenes/a.tif")
-    result = run_tool(*command, "--out", "two", *options, cwd=project, processes=2)
+    result = run_tool(
+        *command, "--out", "two", "--engine", "torch", *options, cwd=project, processes=2
+    )
     output = result.stdout + result.stderr
     assert result.returncode == 1, output[-3000:]
     assert output.count("scenes/0.tif: cannot be read at rows") == 1

@@ -1,13 +1,10 @@
 """check_dataset, browse_dataset and predict with five 16-bit bands; predictions of arrays."""
 
-import runpy
-import sys
-
 import numpy as np
 import pytest
 import rasterio
 from PIL import Image
-from run_tool import TOOLS
+from run_tool import call_tool as call
 from tiny_project import ROOT
 
 from mmseg.apis import inference_model, init_model
@@ -61,23 +58,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def call(folder, monkeypatch):
-    """Run a tool in this process and in `folder`; return its exit code."""
-
-    def call(tool, *args):
-        monkeypatch.syspath_prepend(str(TOOLS))
-        monkeypatch.setattr(sys, "argv", [tool, *args])
-        try:
-            runpy.run_path(str(TOOLS / tool), run_name="__main__")
-        except SystemExit as stop:
-            return stop.code
-        return None
-
-    return call
-
-
-def test_every_tool_of_images_takes_16_bit_bands(folder, call, capsys):
+def test_every_tool_of_images_takes_16_bit_bands(folder, capsys):
     model = init_model("bands.py", device="cpu", fused=False)
     write_checkpoint("a.pth", model.state_dict(), {"nmf_rank": 4})
     assert call("check_dataset.py", "bands.py", "--split", "train") == 0
@@ -85,7 +66,7 @@ def test_every_tool_of_images_takes_16_bit_bands(folder, call, capsys):
     colours = ("--bands", "nir", "red", "green")
     assert call("browse_dataset.py", "bands.py", *colours, "--out", "browse") is None
     assert (folder / "browse/sheet_0.png").is_file()
-    device = ("--device", "cpu")
+    device = ("--device", "cpu", "--engine", "torch")
     assert call("predict.py", "bands.py", "a.pth", "data/img", "--out", "pred", *device) is None
     assert np.asarray(Image.open(folder / "pred/ids/a.png")).shape == (64, 64)
     assert np.asarray(Image.open(folder / "pred/overlay/a.png"))[:64, :64].std() > 20
@@ -94,7 +75,7 @@ def test_every_tool_of_images_takes_16_bit_bands(folder, call, capsys):
     assert message == f"error: bands to show are swir: give one or three of {', '.join(BANDS)}"
 
 
-def test_a_published_model_keeps_bands_bits_and_gsd(folder, call, capsys):
+def test_a_published_model_keeps_bands_bits_and_gsd(folder, capsys):
     model = init_model("bands.py", device="cpu", fused=False)
     meta = {"dataset_meta": model.dataset_meta, "nmf_rank": 4}
     write_checkpoint("a.pth", model.state_dict(), meta)
