@@ -43,6 +43,7 @@ def main() -> None:
     add("--out", required=True, metavar="DIR")
     add("--truth", metavar="MASK", help="mask of the scene, or a folder of them")
     common.add_fields(parser, MapOptions)
+    add("--polygons", dest="vectors", action="store_const", const="gpkg", help="--vectors gpkg")
     add("--no-alpha", dest="alpha", action="store_const", const=0, help="take none")
     try:
         map_scenes(common.parse_model_args(parser))

@@ -139,6 +139,7 @@ def test_in_validation_the_first_image_of_some_batches_is_drawn(tmp_path):
     hook, runner = SegVisualizationHook(draw=True, interval=2), SimpleNamespace(iter=4)
     runner.work_dir = tmp_path
     runner.val_dataloader = SimpleNamespace(dataset=ImageList([]))
+    runner.visualizer = SimpleNamespace(_vis_backends={})
     hook.before_run(runner)
     for batch, name in enumerate("abc"):
         samples = [make_sample(tmp_path / f"{name}{i}.png", pred=0) for i in range(2)]

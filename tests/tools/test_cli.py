@@ -42,7 +42,7 @@ def test_an_override_without_a_value_is_a_mistake_of_the_command_line(call, caps
         ),
         (
             ("train.py", "tiny.py", "--cfg-options", "train_dataloader.dataset.data_root=gone"),
-            r"the folder gone/train/images \(img_path\) is not there",
+            r"gone/train/images: the folder \(img_path\) is not there",
         ),
         (
             ("test.py", "tiny.py", "work_dirs/tiny/nothing.pth"),
@@ -62,7 +62,7 @@ def test_an_override_without_a_value_is_a_mistake_of_the_command_line(call, caps
         (("predict.py", "tiny.py", "x.pth", "nothing/*.png", "--out", "o"), r"no image there"),
         (
             (*("map_orthophoto.py", "tiny.py", "x.pth", "x.tif"), *("--batch-size=-1", "--out=o")),
-            r"the batch size is -1: choose 1 window or more",
+            r"batch_size is -1: choose 1 window or more",
         ),
         (
             (

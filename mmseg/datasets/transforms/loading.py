@@ -106,8 +106,10 @@ class LoadAnnotations(BaseTransform):
         values = read_mask(path, self.backend_args, results.get("colour_ids"))
         if "ori_shape" in results:
             check_size(path, values.shape, results.get("img_path", ""), results["ori_shape"])
-        facts = results.get("num_classes", 256), results["reduce_zero_label"]
-        results["gt_seg_map"] = to_train_ids(values, *facts, path, results.get("label_map"))
+        reduced = results["reduce_zero_label"]
+        classes = results.get("num_classes", IGNORE_INDEX - reduced)
+        labels = to_train_ids(values, classes, reduced, path, results.get("label_map"))
+        results["gt_seg_map"] = labels
         if "nodata" in results:
             results["gt_seg_map"][results["nodata"]] = IGNORE_INDEX
 
