@@ -140,7 +140,6 @@ def test_a_mosaic_depends_on_the_seed_of_its_draw_alone():
         {"type": "RandomCutOut", "prob": 0.5, "n_holes": (5, 3), "cutout_shape": (8, 8)},
         {"type": "RandomCutOut", "prob": 0.5, "n_holes": 1},
         {"type": "RandomMosaic", "prob": 1.0, "img_scale": 640},
-        {"type": "CLAHE", "tile_grid_size": (8.0, 8)},
         {"type": "AdjustGamma", "gamma": 0},
         {"type": "Rerange", "min_value": 2, "max_value": 1},
         {"type": "RGB2Gray", "out_channels": 0},
