@@ -46,7 +46,8 @@ def test_each_side_of_a_stage_is_measured_and_a_missing_peer_is_a_row(rehearsed)
     expected = {"eager, batch 2", "channels_last, batch 2", "onedl"}
     assert names(rows, "train-tiny") == expected
     assert names(rows, "infer-tiny") > expected
-    for stage in ("train-large", "infer-tiny"):
+    assert names(rows, "camvid") == {"this, seed 0", "onedl, seed 0"}
+    for stage in ("train-large", "infer-tiny", "camvid"):
         (peer,) = [row for row in rows if row["stage"] == stage and "onedl" in row["what"]]
         assert "--peer-python" in peer["error"]
     assert [row["what"] for row in rows if "error" in row and "onedl" not in row["what"]] == []
@@ -92,7 +93,7 @@ def test_a_stage_that_is_run_again_leaves_the_rows_of_the_others(tmp_path, monke
 
 
 def arguments(out: Path) -> Namespace:
-    return Namespace(out=out, rehearse=True, peer_python=None)
+    return Namespace(out=out, rehearse=True, camvid=None, peer_python=None)
 
 
 def test_a_stage_that_is_ended_takes_its_processes_along_and_leaves_what_it_measured(
@@ -169,6 +170,6 @@ def test_a_side_that_ends_is_a_row_and_the_others_are_measured(monkeypatch, tmp_
             yield {"seconds": 0.5, "peak_mib": 3.0}
 
     monkeypatch.setattr(worker, "answers", answers)
-    gpu_stages.measure(stage, {"one": stage.job("train"), "two": stage.job("predict")})
+    gpu_stages.take_turns(stage, {"one": stage.job("train"), "two": stage.job("predict")})
     assert rows["one"] == {"error": "RuntimeError: CUDA error: out of memory"}
     assert rows["two"] == {"ms": 500.0, "images_per_s": 4.0, "peak_mib": 3.0}

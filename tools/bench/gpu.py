@@ -60,6 +60,7 @@ def parse_args() -> argparse.Namespace:
     add("--minutes", type=float, default=8, help="stages for which no time is left are left out")
     add("--stages", nargs="+", choices=STAGES, default=[*STAGES], metavar="STAGE", help="not all")
     add("--peer-python", metavar="PY", help="the python that has onedl-mmsegmentation")
+    add("--camvid", metavar="DIR", help="the data of the stage camvid")
     add("--rehearse", action="store_true", help="tiny sizes on a CPU, and two failures")
     return parser.parse_args()
 

@@ -3,23 +3,31 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from io import StringIO
 from itertools import islice, product
+from logging import StreamHandler
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 import worker
+from mmengine.logging import MMLogger
 from speed import JOB, ROOT, draw_files, peer_of, side
 from torch.utils.benchmark import Timer
 
 from mmseg.apis import init_model
+from mmseg.config import load_config
+from mmseg.datasets import CamVidDataset
 from mmseg.engine import SegRunner
 from mmseg.engine.prepare import use_amp
 from mmseg.errors import UserError, reason
@@ -36,7 +44,7 @@ TRAINING = {**SIDES, "compile": {"compile": "no graphs"}}
 TRAINING["cross_entropy"] = {**GRAPHS, "kernels": ["cross_entropy"]}
 INFERENCE = {**SIDES, "fused": {"plain": False}, "class_map": {**GRAPHS, "kernels": ["class_map"]}}
 AT_ONCE = {"tiny": 8, "large": 4}  # sides whose networks fit the memory together
-SECONDS_TO_START = 150
+ROUNDS, SECONDS_TO_START = 5, 150
 CHECKS = ("tests/models/test_golden.py", "tests/ops/test_triton.py", "tests/test_on_gpu.py")
 
 
@@ -73,8 +81,8 @@ class Stage:
             self.add(name, error=f"{type(error).__name__}: {reason(error)}")
 
 
-def measure(stage: Stage, jobs: Mapping[str, dict]) -> None:
-    """Start all sides at once, since most of them compile; then let each measure alone."""
+def take_turns(stage: Stage, jobs: Mapping[str, dict]) -> None:
+    """Start all sides at once, since most of them compile; then let them measure in turn."""
     sides: dict[str, Any] = {  # a process of its own takes seconds to start
         name: worker.answers(job, iter(dict, None)) if stage.small else side(job, SECONDS_TO_START)
         for name, job in jobs.items()
@@ -82,11 +90,15 @@ def measure(stage: Stage, jobs: Mapping[str, dict]) -> None:
     with ThreadPoolExecutor(1 if stage.small else None) as pool:
         ready = pool.map(lambda name: stage.attempt(name, partial(next, sides[name])), sides)
         built = [name for name, answer in zip(sides, ready, strict=True) if answer is not None]
-    for name in built:
-        if answer := stage.attempt(name, partial(next, sides[name])):
-            images = 1 if jobs[name]["part"] in ("data", "map") else jobs[name]["batch"]
-            values = {"ms": 1000 * answer["seconds"], "images_per_s": images / answer["seconds"]}
-            stage.add(name, **values, peak_mib=answer["peak_mib"])
+    turns: dict[str, list] = {name: [] for name in built}
+    for _, name in product(range(1 if stage.small else ROUNDS), built):
+        if None not in turns[name]:
+            turns[name].append(stage.attempt(name, partial(next, sides[name])))
+    for name in (each for each in built if None not in turns[each]):
+        seconds = median(answer["seconds"] for answer in turns[name])
+        images = 1 if jobs[name]["part"] == "data" else jobs[name]["batch"]
+        values = {"ms": 1000 * seconds, "images_per_s": images / seconds}
+        stage.add(name, **values, peak_mib=turns[name][-1]["peak_mib"])
     for each in sides.values():
         each.close()
 
@@ -102,7 +114,7 @@ def compare(part: str, size: str, sides: Mapping, stage: Stage) -> None:
     named = {f"{n}, batch {b}": jobs[n] | {"batch": b} for b, n in product(batches, jobs)}
     while named:
         together = list(named)[: 1 if stage.small else AT_ONCE[size]]
-        measure(stage, {name: named.pop(name) for name in together})
+        take_turns(stage, {name: named.pop(name) for name in together})
     if part == "predict":
         stage.attempt("onnx", partial(onnx, base, batches, stage))
 
@@ -173,28 +185,83 @@ def loader(stage: Stage) -> None:
         options = {**stage.options, "train_dataloader.dataset.cache_in_memory": cached}
         options["train_dataloader.num_workers"] = 0 if stage.small else os.cpu_count()
         passes = 1 if stage.small else 128
-        measure(stage, {name: stage.job("data", options=options, passes=passes)})
-    number = 2 if stage.small else 60
-    use_amp(config := worker.read_config(stage.job("train")))
+        take_turns(stage, {name: stage.job("data", options=options, passes=passes)})
+    config = worker.read_config(stage.job("train"))
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
-    config.train_cfg.max_iters = config.param_scheduler[-1].end = number
-    config.param_scheduler[0].end = config.param_scheduler[-1].begin = 1
-    config.default_hooks.logger.interval = max(1, number // 12)
-    config.train_dataloader.update(batch_size=stage.batch, num_workers=0 if stage.small else 16)
-    config.work_dir = str(stage.folder / "run")
-    SegRunner.from_cfg(config).train()
-    log = next(Path(config.work_dir).glob("*/vis_data/scalars.json")).read_text()
-    lines = [json.loads(line) for line in log.splitlines()[1:]]  # after the first iterations
+    set_run(stage, config, 2 if stage.small else 60, "run")
+    lines = train_here(config)[1:]  # after the first iterations
     step, waiting = (sum(line[key] for line in lines) / len(lines) for key in ("time", "data_time"))
     # The GPU waits at most so long: it still computes a backward pass when the wait begins.
-    stage.add(f"{number} iterations", ms=1000 * step, share_of_waiting=waiting / step)
+    stage.add("60 iterations", ms=1000 * step, share_of_waiting=waiting / step)
+
+
+def set_run(stage: Stage, config: Any, iterations: int, name: str, seed: int = 0) -> None:
+    """Let a config train so long, as `tools/train.py --amp` does, in a folder of that name."""
+    use_amp(config)
+    config.train_cfg.update(max_iters=iterations, val_interval=iterations)
+    config.param_scheduler[0].end = iterations // 10 + 1
+    config.param_scheduler[-1].update(begin=iterations // 10 + 1, end=iterations + 1)
+    config.default_hooks.logger.interval = max(1, iterations // 12)
+    config.train_dataloader.update(batch_size=stage.batch, num_workers=0 if stage.small else 16)
+    config.randomness, config.work_dir = {"seed": seed}, str(stage.folder / name)
+
+
+def read_log(config: Any) -> list[dict]:
+    log = next(Path(config.work_dir).glob("*/vis_data/scalars.json"))
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def train_here(config: Any) -> list[dict]:
+    SegRunner.from_cfg(config).train()
+    return read_log(config)
 
 
 def mapping(stage: Stage) -> None:
-    """Map a drawn scene with T, which has 441 windows of 512 x 512 pixels."""
-    files = stage.folder / "scene"
+    """Map a drawn scene with T."""
+    from mmseg.raster import MapOptions, map_scene
+
+    files, totals = stage.folder / "scene", [0]
     draw_files(files, [96 if stage.small else 8192] * 2, 1)
-    measure(stage, {"map": stage.job("map", SCENE, files=str(files), plain=False)})
+    job = stage.job("map", SCENE, files=str(files), plain=False)
+    model = worker.build_model(worker.read_config(job), job)
+    MMLogger.get_current_instance().addHandler(StreamHandler(log := StringIO()))
+    start, names = perf_counter(), (model, files / "images/0.jpg", files / "map")
+    options = MapOptions(batch_size=stage.batch)
+    map_scene(*names, options, progress=lambda _, total: totals.append(total))
+    seconds = perf_counter() - start
+    told = log.getvalue().splitlines()[-1].rpartition(": ")[2]  # the share of the model
+    stage.add("map", seconds=seconds, windows_per_s=totals[-1] / seconds, told=told)
+
+
+def camvid(stage: Stage) -> None:
+    """Train T from scratch on CamVid with two seeds, and the peer's T too; rehearse as drawn."""
+    file = "tiny/segnext.tiny.352x480.camvid.20k_nopre.py"
+    for seed, who in product(range(1 if stage.small else 2), ("this", "onedl")):
+        if stage.small:
+            config = worker.read_config(stage.job("train", file))
+            config.val_dataloader = {**config.test_dataloader, "num_workers": 0}
+        elif stage.args.camvid:
+            config = load_config(CONFIGS / file)
+            for each in (config.train_dataloader, config.val_dataloader):
+                each.dataset.data_root = str(Path(stage.args.camvid).resolve())
+        else:
+            raise UserError("needs --camvid DIR")
+        set_run(stage, config, 2 if stage.small else 600, name := f"{who}, seed {seed}", seed)
+        train, start = partial(train_peer, stage) if who == "onedl" else train_here, perf_counter()
+        if lines := stage.attempt(name, partial(train, config)):
+            stage.add(name, mIoU=lines[-1]["mIoU"], seconds=perf_counter() - start)
+
+
+def train_peer(stage: Stage, config: Any) -> list[dict]:
+    """Train the peer's T with its own optimiser, on the data and schedule of a config."""
+    if not shutil.which(stage.args.peer_python or ""):
+        raise UserError("needs --peer-python PY")
+    config.metainfo, config.options = dict(CamVidDataset.METAINFO), stage.options
+    config.dump(file := stage.folder / "peer.py")
+    program = str(Path(__file__).with_name("peer_run.py"))
+    if code := subprocess.run([stage.args.peer_python, "-W", "ignore", program, file]).returncode:
+        raise UserError(f"it ended with code {code}; the log tells why")
+    return read_log(config)
 
 
 # The stages in order of worth, and the most seconds that each may take.
@@ -208,4 +275,5 @@ STAGES: dict[str, tuple[int, Callable[[Stage], None]]] = {
     "operations": (90, operations),
     "loader": (60, loader),
     "mapping": (60, mapping),
+    "camvid": (240, camvid),
 }
