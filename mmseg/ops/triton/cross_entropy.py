@@ -38,6 +38,18 @@ def _gradient(z, label, counts, class_weight_ptr, classes):
 
 
 @triton.jit
+def _corners(first_ptr, row, column, sizes, known):
+    """Logits (CLASSES,) of the corners of a cell: upper left and right, lower left and right."""
+    height, width, out_height, out_width, classes = sizes
+    # Corners outside the map have no share: those at the border take their places.
+    right = tl.where(column + 1 < width, classes, 0)
+    below = tl.where(row + 1 < height, width * classes, 0)
+    first, second = tl.load(first_ptr, known, 0.0), tl.load(first_ptr + right, known, 0.0)
+    third = tl.load(first_ptr + below, known, 0.0)
+    return first, second, third, tl.load(first_ptr + below + right, known, 0.0)
+
+
+@triton.jit
 def _compare(
     logits_ptr,
     labels_ptr,
@@ -58,13 +70,8 @@ def _compare(
     k = tl.arange(0, CLASSES)
     known = k < classes
     cell = (image * height + row) * width + column
-    # Corners outside the map have no share: those at the border take their places.
-    right = tl.where(column + 1 < width, classes, 0)
-    below = tl.where(row + 1 < height, width * classes, 0)
     first_ptr = logits_ptr + cell * classes + k
-    first, second = tl.load(first_ptr, known, 0.0), tl.load(first_ptr + right, known, 0.0)
-    third = tl.load(first_ptr + below, known, 0.0)
-    last = tl.load(first_ptr + below + right, known, 0.0)
+    first, second, third, last = _corners(first_ptr, row, column, sizes, known)
     total = tl.zeros((PIXELS, 1), tl.float32)
     rights = tl.zeros((PIXELS, 1), tl.int32)
     grads = (tl.zeros((CLASSES,), tl.float32),) * 4
