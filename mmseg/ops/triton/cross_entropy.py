@@ -40,7 +40,7 @@ def _gradient(z, label, counts, class_weight_ptr, classes):
 @triton.jit
 def _corners(first_ptr, row, column, sizes, known):
     """Logits (CLASSES,) of the corners of a cell: upper left and right, lower left and right."""
-    height, width, out_height, out_width, classes = sizes
+    height, width, _, _, classes = sizes
     # Corners outside the map have no share: those at the border take their places.
     right = tl.where(column + 1 < width, classes, 0)
     below = tl.where(row + 1 < height, width * classes, 0)
