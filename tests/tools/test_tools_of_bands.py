@@ -70,6 +70,8 @@ def test_every_tool_of_images_takes_16_bit_bands(folder, capsys):
     assert call("predict.py", "bands.py", "a.pth", "data/img", "--out", "pred", *device) is None
     assert np.asarray(Image.open(folder / "pred/ids/a.png")).shape == (64, 64)
     assert np.asarray(Image.open(folder / "pred/overlay/a.png"))[:64, :64].std() > 20
+    assert call("test.py", "bands.py", "a.pth", "--work-dir", "test", "--report") is None
+    assert len(list(folder.glob("test/report/predictions/*.png"))) == 2
     assert call("get_flops.py", "bands.py", "--shape", "64", "64") is None
     message = call("browse_dataset.py", "bands.py", "--bands", "swir", "--out", "browse")
     assert message == f"error: bands to show are swir: give one or three of {', '.join(BANDS)}"
