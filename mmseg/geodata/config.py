@@ -13,7 +13,7 @@ from mmseg.imagery.bands import RGB, is_bgr
 
 TITLE = '''"""{count} classes, bands {bands}. Made by tools/make_dataset.py; change it as you like.
 
-python tools/train.py {{this file}}
+Train with it: python tools/train.py CONFIG, where CONFIG is the path of this file.
 """
 
 '''
