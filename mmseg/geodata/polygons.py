@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,6 +113,8 @@ def _warn_of_similar(classes: Sequence[str]) -> None:
         plain = name.strip().casefold()
         others = {other.strip().casefold(): other for other in classes[:i]}
         for close in difflib.get_close_matches(plain, others, n=1, cutoff=SIMILAR):
+            if re.findall(r"\d+", close) != re.findall(r"\d+", plain):
+                continue  # zone 1 and zone 2 are two classes
             _warn(
                 f"the class names {others[close]!r} and {name!r} nearly agree: are they one class?"
             )
