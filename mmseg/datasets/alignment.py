@@ -28,7 +28,7 @@ def check_alignment(sample: Mapping, steps: Sequence) -> None:
         results: Any = dict(sample)
         for step in steps:
             try:
-                outcomes = [step(each) for each in _marked(results) if _is_foreign(step)]
+                outcomes = [step(each) for each in _marked(results)] if _is_foreign(step) else []
                 marks = _marks(results["gt_seg_map"].shape) if outcomes else None
                 outcomes = outcomes or [step(results)]
             except Exception:  # The training will meet it too, if it is more than the marks.

@@ -49,7 +49,10 @@ class PolygonLabels:
         place = sheets[0].crs, (*boxes[:, :2].min(0), *boxes[:, 2:].max(0))
         fields = [field, order] if order else [field]
         shapes, features, values = read_polygons(path, *place, options.layer, fields)
-        rank = np.argsort(values[-1][features], kind="stable") if order else np.arange(len(shapes))
+        keys = values[-1][features] if order else features
+        if keys.dtype == object or (keys != keys).any():  # texts, or NaN for no number
+            raise UserError(f"{path}: --order needs a number in {order!r} of each polygon")
+        rank = np.argsort(keys, kind="stable")
         self.shapes, features = shapes[rank], features[rank]
         self.tree = shapely.STRtree(self.shapes)
         placed = np.unique(features[self.tree.query(shapely.box(*boxes.T), "intersects")[1]])

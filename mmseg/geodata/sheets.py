@@ -88,8 +88,10 @@ def open_sheets(
     """Open scenes that fit together; `UserError` names the first one that does not, and why."""
     opened.cache_clear()  # the files may have changed since an earlier call
     sheets = [Sheet(path, number, bands, nodata) for number, path in enumerate(paths)]
-    first = sheets[0]
+    first, named = sheets[0], {sheet.name: sheet for sheet in reversed(sheets)}
     for sheet in sheets[1:]:
+        if (twin := named[sheet.name]) is not sheet:  # their tiles would replace each other
+            raise UserError(f"{twin.path} and {sheet.path} have the same name: rename one")
         for what, ours, other in (
             ("bands", ", ".join(first.bands), ", ".join(sheet.bands)),
             ("samples of", first.bits, sheet.bits),

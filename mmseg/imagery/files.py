@@ -44,10 +44,9 @@ def read_file(path: str | Path, kind: str, backend_args: dict | None = None) -> 
 def check_depth(samples: object, path: str | Path, bits: str = "uint8") -> None:
     """Raise `UserError` if the type of an image's samples, a NumPy dtype, is not `bits`."""
     if samples != bits:
-        raise UserError(
-            f"{path}: the samples of the image are {samples}; scale them to {bits}, as in "
-            "gdal_translate -ot Byte -scale LOW HIGH 0 255"
-        )
+        cure = "scale them to uint8, as in gdal_translate -ot Byte -scale LOW HIGH 0 255"
+        cure = cure if bits == "uint8" else f"those of the data set are {bits} (metainfo.bits)"
+        raise UserError(f"{path}: the samples of the image are {samples}; {cure}")
 
 
 def _has_jpeg_end(data: bytes) -> bool:

@@ -97,6 +97,7 @@ def to_train_ids(
     known, table = np.zeros(256, np.uint8), np.full(256, IGNORE_INDEX, np.uint8)
     table[int(reduce_zero_label) : len(ids) + reduce_zero_label] = ids
     known[: len(ids) + reduce_zero_label] = known[IGNORE_INDEX] = 1
+    table[IGNORE_INDEX] = IGNORE_INDEX  # of 255 classes after 0, the last one has no value
     small = values.astype(np.uint8)
     # One pass of OpenCV finds nothing wrong in nearly every mask.
     if (values.dtype != np.uint8 and (small != values).any()) or cv2.LUT(small, known).min() == 0:

@@ -41,15 +41,17 @@ def read_polygons(
         ) from error
     if fields and len(chosen) > 1:
         raise UserError(f"{path}: it has the layers {', '.join(layers)}: choose by --layer")
-    whole = [_polygons(of_layer, path) for of_layer in shapes]
-    if not any(len(polygons) for polygons, _ in whole):
+    facts = zip((meta["crs"] for meta, *_ in found), shapes, strict=True)
+    whole = [(source, *_polygons(of_layer, path)) for source, of_layer in facts]
+    whole = [each for each in whole if len(each[1])]
+    if not whole:
         raise UserError(f"{path}: there are no polygons in it")
-    if any(meta["crs"] is None for meta, *_ in found):
+    if any(source is None for source, *_ in whole):
         raise UserError(f"{path}: it has no CRS; set it in QGIS and save the layer again")
     parts, features = [], []
-    for (meta, *_), (polygons, feature) in zip(found, whole, strict=True):
+    for source, polygons, feature in whole:
         try:
-            laid, of = _lay(polygons, CRS.from_user_input(meta["crs"]), crs, bounds)
+            laid, of = _lay(polygons, CRS.from_user_input(source), crs, bounds)
         except Exception as error:  # GDAL's own errors have no public base class
             raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
         parts.append(laid)

@@ -107,7 +107,7 @@ class Scene:
         # For each band the sample values that become 0 and 255; None if they stay as they are.
         self.ranges = self._choose_ranges(options.scale)
         if options.scale and self.ranges is None:
-            self.notes.append("its samples have 8 bits and are not scaled")
+            self.notes.append(f"its samples are {dtype}, as the model takes, and not scaled")
         if self.resolution is None:
             why = "no CRS, a local one, or no transform"
             self.notes.append(f"its place is unknown ({why}): areas are in pixels, no polygons")

@@ -105,6 +105,20 @@ def test_scenes_that_do_not_fit_are_one_line_that_names_both(tmp_path, scene, me
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
+def test_two_scenes_of_one_name_are_named(tmp_path, scene):
+    other = write_scene(tmp_path / "later/scene.tif", draw(64, 64), left=64)
+    with pytest.raises(UserError, match=r"/scene\.tif and .*later/scene\.tif have the same name"):
+        make(tmp_path / "out", [scene, other], labels=labels(tmp_path))
+
+
+@pytest.mark.parametrize("order", [["9", "10"], [1.0, np.nan]])
+def test_an_order_of_texts_or_without_a_number_is_refused(tmp_path, scene, order):
+    shapes = [box(0, 0, 64, 64)] * 2
+    path = write_labels(tmp_path / "l.gpkg", shapes, **{"class": ["a", "b"], "rank": order})
+    with pytest.raises(UserError, match="--order needs a number in 'rank' of each polygon"):
+        make(tmp_path / "out", [scene], labels=path, order="rank")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -79,6 +79,8 @@ def test_other_bits_are_refused_and_every_number_fits_float32(tmp_path, planes):
     path = write(tmp_path / "a.tif", planes)
     with pytest.raises(UserError, match=r"a\.tif: the samples of the image are uint16; scale"):
         read_bands(path, FIVE, "uint8")
+    with pytest.raises(UserError, match=r"are uint16; those of the data set are int16 \(metainfo"):
+        read_bands(path, FIVE, "int16")
     signed = write(tmp_path / "b.tif", planes.astype(np.int32) - 500)
     image, _ = read_bands(signed, FIVE, "float32")
     np.testing.assert_array_equal(image, planes.transpose(1, 2, 0) - 500.0)

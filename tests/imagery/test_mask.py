@@ -147,6 +147,11 @@ def test_floating_point_mask_is_refused(tmp_path):
         read_mask(path)
 
 
+def test_255_is_ignored_even_if_it_were_the_last_of_255_classes():
+    values = np.array([[0, 1, 254, 255]], np.uint8)
+    assert to_train_ids(values, 255, True, "a.png").tolist() == [[255, 0, 253, 255]]
+
+
 def test_ids_outside_the_classes_name_everything_needed_to_mend_them():
     values = np.array([[0, 3, 7, 255, 3]], np.uint8)
     with pytest.raises(UserError) as error:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyogrio
 import pytest
 import shapely
 from rasterio import Affine
@@ -146,3 +147,17 @@ def test_the_polygons_of_all_layers_count_also_of_those_that_cross_themselves(tm
     found = inside(str(tmp_path / "two.kml"), "EPSG:4326", DEGREES, 40, 80)
     assert found[:20, :20].all() and not found[:, 20:40].any() and not found[20:].any()
     assert 180 <= found[:20, 40:60].sum() <= 220  # half of 20 x 20
+
+
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
+def test_a_layer_of_points_needs_no_crs(tmp_path):
+    path, options = tmp_path / "area.gpkg", {"field_data": [], "fields": []}
+    for layer, shape, crs in (
+        ("box", shapely.box(20, 51, 21, 52), "EPSG:4326"),
+        ("points", shapely.Point(0, 0), None),
+    ):
+        shapes = np.array([shape.wkb], object)
+        kind = {"layer": layer, "geometry_type": shape.geom_type, "crs": crs}
+        pyogrio.raw.write(path, shapes, **options, **kind)
+    polygons, *_ = read_polygons(str(path), CRS.from_epsg(4326), (20, 51, 22, 52))
+    assert [polygon.bounds for polygon in polygons] == [(20, 51, 21, 52)]

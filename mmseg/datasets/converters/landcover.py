@@ -45,7 +45,7 @@ def convert_landcover(
     for split, ids in lists.items():
         if missing := set(ids) - set(pixels):
             names = f"{len(missing)} of {len(ids)} ids of {split}.txt, as {min(missing)}"
-            raise UserError(f"{source}: no tile for {names}; get it again")
+            raise UserError(f"{source}: no tile for {names}; get it again, without output/")
     totals = {
         split: sum((pixels[i] for i in ids), np.zeros(len(CLASSES), int)).tolist()
         for split, ids in {**lists, "total": list(pixels)}.items()

@@ -20,7 +20,8 @@ COCO_STUFF_UNUSED = {11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90}
 COCO_STUFF_CLASSES = tuple(sorted(set(range(COCO_STUFF_IDS)) - COCO_STUFF_UNUSED))
 VOC_CLASSES = len(PascalVOCDataset.METAINFO["classes"])
 TRAINAUG_SIZE = 10_582
-# Of the 459 labels of Pascal Context these are frequent. The others are background.
+ALL_CONTEXT_LABELS = 459
+# Of the labels of Pascal Context these are frequent. The others are background.
 CONTEXT_LABELS = (
     *(2, 9, 18, 19, 22, 23, 25, 31, 33, 34, 44, 45, 46, 59, 65, 68, 72, 80, 85, 98, 104, 105),
     *(113, 115, 144, 158, 159, 162, 187, 189, 207, 220, 232, 258, 259, 260, 284, 295, 296, 308),
@@ -113,5 +114,7 @@ def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> dict
 
 def _read_context(path: Path) -> np.ndarray:
     labels = read_mat(path, lambda variables: variables["LabelMap"])
+    if labels.min() < 0 or labels.max() > ALL_CONTEXT_LABELS:
+        raise UserError(f"{path}: its labels are not 0 to {ALL_CONTEXT_LABELS}; get it again")
     places = np.searchsorted(CONTEXT_LABELS, labels).clip(max=len(CONTEXT_LABELS) - 1)
     return np.where(np.array(CONTEXT_LABELS)[places] == labels, places + 1, 0)

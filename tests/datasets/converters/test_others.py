@@ -173,6 +173,9 @@ def test_pascal_context_keeps_59_classes_and_the_lists(tmp_path):
     assert only_59.get_seg_map(0).tolist() == [[0, 58, 255, 36]]
     assert all_60.metainfo["classes"][37] == only_59.metainfo["classes"][36] == "person"
     assert len(CONTEXT_LABELS) == 59
+    savemat(labels / "b.mat", {"LabelMap": np.array([[2, 460]], np.uint16)})
+    with pytest.raises(UserError, match=r"b\.mat: its labels are not 0 to 459; get it again"):
+        convert_pascal_context(tmp_path, labels)
 
 
 def test_the_command_line_ends_with_one_line_on_a_mistake(tmp_path):
