@@ -28,6 +28,8 @@ TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x
         ("default_hooks.logger.interval", True, "=True: give a whole number from 1"),
         ("model.data_preprocessor.mean", [1, "2"], "=[1, '2']: give a number for each band"),
         ("model.data_preprocessor.std", [1, 1, 0], "=[1, 1, 0]: give a number above 0 for each"),
+        ("model.data_preprocessor.std", [1, float("nan"), 1], "give a number above 0 for each"),
+        ("model.data_preprocessor.mean", [float("inf"), 1, 1], "give a number for each band"),
         ("model.decode_head.dropout_ratio", 1, "=1: give a number from 0 to below 1"),
         ("model.decode_head.ham_kwargs.MD_R", 0, "=0: give a whole number from 1"),
         ("model.decode_head.loss_decode.loss_weight", "x", "='x': give a number from 0"),
