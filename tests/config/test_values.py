@@ -143,3 +143,11 @@ def test_the_factor_of_a_resize_may_be_a_whole_number():
     step = {"type": "Resize", "scale_factor": 1, "keep_ratio": True}
     config = load_config(TINY, {"test_dataloader.dataset.pipeline.1": step})
     assert repr(config.test_dataloader.dataset.pipeline[1].scale_factor) == "1.0"
+
+
+@pytest.mark.parametrize("path", sorted(TINY.parents[2].glob("timm/*.py")), ids=lambda p: p.stem)
+def test_a_head_may_leave_its_maps_to_an_encoder_of_timm(path):
+    head = load_config(path).model.decode_head
+    assert head.in_index is None
+    with pytest.raises(UserError, match="in_index=None: the encoder does not tell"):
+        MODELS.build({**head, "in_channels": [32, 64, 160]})
