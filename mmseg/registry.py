@@ -41,15 +41,19 @@ FourCounts = Annotated[
     Sequence[int], Rule("four whole numbers from 1", lambda v: len(v) == 4 and min(v) >= 1)
 ]
 FourRatios = Annotated[
-    Sequence[float], Rule("four numbers above 0", lambda v: len(v) == 4 and min(v) > 0)
+    Sequence[float],
+    Rule("four numbers above 0", lambda v: len(v) == 4 and all(0 < x < math.inf for x in v)),
 ]
-Means = Annotated[Sequence[float], Rule("a number for each band", len)]
+Means = Annotated[
+    Sequence[float], Rule("a number for each band", lambda v: v and all(map(math.isfinite, v)))
+]
 Deviations = Annotated[
-    Sequence[float], Rule("a number above 0 for each band", lambda v: min(v, default=0) > 0)
+    Sequence[float],
+    Rule("a number above 0 for each band", lambda v: v and all(0 < x < math.inf for x in v)),
 ]
 Weights = Annotated[
     Sequence[float],
-    Rule("numbers from 0, not all of them 0", lambda v: sum(v) > 0 <= min(v)),
+    Rule("numbers from 0, not all of them 0", lambda v: 0 < sum(v) < math.inf and min(v) >= 0),
 ]
 ALL: list[Registry] = []
 

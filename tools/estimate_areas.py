@@ -36,7 +36,7 @@ FIELD = "reference"
 
 
 def parse_args() -> argparse.Namespace:
-    parser = tool_parser(__doc__)
+    parser = tool_parser(__doc__, "--seed")
     add = parser.add_argument
     add("map", help="the .landcover.tif of tools/map_orthophoto.py")
     add("--reference", metavar="POINTS.gpkg|MASK.tif", help="the true classes")
@@ -48,7 +48,6 @@ def parse_args() -> argparse.Namespace:
     add("--least", type=positive_int, default=50, help="points in each class")
     text = "strata of the sample, if not the classes of the map"
     add("--strata", metavar="RASTER", help=text)
-    add("--seed", type=int, default=0)
     add("--out", type=Path, help="points.gpkg, or areas.csv (beside the map)")
     return parser.parse_args()
 
@@ -77,7 +76,7 @@ def main() -> None:
         warn("the areas are of the part that the mask covers; its points are drawn at random")
     else:
         texts, points = read_features(args.reference, FIELD, strata.crs, ["Point"])
-        known = np.array([text not in (None, "") and text == text for text in texts])
+        known = np.array([text not in (None, "") and text == text for text in texts], bool)
         if not known.all():
             warn(f"{(~known).sum()} points have no interpretation and are left out")
         texts = [text for text, ok in zip(texts, known, strict=True) if ok]

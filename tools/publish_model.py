@@ -40,8 +40,8 @@ def facts_of_config(path: str) -> dict:
     preprocessor, ham = config.model.data_preprocessor, config.model.decode_head.get("ham_kwargs")
     meta = build_parts(config.test_dataloader.dataset)[0].metainfo
     return {
-        "mean": list(preprocessor.mean),
-        "std": list(preprocessor.std),
+        "mean": list(preprocessor.get("mean") or (0, 0, 0)),
+        "std": list(preprocessor.get("std") or (1, 1, 1)),
         "bgr_to_rgb": preprocessor.bgr_to_rgb,
         "classes": list(meta["classes"]),
         "palette": [list(colour) for colour in meta["palette"]],

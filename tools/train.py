@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from common import RUN, leave_group, positive_int, read_run_config, tool_parser
+from common import RUN, leave_group, positive_int, read_run_config, seed, tool_parser
 
 from mmengine.config import Config
 
@@ -34,7 +34,7 @@ def parse_args():
     add("--resume", "--resume-from", nargs="?", const="auto", metavar="CKPT", help=text)
     add("--auto-resume", dest="resume", action="store_const", const="auto")
     add("--load-from", metavar="CKPT", help="start from the weights of a model")
-    add("--seed", dest="randomness.seed", type=int, metavar="N", help="of everything random")
+    add("--seed", dest="randomness.seed", type=seed, metavar="N", help="of everything random")
     text = "compute each batch in K parts: less memory, the same recipe"
     add("--accumulate", dest="train_cfg.accumulate", type=positive_int, metavar="K", help=text)
     for names, (key, text) in SWITCHES.items():

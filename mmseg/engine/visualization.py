@@ -19,7 +19,7 @@ from mmseg.errors import UserError
 from mmseg.imagery.image import read_picture
 from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import check_opacity, panels, write_image
-from mmseg.registry import HOOKS
+from mmseg.registry import HOOKS, Count
 
 COUNT = 4  # of validated images that trackers get
 
@@ -44,7 +44,7 @@ class SegVisualizationHook(Hook):
         show: bool = False,
         wait_time: float = 2,
         draw: bool | None = None,
-        interval: int = 50,
+        interval: Count = 50,
     ) -> None:
         check_opacity(opacity)
         # Without a display, OpenCV would end the process.

@@ -42,7 +42,7 @@ def confusion_matrix(
         _check_range(
             labels.masked_fill(ignored, 0), num_classes, f"label (ignore_index is {ignore_index})"
         )
-        labels.masked_fill_(ignored, num_classes)
+        labels = labels.masked_fill(ignored, num_classes)  # a copy: they may be the caller's
         table += torch.bincount(labels.mul_(num_classes).add_(ids), minlength=len(table))
     return table.view(num_classes + 1, num_classes)[:num_classes]
 

@@ -55,7 +55,8 @@ def load(
         raise UserError(f"{path}: no whole file of tools/export.py ({reason(error)})") from error
     half = half or facts["precision"] == "bf16"
     if engine == "auto":
-        engine = "openvino" if package == "openvino" else best_engine(half)
+        best = "openvino" if package == "openvino" else best_engine(half)
+        engine = "openvino" if best == "torch" else best  # without any, `need` asks for this one
     if engine == "torch":
         raise UserError(f"{path}: PyTorch cannot run an exported file; use another --engine")
     need(engine)

@@ -28,6 +28,8 @@ TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x
         ("default_hooks.logger.interval", True, "=True: give a whole number from 1"),
         ("model.data_preprocessor.mean", [1, "2"], "=[1, '2']: give a number for each band"),
         ("model.data_preprocessor.std", [1, 1, 0], "=[1, 1, 0]: give a number above 0 for each"),
+        ("model.data_preprocessor.std", [1, float("nan"), 1], "give a number above 0 for each"),
+        ("model.data_preprocessor.mean", [float("inf"), 1, 1], "give a number for each band"),
         ("model.decode_head.dropout_ratio", 1, "=1: give a number from 0 to below 1"),
         ("model.decode_head.ham_kwargs.MD_R", 0, "=0: give a whole number from 1"),
         ("model.decode_head.loss_decode.loss_weight", "x", "='x': give a number from 0"),
@@ -141,3 +143,11 @@ def test_the_factor_of_a_resize_may_be_a_whole_number():
     step = {"type": "Resize", "scale_factor": 1, "keep_ratio": True}
     config = load_config(TINY, {"test_dataloader.dataset.pipeline.1": step})
     assert repr(config.test_dataloader.dataset.pipeline[1].scale_factor) == "1.0"
+
+
+@pytest.mark.parametrize("path", sorted(TINY.parents[2].glob("timm/*.py")), ids=lambda p: p.stem)
+def test_a_head_may_leave_its_maps_to_an_encoder_of_timm(path):
+    head = load_config(path).model.decode_head
+    assert head.in_index is None
+    with pytest.raises(UserError, match="in_index=None: the encoder does not tell"):
+        MODELS.build({**head, "in_channels": [32, 64, 160]})

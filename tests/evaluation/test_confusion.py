@@ -18,7 +18,7 @@ def brute_force(pred, label, num_classes, ignore_index):
     return matrix
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
 @pytest.mark.parametrize("ignore_index", [255, 2, -100])
 def test_matrix_equals_a_double_loop_over_the_pixels(dtype, ignore_index, monkeypatch):
     monkeypatch.setattr(confusion, "CHUNK", 100)  # several chunks, the last one short
@@ -28,9 +28,10 @@ def test_matrix_equals_a_double_loop_over_the_pixels(dtype, ignore_index, monkey
     if ignore_index >= 0:
         label[random.random(label.shape) < 0.2] = ignore_index
         pred[label == ignore_index] = 9  # no class, but it does not count
-    matrix = confusion_matrix(
-        torch.tensor(pred, dtype=dtype), torch.tensor(label, dtype=dtype), 5, ignore_index
-    )
+    given = torch.tensor(pred, dtype=dtype), torch.tensor(label, dtype=dtype)
+    matrix = confusion_matrix(*given, 5, ignore_index)
+    assert given[0].tolist() == pred.tolist()
+    assert given[1].tolist() == label.tolist()
     assert matrix.dtype == torch.int64
     np.testing.assert_array_equal(matrix.numpy(), brute_force(pred, label, 5, ignore_index))
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from mmseg.apis import inference_model, init_model
 from mmseg.errors import UserError
-from mmseg.export import load, to_onnx
+from mmseg.export import load, session, to_onnx
 
 pytest.importorskip("openvino")
 
@@ -153,6 +153,13 @@ def test_an_openvino_file_is_loaded_with_its_metadata(model, exported, tmp_path)
     shutil.copy(tmp_path / "model.xml", tmp_path / "alone.xml")
     with pytest.raises(UserError, match=r"alone\.xml: no whole file of"):
         load(tmp_path / "alone.xml")
+
+
+def test_without_an_engine_one_line_says_what_to_install(exported, monkeypatch):
+    path = exported(output="logits")
+    monkeypatch.setattr(session, "find_spec", lambda name: name == "onnx")
+    with pytest.raises(UserError, match="this needs openvino: run `pip install"):
+        load(path)
 
 
 def test_torch_cannot_run_an_exported_file(exported):

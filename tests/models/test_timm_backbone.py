@@ -30,7 +30,7 @@ def test_the_head_reads_the_maps_at_an_eighth_and_deeper():
     maps = model.backbone(torch.zeros(1, 3, 64, 96))
     head = model.decode_head
     assert [maps[i].shape[2] for i in head.in_index] == [8, 4, 2]
-    assert head.in_channels == tuple(maps[i].shape[1] for i in head.in_index)
+    assert head.in_channels == [maps[i].shape[1] for i in head.in_index]
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "timm").glob("*.py")), ids=lambda p: p.stem)

@@ -80,6 +80,22 @@ def test_a_mask_is_sampled_at_random(world):
     assert all(covers(row, truth, mapped, k) for k, row in enumerate(rows))
 
 
+@pytest.mark.parametrize("count", [0, 3])
+def test_points_without_an_interpretation_are_one_error(world, count):
+    folder = world[0]
+    pyogrio.raw.write(
+        folder / "new.gpkg",
+        geometry=shapely.to_wkb(shapely.points(np.full((count, 2), 300_000.0))),
+        field_data=[np.full(count, None, object)],
+        fields=["reference"],
+        geometry_type="Point",
+        crs="EPSG:2180",
+    )
+    reference = ("--reference", folder / "new.gpkg")
+    result = run_tool("estimate_areas.py", folder / "map.tif", *reference)
+    assert "stratum 0 has 0 interpreted points" in result.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

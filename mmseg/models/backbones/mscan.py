@@ -173,13 +173,17 @@ class MSCAN(BaseModule):
         for stage in range(1, self.num_stages + 1):
             yield tuple(self.get_submodule(f"{n}{stage}") for n in ("patch_embed", "block", "norm"))
 
-    def init_weights(self) -> None:
-        """Fill the convolutions from N(0, 2 / fan_out), then load the weights of `init_cfg`."""
+    def fill_convolutions(self) -> None:
+        """Fill convolutions from N(0, 2 / fan_out)."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
                 nn.init.zeros_(module.bias)
+
+    def init_weights(self) -> None:
+        """Fill the convolutions, then load the weights of `init_cfg`."""
+        self.fill_convolutions()
         super().init_weights()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -52,7 +52,7 @@ class MSCANModel(MSCAN):
             {"num_chs": width, "reduction": 4 * 2**stage, "module": f"norm{stage + 1}"}
             for stage, width in enumerate(embed_dims)
         ]
-        self.init_weights()
+        self.fill_convolutions()  # mmengine's `init_weights` logs every tensor
         self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int) -> None:

@@ -94,10 +94,14 @@ class LightHamHead(DecodeHead):
         ham_channels: Count,
         ham_kwargs: Mapping[str, Any],
         num_classes: Count,
-        in_index: Sequence[int] = (1, 2, 3),
+        in_index: Sequence[int] | None = (1, 2, 3),
         norm_cfg: dict | None = GROUP_NORM,
         **kwargs: Any,
     ) -> None:
+        if in_index is None:  # timm's encoders tell it
+            raise UserError(
+                "model.decode_head.in_index=None: the encoder does not tell its strides"
+            )
         super().__init__(in_channels, channels, num_classes, in_index, **kwargs)
         ham_kwargs = adapt_ham(ham_kwargs, "model.decode_head.ham_kwargs")
         if set(ham_kwargs) != {"MD_R"}:
