@@ -33,15 +33,19 @@ class ExportOptions:
     """How the exported file reads images, and which results it gives.
 
     Args:
-        output: `classes`, uint8 ids (B, H, W); `probabilities` or `logits`, float32 (B, K, H, W);
-            `coarse`, the head's logits at 1/8 of a `tensor` whose sides are left as they are.
-        input: `image`, samples of the sensor in the order of the bands; `unit`, the same divided by
-            255, float32 (B, C, H, W); `tensor`, normalised, in the order of the network.
+        output: `classes`, uint8 ids (B, H, W); `probabilities` or `logits`, float32 (B, K, H, W).
+        input: `image`, samples of the sensor in the order of the bands; `tensor`, normalised
+            float32 (B, C, H, W) in the order of the network.
         layout: Of an `image`: `nhwc` or `nchw`.
-        size: Height and width if they are fixed; `batch` is the number of images if it is fixed.
+        size: Height and width if they are fixed.
+        batch: Number of images if it is fixed.
         precision: `fp32`; `fp16` weights and convolutions; `bf16`, by OpenVINO; `int8`, by NNCF.
         gsd: Metres per pixel, if the model does not know it.
-        target: The program to write for. Raises `UserError` for a value that is none of these.
+        target: The program to write for, `deepness` or `geodeep`.
+
+    Engines of this project ask for the output `coarse`, the head's logits at 1/8 of a `tensor`
+    whose sides are left as they are. Targets read the input `unit`, an `image` divided by 255,
+    float32 (B, C, H, W). Raises `UserError` for a value that is none of these.
     """
 
     output: str = "classes"
