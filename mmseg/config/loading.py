@@ -25,12 +25,17 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
 
     Raises `UserError` for a missing file and for a file that is no config, too.
     """
+    return translate_config(read_file(path), overrides)
+
+
+def read_file(path: str | Path) -> Config:
+    """Read a Python file as mmengine does; `UserError` if it is missing or cannot be read."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such config{_similar(path)}")
     try:
         with own_bases():
-            config = Config.fromfile(path)
+            return Config.fromfile(path)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except RecursionError as error:
@@ -40,7 +45,6 @@ def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
         while isinstance(cause, ImportError) and (deeper := cause.__cause__ or cause.__context__):
             cause = deeper  # mmengine hides which import of `custom_imports` failed
         raise UserError(f"{path}: cannot be read as a config ({_one_line(cause)})") from error
-    return translate_config(config, overrides)
 
 
 def translate_config(config: Config | Mapping, overrides: Mapping | None = None) -> Config:

@@ -38,14 +38,14 @@ class ExportOptions:
 
     Args:
         output: `classes`, uint8 ids (B, H, W); `probabilities` or `logits`, float32 (B, K, H, W).
-        input: `image`, samples of the sensor in the order of the bands; `tensor`, normalised, in
-            the order of the network.
+        input: `image`, samples of the sensor in the order of the bands; `tensor`, normalised
+            float32 (B, C, H, W) in the order of the network.
         layout: Of an `image`: `nhwc` or `nchw`.
         size: Height and width if they are fixed.
         batch: Number of images if it is fixed.
         precision: `fp32`; `fp16` weights and convolutions; `bf16`, by OpenVINO; `int8`, by NNCF.
         gsd: Metres per pixel, if the model does not know it.
-        target: The program to write for.
+        target: The program to write for, `deepness` or `geodeep`.
     """
 
     output: str = "classes"

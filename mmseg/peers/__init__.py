@@ -47,6 +47,7 @@ MODULES = by_entry(
 # Modules, and the names of MMSegmentation that they have. Every module of mmseg has these names.
 NAMES = by_entry(
     {
+        "mmengine.dataset": "Compose",
         "mmengine.registry": "VISUALIZERS",
         "mmseg.peers.datasets": "CustomDataset PIPELINES get_classes get_palette",
         "mmseg.peers.heads": "BaseDecodeHead FCNHead resize",
@@ -65,7 +66,7 @@ NAMES = by_entry(
             "AdjustGamma Albu CLAHE LoadImageFromNDArray RGB2Gray RandomCutOut RandomRotFlip "
             "RandomRotate Rerange ResizeShortestEdge SegRescale"
         ),
-        "mmseg.registry": "TRANSFORMS",
+        "mmseg.registry": "MODELS TRANSFORMS",
     }
 )
 # Modules whose classes a config finds by name, besides those of mmseg/registry.py.

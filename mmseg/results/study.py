@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
 
+from mmseg.config.loading import read_file
 from mmseg.errors import UserError
 from mmseg.files import write_whole
 from mmseg.results.compare import comparison, variants_of
@@ -87,7 +87,7 @@ class Study:
     """
 
     def __init__(self, path: str, out: Path, seeds: Sequence[int] | None = None) -> None:
-        content = Config.fromfile(path)
+        content = read_file(path)
         self.name, self.out = Path(path).stem, out
         self.variants: dict[str, dict] = content.get("variants") or {}
         self.x_label: str = content.get("x_label", "")
@@ -109,7 +109,7 @@ class Study:
         """Write the config of each task into its folder, if it is not there."""
         for task in self.tasks:
             variant = self.variants[task.variant]
-            config = Config.fromfile(variant["config"])
+            config = read_file(variant["config"])
             config.merge_from_dict(dict(variant.get("options") or {}))
             config.merge_from_dict({"randomness": {"seed": task.seed}})
             text = config.pretty_text

@@ -13,10 +13,11 @@ LINES = """
 from mmseg.datasets.basesegdataset import BaseSegDataset
 from mmseg.datasets.builder import DATASETS, PIPELINES, build_dataset
 from mmseg.datasets.custom import CustomDataset
-from mmseg.datasets.pipelines import LoadAnnotations
+from mmseg.datasets.pipelines import Compose, LoadAnnotations
+from mmseg.datasets.pipelines.compose import Compose
 from mmseg.datasets.transforms.transforms import PhotoMetricDistortion
 from mmseg.datasets.transforms.formatting import PackSegInputs
-from mmseg.models.builder import BACKBONES, HEADS, LOSSES, build_segmentor
+from mmseg.models.builder import BACKBONES, HEADS, LOSSES, MODELS, build_segmentor
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
 from mmseg.models.losses.cross_entropy_loss import CrossEntropyLoss

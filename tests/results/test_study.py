@@ -119,6 +119,14 @@ def test_shipped_studies_name_configs_that_exist(path, tmp_path):
     assert len(study.tasks) == 3 * len(study.variants)
 
 
+def test_a_study_or_a_config_that_cannot_be_read_is_one_line(tmp_path, tools):
+    with pytest.raises(UserError, match=r"gone\.py: no such config"):
+        Study(str(tmp_path / "gone.py"), tmp_path)
+    (tmp_path / "base.py").write_text("model = (")
+    with pytest.raises(UserError, match=r"base\.py: cannot be read as a config"):
+        Study(str(tmp_path / "study.py"), tmp_path / "out").prepare()
+
+
 def test_a_variant_without_its_config_is_refused(tmp_path, tools):
     (tmp_path / "study.py").write_text("variants = dict(a=dict(config='gone.py'))\n")
     with pytest.raises(UserError, match=r"variants\.a\.config: there is no .*gone\.py"):
