@@ -72,7 +72,7 @@ def test_an_override_without_a_value_is_a_mistake_of_the_command_line(call, caps
             r"--resume CKPT and --load-from: a run starts from one of them",
         ),
         (
-            ("train.py", "tiny.py", "--seed", "-1"),
+            ("train.py", "tiny.py", "--cfg-options", "randomness.seed=-1"),
             r"randomness\.seed=-1: give a whole number from 0 to 2\*\*32 - 1",
         ),
         (

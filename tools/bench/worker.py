@@ -196,7 +196,6 @@ def set_switches(job: dict) -> None:
 
 def answers(job: dict, asked: Iterable = sys.stdin) -> Iterator[dict]:
     """Yield an empty answer to the job, then one for each turn that is asked for."""
-    logging.disable()
     init_default_scope("mmseg")
     cv2.setNumThreads(0)
     torch.manual_seed(0)
@@ -214,6 +213,7 @@ def answers(job: dict, asked: Iterable = sys.stdin) -> Iterator[dict]:
 
 
 if __name__ == "__main__":
+    logging.disable()
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # libraries print
     try:
