@@ -70,6 +70,8 @@ class MapOptions:
                 raise UserError(f"{name} is {getattr(self, name)}: {advice}")
         if self.vectors not in (None, *VECTORS):
             raise UserError(f"vectors={self.vectors}: choose one of {', '.join(VECTORS)}")
+        if (self.simplify or self.min_area) and self.vectors is None:
+            raise UserError("simplify and min_area are of polygons: ask for these, too (vectors)")
         if self.vectors == "parquet" and find_spec("pyarrow") is None:
             raise UserError("vectors=parquet needs pyarrow: pip install pyarrow")
         if self.simplify and not hasattr(shapely, "coverage_simplify"):

@@ -232,6 +232,7 @@ def test_a_truncated_scene_is_one_line_for_the_user_and_leaves_no_map(colour_mod
         (3, np.uint8, {"nodata": 0.5}, r"no sample of uint8 is 0\.5"),
         (3, np.uint8, {"min_area": np.nan}, "min_area is nan"),
         (3, np.uint8, {"min_area": -1.0}, r"min_area is -1\.0"),
+        (3, np.uint8, {"min_area": 5.0}, "min_area are of polygons"),
     ],
 )
 def test_a_mistake_is_one_line_for_the_user(colour_model, tmp_path, count, dtype, options, message):
