@@ -81,7 +81,8 @@ class SegVisualizationHook(Hook):
         self, runner: Runner, batch_idx: int, *args: Any, outputs: Any = None, **_: Any
     ) -> None:
         meta = runner.val_dataloader.dataset.metainfo
-        for sample in outputs[: self.draw and (runner.iter + batch_idx) % self.interval == 0]:
+        is_due = self.draw and (runner.iter + batch_idx) % self.interval == 0
+        for sample in outputs[:1] if is_due else ():
             name = f"iter_{runner.iter}/{Path(sample.img_path).stem}.png"
             self._draw(sample, meta, self.show_dir and Path(self.show_dir, name))
         backends = runner.visualizer._vis_backends.values()  # a dictionary of mmengine

@@ -77,7 +77,7 @@ class BaseDecodeHead(DecodeHead):
     ) -> dict[str, Tensor]:
         return self.loss_by_feat(self(inputs), batch_data_samples)
 
-    def loss_by_feat(  # type: ignore[override]
+    def loss_by_feat(
         self, seg_logits: Tensor, batch_data_samples: Sequence[SegDataSample]
     ) -> dict[str, Tensor]:
         labels = self._stack_batch_gt(batch_data_samples)

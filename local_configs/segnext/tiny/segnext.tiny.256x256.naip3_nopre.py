@@ -1,16 +1,8 @@
-"""The same tiles without ImageNet weights, red, green and blue only: to compare with four bands."""
+"""The same without ImageNet weights: everything learns at one, higher rate."""
 
-_base_ = "./segnext.tiny.256x256.naip4_nopre.py"
+_base_ = "./segnext.tiny.256x256.naip3.py"
 
-bands = ("red", "green", "blue")
-mean, std = _base_.mean[:3], _base_.std[:3]
-info = dict(metainfo=dict(bands=bands))
-train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
-train_pipeline[0].fill = test_pipeline[0].fill = mean
-model = dict(
-    data_preprocessor=dict(mean=mean, std=std, bgr_to_rgb=True),
-    backbone=dict(in_channels=3),
+model = dict(backbone=dict(init_cfg=None))
+optim_wrapper = dict(
+    optimizer=dict(lr=1e-3), paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=1.0)))
 )
-train_dataloader = dict(dataset=dict(info, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(info, pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(info, pipeline=test_pipeline))
