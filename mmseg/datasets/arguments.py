@@ -53,7 +53,7 @@ def check_subset(subset: Mapping | None) -> None:
     """Raise `UserError` if the argument `subset` is not as it should be."""
     if subset is None:
         return
-    if set(subset) != {"fraction", "seed"}:
-        raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...)")
+    if set(subset) - {"rest"} != {"fraction", "seed"}:
+        raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...), and rest")
     if not 0 < subset["fraction"] <= 1:
         raise UserError(f"subset.fraction={subset['fraction']}: give a share, from 0 to 1")

@@ -7,14 +7,14 @@ import numpy as np
 
 
 def stratified_subset(
-    ids: Sequence[str], presence: np.ndarray, fraction: float, seed: int
+    ids: Sequence[str], presence: np.ndarray, fraction: float, seed: int, rest: bool = False
 ) -> list[int]:
     """Choose `fraction` of the images, every class among them; return their sorted positions.
 
     `presence` is (N, K) bool: which classes each image has. An image belongs to the stratum of its
     rarest class, and every stratum gives at least one image. A hash of seed and id orders the
     images of a stratum, so the choice depends on nothing else. In each stratum, a larger fraction
-    holds all images of a smaller one.
+    holds all images of a smaller one. With `rest`, return the images that are not chosen.
     """
     images_with = np.where(presence, presence.sum(0), len(ids) + 1)
     rarest = np.where(presence.any(1), images_with.argmin(1), -1)
@@ -30,4 +30,4 @@ def stratified_subset(
         # No stratum stands for a class that always shows beside a rarer one.
         if not presence[chosen, cls].any():
             chosen.append(min(np.flatnonzero(presence[:, cls]).tolist(), key=rank))
-    return sorted(chosen)
+    return sorted({*range(len(ids))} - {*chosen} if rest else chosen)

@@ -7,6 +7,7 @@ from mmseg.engine.loop import SegTrainLoop
 from mmseg.engine.optimiser import BFloat16OptimWrapper, SegOptimWrapperConstructor
 from mmseg.engine.run_summary import RunSummaryHook
 from mmseg.engine.runner import SegRunner
+from mmseg.engine.semi_supervised import SemiSupervisedHook
 from mmseg.engine.visualization import SegVisualizationHook
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "SegRunner",
     "SegTrainLoop",
     "SegVisualizationHook",
+    "SemiSupervisedHook",
     "StatelessSampler",
 ]

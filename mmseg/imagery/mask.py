@@ -16,6 +16,7 @@ from mmseg.errors import UserError
 from mmseg.imagery.files import read_file
 
 IGNORE_INDEX = 255
+UNKNOWN = 254  # in the labels of an image that is trained without them
 
 Colour = tuple[int, ...]
 

@@ -7,12 +7,18 @@ from mmseg.datasets.transforms.geometric import (
     Resize,
     ResizeToMultiple,
 )
-from mmseg.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile, PackSegInputs
+from mmseg.datasets.transforms.loading import (
+    LoadAnnotations,
+    LoadImageFromFile,
+    LoadUnlabelled,
+    PackSegInputs,
+)
 from mmseg.datasets.transforms.photometric import PhotoMetricDistortion
 
 __all__ = [
     "LoadAnnotations",
     "LoadImageFromFile",
+    "LoadUnlabelled",
     "PackSegInputs",
     "PhotoMetricDistortion",
     "RandomCrop",

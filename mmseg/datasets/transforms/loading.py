@@ -10,7 +10,7 @@ from mmengine.structures import PixelData
 from mmseg.errors import UserError
 from mmseg.imagery.bands import RGB, is_bgr
 from mmseg.imagery.image import read_bands
-from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
+from mmseg.imagery.mask import IGNORE_INDEX, UNKNOWN, check_size, read_mask, to_train_ids
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
@@ -112,6 +112,25 @@ class LoadAnnotations(BaseTransform):
         results["gt_seg_map"] = labels
         if "nodata" in results:
             results["gt_seg_map"][results["nodata"]] = IGNORE_INDEX
+
+
+@TRANSFORMS.register_module()
+class LoadUnlabelled(LoadAnnotations):
+    """Add `gt_seg_map`, (H, W) uint8, of an image that is trained without its labels.
+
+    255 means that a pixel has no image, and 254 that its class is not known. Other values are the
+    classes of the mask, if there is one: `SemiSupervisedHook` compares its own labels with them.
+    """
+
+    def _load_seg_map(self, results: dict) -> None:
+        if "seg_map_path" in results:
+            super()._load_seg_map(results)
+        else:
+            results["gt_seg_map"] = np.full(results["img_shape"], UNKNOWN, np.uint8)
+        labels = results["gt_seg_map"]
+        labels[labels == IGNORE_INDEX] = UNKNOWN
+        if "nodata" in results:
+            labels[results["nodata"]] = IGNORE_INDEX
 
 
 @TRANSFORMS.register_module()

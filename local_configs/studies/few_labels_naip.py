@@ -1,0 +1,25 @@
+"""An eighth of the labels of NAIP's 129 training tiles: SegNeXt-T from scratch (docs/results.md)."""
+
+iterations = 300
+options = {
+    "train_cfg.max_iters": iterations,
+    "train_cfg.val_interval": iterations,
+    "param_scheduler.1.end": iterations + 1,
+    "train_dataloader.batch_size": 4,
+    "train_dataloader.num_workers": 1,
+    "val_dataloader.num_workers": 1,
+    "test_dataloader.num_workers": 1,
+    "default_hooks.checkpoint.interval": 50,
+    "default_hooks.checkpoint.max_keep_ckpts": 1,
+}
+part = {"train_dataloader.dataset.subset": dict(fraction=1 / 8, seed=0)}
+semi = {**part, "custom_hooks": [dict(type="SemiSupervisedHook", threshold=0.8)]}
+changes = {"part": part, "semi": semi, "all": {}}
+variants = {
+    name: dict(
+        config="../segnext/tiny/segnext.tiny.256x256.naip4_nopre.py",
+        options={**options, **change},
+    )
+    for name, change in changes.items()
+}
+seeds = [0, 1, 2]

@@ -1,0 +1,168 @@
+"""Semi-supervised training: a mean teacher labels the images that have no masks.
+
+Mean teacher (arXiv 1703.01780) with the weak and strong views of FixMatch (arXiv 2001.07685) and
+CutMix (arXiv 1905.04899), as UniMatch (arXiv 2208.09910) uses them for segmentation.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.hooks import EMAHook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmseg.checkpoints.loading import unwrap
+from mmseg.engine.loaders import build_loader
+from mmseg.errors import UserError
+from mmseg.imagery.mask import IGNORE_INDEX, UNKNOWN
+from mmseg.randomness import seed_of
+from mmseg.registry import HOOKS
+from mmseg.structures import SegDataSample
+
+BOX_AREA, BOX_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)  # of a CutMix box; the area is a share
+
+
+@HOOKS.register_module()
+class SemiSupervisedHook(EMAHook):
+    """Add images without masks to each training batch, with the labels of a teacher.
+
+    The teacher is the average of the trained weights, as of mmengine's `EMAHook`, whose arguments
+    follow as `options`. Validations and checkpoints use its weights. It sees each image as it is
+    scaled, cropped and flipped. Where its probability is at least `threshold`, its class becomes
+    the label, and 255 elsewhere. Then half of the images get a box of another image (CutMix), and
+    the colours of all change (`PhotoMetricDistortion(on_device=True)` of the pipeline): so the
+    trained network sees them. Its loss is the mean over all pixels of the images with and without
+    masks; there are equally many of both.
+
+    `dataset` holds the keys in which the data set without masks differs from that of
+    `train_dataloader`, such as `dict(data_prefix=dict(img_path="more"), subset=None)`. By default
+    it has the images that `subset` leaves out. Their masks are used for nothing but
+    `pseudo_accuracy` in the log, the share of right labels among the given ones. `pseudo_share` is
+    the share of pixels that get a label.
+    """
+
+    def __init__(
+        self,
+        dataset: Mapping | None = None,
+        threshold: float = 0.95,
+        ema_type: str = "MomentumAnnealingEMA",
+        momentum: float = 0.004,
+        **options: Any,
+    ) -> None:
+        if ema_type == "MomentumAnnealingEMA":
+            options = {"gamma": 10, **options}  # averages a tenth of the iterations at first
+        super().__init__(ema_type, momentum=momentum, **options)
+        if not 0 <= threshold <= 1:
+            raise UserError(f"SemiSupervisedHook: threshold={threshold} is no probability")
+        self.dataset, self.threshold = dataset, threshold
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the loader of the images without masks where the run is."""
+        super().before_train(runner)
+        labelled = runner.train_dataloader
+        config = unlabelled_config(runner.cfg.train_dataloader, self.dataset)
+        loader = build_loader(config, runner.seed, trains=True)
+        loader.sampler.seed = seed_of(labelled.sampler.seed, "unlabelled")
+        loader.sampler.skip(runner.iter * loader.batch_size)
+        runner.logger.info(
+            f"semi-supervised: {len(labelled.dataset)} images with masks, {len(loader.dataset)} "
+            "without"
+        )
+        self.batches = iter(loader)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Add the next images without masks to the batch, in place."""
+        batch: Any = data_batch
+        if "labels" not in batch:
+            raise UserError("SemiSupervisedHook: train_dataloader.collate_fn must be stack_batch")
+        more = next(self.batches)
+        preprocessor = unwrap(runner.model).data_preprocessor
+        more["inputs"] = more["inputs"].to(preprocessor.device)
+        more["labels"] = self._labels(runner, preprocessor, more)
+        cut_and_mix(more["inputs"], more["labels"])
+        batch.update(interleaved(batch, more))
+
+    @torch.no_grad()
+    def _labels(self, runner: Runner, preprocessor: Any, batch: Mapping[str, Any]) -> Tensor:
+        """Return the teacher's labels, (B, 1, H, W) uint8 with 255 where it is not sure."""
+        teacher: Any = self.ema_model.module.eval()
+        plain = {**batch, "data_samples": [SegDataSample() for _ in batch["data_samples"]]}
+        plain = preprocessor(plain, training=True)
+        height, width = batch["inputs"].shape[2:]
+        size = plain["inputs"].shape[2:]
+        pairs = []
+        for logits in teacher.logits(plain["inputs"]).split(1):  # few of full size are in memory
+            best, found = teacher.decode_head.resize(logits, size).softmax(1).max(1, keepdim=True)
+            pairs.append((best >= self.threshold, found))
+        sure, found = (torch.cat(each)[..., :height, :width] for each in zip(*pairs, strict=True))
+        truth = torch.stack([sample.gt_sem_seg.data for sample in plain["data_samples"]])
+        truth = truth[..., :height, :width]
+        self._log(runner, sure[truth != IGNORE_INDEX], (found == truth)[sure & (truth < UNKNOWN)])
+        return found.masked_fill(~sure | (truth == IGNORE_INDEX), IGNORE_INDEX).byte()
+
+    def _log(self, runner: Runner, sure: Tensor, right: Tensor) -> None:
+        for name, values in (("share", sure), ("accuracy", right)):
+            if values.numel():
+                runner.message_hub.update_scalar(f"train/pseudo_{name}", values.float().mean())
+
+
+def unlabelled_config(loader: Mapping, changes: Mapping | None) -> dict[str, Any]:
+    """Return the config of the loader without masks; see `SemiSupervisedHook`."""
+    config = copy.deepcopy(dict(loader))
+    dataset = config["dataset"]
+    if changes is None and (subset := dataset.get("subset")):
+        changes = {"subset": {**subset, "rest": True}}
+    if changes is None or "pipeline" not in dataset:
+        raise UserError(
+            "SemiSupervisedHook: train_dataloader.dataset needs a subset, or the hook a dataset "
+            "with images that have no masks; wrappers of data sets do not go with it"
+        )
+    dataset.update(changes)
+    for step in dataset["pipeline"]:
+        if step["type"] == "LoadAnnotations":
+            step["type"] = "LoadUnlabelled"
+        if "cat_max_ratio" in step:
+            step["cat_max_ratio"] = 1.0  # else the masks would choose the crops
+    return {**config, "sampler": {"type": "StatelessSampler", "shuffle": True}}
+
+
+def cut_and_mix(images: Tensor, labels: Tensor) -> None:
+    """Put a box of the image before it into every second image, and of its labels, in place.
+
+    `images` are (B, C, H, W), `labels` (B, 1, H, W). The images that get a box, and the area, the
+    aspect and the place of the box, are drawn from numpy's generator.
+    """
+    before = images.roll(1, 0), labels.roll(1, 0)
+    height, width = images.shape[2:]
+    for i in range(len(images) if len(images) > 1 else 0):
+        if np.random.rand() < 0.5:
+            continue
+        area = np.random.uniform(*BOX_AREA) * height * width
+        aspect = np.exp(np.random.uniform(*np.log(BOX_ASPECT)))
+        sides = min(int((area * aspect) ** 0.5), height), min(int((area / aspect) ** 0.5), width)
+        top, left = (np.random.randint(n + 1) for n in (height - sides[0], width - sides[1]))
+        box = ..., slice(top, top + sides[0]), slice(left, left + sides[1])
+        for target, source in zip((images, labels), before, strict=True):
+            target[i][box] = source[i][box]
+
+
+def interleaved(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both batches of `stack_batch` as one, mixed evenly, for `accumulate` splits it."""
+    place = [i / len(b["sizes"]) for b in (first, second) for i in range(len(b["sizes"]))]
+    order = np.argsort(place, kind="stable").tolist()
+    joined: dict[str, Any] = {}
+    for key, padding in (("inputs", 0), ("labels", IGNORE_INDEX)):
+        maps = [each[key].to(second["inputs"].device) for each in (first, second)]
+        height, width = (max(x.shape[axis] for x in maps) for axis in (2, 3))
+        sides = [(0, width - x.shape[3], 0, height - x.shape[2]) for x in maps]
+        padded = [F.pad(x, s, value=padding) for x, s in zip(maps, sides, strict=True)]
+        joined[key] = torch.cat(padded)[order]
+    for key in ("sizes", "data_samples"):
+        joined[key] = [[*first[key], *second[key]][i] for i in order]
+    return joined
