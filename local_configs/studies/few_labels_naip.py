@@ -1,4 +1,4 @@
-"""An eighth of the labels of NAIP's 129 training tiles: SegNeXt-T from scratch (docs/results.md)."""
+"""An eighth of the labels of NAIP's tiles: SegNeXt-T from scratch (docs/results.md)."""
 
 iterations = 300
 options = {

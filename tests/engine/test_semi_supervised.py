@@ -1,0 +1,169 @@
+"""Images without masks that a mean teacher labels."""
+
+import copy
+import itertools
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_project import write_project
+
+from mmseg.config import load_config
+from mmseg.datasets.transforms import LoadUnlabelled
+from mmseg.engine import SegRunner, SemiSupervisedHook
+from mmseg.engine.loop import split_batch
+from mmseg.engine.semi_supervised import cut_and_mix, interleaved
+from mmseg.errors import UserError
+
+NUMBERS = itertools.count()
+MORE = {"data_prefix": {"img_path": "more/images", "seg_map_path": "more/masks"}}
+NO_MASKS = {"data_prefix": {"img_path": "more/images"}}
+
+
+def build(folder: Path, work: str, hook: dict, **changes) -> SegRunner:
+    """Build a runner of the tiny project, whose data have the further folder `more`."""
+    if not (folder / "tiny.py").exists():
+        write_project(folder)
+        shutil.copytree(folder / "data/val", folder / "data/more")
+    config = load_config(folder / "tiny.py")
+    config.custom_hooks = [{"type": "SemiSupervisedHook", **hook}]
+    config.work_dir, config.log_level = str(folder / work), "WARNING"
+    config.experiment_name = f"semi {next(NUMBERS)}"
+    config.val_dataloader = config.val_cfg = config.val_evaluator = None
+    config.default_hooks.checkpoint.interval = 2
+    config.merge_from_dict(changes)
+    return SegRunner.from_cfg(config)
+
+
+def weights(folder: Path, work: str, hook: dict, **changes) -> dict:
+    runner = build(folder, work, hook, **changes)
+    runner.train()
+    return runner.model.state_dict()
+
+
+def same(first: dict, second: dict) -> bool:
+    return all(torch.equal(second[name], value) for name, value in first.items())
+
+
+def test_a_pixel_gets_the_class_of_the_average_if_its_probability_reaches_the_threshold(tmp_path):
+    options = {"train_dataloader.batch_size": 1, "train_cfg.max_iters": 3}
+    hook = {
+        "dataset": MORE,
+        "threshold": 0.4,
+        "momentum": 0.5,
+        "ema_type": "ExponentialMovingAverage",
+    }
+    runner = build(tmp_path, "work", hook, **options)
+    runner.train()
+    semi = next(each for each in runner.hooks if isinstance(each, SemiSupervisedHook))
+    labelled, more = next(iter(runner.train_dataloader)), next(semi.batches)
+    semi.batches = iter([copy.deepcopy(more)])
+    semi.before_train_iter(runner, 0, labelled)
+    average = copy.deepcopy(runner.model)
+    average.load_state_dict(
+        {
+            k.removeprefix("module."): v
+            for k, v in semi.ema_model.state_dict().items()
+            if k != "steps"
+        }
+    )
+    assert not same(runner.model.state_dict(), average.state_dict())
+    mean, std = (
+        torch.tensor(v).view(3, 1, 1) for v in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    )
+    image = ((more["inputs"].flip(1) - mean) / std).float()  # colours as they are
+    with torch.no_grad():
+        logits = average.eval()(image)[0].numpy()
+    full = np.stack([cv2.resize(each, image.shape[3:1:-1]) for each in logits]).astype(np.float64)
+    probability = np.exp(full) / np.exp(full).sum(0)
+    expected = np.where(probability.max(0) >= 0.4, probability.argmax(0), 255)
+    assert (expected == 255).any() and (expected < 255).any()
+    found = labelled["labels"][1, 0].numpy()
+    assert (found == expected).mean() > 0.99  # OpenCV resizes with other rounding
+    assert torch.equal(labelled["inputs"][1], more["inputs"][0])
+
+
+def test_masks_of_the_images_without_masks_change_nothing(tmp_path):
+    hook = {"dataset": MORE, "threshold": 0.34}
+    first = weights(tmp_path, "a", hook)
+    for i, path in enumerate((tmp_path / "data/more/masks").iterdir()):
+        mask = np.asarray(Image.open(path))
+        Image.fromarray((mask * 0 + i % 3).astype(np.uint8)).save(path)
+    assert same(first, weights(tmp_path, "b", hook))
+    assert same(first, weights(tmp_path, "c", {**hook, "dataset": NO_MASKS}))
+    assert not same(first, weights(tmp_path, "d", {**hook, "threshold": 1.0}))
+
+
+def test_a_run_goes_on_in_the_same_bits(tmp_path):
+    hook, number = {"dataset": MORE, "threshold": 0.34}, {"train_cfg.max_iters": 4}
+    whole = weights(tmp_path, "whole", hook, **number)
+    start = {"resume": True, "load_from": str(tmp_path / "whole/iter_2.pth")}
+    assert same(whole, weights(tmp_path, "on", hook, **number, **start))
+
+
+def test_by_default_the_images_are_those_that_the_subset_leaves_out(tmp_path):
+    runner = build(
+        tmp_path, "work", {}, **{"train_dataloader.dataset.subset": {"fraction": 0.5, "seed": 0}}
+    )
+    runner.train()
+    semi = next(each for each in runner.hooks if isinstance(each, SemiSupervisedHook))
+    semi.before_train(runner)
+    runner.train_dataloader.batch_sampler.sampler.skip(0)
+    seen = [
+        {Path(s.img_path).name for b in itertools.islice(batches, 6) for s in b["data_samples"]}
+        for batches in (iter(runner.train_dataloader), semi.batches)
+    ]
+    assert not seen[0] & seen[1]
+    assert seen[0] | seen[1] == {f"{i}.png" for i in range(6)}
+
+
+def test_a_box_brings_its_labels_along():
+    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).repeat(1, 3, 24, 32)
+    labels = images[:, :1] + 10
+    np.random.seed(0)
+    cut_and_mix(images, labels)
+    assert torch.equal(labels, images[:, :1] + 10)
+    shares = [(images[i] != i).float().mean().item() for i in range(6)]
+    assert any(shares) and not all(shares) and max(shares) <= 0.4
+    for i in range(6):
+        assert set(images[i].unique().tolist()) <= {i, (i - 1) % 6}
+
+
+def test_each_part_of_an_accumulated_batch_has_images_of_both_kinds():
+    def batch(value: int, count: int, side: int) -> dict:
+        maps = torch.full((count, 1, side, side), value, dtype=torch.uint8)
+        return {
+            "inputs": maps,
+            "labels": maps,
+            "sizes": [(side, side)] * count,
+            "data_samples": [value] * count,
+        }
+
+    joined = interleaved(batch(1, 4, 8), batch(2, 4, 6))
+    for part in split_batch(joined, 4):
+        assert sorted(part["data_samples"]) == [1, 2]
+    assert joined["inputs"].shape == (8, 1, 8, 8)
+    assert all(
+        (x == value).sum() == (64 if value == 1 else 36)
+        for x, value in zip(joined["inputs"], joined["data_samples"], strict=True)
+    )
+    assert (joined["labels"][joined["inputs"] == 0] == 255).all()
+
+
+def test_pixels_without_image_stay_without_label():
+    step, nodata = LoadUnlabelled(), np.eye(4, dtype=bool)
+    results = step({"img_shape": (4, 4), "nodata": nodata})
+    assert np.array_equal(results["gt_seg_map"], np.where(nodata, 255, 254))
+
+
+@pytest.mark.parametrize(
+    ("hook", "text"),
+    [({}, "needs a subset"), ({"threshold": 2, "dataset": MORE}, "threshold=2 is no probability")],
+)
+def test_what_is_missing_is_told_in_one_line(tmp_path, hook, text):
+    with pytest.raises(UserError, match=text):
+        build(tmp_path, "work", hook).train()
