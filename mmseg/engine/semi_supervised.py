@@ -96,8 +96,10 @@ class SemiSupervisedHook(EMAHook):
         plain = preprocessor(plain, training=True)
         height, width = batch["inputs"].shape[2:]
         size = plain["inputs"].shape[2:]
+        with runner.optim_wrapper.optim_context(teacher):  # in the precision of the training
+            small = teacher.logits(plain["inputs"])
         pairs = []
-        for logits in teacher.logits(plain["inputs"]).split(1):  # few of full size are in memory
+        for logits in small.split(1):  # few of full size are in memory
             best, found = teacher.decode_head.resize(logits, size).softmax(1).max(1, keepdim=True)
             pairs.append((best >= self.threshold, found))
         sure, found = (torch.cat(each)[..., :height, :width] for each in zip(*pairs, strict=True))
