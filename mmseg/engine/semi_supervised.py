@@ -100,9 +100,9 @@ class SemiSupervisedHook(EMAHook):
             small = teacher.logits(plain["inputs"])
         pairs = []
         for logits in small.split(1):  # few of full size are in memory
-            best, found = teacher.decode_head.resize(logits, size).softmax(1).max(1, keepdim=True)
-            pairs.append((best >= self.threshold, found))
-        sure, found = (torch.cat(each)[..., :height, :width] for each in zip(*pairs, strict=True))
+            pairs.append(teacher.decode_head.resize(logits, size).softmax(1).max(1, keepdim=True))
+        best, found = (torch.cat(each)[..., :height, :width] for each in zip(*pairs, strict=True))
+        sure = best >= self.threshold * relative_confidence(best, found, small.shape[1])[found]
         truth = torch.stack([sample.gt_sem_seg.data for sample in plain["data_samples"]])
         truth = truth[..., :height, :width]
         self._log(runner, sure[truth != IGNORE_INDEX], (found == truth)[sure & (truth < UNKNOWN)])
@@ -112,6 +112,19 @@ class SemiSupervisedHook(EMAHook):
         for name, values in (("share", sure), ("accuracy", right)):
             if values.numel():
                 runner.message_hub.update_scalar(f"train/pseudo_{name}", values.float().mean())
+
+
+def relative_confidence(best: Tensor, found: Tensor, classes: int) -> Tensor:
+    """Return the mean probability of the pixels of each found class, (K,), the largest as 1.
+
+    Without it rare classes would get few labels, and the network would forget them (FlexMatch,
+    arXiv 2110.08263).
+    """
+    sums, counts = best.new_zeros(2, classes)
+    sums.index_add_(0, found.flatten(), best.flatten())
+    counts.index_add_(0, found.flatten(), torch.ones_like(best).flatten())
+    means = sums / counts.clamp(min=1)
+    return means / means.max()
 
 
 def unlabelled_config(loader: Mapping, changes: Mapping | None) -> dict[str, Any]:
