@@ -23,7 +23,6 @@ from mmseg.randomness import seed_of
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
-BOX_AREA, BOX_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)  # of a CutMix box; the area is a share
 
 
 @HOOKS.register_module()
@@ -85,7 +84,8 @@ class SemiSupervisedHook(EMAHook):
         preprocessor = unwrap(runner.model).data_preprocessor
         more["inputs"] = more["inputs"].to(preprocessor.device)
         more["labels"] = self._labels(runner, preprocessor, more)
-        cut_and_mix(more["inputs"], more["labels"])
+        batch |= {key: batch[key].to(preprocessor.device) for key in ("inputs", "labels")}
+        paste_classes(batch, more)
         batch.update(interleaved(batch, more))
 
     @torch.no_grad()
@@ -147,24 +147,24 @@ def unlabelled_config(loader: Mapping, changes: Mapping | None) -> dict[str, Any
     return {**config, "sampler": {"type": "StatelessSampler", "shuffle": True}}
 
 
-def cut_and_mix(images: Tensor, labels: Tensor) -> None:
-    """Put a box of the image before it into every second image, and of its labels, in place.
+def paste_classes(labelled: Mapping[str, Any], target: Mapping[str, Any]) -> None:
+    """Put pixels of half of the classes of each labelled image, with their labels, into a target.
 
-    `images` are (B, C, H, W), `labels` (B, 1, H, W). The images that get a box, and the area, the
-    aspect and the place of the box, are drawn from numpy's generator.
+    The classes are drawn from numpy's generator. Both are batches of `stack_batch`; the target
+    changes in place.
     """
-    before = images.roll(1, 0), labels.roll(1, 0)
-    height, width = images.shape[2:]
-    for i in range(len(images) if len(images) > 1 else 0):
-        if np.random.rand() < 0.5:
-            continue
-        area = np.random.uniform(*BOX_AREA) * height * width
-        aspect = np.exp(np.random.uniform(*np.log(BOX_ASPECT)))
-        sides = min(int((area * aspect) ** 0.5), height), min(int((area / aspect) ** 0.5), width)
-        top, left = (np.random.randint(n + 1) for n in (height - sides[0], width - sides[1]))
-        box = ..., slice(top, top + sides[0]), slice(left, left + sides[1])
-        for target, source in zip((images, labels), before, strict=True):
-            target[i][box] = source[i][box]
+    count = len(labelled["labels"])
+    height, width = np.minimum(labelled["labels"].shape[2:], target["labels"].shape[2:])
+    keys = ("inputs", "labels")
+    for i in range(len(target["labels"])):
+        pixels, labels = (labelled[key][i % count, :, :height, :width] for key in keys)
+        classes = labels.unique()
+        classes = classes[classes != IGNORE_INDEX].tolist()
+        chosen = np.random.permutation(classes)[: (len(classes) + 1) // 2]
+        mask = torch.isin(labels, labels.new_tensor(chosen.tolist()))
+        for key, source in zip(keys, (pixels, labels), strict=True):
+            inside = target[key][i, :, :height, :width]
+            inside.copy_(torch.where(mask, source, inside))
 
 
 def interleaved(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
