@@ -1,11 +1,11 @@
 """An eighth of the labels of CamVid at 240x320: SegNeXt-T from scratch (docs/results.md)."""
 
-iterations = 300
-size, scale = (240, 320), (320, 240)
+iterations = 800
+scale, crop_size = (320, 240), (160, 160)
 options = {
-    "model.data_preprocessor.size": size,
+    "model.data_preprocessor.size": crop_size,
     "train_dataloader.dataset.pipeline.2.scale": scale,
-    "train_dataloader.dataset.pipeline.2.crop_size": size,
+    "train_dataloader.dataset.pipeline.2.crop_size": crop_size,
     "val_dataloader.dataset.pipeline.1.scale": scale,
     "test_dataloader.dataset.pipeline.1.scale": scale,
     "optim_wrapper.optimizer.lr": 1e-3,
@@ -23,7 +23,7 @@ options = {
     "default_hooks.checkpoint.max_keep_ckpts": 1,
 }
 part = {"train_dataloader.dataset.subset": dict(fraction=1 / 8, seed=0)}
-semi = {**part, "custom_hooks": [dict(type="SemiSupervisedHook", threshold=0.8)]}
+semi = {**part, "custom_hooks": [dict(type="SemiSupervisedHook", threshold=0.9)]}
 changes = {"part": part, "semi": semi, "all": {}}
 variants = {
     name: dict(
