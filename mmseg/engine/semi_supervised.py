@@ -1,7 +1,8 @@
 """Semi-supervised training: a mean teacher labels the images that have no masks.
 
-Mean teacher (arXiv 1703.01780) with the weak and strong views of FixMatch (arXiv 2001.07685) and
-CutMix (arXiv 1905.04899), as UniMatch (arXiv 2208.09910) uses them for segmentation.
+A mean teacher (arXiv 1703.01780) with the weak and strong views of FixMatch (arXiv 2001.07685), the
+thresholds of FlexMatch (arXiv 2110.08263), and classes pasted from labelled images as in DACS
+(arXiv 2007.08702).
 """
 
 import copy
@@ -24,18 +25,19 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
 
-
 @HOOKS.register_module()
 class SemiSupervisedHook(EMAHook):
     """Add images without masks to each training batch, with the labels of a teacher.
 
     The teacher is the average of the trained weights, as of mmengine's `EMAHook`, whose arguments
     follow as `options`. Validations and checkpoints use its weights. It sees each image as it is
-    scaled, cropped and flipped. Where its probability is at least `threshold`, its class becomes
-    the label, and 255 elsewhere. Then half of the images get a box of another image (CutMix), and
-    the colours of all change (`PhotoMetricDistortion(on_device=True)` of the pipeline): so the
-    trained network sees them. Its loss is the mean over all pixels of the images with and without
-    masks; there are equally many of both.
+    scaled, cropped and flipped. Where it is sure, its class becomes the label, and 255 elsewhere:
+    its probability must reach `threshold`, times the mean probability of that class in the batch,
+    divided by the largest of these means. Then half of the classes of a labelled image are pasted
+    on each of these images, and the colours of all change
+    (`PhotoMetricDistortion(on_device=True)` of the pipeline): so the trained network sees them. Its
+    loss is the mean over all pixels of the images with and without masks; there are equally many of
+    both.
 
     `dataset` holds the keys in which the data set without masks differs from that of
     `train_dataloader`, such as `dict(data_prefix=dict(img_path="more"), subset=None)`. By default
@@ -47,7 +49,7 @@ class SemiSupervisedHook(EMAHook):
     def __init__(
         self,
         dataset: Mapping | None = None,
-        threshold: float = 0.95,
+        threshold: float = 0.9,
         ema_type: str = "MomentumAnnealingEMA",
         momentum: float = 0.004,
         **options: Any,
@@ -117,8 +119,7 @@ class SemiSupervisedHook(EMAHook):
 def relative_confidence(best: Tensor, found: Tensor, classes: int) -> Tensor:
     """Return the mean probability of the pixels of each found class, (K,), the largest as 1.
 
-    Without it rare classes would get few labels, and the network would forget them (FlexMatch,
-    arXiv 2110.08263).
+    Without it rare classes would get few labels, and the network would forget them.
     """
     sums, counts = best.new_zeros(2, classes)
     sums.index_add_(0, found.flatten(), best.flatten())

@@ -16,7 +16,7 @@ from mmseg.config import load_config
 from mmseg.datasets.transforms import LoadUnlabelled
 from mmseg.engine import SegRunner, SemiSupervisedHook
 from mmseg.engine.loop import split_batch
-from mmseg.engine.semi_supervised import cut_and_mix, interleaved
+from mmseg.engine.semi_supervised import interleaved, paste_classes
 from mmseg.errors import UserError
 
 NUMBERS = itertools.count()
@@ -49,7 +49,7 @@ def same(first: dict, second: dict) -> bool:
     return all(torch.equal(second[name], value) for name, value in first.items())
 
 
-def test_a_pixel_gets_the_class_of_the_average_if_its_probability_reaches_the_threshold(tmp_path):
+def test_a_pixel_gets_the_class_of_the_average_where_that_is_sure(tmp_path):
     options = {"train_dataloader.batch_size": 1, "train_cfg.max_iters": 3}
     hook = {
         "dataset": MORE,
@@ -62,6 +62,7 @@ def test_a_pixel_gets_the_class_of_the_average_if_its_probability_reaches_the_th
     semi = next(each for each in runner.hooks if isinstance(each, SemiSupervisedHook))
     labelled, more = next(iter(runner.train_dataloader)), next(semi.batches)
     semi.batches = iter([copy.deepcopy(more)])
+    labelled["labels"][:] = 255  # then nothing is pasted
     semi.before_train_iter(runner, 0, labelled)
     average = copy.deepcopy(runner.model)
     average.load_state_dict(
@@ -80,7 +81,9 @@ def test_a_pixel_gets_the_class_of_the_average_if_its_probability_reaches_the_th
         logits = average.eval()(image)[0].numpy()
     full = np.stack([cv2.resize(each, image.shape[3:1:-1]) for each in logits]).astype(np.float64)
     probability = np.exp(full) / np.exp(full).sum(0)
-    expected = np.where(probability.max(0) >= 0.4, probability.argmax(0), 255)
+    best, found = probability.max(0), probability.argmax(0)
+    means = np.array([best[found == k].mean() if (found == k).any() else 0 for k in range(3)])
+    expected = np.where(best >= 0.4 * (means / means.max())[found], found, 255)
     assert (expected == 255).any() and (expected < 255).any()
     found = labelled["labels"][1, 0].numpy()
     assert (found == expected).mean() > 0.99  # OpenCV resizes with other rounding
@@ -121,16 +124,32 @@ def test_by_default_the_images_are_those_that_the_subset_leaves_out(tmp_path):
     assert seen[0] | seen[1] == {f"{i}.png" for i in range(6)}
 
 
-def test_a_box_brings_its_labels_along():
-    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).repeat(1, 3, 24, 32)
-    labels = images[:, :1] + 10
+def test_half_of_the_classes_of_a_labelled_image_are_pasted_with_their_labels():
+    labels = (
+        torch.arange(4, dtype=torch.uint8)
+        .repeat_interleave(8)
+        .view(1, 1, 32, 1)
+        .repeat(2, 1, 1, 24)
+    )
+    labels[1, :, 8:] = 255
+    first = {"inputs": labels.repeat(1, 3, 1, 1) + 100, "labels": labels}
+    images = torch.full((4, 3, 28, 32), 50, dtype=torch.uint8)
+    second = {"inputs": images, "labels": torch.full((4, 1, 28, 32), 7, dtype=torch.uint8)}
     np.random.seed(0)
-    cut_and_mix(images, labels)
-    assert torch.equal(labels, images[:, :1] + 10)
-    shares = [(images[i] != i).float().mean().item() for i in range(6)]
-    assert any(shares) and not all(shares) and max(shares) <= 0.4
-    for i in range(6):
-        assert set(images[i].unique().tolist()) <= {i, (i - 1) % 6}
+    paste_classes(first, second)
+    chosen = []
+    for i in range(4):
+        found, image = second["labels"][i, 0], second["inputs"][i]
+        chosen.append({*found.unique().tolist()} - {7})
+        assert len(chosen[-1]) == (2, 1)[i % 2]  # of four classes, and of one
+        expected = torch.full((28, 32), 7)
+        for k in chosen[-1]:
+            expected[:, :24][labels[i % 2, 0, :28] == k] = k
+        assert torch.equal(found.long(), expected)
+        assert torch.equal(
+            image.long(), torch.where(expected == 7, 50, expected + 100).repeat(3, 1, 1)
+        )
+    assert chosen[0] != chosen[2]
 
 
 def test_each_part_of_an_accumulated_batch_has_images_of_both_kinds():
