@@ -64,9 +64,9 @@ class SemiSupervisedHook(EMAHook):
     def before_train(self, runner: Runner) -> None:
         """Start the loader of the images without masks where the run is."""
         super().before_train(runner)
-        labelled = runner.train_dataloader
+        labelled: Any = runner.train_dataloader
         config = unlabelled_config(runner.cfg.train_dataloader, self.dataset)
-        loader = build_loader(config, runner.seed, trains=True)
+        loader: Any = build_loader(config, runner.seed, trains=True)
         loader.sampler.seed = seed_of(labelled.sampler.seed, "unlabelled")
         loader.sampler.skip(runner.iter * loader.batch_size)
         runner.logger.info(
