@@ -157,9 +157,8 @@ class MSCAN(BaseModule):
         self.with_cp = with_cp
         self.in_channels = in_channels
         drop_paths = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
-        for stage, (channels, depth, mlp_ratio) in enumerate(
-            zip(embed_dims, depths, mlp_ratios, strict=True), start=1
-        ):
+        sizes = zip(embed_dims, depths, mlp_ratios, strict=True)
+        for stage, (channels, depth, mlp_ratio) in enumerate(sizes, start=1):
             embed = StemConv if stage == 1 else OverlapPatchEmbed
             blocks = [Block(channels, mlp_ratio, drop_rate, next(drop_paths)) for _ in range(depth)]
             self.add_module(f"patch_embed{stage}", embed(in_channels, channels))
@@ -197,7 +196,5 @@ class MSCAN(BaseModule):
             x = patch_embed(x)
             for block in blocks:
                 x = checkpoint(block, x) if self.with_cp and self.training else block(x)
-            # The next stage starts from the normalised map, as in the official code.
-            x = norm(x)
-            outs.append(x)
+            outs.append(x := norm(x))  # the next stage starts from it, as in the official code
         return tuple(outs)
