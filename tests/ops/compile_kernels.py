@@ -18,7 +18,6 @@ TYPES = {
     "axes": ("*i32", "*i32", "*fp32", "*fp32"),
     "sizes": ("i32",) * 5,
     "geometry": ("i32",) * 7,
-    "part_size": ("i32", "i32"),
 }
 
 
@@ -33,9 +32,8 @@ def compile_kernel(kernel, **constants):
 
 
 def main():
-    tile = {"LINES": 32, "CHANNELS": 32, "RUN": 2}
-    compile_kernel(depthwise._convolve, TAPS=3, WIDTH=3, PART=32, **tile)
-    compile_kernel(depthwise._sum_products, TAPS=3, GROUPS=2, WIDTH=1, ROWS=1, **tile)
+    compile_kernel(depthwise._convolve, TAPS=2, WIDTH=2)
+    compile_kernel(depthwise._sum_products, TAPS=2, WIDTH=2)
     compile_kernel(cross_entropy._compare, PIXELS=16, CLASSES=256)
     compile_kernel(class_map._best_classes, DOWN=2, ACROSS=3, COLUMNS=16, CLASSES=256)
 
