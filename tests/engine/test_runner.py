@@ -60,6 +60,20 @@ def test_where_a_run_goes_on_from_is_not_in_its_config(tmp_path):
     assert "load_from" not in written and "resume" not in written
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, {"type": "MMDistributedDataParallel", "device_ids": None}),
+        ({"broadcast_buffers": True}, {"broadcast_buffers": True, "device_ids": None}),
+        ({"type": "MMFullyShardedDataParallel"}, {"type": "MMFullyShardedDataParallel"}),
+    ],
+)
+def test_a_wrapper_of_another_type_gets_its_own_arguments_alone(tmp_path, given, expected):
+    found = dict(build_runner(tmp_path, model_wrapper_cfg=given).cfg.model_wrapper_cfg)
+    assert found.items() >= expected.items()
+    assert (set(found) == {"type"}) == ("Sharded" in str(given))
+
+
 class Fail(Hook):
     def before_train(self, runner):
         raise UserError("an image is missing")
