@@ -12,11 +12,10 @@ from mmseg.ops.triton import class_map, cross_entropy, depthwise
 HOPPER = GPUTarget("cuda", 90, 32)
 TYPES = {
     **dict.fromkeys(("x_ptr", "y_ptr"), "*bf16"),
-    **dict.fromkeys(("top_ptr", "left_ptr"), "*i32"),
-    **dict.fromkeys(("labels_ptr", "rights_ptr"), "*i64"),
     "result_ptr": "*u8",
-    "axes": ("*i32", "*i32", "*fp32", "*fp32"),
-    "sizes": ("i32",) * 5,
+    "taps": ("*i32", "*fp32", "*i32", "*fp32"),
+    "inputs": ("*fp32", "*i64", "*fp32", "*i32", "*i32", "*fp32", "*fp32"),
+    "outputs": ("*fp32", "*fp32", "*i64"),
     "geometry": ("i32",) * 7,
 }
 
@@ -27,6 +26,8 @@ def compile_kernel(kernel, **constants):
     for name in kernel.arg_names:
         other = "*fp32" if name.endswith("_ptr") else "i32"
         signature[name] = "constexpr" if name.isupper() else TYPES.get(name, other)
+    if "sizes" in signature:
+        signature["sizes"] = ("i32",) * (5 if "inputs" in signature else 4)
     places = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
     triton.compile(ASTSource(kernel, signature, places), target=HOPPER)
 
