@@ -141,16 +141,6 @@ def test_the_text_of_a_config_in_a_checkpoint_is_never_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_checkpoint_without_a_part_of_the_run_is_not_gone_on_from(tmp_path):
-    build_runner(tmp_path).train()
-    whole = read_checkpoint(tmp_path / "work/latest.pth")
-    for part in ("optimizer", "param_schedulers", "message_hub"):
-        torch.save({key: whole[key] for key in whole if key != part}, tmp_path / "x.pth")
-        own = build_runner(tmp_path, resume=True, load_from=str(tmp_path / "x.pth"))
-        with pytest.raises(UserError, match=f"cannot be resumed, it holds no '{part}'; pass it"):
-            own.train()
-
-
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
