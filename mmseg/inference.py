@@ -54,9 +54,14 @@ def fuse(model: Any) -> nn.Module:
     keep_memory_of_images()
     if (getattr(segmentor, "test_cfg", None) or {}).get("amp", False):
         fused.to(half_dtype(backbone.norm1.weight.device.type))
+    return exchanged(model, backbone, fused).eval().requires_grad_(False)
+
+
+def exchanged(model: Any, part: nn.Module, other: nn.Module) -> nn.Module:
+    """Return a copy of a model with `other` in the place of a part, and no parallel wrapper."""
     while is_model_wrapper(model):
         model = model.module
-    return copy.deepcopy(model, {id(backbone): fused}).eval().requires_grad_(False)
+    return copy.deepcopy(model, {id(part): other})
 
 
 def _fused(backbone: MSCAN) -> "FusedMSCAN | None":

@@ -1,6 +1,7 @@
 """When checkpoints are saved, which of them `latest.pth` is, and which old ones go."""
 
 import os
+from collections.abc import Collection
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,11 @@ class LatestCheckpointHook(Hook):
             self.interval *= length if self.interval > 0 else 1
         if self.interval == -1:
             self.interval = loop.val_interval
-        metrics = runner.val_loop.evaluator.metrics if runner.val_loop else []
-        if metrics and all(isinstance(metric, IoUMetric) for metric in metrics):
-            prefixes = [f"{metric.prefix}/" if metric.prefix else "" for metric in metrics]
-            pairs = zip(prefixes, metrics, strict=True)
-            self._check_score({f"{pre}{name}": 0 for pre, m in pairs for name in m.summary_names()})
+        metrics: list[Any] = runner.val_loop.evaluator.metrics if runner.val_loop else []
+        known = metrics and all(isinstance(metric, IoUMetric) for metric in metrics)
+        if known and self.score not in (None, "auto"):
+            names = [(m.prefix, name) for m in metrics for name in m.summary_names()]
+            self._check_score(["/".join(filter(None, each)) for each in names])
         # A run that was stopped between a checkpoint and its validation makes up for it.
         if loop.validates_now and runner.message_hub.get_info("last_validation") != loop.iter:
             self.saved_step = loop.iter
@@ -108,7 +109,7 @@ class LatestCheckpointHook(Hook):
     def _save_best(self, runner: Runner, metrics: dict) -> None:
         if self.score is None:
             return
-        if self.score == "auto":
+        if self.score == "auto" and metrics:
             self.score = next(iter(metrics))
         self._check_score(metrics)
         info, score = runner.message_hub, metrics[self.score]
@@ -135,12 +136,12 @@ class LatestCheckpointHook(Hook):
             ) from error
         return -1 if score and hook.rules == ["less"] else 1
 
-    def _check_score(self, metrics: dict) -> None:
+    def _check_score(self, given: Collection[str]) -> None:
         """Refuse, before hours of training if possible, a score that the validation gives not."""
-        if self.score not in (None, "auto", *metrics):
+        if self.score not in given:
             raise UserError(
                 f"default_hooks.checkpoint.save_best={self.score!r}: the validation gives "
-                f"{', '.join(metrics)}"
+                f"{', '.join(given) or 'no scores'}; choose one of them, or None"
             )
 
     def _write(self, runner: Runner, path: Path, step: int, whole: bool = True) -> bool:

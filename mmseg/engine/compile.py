@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from mmseg.checkpoints.loading import check_number_of_classes, unwrap
 from mmseg.errors import UserError
-from mmseg.export.engines import for_inference, with_segmentor
+from mmseg.export.engines import for_inference
 from mmseg.export.loading import load
+from mmseg.inference import exchanged
 
 
 def compile_network(model: nn.Module, trains: bool = False, accumulates: bool = False) -> None:
@@ -121,5 +122,5 @@ def take_exported(runner: Any, path: str) -> dict[str, Any]:
     engine, half = runner.cfg.get("engine", "auto"), segmentor.test_cfg.get("amp", False)
     loaded = load(path, engine, half, scores="module" in runner.cfg.model)  # those of TTA
     check_number_of_classes(loaded, runner.test_dataloader.dataset.metainfo["classes"])
-    runner.model = with_segmentor(runner.model, loaded)
+    runner.model = exchanged(runner.model, segmentor, loaded)
     return {"meta": {"dataset_meta": loaded.dataset_meta}}

@@ -47,6 +47,7 @@ NOISE = (
 )
 # The messages of torch.distributed's backends about a connection that broke.
 LOST_PROCESS = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)")
+WRAPPER = "MMDistributedDataParallel"
 ARGUMENTS = set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"}
 
 
@@ -69,13 +70,11 @@ class SegRunner(Runner):
         if config.get("work_dir") is None:
             config.work_dir = default_work_dir(config.filename or "run.py")
         # Without device_ids it wraps a model on any device; mmengine's default names a GPU.
-        config.model_wrapper_cfg = {
-            "type": "MMDistributedDataParallel",
-            "broadcast_buffers": False,
-            "find_unused_parameters": config.get("find_unused_parameters", False),
-            "device_ids": None,
-            **(config.get("model_wrapper_cfg") or {}),
-        }
+        own = {"type": WRAPPER, "broadcast_buffers": False, "device_ids": None}
+        own["find_unused_parameters"] = config.get("find_unused_parameters", False)
+        wrapper = config.get("model_wrapper_cfg") or {}
+        is_own = wrapper.get("type", WRAPPER) == WRAPPER
+        config.model_wrapper_cfg = {**own, **wrapper} if is_own else wrapper
         check_complete(config)
         make_writable(config.work_dir)
         prepare_process(config)

@@ -4,7 +4,6 @@ An engine runs the network from an ONNX file, which is kept beside the checkpoin
 network stays as it is: reading, resizing, windows, test-time augmentation and the class map.
 """
 
-import copy
 import glob
 import hashlib
 import tempfile
@@ -14,7 +13,6 @@ from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmseg.checkpoints.loading import unwrap
@@ -23,7 +21,7 @@ from mmseg.export.facts import facts, to_onnx, to_text
 from mmseg.export.graph import ExportOptions
 from mmseg.export.loading import EngineModel
 from mmseg.export.session import ENGINES, Session, best_engine, need
-from mmseg.inference import fuse
+from mmseg.inference import exchanged, fuse
 from mmseg.models import EncoderDecoder
 
 CHOICES = ("auto", "torch", *ENGINES)
@@ -67,15 +65,7 @@ def for_inference(
         logger.warning(f"{error}; PyTorch predicts")
         return fuse(model)
     logger.info(f"the network runs in {fast.runs_in}")
-    return with_segmentor(model, fast)
-
-
-def with_segmentor(model: nn.Module, segmentor: nn.Module) -> nn.Module:
-    """Return a copy of a model around another segmentor, and without parallel wrappers."""
-    inner: Any = model
-    while is_model_wrapper(inner):
-        inner = inner.module
-    return copy.deepcopy(inner, {id(unwrap(model)): segmentor})
+    return exchanged(model, segmentor, fast)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ weighting for each axis. So the K logits of a pixel never have to be held for th
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg.ops import triton
-from mmseg.ops.bilinear import rows_at_once
+from mmseg.ops import bilinear, triton
 
 kernel: Any
 try:
@@ -95,25 +94,21 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
 def axis_weights(length: int, frame: Frame, axis: int) -> Tensor:
     """Return the weights of each row (axis 0) or column (1) of the image on a map `length` long.
 
-    float32 (H or W, length), a few entries per row, which sum to one: the results of `to_original`
-    for unit vectors.
+    float32 (H or W, length), a few entries per row, which sum to one.
     """
-
-    def along(size: Size) -> Size:
-        return (size[0], 1) if axis == 0 else (1, size[1])
-
-    padded, inside, original = map(along, (frame.padded, frame.inside, frame.original))
-    frame = replace(frame, padded=padded, inside=inside, original=original)
-    unit = torch.eye(length)
-    vectors = unit[None, :, :, None] if axis == 0 else unit[None, :, None, :]
-    return to_original(vectors, frame)[0].flatten(1).T.contiguous()
+    weights = bilinear.matrix(length, frame.padded[axis], frame.align_corners)[: frame.inside[axis]]
+    if frame.flip and axis - 2 in FLIPPED_DIMS[frame.flip]:
+        weights = weights.flip(0)
+    vectors = weights.T[None, :, :, None]
+    vectors = rescale(vectors, (frame.original[axis], 1), frame.align_corners)
+    return vectors[0, :, :, 0].T.contiguous()
 
 
 def _by_torch(logits: Tensor, frame: Frame) -> Tensor:
     device = logits.device
     columns = axis_weights(logits.shape[2], frame, 1).to(device)
     wide = logits @ columns.T  # (K, h, W)
-    height = rows_at_once(wide[:, 0].numel(), device)
+    height = bilinear.rows_at_once(wide[:, 0].numel(), device)
     result = []
     for weights in axis_weights(logits.shape[1], frame, 0).split(height):
         used = weights.any(0).nonzero().flatten().tolist()

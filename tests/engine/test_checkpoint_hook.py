@@ -90,8 +90,11 @@ def test_a_best_score_that_the_validation_will_not_give_ends_the_run_before_it(t
 def test_a_best_score_that_a_foreign_metric_does_not_give_is_named(tmp_path):
     runner = Saving(tmp_path)
     hook = saving_hook(runner, save_best="mIoU")
-    with pytest.raises(UserError, match="save_best='mIoU': the validation gives F1, aAcc"):
+    with pytest.raises(UserError, match="save_best='mIoU': the validation gives F1, aAcc; choose"):
         hook.after_val_epoch(runner, {"F1": 1.0, "aAcc": 2.0})
+    hook = saving_hook(runner, save_best="auto")
+    with pytest.raises(UserError, match="save_best='auto': the validation gives no scores; choose"):
+        hook.after_val_epoch(runner, {})
 
 
 @pytest.mark.parametrize(("hard", "linked"), [(True, True), (False, False)])

@@ -93,15 +93,6 @@ def _steps(model, wrapper, x, count):
         wrapper.update_params(model(x).square().sum(dim=1).mean())
 
 
-def test_a_state_with_the_same_groups_is_left_as_it_is(config):
-    model = nn.ModuleDict({"head": nn.Linear(2, 2), "norm": nn.Linear(2, 2)})
-    wrapper = build_optim_wrapper(model, config.optim_wrapper)
-    stored = wrapper.state_dict()
-    before = copy.deepcopy(stored)
-    merge_stored_groups(stored, wrapper.optimizer, model)
-    assert stored == before
-
-
 def learning_rates(config, steps, base=LR):
     """The rate of the step at each iteration, of a parameter with the recipe's rate."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=base)

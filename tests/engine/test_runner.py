@@ -60,6 +60,20 @@ def test_where_a_run_goes_on_from_is_not_in_its_config(tmp_path):
     assert "load_from" not in written and "resume" not in written
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, {"type": "MMDistributedDataParallel", "device_ids": None}),
+        ({"broadcast_buffers": True}, {"broadcast_buffers": True, "device_ids": None}),
+        ({"type": "MMFullyShardedDataParallel"}, {"type": "MMFullyShardedDataParallel"}),
+    ],
+)
+def test_a_wrapper_of_another_type_gets_its_own_arguments_alone(tmp_path, given, expected):
+    found = dict(build_runner(tmp_path, model_wrapper_cfg=given).cfg.model_wrapper_cfg)
+    assert found.items() >= expected.items()
+    assert (set(found) == {"type"}) == ("Sharded" in str(given))
+
+
 class Fail(Hook):
     def before_train(self, runner):
         raise UserError("an image is missing")
@@ -125,16 +139,6 @@ def test_the_text_of_a_config_in_a_checkpoint_is_never_run(tmp_path):
     own.train()
     assert own.iter == 4
     assert not (tmp_path / "ran").exists()
-
-
-def test_a_checkpoint_without_a_part_of_the_run_is_not_gone_on_from(tmp_path):
-    build_runner(tmp_path).train()
-    whole = read_checkpoint(tmp_path / "work/latest.pth")
-    for part in ("optimizer", "param_schedulers", "message_hub"):
-        torch.save({key: whole[key] for key in whole if key != part}, tmp_path / "x.pth")
-        own = build_runner(tmp_path, resume=True, load_from=str(tmp_path / "x.pth"))
-        with pytest.raises(UserError, match=f"cannot be resumed, it holds no '{part}'; pass it"):
-            own.train()
 
 
 @pytest.mark.parametrize(

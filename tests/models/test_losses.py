@@ -213,8 +213,9 @@ def test_a_loss_takes_the_label_that_does_not_count(tiny_model):
 def test_a_loss_that_would_not_be_trained_is_refused(tiny_model):
     with pytest.raises(UserError, match="CrossEntropyLoss has the loss_name 'ce'; it needs one"):
         head(tiny_model, loss_decode={"type": "CrossEntropyLoss", "loss_name": "ce"})
-    with pytest.raises(UserError, match="loss_decode is empty"):
-        head(tiny_model, loss_decode=[])
+    for nothing in ([], None):
+        with pytest.raises(UserError, match="loss_decode is empty: name a loss"):
+            head(tiny_model, loss_decode=nothing)
 
 
 def test_logits_of_another_number_of_classes_are_refused(tiny_model):

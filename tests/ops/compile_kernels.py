@@ -12,13 +12,11 @@ from mmseg.ops.triton import class_map, cross_entropy, depthwise
 HOPPER = GPUTarget("cuda", 90, 32)
 TYPES = {
     **dict.fromkeys(("x_ptr", "y_ptr"), "*bf16"),
-    **dict.fromkeys(("top_ptr", "left_ptr"), "*i32"),
-    **dict.fromkeys(("labels_ptr", "rights_ptr"), "*i64"),
     "result_ptr": "*u8",
-    "axes": ("*i32", "*i32", "*fp32", "*fp32"),
-    "sizes": ("i32",) * 5,
+    "taps": ("*i32", "*fp32", "*i32", "*fp32"),
+    "inputs": ("*fp32", "*i64", "*fp32", "*i32", "*i32", "*fp32", "*fp32"),
+    "outputs": ("*fp32", "*fp32", "*i64"),
     "geometry": ("i32",) * 7,
-    "part_size": ("i32", "i32"),
 }
 
 
@@ -28,14 +26,15 @@ def compile_kernel(kernel, **constants):
     for name in kernel.arg_names:
         other = "*fp32" if name.endswith("_ptr") else "i32"
         signature[name] = "constexpr" if name.isupper() else TYPES.get(name, other)
+    if "sizes" in signature:
+        signature["sizes"] = ("i32",) * (5 if "inputs" in signature else 4)
     places = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
     triton.compile(ASTSource(kernel, signature, places), target=HOPPER)
 
 
 def main():
-    tile = {"LINES": 32, "CHANNELS": 32, "RUN": 2}
-    compile_kernel(depthwise._convolve, TAPS=3, WIDTH=3, PART=32, **tile)
-    compile_kernel(depthwise._sum_products, TAPS=3, GROUPS=2, WIDTH=1, ROWS=1, **tile)
+    compile_kernel(depthwise._convolve, TAPS=2, WIDTH=2)
+    compile_kernel(depthwise._sum_products, TAPS=2, WIDTH=2)
     compile_kernel(cross_entropy._compare, PIXELS=16, CLASSES=256)
     compile_kernel(class_map._best_classes, DOWN=2, ACROSS=3, COLUMNS=16, CLASSES=256)
 

@@ -70,13 +70,6 @@ def test_channels_last_logits_without_weights_give_the_same():
     torch.testing.assert_close(result[2], expected[2].float(), rtol=1e-5, atol=1e-6)
 
 
-def test_ignored_pixels_add_nothing():
-    logits, labels, weight = data("odd")
-    total, right, grad = loss_and_gradient(logits, torch.full_like(labels, 255), weight)
-    assert (total, right) == (0, 0)
-    assert not grad.any()
-
-
 def test_logits_far_apart_lose_no_digits():
     # Between two pixels of opposite classes every logit is far below both pixels' largest.
     logits = torch.zeros(1, 3, 1, 2)

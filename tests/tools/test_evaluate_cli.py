@@ -49,23 +49,6 @@ def test_two_processes_give_the_evaluation_of_one(project, evaluation):
     assert two["images"] == 5
 
 
-def test_multi_scale_testing_averages_twelve_copies(project, evaluation):
-    run(
-        project,
-        "test.py",
-        *TORCH,
-        "tiny.py",
-        "work_dirs/tiny/latest.pth",
-        "--aug-test",
-        "--eval",
-        "mIoU",
-    )
-    augmented = json.loads((project / "work_dirs/tiny/eval_iter_4_tta.json").read_text())
-    matrices = [np.array(e["confusion_matrix"]) for e in (augmented, evaluation)]
-    assert matrices[0].sum() == matrices[1].sum()
-    assert (matrices[0] != matrices[1]).any()
-
-
 def test_evaluation_by_several_metrics_is_that_of_the_iou_metric(project, evaluation):
     text = (project / "tiny.py").read_text()
     (project / "listed.py").write_text(text + '\ntest_evaluator = [dict(type="IoUMetric")]\n')

@@ -48,9 +48,9 @@ class DecodeHead(BaseModule):
         self.align_corners = align_corners
         self.ignore_index = ignore_index
         losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
-        self.loss_decode = nn.ModuleList(MODELS.build(loss) for loss in losses)
         if not losses:
             raise UserError("decode_head.loss_decode is empty: name a loss")
+        self.loss_decode = nn.ModuleList(MODELS.build(loss) for loss in losses)
         for loss in self.loss_decode:
             _check_loss(loss, num_classes)
         if out_channels in (None, num_classes) and threshold is None:

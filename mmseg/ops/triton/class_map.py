@@ -12,21 +12,17 @@ LOGITS = 4096
 @triton.jit
 def _best_classes(
     logits_ptr,
-    top_ptr,
-    left_ptr,
-    down_ptr,
-    across_ptr,
+    taps,
     result_ptr,
-    width,
-    out_height,
-    out_width,
-    classes,
+    sizes,
     DOWN: tl.constexpr,
     ACROSS: tl.constexpr,
     COLUMNS: tl.constexpr,
     CLASSES: tl.constexpr,
 ):
     """Of COLUMNS pixels of a row, which take DOWN x ACROSS neighbouring logits of each class."""
+    top_ptr, down_ptr, left_ptr, across_ptr = taps
+    width, out_height, out_width, classes = sizes
     y = tl.program_id(1)
     x = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)[:, None]
     k = tl.arange(0, CLASSES)[None, :]
@@ -58,9 +54,9 @@ def best_classes(logits: Tensor, top: Tensor, down: Tensor, left: Tensor, across
     result = torch.empty(size, dtype=torch.uint8, device=logits.device)
     padded = triton.next_power_of_2(classes)
     tile = {"COLUMNS": max(1, LOGITS // padded), "CLASSES": padded}
-    taps = {"DOWN": len(down), "ACROSS": len(across)}
+    tile |= {"DOWN": len(down), "ACROSS": len(across)}
+    taps, sizes = (top, down, left, across), (width, *size, classes)
     with torch.cuda.device_of(logits):
-        _best_classes[triton.cdiv(size[1], tile["COLUMNS"]), size[0]](
-            logits, top, left, down, across, result, width, *size, classes, **taps, **tile
-        )
+        grid = triton.cdiv(size[1], tile["COLUMNS"]), size[0]
+        _best_classes[grid](logits, taps, result, sizes, **tile)
     return result

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -38,40 +39,20 @@ def _gradient(z, label, counts, class_weight_ptr, classes):
 
 
 @triton.jit
-def _corners(first_ptr, row, column, sizes, known):
-    """Logits (CLASSES,) of the corners of a cell: upper left and right, lower left and right."""
-    height, width, _, _, classes = sizes
-    # Corners outside the map have no share: those at the border take their places.
-    right = tl.where(column + 1 < width, classes, 0)
-    below = tl.where(row + 1 < height, width * classes, 0)
-    first, second = tl.load(first_ptr, known, 0.0), tl.load(first_ptr + right, known, 0.0)
-    third = tl.load(first_ptr + below, known, 0.0)
-    return first, second, third, tl.load(first_ptr + below + right, known, 0.0)
-
-
-@triton.jit
-def _compare(
-    logits_ptr,
-    labels_ptr,
-    class_weight_ptr,
-    axes,
-    corners_ptr,
-    totals_ptr,
-    rights_ptr,
-    sizes,
-    ignore_index,
-    PIXELS: tl.constexpr,
-    CLASSES: tl.constexpr,
-):
+def _compare(inputs, outputs, sizes, ignore_index, PIXELS: tl.constexpr, CLASSES: tl.constexpr):
     """Of one cell: the sum, the right pixels, and the gradients (4, classes) of its corners."""
     height, width, out_height, out_width, classes = sizes
-    rows_ptr, columns_ptr, down_ptr, across_ptr = axes
+    logits_ptr, labels_ptr, class_weight_ptr, rows_ptr, columns_ptr, down_ptr, across_ptr = inputs
+    corners_ptr, totals_ptr, rights_ptr = outputs
     column, row, image = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     k = tl.arange(0, CLASSES)
     known = k < classes
     cell = (image * height + row) * width + column
-    first_ptr = logits_ptr + cell * classes + k
-    first, second, third, last = _corners(first_ptr, row, column, sizes, known)
+    # The map is padded by a row and a column, in which the last cells have corners without a share.
+    first_ptr = logits_ptr + ((image * (height + 1) + row) * (width + 1) + column) * classes + k
+    below_ptr = first_ptr + (width + 1) * classes
+    first, second = tl.load(first_ptr, known, 0.0), tl.load(first_ptr + classes, known, 0.0)
+    third, last = tl.load(below_ptr, known, 0.0), tl.load(below_ptr + classes, known, 0.0)
     total = tl.zeros((PIXELS, 1), tl.float32)
     rights = tl.zeros((PIXELS, 1), tl.int32)
     grads = (tl.zeros((CLASSES,), tl.float32),) * 4
@@ -121,19 +102,18 @@ def compare(
     neither a class nor ignored make the sum NaN.
     """
     batch, classes, height, width = logits.shape
-    logits = logits.permute(0, 2, 3, 1).contiguous()
+    padded = F.pad(logits, (0, 1, 0, 1), mode="replicate").permute(0, 2, 3, 1).contiguous()
     rows, down = _axis(height, labels.shape[1], align_corners, logits.device)
     columns, across = _axis(width, labels.shape[2], align_corners, logits.device)
     corners = logits.new_empty((batch, height, width, 4, classes))
     totals, rights = logits.new_empty(batch, height, width), labels.new_empty(batch, height, width)
     sizes = height, width, *labels.shape[1:], classes
-    padded = triton.next_power_of_2(classes)
-    tile = {"PIXELS": min(16, max(1, LOGITS // padded)), "CLASSES": padded}
-    inputs = logits, labels.contiguous(), class_weight, (rows, columns, down, across)
+    power = triton.next_power_of_2(classes)
+    tile = {"PIXELS": min(16, max(1, LOGITS // power)), "CLASSES": power}
+    inputs = padded, labels.contiguous(), class_weight, rows, columns, down, across
+    outputs = corners, totals, rights
     with torch.cuda.device_of(logits):
-        _compare[width, height, batch](
-            *inputs, corners, totals, rights, sizes, ignore_index, **tile
-        )
+        _compare[width, height, batch](inputs, outputs, sizes, ignore_index, **tile)
     grad = corners[..., 0, :].clone()
     grad[:, :, 1:] += corners[:, :, :-1, 1]
     grad[:, 1:] += corners[:, :-1, :, 2]
