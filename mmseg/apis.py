@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from mmseg.checkpoints import loading
 from mmseg.checkpoints.dialects import class_names, stored_bands
+from mmseg.checkpoints.hub import is_hub
 from mmseg.config import load_config, translate_config
 from mmseg.config.changes import keep_test_scale, use_rank
 from mmseg.config.parts import parts_of
@@ -78,7 +79,8 @@ def init_model(
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
 
-    The config may be of any dialect. `cfg_options` ('a.b.c': value) change keys of it.
+    The config may be of any dialect. `cfg_options` ('a.b.c': value) change keys of it. A model on
+    the Hugging Face Hub, `hf-hub:owner/name[@revision]`, takes the place of config and checkpoint.
 
     `nmf_rank` is the rank that the checkpoint was trained with. Give it if the file tells none or a
     wrong one; it is written into the config. The config's `triton_kernels` holds for the process.
@@ -93,6 +95,8 @@ def init_model(
     not that of the data set, or when the device does not exist.
     """
     check_device(device := device or default_device())
+    if checkpoint is None and is_hub(config):
+        checkpoint = cast(str, config)
     read: Any = load_config if isinstance(config, str | Path) else translate_config
     config = read(config, cfg_options)
     if config.get("test_dataloader") is None:
