@@ -14,7 +14,7 @@ from mmengine.structures import PixelData
 from PIL import Image, ImageOps
 
 from mmseg.checkpoints import loading
-from mmseg.checkpoints.dialects import class_names, stored_bands
+from mmseg.checkpoints.dialects import class_names, metadata
 from mmseg.checkpoints.hub import is_hub
 from mmseg.config import load_config, translate_config
 from mmseg.config.changes import keep_test_scale, use_rank
@@ -117,9 +117,11 @@ def _load(model: EncoderDecoder, checkpoint: str) -> None:
     rank = (model.cfg.get("load_cfg") or {}).get("nmf_rank")
     content = loading.load_model_weights(model, checkpoint, nmf_rank=rank)
     keep_test_scale(model.cfg, checkpoint, content)
-    model.dataset_meta = {**model.dataset_meta, **stored_bands(content)}
-    stored, classes = class_names(content)[0], model.dataset_meta["classes"]
-    loading.warn_of_other_classes(stored, checkpoint, classes, "the config's data set")
+    stored, meta = metadata(content).get("dataset_meta") or {}, model.dataset_meta
+    bands = {key: stored[key] for key in ("bands", "bits", "gsd") if key in stored}
+    model.dataset_meta = {**meta, **bands}
+    names = class_names(content)[0]
+    loading.warn_of_other_classes(names, checkpoint, meta["classes"], "the config's data set")
 
 
 def inference_model(

@@ -17,12 +17,14 @@ from typing import Any
 
 from common import tool_parser
 
+from huggingface_hub import HfApi
+
 from mmseg.apis import init_model
 from mmseg.checkpoints import hub
 from mmseg.checkpoints.dialects import metadata, model_facts, state_dict_of
 from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.config.check import TOP_LEVEL
-from mmseg.errors import UserError, one_line_errors
+from mmseg.errors import UserError, one_line_errors, reason
 from mmseg.export import ExportOptions
 from mmseg.export.facts import facts, to_text
 from mmseg.files import make_writable, write_whole
@@ -46,6 +48,8 @@ def metadata_of(checkpoint: dict, path: str, model: Any) -> dict[str, Any]:
 def publish(args: Namespace, model: Any, state: dict, meta: dict) -> None:
     """Write the files of a repository, load them as its users will, and upload them."""
     out, told = args.output, facts(model, ExportOptions())
+    if out.exists() and not (out / hub.WEIGHTS).exists():
+        raise UserError(f"{out}: is there already, and is no model for the Hub; name a new folder")
     run, file = args.eval and Run.load(args.eval), Path(args.input)
     digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
     if run and run.facts.get("run", {}).get("sha256") != digest:
@@ -64,7 +68,12 @@ def publish(args: Namespace, model: Any, state: dict, meta: dict) -> None:
     again = init_model(hub.read_config(out / hub.CONFIG), out / hub.WEIGHTS, "cpu", fused=False)
     if to_text(facts(again, ExportOptions())) != to_text(told):
         raise UserError(f"{out}: is another model than {args.input} with {args.config}")
-    hub.upload(out, args.to_hub)
+    try:
+        api = HfApi(token=True)
+        api.create_repo(args.to_hub, exist_ok=True)
+        api.upload_folder(repo_id=args.to_hub, folder_path=out, allow_patterns=[*hub.FILES])
+    except Exception as error:  # of the network, of the Hub, of the disk
+        raise UserError(f"{out}: the upload did not finish ({reason(error)}): repeat") from error
     print(f"hf-hub:{args.to_hub}")
 
 

@@ -25,10 +25,7 @@ def is_hub(name: object) -> bool:
 
 
 def hub_file(name: object, file: str) -> str:
-    """Return the path of a repository's file in the Hub's cache; a new one is downloaded.
-
-    Raises `UserError` if there is no such repository, revision or file, or no way to get it.
-    """
+    """Return the path of a repository's file in the cache; `UserError` if it cannot be had."""
     from huggingface_hub import errors, hf_hub_download  # here: half a second
 
     parts = re.fullmatch(rf"hf-hub:({REPOSITORY})(?:@(\S+))?", str(name))
@@ -54,7 +51,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         config["model"], config["test_dataloader"]
     except (json.JSONDecodeError, RecursionError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path}: is of another program or damaged ({reason(error)}); here belongs what "
+            f"{path}: is damaged or of another program ({reason(error)}); read is what "
             "tools/publish_model.py --to-hub writes"
         ) from error
     return config
@@ -74,15 +71,3 @@ def _checked(value: Any, path: object) -> Any:
                 "names the classes of this project alone"
             )
     return {key: _checked(item, path) for key, item in value.items()}
-
-
-def upload(folder: Path, repo: str) -> None:
-    """Upload the model of a folder in one commit; `UserError` if the Hub has not taken it."""
-    from huggingface_hub import HfApi
-
-    try:
-        api = HfApi(token=True)
-        api.create_repo(repo, exist_ok=True)
-        api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=[*FILES])
-    except Exception as error:  # of the network, of the Hub, of the disk
-        raise UserError(f"{folder}: the upload did not finish ({reason(error)}): repeat") from error

@@ -2,40 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmseg.evaluation.bootstrap import drawn_scores, drawn_weights
 from mmseg.results.report import SUMMARY, interval_text, per_class
 from mmseg.results.runs import Run
 from mmseg.results.tables import markdown
-
-TEXT = """\
----
-license: {license}
-library_name: segnext
-pipeline_tag: image-segmentation
-tags: [semantic-segmentation, segnext]
----
-
-# {repo}
-
-A model of SegNeXt {version}. It gives each pixel of an image one of {count} classes.
-
-```python
-from mmseg.apis import inference_model, init_model
-model = init_model("hf-hub:{repo}")
-inference_model(model, "image.png").plot().save("overlay.png")
-```
-
-- Bands of an image: {bands} ({bits}).
-- Ground sample distance (GSD) in metres: {gsd}.
-- Window, height and width in pixels: {window}.
-- Rank of the head's factorisation (NMF): {nmf_rank}.
-- Licence of the weights: {licences[0]}.
-- Licence of the training data: {licences[1]}.
-
-{table}
-{scores}
-"""
 
 
 def model_card(repo: str, told: dict, licences: Sequence[str], run: Run | None) -> str:
@@ -47,7 +19,8 @@ def model_card(repo: str, told: dict, licences: Sequence[str], run: Run | None) 
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in told["palette"]]
     classes = zip(told["classes"], range(len(colours)), colours, strict=True)
     told = {"nmf_rank": "none", **told, "bands": ", ".join(told["bands"])}
-    return TEXT.format(
+    text = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
+    return text.format(
         **{key: "not known" if value is None else value for key, value in told.items()},
         license=json.dumps(licences[0]),  # a text of YAML too
         licences=licences,
