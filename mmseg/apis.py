@@ -14,7 +14,8 @@ from mmengine.structures import PixelData
 from PIL import Image, ImageOps
 
 from mmseg.checkpoints import loading
-from mmseg.checkpoints.dialects import class_names, stored_bands
+from mmseg.checkpoints.dialects import class_names, metadata
+from mmseg.checkpoints.hub import is_hub
 from mmseg.config import load_config, translate_config
 from mmseg.config.changes import keep_test_scale, use_rank
 from mmseg.config.parts import parts_of
@@ -78,7 +79,8 @@ def init_model(
 ) -> EncoderDecoder:
     """Build a model for inference; `model.cfg` is its config and `model.dataset_meta` its classes.
 
-    The config may be of any dialect. `cfg_options` ('a.b.c': value) change keys of it.
+    The config may be of any dialect. `cfg_options` ('a.b.c': value) change keys of it. A model on
+    the Hugging Face Hub, `hf-hub:owner/name[@revision]`, takes the place of config and checkpoint.
 
     `nmf_rank` is the rank that the checkpoint was trained with. Give it if the file tells none or a
     wrong one; it is written into the config. The config's `triton_kernels` holds for the process.
@@ -93,6 +95,8 @@ def init_model(
     not that of the data set, or when the device does not exist.
     """
     check_device(device := device or default_device())
+    if checkpoint is None and is_hub(config):
+        checkpoint = cast(str, config)
     read: Any = load_config if isinstance(config, str | Path) else translate_config
     config = read(config, cfg_options)
     if config.get("test_dataloader") is None:
@@ -113,9 +117,11 @@ def _load(model: EncoderDecoder, checkpoint: str) -> None:
     rank = (model.cfg.get("load_cfg") or {}).get("nmf_rank")
     content = loading.load_model_weights(model, checkpoint, nmf_rank=rank)
     keep_test_scale(model.cfg, checkpoint, content)
-    model.dataset_meta = {**model.dataset_meta, **stored_bands(content)}
-    stored, classes = class_names(content)[0], model.dataset_meta["classes"]
-    loading.warn_of_other_classes(stored, checkpoint, classes, "the config's data set")
+    stored, meta = metadata(content).get("dataset_meta") or {}, model.dataset_meta
+    bands = {key: stored[key] for key in ("bands", "bits", "gsd") if key in stored}
+    model.dataset_meta = {**meta, **bands}
+    names = class_names(content)[0]
+    loading.warn_of_other_classes(names, checkpoint, meta["classes"], "the config's data set")
 
 
 def inference_model(

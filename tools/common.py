@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmseg.apis import check_device, init_model
+from mmseg.checkpoints.hub import is_hub
 from mmseg.config import load_config
 from mmseg.config.changes import use_rank
 from mmseg.config.loading import Typed
@@ -151,13 +152,13 @@ def read_fields(args: argparse.Namespace, options: type) -> Any:
 
 
 def parse_model_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse arguments in which an exported file may take the place of CONFIG CHECKPOINT."""
+    """Parse arguments in which an exported file or `hf-hub:...` may be CONFIG CHECKPOINT."""
     words = sys.argv[1:]
-    exported = next((i for i, word in enumerate(words) if is_exported(word)), None)
-    if exported is not None:
-        words.insert(exported, words[exported])  # as both
+    both = [word for word in words if is_exported(word) or is_hub(word)][:1]
+    for word in both:
+        words.insert(words.index(word), word)
     args = parser.parse_args(words)
-    if is_exported(args.checkpoint) and not is_exported(args.config):
+    if args.checkpoint in both and args.config not in both:
         parser.error(f"{args.checkpoint} takes the place of the config and the checkpoint")
     return args
 

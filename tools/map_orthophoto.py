@@ -2,7 +2,7 @@
 
 Writes for every scene <out>/<name>.landcover.tif, a georeferenced map of the classes; see
 docs/mapping.md. After an interruption the same command goes on. Processes started with torchrun
-share the work. An exported file (.onnx or .xml) takes the place of CONFIG and CHECKPOINT.
+share the work. An exported file (.onnx or .xml) or hf-hub:OWNER/NAME stands for CONFIG CHECKPOINT.
 """
 
 import datetime

@@ -1,8 +1,8 @@
 """Predict images: python tools/predict.py CONFIG CHECKPOINT INPUT... --out DIR
 
 Writes for every image <out>/ids/<name>.png, class ids with the palette, and
-<out>/overlay/<name>.png, the classes drawn over the image. An exported file (.onnx or .xml) takes
-the place of CONFIG and CHECKPOINT.
+<out>/overlay/<name>.png, the classes drawn over the image. An exported file (.onnx or .xml) or
+hf-hub:OWNER/NAME takes the place of CONFIG and CHECKPOINT.
 """
 
 import os

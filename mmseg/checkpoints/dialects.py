@@ -122,9 +122,3 @@ def class_names(checkpoint: Mapping[str, Any]) -> tuple[list[str], list] | tuple
     if classes is None or palette is None:
         return None, None
     return list(classes), [[int(value) for value in colour] for colour in palette]
-
-
-def stored_bands(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the bands, bits and gsd (metres) of the training images, as far as it stores them."""
-    stored = metadata(checkpoint).get("dataset_meta") or {}
-    return {key: stored[key] for key in ("bands", "bits", "gsd") if key in stored}

@@ -26,6 +26,7 @@ from mmengine.logging import HistoryBuffer
 from safetensors import safe_open
 from torch import Tensor
 
+from mmseg.checkpoints.hub import WEIGHTS, hub_file, is_hub
 from mmseg.errors import UserError
 from mmseg.files import cannot_be_read, whole_file, write_whole
 
@@ -55,12 +56,14 @@ def _allowed() -> list:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a `.pth` or `.safetensors` file, or the one at a URL, onto the CPU.
+    """Read a `.pth` or `.safetensors` file, or the one at a URL or on the Hub, onto the CPU.
 
     Raises `UserError` for a file that is damaged or carries more than tensors and plain metadata.
     """
     if str(path).startswith(("http://", "https://")):
         path = download(str(path))
+    if is_hub(path):
+        path = hub_file(path, WEIGHTS)
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
+from mmseg.checkpoints import hub
 from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_legacy
 from mmseg.compat.openmmlab import adapt_components
 from mmseg.compat.shipped import own_bases
@@ -23,13 +24,17 @@ class Typed(str):
 def load_config(path: str | Path, overrides: Mapping | None = None) -> Config:
     """Read a config file of any dialect and translate it; see `translate_config`.
 
-    Raises `UserError` for a missing file and for a file that is no config, too.
+    It may be that of `hf-hub:owner/name` on the Hugging Face Hub. Raises `UserError` for a missing
+    file and for a file that is no config, too.
     """
     return translate_config(read_file(path), overrides)
 
 
 def read_file(path: str | Path) -> Config:
     """Read a Python file as mmengine does; `UserError` if it is missing or cannot be read."""
+    if hub.is_hub(path):
+        file = hub.hub_file(path, hub.CONFIG)
+        return Config(hub.read_config(file), filename=file)
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such config{_similar(path)}")

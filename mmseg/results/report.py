@@ -38,14 +38,14 @@ def write_report(run: Run, out: Path) -> Path:
     """
     drawn = drawn_scores(run.counts, drawn_weights(run.counts.groups))
     cards = [
-        {"name": name, "value": f"{drawn[name][0]:.2f}", "note": _interval(drawn[name])}
+        {"name": name, "value": f"{drawn[name][0]:.2f}", "note": interval_text(drawn[name])}
         for name in SUMMARY
     ]
     of_images = scores_of_pixels(run.counts.class_counts())
     scores = np.stack([of_images["mIoU"], of_images["aAcc"]], 1)
     facts = {"images": len(run.counts), **run.facts.get("run", {})}
     sections = [
-        _per_class(run, drawn),
+        per_class(run, drawn),
         _confusion(run, out),
         *_details(run, out),
         *_examples(run, out, scores[:, 0]),
@@ -55,17 +55,19 @@ def write_report(run: Run, out: Path) -> Path:
     return write_page(out / "index.html", f"{run.config}: test", cards, sections)
 
 
-def _interval(values: np.ndarray) -> str:
+def interval_text(values: np.ndarray) -> str:
+    """Return the 95 % interval of scores (1 + DRAWS,); an empty text if there is none."""
     low, high = interval(values)
     return "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
-def _per_class(run: Run, drawn: dict[str, np.ndarray]) -> Section:
+def per_class(run: Run, drawn: dict[str, np.ndarray]) -> Section:
+    """Return the table of the scores of each class with their intervals."""
     pixels = run.counts.matrix().sum(1)
     rows = []
     for k, name in enumerate(run.counts.classes):
         values = [drawn[key][:, k] for key in PER_CLASS]
-        cells = [cell for each in values for cell in (f"{each[0]:.2f}", _interval(each))]
+        cells = [cell for each in values for cell in (f"{each[0]:.2f}", interval_text(each))]
         rows.append([name, *cells, pixels[k]])
     places = len(set(run.counts.groups))
     text = f"In percent, with 95 % intervals from a bootstrap of {places} places."

@@ -10,6 +10,7 @@ import torch
 from run_tool import run_tool
 from tiny_project import write_project
 
+from mmseg.apis import init_model
 from mmseg.checkpoints.dialects import DIALECTS, rank_of, state_dict_as, state_dict_of
 from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.checkpoints.loading import load_model_weights
@@ -173,7 +174,7 @@ def test_publishing_says_what_a_foreign_checkpoint_lacks(build, tmp_path):
     assert "does not tell mean, std" in out and "--config" in out
 
 
-def test_a_model_with_another_head_is_published_without_a_rank(tmp_path):
+def test_a_model_with_another_head_is_published_without_a_rank(tmp_path, monkeypatch):
     (tmp_path / "own_head.py").write_text(OWN_HEAD)
     added = """
 custom_imports = dict(imports=["own_head"], allow_failed_imports=False)
@@ -182,14 +183,16 @@ model["decode_head"] = dict(
 )
 """
     write_project(tmp_path, added)
-    torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "in.pth")
+    monkeypatch.syspath_prepend(tmp_path)
+    model = init_model(tmp_path / "tiny.py", device="cpu", fused=False)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "in.pth")
     given = ["--config", tmp_path / "tiny.py"]
     result = run_tool(
         "publish_model.py", tmp_path / "in.pth", tmp_path / "p.pth", *given, python_path=tmp_path
     )
     assert result.returncode == 0, result.stderr
-    meta = read_checkpoint(Path(result.stdout.strip()))["meta"]
-    assert meta["dataset_meta"]["classes"] == ["ground", "roof", "tree"]
+    meta = read_checkpoint(result.stdout.splitlines()[-1])["meta"]
+    assert [*meta["dataset_meta"]["classes"]] == ["ground", "roof", "tree"]
     assert "nmf_rank" not in meta
 
 

@@ -1,0 +1,39 @@
+"""The model card of a published model: what it predicts, how well, and under which licences."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmseg.evaluation.bootstrap import drawn_scores, drawn_weights
+from mmseg.results.report import SUMMARY, interval_text, per_class
+from mmseg.results.runs import Run
+from mmseg.results.tables import markdown
+
+
+def model_card(repo: str, told: dict, licences: Sequence[str], run: Run | None) -> str:
+    """Return the README.md of a repository on the Hub.
+
+    `told` are the facts that `mmseg.export.facts` collects. The two licences are those of the
+    weights and of the training data. `run` is a test of the model.
+    """
+    colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in told["palette"]]
+    classes = zip(told["classes"], range(len(colours)), colours, strict=True)
+    told = {"nmf_rank": "none", **told, "bands": ", ".join(told["bands"])}
+    text = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
+    return text.format(
+        **{key: "not known" if value is None else value for key, value in told.items()},
+        license=json.dumps(licences[0]),  # a text of YAML too
+        licences=licences,
+        repo=repo,
+        count=len(colours),
+        table=markdown(["class", "id", "colour"], [*classes]),
+        scores=_scores(run) if run else "No test was given.",
+    )
+
+
+def _scores(run: Run) -> str:
+    drawn = drawn_scores(run.counts, drawn_weights(run.counts.groups))
+    table = per_class(run, drawn)
+    rows = [(name, f"{drawn[name][0]:.2f}", interval_text(drawn[name])) for name in SUMMARY]
+    tables = markdown(["score", "value", "95 %"], rows), markdown(table["columns"], table["rows"])
+    return "\n\n".join([*table["texts"], *tables])
