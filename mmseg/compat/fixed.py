@@ -68,7 +68,7 @@ def leave_out(value: dict, fixed: Mapping[str, tuple], where: str = "") -> None:
         given = value.pop(key)
         if fixed[key] and _as_lists(given) not in [_as_lists(each) for each in fixed[key]]:
             place = f"{where}.{key}" if where else key
-            raise UserError(f"{place}={given!r}: only {fixed[key][0]!r} works here")
+            raise UserError(f"{place}={given!r}: only {fixed[key][0]!r} works here; leave it out")
 
 
 def _as_lists(value: Any) -> Any:

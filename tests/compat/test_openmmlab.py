@@ -192,7 +192,7 @@ def test_loading_a_loaded_config_changes_nothing(path, tmp_path):
         ("model['backbone']['act_cfg'] = dict(type='ReLU')", ("backbone.act_cfg", "GELU")),
         (
             "model['decode_head']['sampler'] = dict(type='OHEM')",
-            ("decode_head.sampler", "only None works"),
+            ("decode_head.sampler", "only None works here; leave it out"),
         ),
         ("model['data_preprocessor']['pad_val'] = 9", ("data_preprocessor.pad_val=9", "0")),
         ("model['data_preprocessor'].pop('bgr_to_rgb')", ("bgr_to_rgb is missing", "False")),
