@@ -22,6 +22,12 @@ class SegDataSample(BaseDataElement):
     gt_sem_seg: PixelData
     pred_sem_seg: PixelData
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("gt_sem_seg", "pred_sem_seg") and not isinstance(value, PixelData):
+            kind = type(value).__name__
+            raise UserError(f"sample.{name} is a {kind}: set it to PixelData(data=...), (1, H, W)")
+        super().__setattr__(name, value)
+
     def __getattr__(self, name: str) -> Any:
         hint = ": predict with inference_model(..., with_logits=True)" * (name == "seg_logits")
         raise AttributeError(f"the sample has no {name}{hint}")

@@ -85,3 +85,13 @@ def test_a_training_sample_without_labels_is_named():
     del sample["data_samples"].gt_sem_seg
     with pytest.raises(UserError, match=r"b\.jpg: has no labels; add LoadAnnotations"):
         stack_batch([sample])
+
+
+@pytest.mark.parametrize("key", ["gt_sem_seg", "pred_sem_seg"])
+def test_a_map_that_is_no_pixel_data_is_refused_with_what_to_give(key):
+    labels = torch.zeros(1, 4, 5, dtype=torch.uint8)
+    with pytest.raises(UserError, match=rf"sample.{key} is a Tensor: set it to PixelData"):
+        setattr(SegDataSample(), key, labels)
+    with pytest.raises(UserError, match="is a ndarray"):
+        SegDataSample(**{key: labels.numpy()})
+    assert SegDataSample(**{key: PixelData(data=labels)}).get(key).shape == (4, 5)

@@ -6,10 +6,11 @@ from typing import Any
 from mmseg.errors import UserError
 
 DISK = {"backend": "disk"}
+ANY: tuple = ()
 # Arguments that this project does not have, with the values that it works by. The first is named
-# in errors.
+# in errors. `ANY`: nothing reads the argument there, or only the look of pictures depends on it.
 FIXED: dict[str, dict[str, tuple]] = {
-    "EncoderDecoder": {"train_cfg": ({}, None), "neck": (None,)},
+    "EncoderDecoder": {"train_cfg": ANY, "neck": (None,)},
     "SegDataPreProcessor": {
         "pad_val": (0,),
         "rgb_to_bgr": (False,),
@@ -39,6 +40,7 @@ FIXED: dict[str, dict[str, tuple]] = {
     **{kind: {"requires_grad": (True,)} for kind in ("GN", "BN")},
     "LovaszLoss": {"loss_type": ("multi_class",), "classes": ("present",)},
     "SegVisualizationHook": {"backend_args": (None,)},
+    "SegLocalVisualizer": dict.fromkeys(("alpha", "classes", "palette", "dataset_name"), ANY),
     "ClassDiceLoss": {"reduction": ("mean",), "ignore_index": (255,)},
 }
 FIXED["LightHamHeadOffsetLearning"] = FIXED["LightHamHead"]
@@ -56,17 +58,17 @@ HAM = {
     **dict.fromkeys(("train_steps", "TRAIN_STEPS"), (6,)),
     **dict.fromkeys(("eval_steps", "EVAL_STEPS"), (7,)),
     **dict.fromkeys(("rand_init", "RAND_INIT", "SPATIAL"), (True,)),
+    **dict.fromkeys(("inv_t", "INV_T", "eta", "ETA", "MD_D"), ANY),
 }
-HAM_WITHOUT_EFFECT = ("inv_t", "INV_T", "eta", "ETA", "MD_D")
 
 
 def leave_out(value: dict, fixed: Mapping[str, tuple], where: str = "") -> None:
     """Remove the keys of `fixed` from a section; `UserError` for another value than those there."""
     for key in fixed.keys() & value.keys():
         given = value.pop(key)
-        if _as_lists(given) not in [_as_lists(each) for each in fixed[key]]:
+        if fixed[key] and _as_lists(given) not in [_as_lists(each) for each in fixed[key]]:
             place = f"{where}.{key}" if where else key
-            raise UserError(f"{place}={given!r}: only {fixed[key][0]!r} works here")
+            raise UserError(f"{place}={given!r}: only {fixed[key][0]!r} works here; leave it out")
 
 
 def _as_lists(value: Any) -> Any:

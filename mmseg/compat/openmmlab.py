@@ -13,7 +13,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.fileio import load
 
-from mmseg.compat.fixed import BATCH_NORM, DATASET, FIXED, HAM, HAM_WITHOUT_EFFECT, leave_out
+from mmseg.compat.fixed import BATCH_NORM, DATASET, FIXED, HAM, leave_out
 from mmseg.errors import UserError
 
 ADAPTED = (
@@ -116,7 +116,7 @@ def _head(value: dict, where: str) -> None:
 
 def adapt_ham(ham_kwargs: Mapping, where: str) -> dict:
     """Return the arguments of a Hamburger without those that have one value here."""
-    ham = {key: value for key, value in ham_kwargs.items() if key not in HAM_WITHOUT_EFFECT}
+    ham = dict(ham_kwargs)
     leave_out(ham, HAM, where)
     return ham
 

@@ -25,7 +25,7 @@ def agreed_zero_label(kind: type, given: bool | None, options: Mapping) -> bool 
     value = next(iter(stated), None)
     author = next((cls for cls in kind.__mro__ if vars(cls).get("METAINFO")), None)
     own = getattr(kind, "reduce_zero_label", None)
-    if author and author.__module__.startswith("mmseg.") and value not in (None, own):
+    if author and author.__module__ == "mmseg.datasets.known" and value not in (None, own):
         raise UserError(
             f"{kind.__name__}: reduce_zero_label={value}, but its masks need {own}, says the "
             "class; leave the argument out"

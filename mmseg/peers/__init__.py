@@ -48,7 +48,7 @@ MODULES = by_entry(
 NAMES = by_entry(
     {
         "mmengine.dataset": "Compose",
-        "mmengine.registry": "VISUALIZERS",
+        "mmengine.registry": "MODEL_WRAPPERS OPTIMIZERS PARAM_SCHEDULERS VISUALIZERS",
         "mmseg.peers.datasets": "CustomDataset PIPELINES get_classes get_palette",
         "mmseg.peers.heads": "BaseDecodeHead FCNHead resize",
         "mmseg.peers.models": (

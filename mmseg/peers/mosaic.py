@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.registry import DefaultScope
 
 from mmseg.datasets import RepeatDataset
-from mmseg.peers.transforms import IGNORED, Augmentation, offer, require
+from mmseg.peers.transforms import IGNORED, Augmentation, Chance, Label, offer, require
 from mmseg.registry import DATASETS, SCOPE, TRANSFORMS
 
 
@@ -20,11 +20,11 @@ class RandomMosaic(Augmentation):
     the others are the `mix_results` of `MultiImageMixDataset`.
     """
 
-    prob: float
+    prob: Chance
     img_scale: tuple[int, int] = (640, 640)
     center_ratio_range: tuple[float, float] = (0.5, 1.5)
     pad_val: float = 0
-    seg_pad_val: int = IGNORED
+    seg_pad_val: Label = IGNORED
 
     def get_indices(self, dataset: Sequence) -> list[int]:
         """Draw three samples."""

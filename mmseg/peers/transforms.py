@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Annotated, Any
 
 import mmcv
 import numpy as np
@@ -19,9 +19,11 @@ from typing_extensions import dataclass_transform  # typing has it from Python 3
 
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
-from mmseg.registry import TRANSFORMS, checked_arguments
+from mmseg.registry import TRANSFORMS, Count, Rule, checked_arguments
 
 IGNORED = 255
+Chance = Annotated[float, Rule("a chance from 0 to 1", lambda v: 0 <= v <= 1)]
+Label = Annotated[int, Rule("a label from 0 to 255", lambda v: 0 <= v <= 255)]
 LoadImageFromNDArray = LoadImageFromFile  # which keeps an image that is there already
 
 
@@ -44,8 +46,7 @@ offer(TRANSFORMS, LoadImageFromFile, "LoadImageFromNDArray")
 class Augmentation(BaseTransform):
     """A transform that a config finds by its name; its attributes are its arguments.
 
-    Their annotations are checked, and `*prob` are chances. A subclass checks more, and prepares its
-    work, in `_prepare`.
+    Their annotations are checked. A subclass checks more, and prepares its work, in `_prepare`.
     """
 
     def __init_subclass__(cls) -> None:
@@ -53,9 +54,6 @@ class Augmentation(BaseTransform):
 
     def __post_init__(self) -> None:
         self.__dict__ |= checked_arguments(type(self), vars(self), type(self).__name__)
-        for key, value in vars(self).items():
-            right = not key.endswith("prob") or 0 <= value <= 1
-            require(right, f"{key}={value}: a chance is from 0 to 1")
         self._prepare()
 
     def _prepare(self) -> None:
@@ -80,10 +78,10 @@ class RandomRotate(Augmentation):
     the labels `seg_pad_val`.
     """
 
-    prob: float
+    prob: Chance
     degree: float | Sequence[float]
     pad_val: float = 0
-    seg_pad_val: int = IGNORED
+    seg_pad_val: Label = IGNORED
     center: tuple[float, float] | None = None
     auto_bound: bool = False
 
@@ -112,8 +110,8 @@ class RandomRotFlip(Augmentation):
     neighbours and makes the corners class 0.
     """
 
-    rotate_prob: float = 0.5
-    flip_prob: float = 0.5
+    rotate_prob: Chance = 0.5
+    flip_prob: Chance = 0.5
     degree: float | Sequence[float] = (-20, 20)
 
     def _prepare(self) -> None:
@@ -135,12 +133,12 @@ class RandomCutOut(Augmentation):
     the image. Labels in the rectangles become `seg_fill_in`, or stay if it is None.
     """
 
-    prob: float
+    prob: Chance
     n_holes: int | tuple[int, int]
     cutout_shape: Sequence | None = None
     cutout_ratio: Sequence | None = None
     fill_in: Sequence[float] = (0, 0, 0)
-    seg_fill_in: int | None = None
+    seg_fill_in: Label | None = None
 
     def _prepare(self) -> None:
         sizes = self.cutout_shape or self.cutout_ratio
@@ -150,7 +148,6 @@ class RandomCutOut(Augmentation):
         low, high = (self.n_holes,) * 2 if isinstance(self.n_holes, int) else self.n_holes
         require(low <= high, f"n_holes={self.n_holes}: the range ends before it begins")
         self.counts = low, high + 1
-        require(self.seg_fill_in in (None, *range(256)), f"seg_fill_in={self.seg_fill_in}: a label")
 
     def transform(self, results: dict) -> dict:
         if np.random.rand() >= self.prob:
@@ -241,12 +238,8 @@ class RGB2Gray(Augmentation):
     `weights` apply in the order of the channels in memory, which is blue, green, red.
     """
 
-    out_channels: int | None = None
+    out_channels: Count | None = None
     weights: tuple[float, ...] = (0.299, 0.587, 0.114)
-
-    def _prepare(self) -> None:
-        right = self.out_channels is None or self.out_channels > 0
-        require(right, f"out_channels={self.out_channels}: give None or a number above 0")
 
     def transform(self, results: dict) -> dict:
         image, count = results["img"], len(self.weights)

@@ -1,6 +1,7 @@
 """A config of MMSegmentation 0.x trains and tests as at its home, and the same as one of 1.x."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -198,6 +199,16 @@ def test_the_test_pipeline_stretches_to_a_multiple_and_then_normalises(config):
     np.testing.assert_allclose(result.numpy(), expected, rtol=1e-5)
 
 
+def test_the_aligned_resize_of_segformer_is_a_resize_and_a_stretch(path, config):
+    text = path.read_text()
+    two = re.search(r'dict\(type="Resize", keep_ratio=True\),\s+dict\(type="ResizeToM.*', text)[0]
+    path.write_text(text.replace(two, 'dict(type="AlignedResize", keep_ratio=True),'))
+    assert load_config(path).test_dataloader == config.test_dataloader
+    path.write_text(text.replace(two, 'dict(type="AlignedResize", size_divisor=8),'))
+    sample = build_dataset(load_config(path).test_dataloader.dataset)[0]
+    assert sample["inputs"].shape == (3, 64, 80)  # 80x60
+
+
 def test_training_pads_after_normalising_with_the_mean_and_ignored_labels(config):
     config.train_dataloader.dataset.pipeline[2].ratio_range = (0.5, 0.5)
     dataset = build_dataset(config.train_dataloader.dataset)
@@ -257,6 +268,11 @@ def test_what_has_no_counterpart_is_named_with_its_replacement(path, overrides, 
     message = refusal(path, **overrides)
     for part in parts:
         assert part in message
+
+
+def test_a_data_set_without_a_type_is_named(path):
+    path.write_text(f"{path.read_text()}\ndata['test'] = dict(test_cases=[dict(data_set)])\n")
+    assert "test_dataloader.dataset" in refusal(path)
 
 
 def test_a_misspelt_key_of_the_old_dialect_names_the_right_one(path):

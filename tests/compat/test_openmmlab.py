@@ -136,6 +136,31 @@ def test_the_hook_draws_nothing_and_the_visualizer_is_ours(path):
     assert config.visualizer.type == "Visualizer"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "model['train_cfg'] = dict(type='IterBasedTrainLoop', max_iters=9)",
+        "visualizer.update(alpha=0.4, palette=[(0, 0, 0)], dataset_name='ade')",
+        "model['decode_head']['ham_kwargs'].update(inv_t=3, MD_D=7)",
+    ],
+)
+def test_arguments_that_nothing_reads_there_change_nothing_here(path, line):
+    plain = load_config(path).to_dict()
+    path.write_text(f"{path.read_text()}\n{line}\n")
+    assert load_config(path).to_dict() == plain
+
+
+def test_schedule_and_accumulation_of_mmengine_stay_as_they_are_written(path):
+    schedule = [
+        {"type": "LinearLR", "start_factor": 1e-6, "by_epoch": False, "begin": 0, "end": 1500},
+        {"type": "PolyLR", "power": 1.0, "begin": 1500, "end": 160000, "by_epoch": False},
+    ]
+    lines = f"param_scheduler = {schedule}\noptim_wrapper['accumulative_counts'] = 4\n"
+    path.write_text(path.read_text() + lines)
+    config = load_config(path)
+    assert config.param_scheduler == schedule and config.optim_wrapper.accumulative_counts == 4
+
+
 def test_multi_scale_testing_follows_the_configs_own_pipeline(path):
     config = load_config(path)
     use_tta(config)
@@ -167,7 +192,7 @@ def test_loading_a_loaded_config_changes_nothing(path, tmp_path):
         ("model['backbone']['act_cfg'] = dict(type='ReLU')", ("backbone.act_cfg", "GELU")),
         (
             "model['decode_head']['sampler'] = dict(type='OHEM')",
-            ("decode_head.sampler", "only None works"),
+            ("decode_head.sampler", "only None works here; leave it out"),
         ),
         ("model['data_preprocessor']['pad_val'] = 9", ("data_preprocessor.pad_val=9", "0")),
         ("model['data_preprocessor'].pop('bgr_to_rgb')", ("bgr_to_rgb is missing", "False")),

@@ -27,6 +27,7 @@ from mmseg.evaluation.metrics.iou_metric import IoUMetric
 from mmseg.structures.seg_data_sample import SegDataSample
 from mmseg.apis.inference import init_model, inference_model
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS, VISUALIZERS
+from mmseg.registry import OPTIMIZERS, PARAM_SCHEDULERS, MODEL_WRAPPERS, RUNNERS
 from mmseg.utils import register_all_modules
 from mmseg.utils.set_env import register_all_modules
 from mmseg.utils import ConfigType, OptConfigType, SampleList, OptSampleList, add_prefix

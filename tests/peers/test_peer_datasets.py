@@ -76,9 +76,11 @@ def raw(image_folder, name):
     return np.asarray(Image.open(image_folder / "ann_dir" / f"{name}.png"))
 
 
+@pytest.mark.parametrize("module", [__name__, "mmseg.datasets.a_copied_file"])
 def test_a_class_that_states_reduce_zero_label_in_its_constructor_is_read_so(
-    folder_config, image_folder
+    folder_config, image_folder, monkeypatch, module
 ):
+    monkeypatch.setattr(TwoOfThree, "__module__", module)
     config = {k: v for k, v in folder_config.items() if k not in ("metainfo", "type")}
     dataset = build_dataset({**config, "type": "TwoOfThree", "pipeline": STEPS})
     labels = dataset[1]["data_samples"].gt_sem_seg.data[0].numpy()

@@ -18,11 +18,11 @@ def parsed(tool, monkeypatch, *arguments):
 
 def test_resume_auto_is_resume_without_a_checkpoint(monkeypatch):
     found = []
-    for flags in (["--resume", "auto"], ["--resume"]):
+    for flags in (["--resume", "auto"], ["--resume"], ["--auto-resume"]):
         config = Config({"randomness": {}})
         train.apply_flags(config, parsed(train, monkeypatch, "tiny.py", *flags))
         found.append(config.to_dict())
-    assert found[0] == found[1] and found[0]["resume_from_work_dir"] is True
+    assert found[0] == found[1] == found[2] and found[0]["resume_from_work_dir"] is True
 
 
 def test_auto_scale_lr_is_switched_on_if_the_config_knows_its_batch(monkeypatch):
@@ -32,6 +32,13 @@ def test_auto_scale_lr_is_switched_on_if_the_config_knows_its_batch(monkeypatch)
     assert config.auto_scale_lr == {"base_batch_size": 16, "enable": True}
     with pytest.raises(UserError, match=r"auto_scale_lr=dict\(base_batch_size="):
         train.apply_flags(Config({}), args)
+
+
+def test_results_are_gathered_by_the_gpus_if_asked(monkeypatch, tmp_path):
+    config = Config({"work_dir": str(tmp_path), "test_evaluator": {"type": "IoUMetric"}})
+    args = parsed(test_tool, monkeypatch, "tiny.py", "a.pth", "--gpu-collect")
+    test_tool.apply_flags(config, args)
+    assert config.test_evaluator[0].collect_device == "gpu"
 
 
 def test_show_opens_a_window_with_and_without_a_folder(monkeypatch, tmp_path):

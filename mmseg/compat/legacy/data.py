@@ -18,9 +18,9 @@ def translate_dataset(old: Any, testing: bool, settings: dict[str, Any]) -> dict
     """
     if isinstance(old, Sequence):
         parts = list(old)
-    elif old["type"] == "RepeatDataset":  # the sampler is endless
+    elif old.get("type") == "RepeatDataset":  # the sampler is endless
         return translate_dataset(old["dataset"], testing, settings)
-    elif old["type"] == "ConcatDataset":
+    elif old.get("type") == "ConcatDataset":
         parts = old["datasets"]
     else:
         parts = _one_per_folder(old)
@@ -76,6 +76,9 @@ def _steps(pipeline: Sequence[dict], testing: bool, settings: dict[str, Any]) ->
             new += _steps(_single_scale(step), testing, settings)
         elif kind == "Resize":
             new.append(_resize(step))
+        elif kind == "AlignedResize":
+            divisor = step.pop("size_divisor", 32)
+            new += [_resize(step), {"type": "ResizeToMultiple", "size_divisor": divisor}]
         elif kind == "Normalize":
             mean, std = list(step["mean"]), list(step["std"])
             _settle(settings, kind, mean=mean, std=std, bgr_to_rgb=step.get("to_rgb", True))
@@ -103,7 +106,7 @@ def _single_scale(step: dict) -> list[dict]:
         raise UserError(f"MultiScaleFlipAug.img_scale={scale!r}: give one (width, height)")
     steps = [dict(inner) for inner in step.pop("transforms")]
     for inner in steps:
-        if inner["type"] == "Resize":
+        if inner["type"] in ("Resize", "AlignedResize"):  # the second is SegFormer's
             inner["img_scale"] = tuple(int(side * ratio) for side in scale)
     return [inner for inner in steps if inner["type"] != "RandomFlip"]
 
