@@ -25,7 +25,7 @@ from mmseg.imagery.geotiff import colour_bands, colour_table, find_bands, look_u
 from mmseg.imagery.listing import list_images
 from mmseg.raster.georeference import ground_resolution
 from mmseg.raster.options import MapOptions
-from mmseg.raster.polygon_files import read_polygons
+from mmseg.raster.vector_files import read_polygons
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
 # A file whose name ends in one of these is a map and no scene.

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pyogrio
 import rasterio
 import shapely
 from mmengine.logging import MMLogger
@@ -14,6 +13,7 @@ from mmseg.raster.mapping import SceneMap
 from mmseg.raster.measure import add_areas
 from mmseg.raster.strips import write_vrt
 from mmseg.raster.style import qgis_style
+from mmseg.raster.vector_files import to_ground, write_layer
 
 # Sheets overlap if more than this share of their area does.
 OVERLAP = 1e-6
@@ -54,15 +54,6 @@ def write_index(maps: Sequence[SceneMap], meta: Mapping) -> None:
         write_vrt(part, (height, width), place, boxes_of, ["land cover"], tags, palette)
     style = qgis_style(dict(enumerate(classes)), palette)
     write_whole(out / "sheets.landcover.qml", style.encode())
-    placed = shapely.transform(boxes, lambda xy: np.column_stack(grid * tuple(xy.T)))
     with whole_file(out / "sheets.gti.gpkg") as part:
-        pyogrio.raw.write(
-            part,
-            geometry=shapely.to_wkb(placed),
-            field_data=[np.array(names, object)],
-            fields=["location"],
-            geometry_type="Polygon",
-            crs=crs.to_wkt(),
-            driver="GPKG",
-            layer="index",
-        )
+        places_of = {"location": np.array(names, object)}
+        write_layer(part, to_ground(boxes, grid), places_of, crs, "index")
