@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,18 @@ class ClassAreas:
         ids = [*range(len(classes)), NODATA]
         table.writerows(zip(ids, names, pixels, hectares, shares, strict=True))
         return text.getvalue()
+
+
+@dataclass(frozen=True)
+class SceneMap:
+    """A finished map: its file, the area of each class and, given the truth, the confusion matrix.
+
+    The matrix is int64 (K, K), with a row for each class of the truth.
+    """
+
+    path: Path
+    areas: ClassAreas
+    confusion: np.ndarray | None
 
 
 def add_areas(areas: Sequence[ClassAreas]) -> ClassAreas:
