@@ -1,4 +1,4 @@
-"""Sheets that touch: the windows of one read its neighbours, and one index shows the maps of all."""
+"""Sheets that touch: windows read over their borders, and one index shows all maps."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence

@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from mmseg.errors import UserError
 from mmseg.files import whole_file, write_whole
-from mmseg.raster.measure import ROWS
+from mmseg.raster.measure import ROWS, count_areas
 from mmseg.raster.strips import write_cog
 from mmseg.raster.style import add_attribute_table, qgis_style
 from mmseg.results.class_map import NODATA, ClassMap, aligned_blocks
@@ -72,13 +72,10 @@ class ChangeMap:
                 rows = min(ROWS, bottom - top)
                 window = Window(around.col_off, top, around.width, rows)
                 pairs = raster.read(1, window=window)
-                inside = pairs != NO_PAIR
                 if zone:
                     place = raster.window_transform(window)
-                    inside &= geometry_mask(zone, pairs.shape, place, invert=True)
-                areas = np.repeat(self.before.row_hectares[top : top + rows], inside.sum(1))
-                total[0] += np.bincount(pairs[inside], minlength=len(self.pairs))
-                total[1] += np.bincount(pairs[inside], areas, len(self.pairs))
+                    pairs[geometry_mask(zone, pairs.shape, place)] = NO_PAIR
+                total += count_areas([(top, pairs)], self.before.row_hectares, len(total[0]))
         return total
 
     def rows(self, table: np.ndarray) -> Iterator[list]:
