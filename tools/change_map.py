@@ -8,12 +8,15 @@ from pathlib import Path
 
 from common import progress, tool_parser
 
+import numpy as np
+from rasterio.transform import array_bounds
+
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
 from mmseg.files import make_writable
+from mmseg.raster.vector_files import read_polygons
 from mmseg.results.change import HEADER, ChangeMap
 from mmseg.results.class_map import ClassMap
-from mmseg.results.features import read_features
 from mmseg.results.tables import write_csv
 
 
@@ -32,17 +35,19 @@ def main() -> None:
     before = ClassMap(args.map_a)
     change = ChangeMap(before, ClassMap(args.map_b))
     if args.zones:
-        kinds = ["Polygon", "MultiPolygon"]
-        zones = read_features(args.zones, args.zone_field, before.crs, kinds)
+        bounds, field = array_bounds(*before.shape, before.transform), args.zone_field
+        parts, zone_of, names = read_polygons(
+            args.zones, before.crs, bounds, fields=[field] if field else []
+        )
     make_writable(args.out)
     path = args.out / "change.tif"
     rows = list(change.rows(change.write(path)))
     write_csv(args.out / "change.csv", HEADER, rows)
     if args.zones:
         table = [
-            [name, *row]
-            for name, zone in progress(list(zip(*zones, strict=True)), "zones")
-            for row in change.rows(change.measure(path, zone))
+            [names[0][zone] if names else zone + 1, *row]
+            for zone in progress(np.unique(zone_of), "zones")
+            for row in change.rows(change.measure(path, parts[zone_of == zone].tolist()))
         ]
         write_csv(args.out / "change.zones.csv", ["zone", *HEADER], table)
     print(render_table(HEADER, rows, title=str(path)))

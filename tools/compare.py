@@ -11,8 +11,7 @@ from common import tool_parser
 
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
-from mmseg.results.compare import comparison, variants_of
-from mmseg.results.runs import Run
+from mmseg.results.runs import Run, comparison, variants_of
 from mmseg.results.tables import write_tables
 
 

@@ -19,6 +19,8 @@ from mmengine.logging import MMLogger
 
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
+from mmseg.files import whole_file
+from mmseg.raster.vector_files import read_points, write_layer
 from mmseg.results.areas import (
     COLUMNS,
     Z,
@@ -29,7 +31,6 @@ from mmseg.results.areas import (
     sample_sizes,
 )
 from mmseg.results.class_map import NODATA, ClassMap, values_at
-from mmseg.results.features import read_features, write_features
 from mmseg.results.tables import write_csv
 
 FIELD = "reference"
@@ -64,7 +65,8 @@ def main() -> None:
         places = draw(args, strata)
         points, numbers = shapely.points(places.T), np.arange(places.shape[1])
         fields = {"point": numbers, FIELD: np.full(len(numbers), None, object)}
-        write_features(args.out, points, fields, strata.crs, "reference")
+        with whole_file(args.out) as part:
+            write_layer(part, points, fields, strata.crs, "reference", geometry_type="Point")
         print(f"{args.out}: {len(points)} points; fill in the field {FIELD} of each")
         return
     is_mask = Path(args.reference).suffix.lower() in (".tif", ".tiff", ".vrt")
@@ -75,13 +77,12 @@ def main() -> None:
         reference = values_at(args.reference, strata.crs, places)
         warn("the areas are of the part that the mask covers; its points are drawn at random")
     else:
-        texts, points = read_features(args.reference, FIELD, strata.crs, ["Point"])
+        texts, places = read_points(args.reference, FIELD, strata.crs)
         known = np.array([text not in (None, "") and text == text for text in texts], bool)
         if not known.all():
             warn(f"{(~known).sum()} points have no interpretation and are left out")
-        texts = [text for text, ok in zip(texts, known, strict=True) if ok]
-        reference = class_ids(texts, mapped.classes, args.reference)
-        places = shapely.get_coordinates(points[known]).T
+        reference = class_ids(texts[known].tolist(), mapped.classes, args.reference)
+        places = places[:, known]
     report(args, mapped, strata, places, reference)
 
 

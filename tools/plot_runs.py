@@ -8,7 +8,7 @@ from pathlib import Path
 from common import tool_parser
 
 from mmseg.errors import one_line_errors
-from mmseg.results.curves import plot_curves, read_curves
+from mmseg.results.figures import plot_curves, read_curves
 
 
 @one_line_errors

@@ -1,8 +1,6 @@
 """Scores of a data set."""
 
-from mmseg.evaluation.detail import DetailMetric
-from mmseg.evaluation.iou import IoUMetric
-from mmseg.evaluation.pickled import PickledPredictions
-from mmseg.evaluation.temperature import TemperatureMetric
+from mmseg.evaluation.detail import DetailMetric, TemperatureMetric
+from mmseg.evaluation.iou import IoUMetric, PickledPredictions
 
 __all__ = ["DetailMetric", "IoUMetric", "PickledPredictions", "TemperatureMetric"]

@@ -1,20 +1,21 @@
-"""IoUMetric: mIoU, mDice and mFscore of a data set from one exact confusion matrix."""
+"""Scores of a data set from one exact confusion matrix, and predictions as files."""
 
 import json
+import pickle
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.logging import MMLogger
 
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import METRIC_SCORES, confusion_matrix, percent, scores
 from mmseg.evaluation.per_image import ImageCounts
 from mmseg.evaluation.report import score_names, score_table
-from mmseg.files import write_whole
+from mmseg.files import whole_file, write_whole
 from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.pictures import write_id_png
 from mmseg.registry import METRICS
@@ -151,3 +152,19 @@ class IoUMetric(BaseMetric):
 
 def _or_null(scores: np.ndarray) -> Any:
     return np.where(np.isnan(scores), np.array(None), scores).tolist()
+
+
+@METRICS.register_module()
+class PickledPredictions(DumpResults):
+    """Write a list of (H, W) uint8 class ids: one array per image, in the order of the data set."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep the prediction of each sample (a `SegDataSample.to_dict()`)."""
+        for sample in data_samples:
+            self.results.append(sample["pred_sem_seg"]["data"][0].cpu().numpy())
+
+    def compute_metrics(self, results: list) -> dict:
+        """Write the file, whole or not at all. No score is returned."""
+        with whole_file(self.out_file_path) as part, part.open("wb") as file:
+            pickle.dump(results, file)
+        return {}

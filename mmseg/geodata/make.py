@@ -19,8 +19,8 @@ from mmseg.geodata.splits import SPLITS, sheet_groups, split_units
 from mmseg.geodata.tiles import (
     Labels,
     Tile,
+    colours,
     contact_sheet_of,
-    distinct_colours,
     make_tiles,
     mean_and_std,
     read_journal,
@@ -90,8 +90,8 @@ def _finish(
     for split in set(chosen):
         text = "".join(f"{name}\n" for name in names[chosen == split])
         write_whole(out / "splits" / f"{split}.txt", text.encode())
-    palette = distinct_colours([labels.colours.get(name) for name in classes])
-    info = {"classes": classes, "palette": palette, "bands": sheets[0].bands}
+    info = {"classes": classes, "palette": colours(labels)[: len(classes)]}
+    info["bands"] = sheets[0].bands
     info["bits"] = sheets[0].bits
     if sheets[0].gsd:
         info["gsd"] = float(f"{sheets[0].gsd:.6g}")

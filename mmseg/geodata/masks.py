@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from mmseg.errors import UserError, reason
 from mmseg.files import read_text
 from mmseg.geodata.options import DatasetOptions
 from mmseg.geodata.sheets import Sheet, opened
+from mmseg.imagery.geotiff import readable
 from mmseg.imagery.mask import IGNORE_INDEX, check_size
 
 IGNORED = "ignored"  # the name of colours in the table that are no class
@@ -56,10 +56,8 @@ class MaskLabels:
     def ids_of(self, sheet: Sheet, window: Window) -> tuple[np.ndarray, int]:
         """Return the ids of a window, uint8 (h, w), and 0."""
         path = self.files[sheet.name]
-        try:
+        with readable(path):
             values = opened(path).read([1, 2, 3] if self.table else [1], window=window)
-        except RasterioError as error:
-            raise UserError(f"{path}: cut short or damaged ({reason(error)})") from error
         if self.table:
             return self._ids_of_colours(values.transpose(1, 2, 0), path), 0
         (ids,) = values

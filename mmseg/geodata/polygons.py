@@ -21,7 +21,7 @@ from mmseg.errors import UserError
 from mmseg.geodata.options import DatasetOptions
 from mmseg.geodata.sheets import Sheet
 from mmseg.imagery.mask import IGNORE_INDEX
-from mmseg.raster.polygon_files import read_polygons
+from mmseg.raster.vector_files import read_polygons
 
 BACKGROUND, GREY = "background", (150, 150, 150)
 # Names of classes that agree so far are perhaps one class.

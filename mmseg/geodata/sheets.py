@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio import Affine
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from mmseg.errors import UserError, reason
+from mmseg.errors import UserError
 from mmseg.imagery.bands import bits_of
-from mmseg.imagery.geotiff import find_bands, names_of, read_valid
+from mmseg.imagery.geotiff import find_bands, names_of, read_valid, readable
 from mmseg.raster.georeference import ground_resolution
 
 # A tile at the edge of a scene is left out if a side is shorter than this part of the full one.
@@ -28,12 +28,9 @@ SAME_PLACE = 1e-3
 @lru_cache(maxsize=8)  # a data set may have more files than a process may open
 def opened(path: str) -> rasterio.DatasetReader:
     """Open what GDAL finds at `path`; `UserError` if it is no raster."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
-    except RasterioError as error:
-        raise UserError(f"{path}: not a readable raster ({reason(error)})") from error
+    with readable(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path)
 
 
 class Sheet:
@@ -73,12 +70,8 @@ class Sheet:
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window, (C, h, w) of `bits`, and which pixels have an image."""
-        try:
-            image, valid = read_valid(opened(self.path), self.numbers, window)
-        except RasterioError as error:
-            raise UserError(f"{self.path}: cut short or damaged ({reason(error)})") from error
-        if self.nodata is not None:
-            valid &= (image != self.nodata).any(axis=0)
+        with readable(self.path):
+            image, valid = read_valid(opened(self.path), self.numbers, window, self.nodata)
         return image.astype(self.bits, copy=False), valid
 
 

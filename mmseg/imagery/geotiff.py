@@ -40,6 +40,16 @@ def open_geotiff(path: str | Path, driver: str = "GTiff") -> rasterio.DatasetRea
 
 
 @contextmanager
+def readable(path: str, problem: str = "not a readable raster") -> Iterator[None]:
+    """Raise `UserError` for GDAL's errors of a raster that is opened or read in the block."""
+    try:
+        yield
+    except RasterioError as error:
+        cause = reason(error.__cause__ or error)
+        raise UserError(f"{path}: {problem}, or cut short ({cause}); get it again") from error
+
+
+@contextmanager
 def _opened(data: bytes, path: str | Path, kind: str) -> Iterator[rasterio.DatasetReader]:
     with MemoryFile(data) as file:
         try:
@@ -120,25 +130,38 @@ def find_bands(raster: rasterio.DatasetReader, bands: Sequence[str]) -> list[int
 
 
 def read_valid(
-    raster: rasterio.DatasetReader, numbers: Sequence[int], window: Window | None = None
+    raster: rasterio.DatasetReader,
+    numbers: Sequence[int],
+    window: Window | None = None,
+    nodata: float | None = None,
+    alphas: Sequence[int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read bands, (C, H, W), and which pixels have an image, bool (H, W).
 
-    A pixel has none if the file's mask or alpha band says so, if all its bands are the nodata
-    value, or if one of them is NaN. A band that is read is data, also if the file calls it alpha.
+    A pixel has none if the file's mask says so, if one of the bands `alphas` is 0, if all its bands
+    are the nodata value of the file or `nodata`, or if one of them is NaN. By default `alphas` are
+    the bands that the file calls so. A band that is read is data, whatever the file calls it.
     """
+    if alphas is None:
+        alphas = [band for band in alpha_bands(raster) if band not in numbers]
     image = raster.read(numbers, window=window)
-    alphas = {i + 1 for i, colour in enumerate(raster.colorinterp) if colour == ColorInterp.alpha}
-    flags = raster.mask_flag_enums[numbers[0] - 1]
-    if MaskFlags.nodata in flags or alphas & set(numbers):
-        nodata = [raster.nodatavals[number - 1] for number in numbers]
-        values = np.array([np.nan if value is None else value for value in nodata])
-        valid = (image != values[:, None, None]).any(axis=0)
-    else:
-        valid = raster.dataset_mask(window=window) > 0
+    valid = np.ones(image.shape[1:], bool)
+    # GDAL gives the alpha band as a mask, whatever it holds; `alphas` decides that.
+    if MaskFlags.alpha not in raster.mask_flag_enums[numbers[0] - 1]:
+        valid = raster.read_masks(numbers, window=window).any(axis=0)
+    for band in alphas:
+        valid &= raster.read(band, window=window) > 0
     if image.dtype.kind == "f":
         valid &= ~np.isnan(image).any(axis=0)
+    if nodata is not None:
+        valid &= (image != nodata).any(axis=0)
     return image, valid
+
+
+def alpha_bands(raster: rasterio.DatasetReader) -> list[int]:
+    """Return the numbers (from 1) of the bands that the file calls alpha."""
+    colours = enumerate(raster.colorinterp, start=1)
+    return [band for band, colour in colours if colour == ColorInterp.alpha]
 
 
 def colour_bands(raster: rasterio.DatasetReader) -> list[int]:

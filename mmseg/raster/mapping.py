@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -27,7 +27,7 @@ import mmseg
 from mmseg.errors import UserError
 from mmseg.files import cannot_be_written
 from mmseg.lock import sole_process
-from mmseg.raster.measure import ClassAreas, check_truth, compare
+from mmseg.raster.measure import SceneMap, check_truth, compare
 from mmseg.raster.options import MapOptions
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
@@ -42,18 +42,6 @@ MOST_RESAMPLING = 32
 SAME_GSD = 0.1
 # GDAL's cache of blocks, in bytes. By default it takes 5 % of the machine's memory.
 CACHE = 2**28
-
-
-@dataclass(frozen=True)
-class SceneMap:
-    """A finished map: its file, the area of each class and, given the truth, the confusion matrix.
-
-    The matrix is int64 (K, K), with a row for each class of the truth.
-    """
-
-    path: Path
-    areas: ClassAreas
-    confusion: np.ndarray | None
 
 
 def map_scene(

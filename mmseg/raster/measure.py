@@ -2,18 +2,19 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
 import torch
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
+from mmseg.imagery.geotiff import readable
 from mmseg.imagery.mask import compare_palettes, to_train_ids, warn_of_nodata
 from mmseg.raster.georeference import is_measurable, project
 from mmseg.raster.scene import Scene
@@ -30,12 +31,9 @@ def row_windows(raster: rasterio.DatasetReader, rows: int = ROWS) -> Iterator[Wi
 
 def read_rows(path: str, masked: bool = False) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first row, values (rows, W)) of the first band, `masked` where it has no data."""
-    try:
-        with rasterio.open(path) as raster:
-            for window in row_windows(raster):
-                yield window.row_off, raster.read(1, window=window, masked=masked)
-    except RasterioError as error:
-        raise UserError(f"{path}: not a readable raster, or cut short") from error
+    with readable(path), rasterio.open(path) as raster:
+        for window in row_windows(raster):
+            yield window.row_off, raster.read(1, window=window, masked=masked)
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,18 @@ class ClassAreas:
         return text.getvalue()
 
 
+@dataclass(frozen=True)
+class SceneMap:
+    """A finished map: its file, the area of each class and, given the truth, the confusion matrix.
+
+    The matrix is int64 (K, K), with a row for each class of the truth.
+    """
+
+    path: Path
+    areas: ClassAreas
+    confusion: np.ndarray | None
+
+
 def add_areas(areas: Sequence[ClassAreas]) -> ClassAreas:
     """Add the areas of several maps; hectares are None if one of them has none."""
     hectares = [each.hectares for each in areas if each.hectares is not None]
@@ -75,17 +85,28 @@ def add_areas(areas: Sequence[ClassAreas]) -> ClassAreas:
     return ClassAreas(pixels, np.sum(hectares, axis=0) if all_have else None, nodata)
 
 
+def count_areas(
+    blocks: Iterable[tuple[int, np.ndarray]], row_areas: np.ndarray | None, size: int
+) -> np.ndarray:
+    """Return the pixels of each value below `size` and their areas, float64 (2, size).
+
+    `blocks` are the first row and the values (rows, W) of parts of a raster, and `row_areas` (H,)
+    the area of a pixel of each row. Without it all areas are 0.
+    """
+    total = np.zeros((2, size))
+    for top, values in blocks:
+        for row, own in enumerate(values, start=top):
+            counts = np.bincount(own[own < size], minlength=size)
+            total += counts, counts * (0 if row_areas is None else row_areas[row])
+    return total
+
+
 def class_areas(path: str, num_classes: int, row_areas: np.ndarray | None) -> ClassAreas:
     """Count the pixels of each class; `row_areas` (H,) is the area in m2 of a pixel of each row."""
-    pixels, hectares = np.zeros(NODATA + 1, np.int64), np.zeros(NODATA + 1)
-    for top, ids in read_rows(path):
-        for row, row_ids in enumerate(ids, start=top):
-            counts = np.bincount(row_ids, minlength=NODATA + 1)
-            pixels += counts
-            hectares += 0 if row_areas is None else counts * (row_areas[row] / 10_000)
-    of_classes = None if row_areas is None else hectares[:num_classes]
-    nodata = int(pixels[NODATA]), float(hectares[NODATA])
-    return ClassAreas(pixels[:num_classes], of_classes, nodata)
+    pixels, areas = count_areas(read_rows(path), row_areas, NODATA + 1)
+    hectares = None if row_areas is None else areas[:num_classes] / 10_000
+    nodata = int(pixels[NODATA]), float(areas[NODATA]) / 10_000
+    return ClassAreas(pixels[:num_classes].astype(np.int64), hectares, nodata)
 
 
 def compare(path: str, truth: str, meta: Mapping[str, Any]) -> np.ndarray:
@@ -114,12 +135,9 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
 
     Ids that are no class may stand where the scene is not mapped.
     """
-    try:
-        with rasterio.open(truth) as raster:
-            (height, width), count, dtype = raster.shape, raster.count, raster.dtypes[0]
-            crs, transform, nodata = raster.crs or scene.crs, raster.transform, raster.nodata
-    except RasterioError as error:
-        raise UserError(f"{truth}: not a readable raster") from error
+    with readable(truth), rasterio.open(truth) as raster:
+        (height, width), count, dtype = raster.shape, raster.count, raster.dtypes[0]
+        crs, transform, nodata = raster.crs or scene.crs, raster.transform, raster.nodata
     if (height, width) != (scene.height, scene.width):
         sizes = f"{width} x {height} pixels, the scene {scene.width} x {scene.height}"
         raise UserError(f"{truth}: the truth has {sizes}")

@@ -22,6 +22,7 @@ from mmseg.raster.options import VECTORS
 from mmseg.raster.regions import Regions, RegionTable
 from mmseg.raster.strips import FULL, START_AGAIN
 from mmseg.raster.style import add_default_style
+from mmseg.raster.vector_files import to_ground, write_layer
 
 LAYER = "landcover"
 ROWS = 256  # labelled at a time
@@ -60,7 +61,7 @@ def write_polygons(
         regions = _find_regions(map_path, confidence_path, row_areas, min_area, numbered)
         with rasterio.open(numbered) as raster:
             polygons = _simplified(raster, tolerance) if tolerance else _exact(raster)
-            _write(path, polygons, raster.crs.to_wkt(), regions, classes)
+            _write(path, polygons, raster.crs, regions, classes)
         add_default_style(path, LAYER, style)
         # GDAL does not say if a part could not be written when it closed the file. It writes the
         # spatial index last.
@@ -100,8 +101,8 @@ def _find_regions(
 
 def _write(
     path: Path,
-    polygons: Iterator[tuple[bytes, int]],
-    crs: str,
+    polygons: Iterator[tuple[shapely.Polygon, int]],
+    crs: CRS,
     regions: Regions,
     classes: Sequence[str],
 ) -> None:
@@ -114,28 +115,21 @@ def _write(
             "area_m2": regions.areas[ids],
             "confidence": regions.confidence[ids],
         }
-        pyogrio.raw.write(
-            path,
-            geometry=np.array([polygon for polygon, _ in batch], object),
-            field_data=list(fields.values()),
-            fields=list(fields),
-            geometry_type="Polygon",
-            crs=crs,
-            driver="GPKG",
-            layer=LAYER,
-            append=not is_first,
-        )
+        shapes = np.array([polygon for polygon, _ in batch], object)
+        write_layer(path, shapes, fields, crs, LAYER, append=not is_first)
         is_first = False
 
 
-def _exact(raster: rasterio.DatasetReader) -> Iterator[tuple[bytes, int]]:
-    """Yield (WKB, region) of each region of a raster of regions; those of 0 are left out."""
+def _exact(raster: rasterio.DatasetReader) -> Iterator[tuple[shapely.Polygon, int]]:
+    """Yield (polygon, region) of each region of a raster of regions; those of 0 are left out."""
     for geometry, region in shapes(rasterio.band(raster, 1), transform=raster.transform):
         if region:
-            yield shapely.to_wkb(shapely.geometry.shape(geometry)), int(region)
+            yield shapely.geometry.shape(geometry), int(region)
 
 
-def _simplified(raster: rasterio.DatasetReader, tolerance: float) -> Iterator[tuple[bytes, int]]:
+def _simplified(
+    raster: rasterio.DatasetReader, tolerance: float
+) -> Iterator[tuple[shapely.Polygon, int]]:
     """Yield what `_exact` does, with fewer vertices; neighbours keep their common edges.
 
     The algorithm of Visvalingam and Whyatt takes away vertices that span less than about the square
@@ -154,11 +148,9 @@ def _simplified(raster: rasterio.DatasetReader, tolerance: float) -> Iterator[tu
         ended = sorted(pending.keys() - going_on)
         parts = [pending.pop(region) for region in ended]
         whole = [p[0] if len(p) == 1 else shapely.coverage_union_all(p) for p in parts]
-        placed = shapely.transform(
-            whole, lambda at: np.column_stack(raster.transform * (at[:, 0], at[:, 1]))
-        )
+        placed = to_ground(whole, raster.transform)
         # A multi-polygon of one part is a polygon.
-        yield from zip(shapely.to_wkb(shapely.get_geometry(placed, 0)), ended, strict=True)
+        yield from zip(shapely.get_geometry(placed, 0), ended, strict=True)
 
 
 def _block(

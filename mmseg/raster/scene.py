@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -12,20 +11,27 @@ from types import MappingProxyType
 import numpy as np
 import rasterio
 from rasterio.dtypes import in_dtype_range
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import RasterioIOError
+from rasterio.enums import Resampling
 from rasterio.features import geometry_mask
 from rasterio.transform import array_bounds
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from mmseg.errors import UserError, reason
+from mmseg.errors import UserError
 from mmseg.imagery.bands import RGB, bits_of, is_bgr, picture
-from mmseg.imagery.geotiff import colour_bands, colour_table, find_bands, look_up
+from mmseg.imagery.geotiff import (
+    alpha_bands,
+    colour_bands,
+    colour_table,
+    find_bands,
+    look_up,
+    read_valid,
+    readable,
+)
 from mmseg.imagery.listing import list_images
 from mmseg.raster.georeference import ground_resolution
 from mmseg.raster.options import MapOptions
-from mmseg.raster.polygon_files import read_polygons
+from mmseg.raster.vector_files import read_polygons
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".ecw")
 # A file whose name ends in one of these is a map and no scene.
@@ -75,7 +81,7 @@ class Scene:
         self.path = str(path)
         self.band_names, self.bits = meta.get("bands"), meta.get("bits", "uint8")
         self.fill = fill
-        with _readable(self.path):
+        with readable(self.path):
             self.raster = rasterio.open(self.path)
         if not self.raster.count and (parts := self.raster.subdatasets):
             shown = ", ".join(parts[:5])
@@ -165,7 +171,7 @@ class Scene:
         shrink = max(1, max(self.height, self.width) / limit)
         shape = [max(1, int(side / shrink)) for side in (self.height, self.width)]
         out = {"out_shape": (len(self.bands), *shape), "resampling": Resampling.average}
-        with _readable(self.path):
+        with readable(self.path):
             image = self.raster.read(self.bands, **out)
         pixels = self._to_8_bits(image).transpose(1, 2, 0)
         # Here the bands of such an image are in the order of RGB.
@@ -207,16 +213,15 @@ class Scene:
                 raise UserError(f"{self.path}: it has no band {alpha} to be the alpha band")
             return [alpha] if alpha else []
         chosen = []
-        for band, colour in enumerate(self.raster.colorinterp, start=1):
-            if colour == ColorInterp.alpha and band not in self.bands:
-                with _readable(self.path):
-                    pieces = [self.raster.read(band, window=window) for window in self._pieces()]
-                values = np.concatenate([piece.flatten() for piece in pieces])
-                is_mask = np.isin(values, (0, values.max())).mean() > MASK_SHARE
-                chosen += [band] if is_mask else []
-                told = f"called alpha, but is no mask (--alpha {band} takes it)"
-                told = "the alpha band (--no-alpha leaves it out)" if is_mask else told
-                self.notes.append(f"band {band} is {told}")
+        for band in (band for band in alpha_bands(self.raster) if band not in self.bands):
+            with readable(self.path):
+                pieces = [self.raster.read(band, window=window) for window in self._pieces()]
+            values = np.concatenate([piece.flatten() for piece in pieces])
+            is_mask = np.isin(values, (0, values.max())).mean() > MASK_SHARE
+            chosen += [band] if is_mask else []
+            told = f"called alpha, but is no mask (--alpha {band} takes it)"
+            told = "the alpha band (--no-alpha leaves it out)" if is_mask else told
+            self.notes.append(f"band {band} is {told}")
         return chosen
 
     def gaps(self) -> str | None:
@@ -257,20 +262,8 @@ class Scene:
             yield Window(left // (PIECES - 1), top // (PIECES - 1), width, height)
 
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        with _readable(self.path, f"cannot be read at rows {window.row_off} and below"):
-            image = self.raster.read(self.bands, window=window)
-            valid = np.ones(image.shape[1:], bool)
-            # GDAL gives the alpha band as a mask, whatever it holds; `alphas` decides that.
-            if MaskFlags.alpha not in self.raster.mask_flag_enums[self.bands[0] - 1]:
-                # As with `nodata`: only the bands that are mapped count.
-                valid = self.raster.read_masks(self.bands, window=window).any(axis=0)
-            for band in self.alphas:
-                valid &= self.raster.read(band, window=window) > 0
-            if image.dtype.kind == "f":
-                valid &= ~np.isnan(image).any(axis=0)
-        if self.nodata is not None:
-            valid &= (image != self.nodata).any(axis=0)
-        return image, valid
+        with readable(self.path, f"cannot be read at rows {window.row_off} and below"):
+            return read_valid(self.raster, self.bands, window, self.nodata, self.alphas)
 
 
 def _choose_bands(
@@ -285,12 +278,3 @@ def _choose_bands(
             f"give the numbers of the bands {', '.join(names)} (--bands)"
         )
     return list(bands)
-
-
-@contextmanager
-def _readable(path: str, problem: str = "not a readable raster") -> Iterator[None]:
-    try:
-        yield
-    except RasterioIOError as error:
-        cause = reason(error.__cause__ or error)
-        raise UserError(f"{path}: {problem}, or cut short ({cause}); get it again") from error

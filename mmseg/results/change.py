@@ -1,6 +1,6 @@
 """What changed between two maps: a raster of pairs of classes, and the hectares of each pair."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from mmseg.errors import UserError
 from mmseg.files import whole_file, write_whole
-from mmseg.raster.measure import ROWS
+from mmseg.raster.measure import ROWS, count_areas
 from mmseg.raster.strips import write_cog
 from mmseg.raster.style import add_attribute_table, qgis_style
 from mmseg.results.class_map import NODATA, ClassMap, aligned_blocks
@@ -54,17 +54,17 @@ class ChangeMap:
         write_whole(path.with_suffix(".qml"), qgis_style(names, palette).encode())
         return table
 
-    def measure(self, path: Path, zone: shapely.Geometry | None = None) -> np.ndarray:
-        """Return pixels and hectares of each pair, float64 (2, pairs), in a polygon or everywhere.
+    def measure(self, path: Path, zone: Sequence[shapely.Polygon] = ()) -> np.ndarray:
+        """Return pixels and hectares of each pair, float64 (2, pairs), in polygons or everywhere.
 
         `zone` is in the CRS of the maps. A pixel belongs to it by its middle.
         """
         total = np.zeros((2, len(self.pairs)))
         with rasterio.open(path) as raster:
             around = Window(0, 0, raster.width, raster.height)
-            if zone is not None:
+            if zone:
                 try:
-                    around = geometry_window(raster, [zone])
+                    around = geometry_window(raster, zone)
                 except WindowError:  # the zone lies beside the raster
                     return total
             bottom = around.row_off + around.height
@@ -72,13 +72,10 @@ class ChangeMap:
                 rows = min(ROWS, bottom - top)
                 window = Window(around.col_off, top, around.width, rows)
                 pairs = raster.read(1, window=window)
-                inside = pairs != NO_PAIR
-                if zone is not None:
+                if zone:
                     place = raster.window_transform(window)
-                    inside &= geometry_mask([zone], pairs.shape, place, invert=True)
-                areas = np.repeat(self.before.row_hectares[top : top + rows], inside.sum(1))
-                total[0] += np.bincount(pairs[inside], minlength=len(self.pairs))
-                total[1] += np.bincount(pairs[inside], areas, len(self.pairs))
+                    pairs[geometry_mask(zone, pairs.shape, place)] = NO_PAIR
+                total += count_areas([(top, pairs)], self.before.row_hectares, len(total[0]))
         return total
 
     def rows(self, table: np.ndarray) -> Iterator[list]:

@@ -6,13 +6,13 @@ from contextlib import ExitStack
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform as transform_points
 
 from mmseg.errors import UserError
+from mmseg.imagery.geotiff import readable
 from mmseg.raster.georeference import is_measurable, row_areas
-from mmseg.raster.measure import row_windows
+from mmseg.raster.measure import count_areas, row_windows
 
 NODATA = 255
 
@@ -35,10 +35,7 @@ class ClassMap:
         if not is_measurable(self.crs, self.transform, *self.shape):
             raise UserError(f"{path}: has no CRS and place on the Earth, so that nothing has areas")
         self.row_hectares = row_areas(self.transform, self.crs, *self.shape) / 10_000
-        hectares = np.zeros(NODATA + 1)
-        for top, ids in self.blocks():
-            areas = self.row_hectares[top : top + len(ids)].repeat(ids.shape[1])
-            hectares += np.bincount(ids.ravel(), areas, NODATA + 1)
+        _, hectares = count_areas(self.blocks(), self.row_hectares, NODATA + 1)
         if not hectares[:NODATA].any():
             part = f"where {mask} has classes" if mask else "in it"
             raise UserError(f"{path}: nothing is mapped {part}")
@@ -55,10 +52,8 @@ class ClassMap:
 
 def open_raster(path: str) -> rasterio.DatasetReader:
     """Open a raster of integers; `UserError` for any other file."""
-    try:
+    with readable(path):
         raster = rasterio.open(path)
-    except RasterioError as error:
-        raise UserError(f"{path}: not a readable raster") from error
     if not np.issubdtype(raster.dtypes[0], np.integer):
         raise UserError(f"{path}: its values are {raster.dtypes[0]}; class ids are integers")
     return raster
@@ -81,11 +76,8 @@ def aligned_blocks(*paths: str) -> Iterator[tuple]:
             vrt = WarpedVRT(source, src_crs=crs, src_nodata=nodata, nodata=NODATA, **grid)
             rasters.append(stack.enter_context(vrt))
         for window in row_windows(first):
-            try:
+            with readable(" or ".join(dict.fromkeys(paths)), "cannot be read whole"):
                 values = [raster.read(1, window=window).astype(np.int64) for raster in rasters]
-            except RasterioError as error:
-                names = " or ".join(paths)
-                raise UserError(f"{names}: cannot be read whole; is it cut short?") from error
             yield window.row_off, *values
 
 

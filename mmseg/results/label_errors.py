@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import rasterio
 import shapely
-import shapely.affinity
 from rasterio import Affine
 from rasterio.errors import RasterioError
 from rasterio.features import geometry_mask, shapes
 
-from mmseg.results.features import moved, write_features
+from mmseg.files import whole_file
+from mmseg.raster.vector_files import reproject, to_ground, write_layer
 
 IGNORED = 255
 CORE = np.ones((3, 3), np.uint8)
@@ -116,11 +116,10 @@ def write_suspect_layer(path: Path, suspects: Iterable[Suspect], classes: Sequen
             continue
         if own is not None:
             crs = crs or own
-            a, b, left, d, e, top = place[:6]
-            outline = shapely.affinity.affine_transform(each.outline, (a, b, d, e, left, top))
-            outlines.append(moved(outline, own, crs))
+            outlines.append(reproject(to_ground(each.outline, place), own, crs))
             rows.append(each.cells(classes))
     if crs is not None:
         fields = {k: np.array([row[i] for row in rows]) for i, k in enumerate(COLUMNS[:5])}
-        write_features(path, np.array(outlines), fields, crs, "suspects")
+        with whole_file(path) as part:
+            write_layer(part, np.array(outlines), fields, crs, "suspects")
     return crs is not None

@@ -11,17 +11,16 @@ import torch
 from PIL import Image
 
 from mmseg.errors import UserError
-from mmseg.evaluation.bootstrap import drawn_scores, drawn_weights, interval
 from mmseg.evaluation.confusion import confusion_matrix, percent, scores_of_pixels
 from mmseg.evaluation.detail import SIZES, calibration_error
+from mmseg.evaluation.per_image import drawn_scores, drawn_weights, interval
 from mmseg.imagery.image import read_image
 from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.mask import read_mask, to_train_ids
 from mmseg.imagery.pictures import panels
 from mmseg.results import figures
-from mmseg.results.page import SHOWN_ROWS, Section, write_page
 from mmseg.results.runs import Run
-from mmseg.results.tables import write_csv
+from mmseg.results.tables import SHOWN_ROWS, Section, write_csv, write_page
 
 PER_CLASS = {"IoU": "IoU", "Precision": "precision", "Recall": "recall", "Fscore": "F1"}
 SUMMARY = ("mIoU", "mAcc", "aAcc", "mDice")

@@ -1,4 +1,4 @@
-"""What tests have kept of runs: the scores, the counts of each image, and how they were made."""
+"""What tests have kept of runs, and the differences between runs."""
 
 import json
 from collections.abc import Sequence
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmseg.errors import UserError
-from mmseg.evaluation.per_image import ImageCounts
+from mmseg.evaluation.per_image import DRAWS, ImageCounts, drawn_scores, drawn_weights, interval
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,62 @@ def check_comparable(runs: Sequence[Run]) -> None:
         labelled = [each.counts.class_counts()[1] for each in (first, run)]
         for image in run.counts.names[(labelled[0] != labelled[1]).any(1)]:
             raise UserError(f"{run.path}: the mask of {image} differs from that of {first.path}")
+
+
+MEANS = ("mIoU", "mAcc", "aAcc")
+# The scores in percent of R runs of one config, which differ by their seeds: each class (its IoU)
+# and each of `MEANS` as float64 (R, 1 + DRAWS), for the test itself and for drawn images.
+Variant = dict[str, np.ndarray]
+
+
+def variants_of(runs: Sequence[Run]) -> dict[str, Variant]:
+    """Group runs by their configs, in the order given; `UserError` if their images differ."""
+    check_comparable(runs)
+    weights = drawn_weights(runs[0].counts.groups)
+    grouped: dict[str, list[Variant]] = {}
+    for run in runs:
+        scores = drawn_scores(run.counts, weights)
+        rows = dict(zip(run.counts.classes.tolist(), scores["IoU"].T, strict=True))
+        rows |= {name: scores[name] for name in MEANS}
+        grouped.setdefault(run.config, []).append(rows)
+    return {
+        name: {row: np.stack([run[row] for run in same]) for row in same[0]}
+        for name, same in grouped.items()
+    }
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float, float]:
+    """Return the mean of `other` minus that of `one`, its 95 % interval and two-sided p-value.
+
+    Both are scores (R, 1 + DRAWS). The p-value is twice the smaller share of the samples on one
+    side of 0, at least 1 / DRAWS. The interval is that over images; the spread of the seeds is not
+    in it. What is not defined is NaN.
+    """
+    drawn = other.mean(0) - one.mean(0)
+    low, high = interval(drawn).tolist()
+    p = np.clip(2 * min((drawn[1:] <= 0).mean(), (drawn[1:] >= 0).mean()), 1 / DRAWS, 1)
+    return float(drawn[0]), low, high, float(p) if low == low else low
+
+
+def comparison(variants: dict[str, Variant]) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows of a table: each class and mean, and differences from the first."""
+    first, *others = variants.values()
+    columns = ["IoU / mean"]
+    for name, variant in variants.items():
+        columns.append(f"{name} (n={len(variant[MEANS[0]])})")
+        if variant is not first:
+            columns += ["difference", "95 % interval", "p"]
+    rows = []
+    for row in first:
+        line = [row, _mean(first[row][:, 0])]
+        for variant in others:
+            value, low, high, p = difference(first[row], variant[row])
+            line += [_mean(variant[row][:, 0]), f"{value:+.2f}"]
+            line += [f"[{low:+.2f}, {high:+.2f}]", f"{p:.3f}"]
+        rows.append(line)
+    return columns, rows
+
+
+def _mean(values: np.ndarray) -> str:
+    spread = f" +- {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{spread}"

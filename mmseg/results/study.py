@@ -12,11 +12,9 @@ import numpy as np
 from mmseg.config.loading import read_file
 from mmseg.errors import UserError
 from mmseg.files import write_whole
-from mmseg.results.compare import comparison, variants_of
 from mmseg.results.figures import error_bars
-from mmseg.results.page import Section, write_page
-from mmseg.results.runs import Run
-from mmseg.results.tables import write_tables
+from mmseg.results.runs import Run, comparison, variants_of
+from mmseg.results.tables import Section, write_page, write_tables
 
 INTERRUPTED = 75  # the exit code of a training that saved and left
 KEYS = {"config", "options", "x"}

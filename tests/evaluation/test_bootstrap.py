@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from mmseg.errors import UserError
-from mmseg.evaluation.bootstrap import drawn_scores, drawn_weights, interval
 from mmseg.evaluation.confusion import scores
-from mmseg.evaluation.per_image import ImageCounts
+from mmseg.evaluation.per_image import ImageCounts, drawn_scores, drawn_weights, interval
 
 
 def counts_of(matrices, groups=None) -> ImageCounts:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmseg.errors import UserError
-from mmseg.evaluation.temperature import TemperatureMetric
+from mmseg.evaluation.detail import TemperatureMetric
 
 
 def drawn(temperature: float, seed: int) -> dict:

@@ -140,7 +140,7 @@ def test_options_that_cannot_work_are_one_line(tmp_path, scene, options, message
 def test_a_scene_that_is_cut_short_is_named(tmp_path, scene):
     scene = write_scene(tmp_path / "scene.tif", draw(64, 64), names=None)
     scene.write_bytes(scene.read_bytes()[:-9000])
-    with pytest.raises(UserError, match=r"scene\.tif: cut short or damaged"):
+    with pytest.raises(UserError, match=r"scene\.tif: .*cut short"):
         make(tmp_path / "out", [scene], labels=labels(tmp_path))
     assert not (tmp_path / "out/config.py").exists()
 

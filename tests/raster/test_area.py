@@ -14,7 +14,7 @@ from rasterio.warp import transform as transform_points
 from scenes import DEGREES, ColourModel, make_ids, map_pixels, paint, read
 
 from mmseg.errors import UserError
-from mmseg.raster.polygon_files import read_polygons
+from mmseg.raster.vector_files import read_polygons
 
 PLACE = {"crs": "EPSG:4326", "transform": DEGREES}
 

@@ -9,8 +9,7 @@ from run_tool import run_tool
 
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import scores
-from mmseg.results.compare import comparison, difference, variants_of
-from mmseg.results.runs import Run
+from mmseg.results.runs import Run, comparison, difference, variants_of
 from mmseg.results.tables import latex, markdown
 
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mmseg.errors import UserError
-from mmseg.results.curves import plot_curves, read_curves
+from mmseg.results.figures import plot_curves, read_curves
 
 
 def write_session(work_dir, name, lines) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from run_tool import run
 
-from mmseg.results.curves import read_curves
+from mmseg.results.figures import read_curves
 
 
 def test_training_leaves_a_link_to_the_newest_checkpoint_and_the_best_one(project):

@@ -1,11 +1,14 @@
-"""Polygons of vector files, in the coordinates of a raster."""
+"""Vector files: polygons and points in the coordinates of a raster, read and written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyogrio
 import shapely
 from mmengine.logging import MMLogger
+from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.warp import transform as transform_points
 from rasterio.warp import transform_bounds
@@ -28,40 +31,89 @@ def read_polygons(
     features. Broken geometries are mended and counted. Raises `UserError` for a file without
     polygons, CRS or fields.
     """
+    parts, features, before = [], [], 0
+    layers, values = _read(path, layer, fields)
+    for source, shapes in layers:
+        polygons, feature = _polygons(shapes, path)
+        if len(polygons):
+            known = _crs(source, path)
+            try:
+                laid, of = _lay(polygons, known, crs, bounds)
+            except Exception as error:  # GDAL's own errors have no public base class
+                raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
+            parts.append(laid)
+            features.append(feature[of] + before)
+        before += len(shapes)
+    if not parts:
+        raise UserError(f"{path}: there are no polygons in it")
+    return np.concatenate(parts), np.concatenate(features), values
+
+
+def read_points(path: str, field: str, crs: CRS) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values (N,) of a field, and the places (2, N) in `crs`, of the points of a file.
+
+    Raises `UserError` for a file without points, CRS or field.
+    """
+    layers, values = _read(path, None, [field])
+    if not layers:
+        raise UserError(f"{path}: there are no points in it")
+    source, shapes = layers[0]
+    is_point = shapely.get_type_id(shapes) == shapely.GeometryType.POINT
+    for number in np.flatnonzero(~is_point | shapely.is_empty(shapes)):
+        raise UserError(f"{path}: feature {number + 1} is no point; delete it")
+    return values[0], shapely.get_coordinates(reproject(shapes, _crs(source, path), crs)).T
+
+
+def write_layer(
+    path: Path, shapes: np.ndarray, fields: Mapping, crs: CRS, layer: str, **options: Any
+) -> None:
+    """Write polygons or points (N,) and their fields, each (N,), as a layer of a GeoPackage."""
+    table: dict[str, Any] = {"field_data": [*fields.values()], "fields": [*fields]}
+    kind = {"driver": "GPKG", "layer": layer, "crs": crs.to_wkt(), "geometry_type": "Polygon"}
+    pyogrio.raw.write(path, geometry=shapely.to_wkb(shapes), **table, **(kind | options))
+
+
+def reproject(shapes: Any, source: CRS, target: CRS) -> Any:
+    """Return a geometry or an array of them in another CRS."""
+    return shapely.transform(
+        shapes, lambda at: np.column_stack(transform_points(source, target, *at.T))
+    )
+
+
+def to_ground(shapes: Any, transform: Affine) -> Any:
+    """Return a geometry or an array of them, in columns and rows of a raster, in its CRS."""
+    return shapely.transform(shapes, lambda at: np.column_stack(transform * tuple(at.T)))
+
+
+def _read(path: str, layer: str | None, fields: Sequence[str]) -> tuple[list, list[np.ndarray]]:
+    """Return CRS and shapes of each layer that has some, and the values of `fields`."""
     if {*"!;"} & {*path}:
         raise UserError(f"{path}: GDAL takes a name with ! or ; for an address: rename it")
     try:
         layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind]
-        chosen = [layer] if layer else layers
-        found = [pyogrio.raw.read(path, layer=name) for name in chosen]
-        shapes = [shapely.from_wkb([] if wkb is None else wkb) for _, _, wkb, _ in found]
+        found = [pyogrio.raw.read(path, layer=name) for name in ([layer] if layer else layers)]
+        found = [each for each in found if each[2] is not None and len(each[2])]
+        shapes = [shapely.from_wkb(wkb) for _, _, wkb, _ in found]
     except Exception as error:  # of GDAL and of GEOS, for a damaged or unfinished file
         raise UserError(
             f"{path}: not a readable layer ({reason(error)}); is it still being written?"
         ) from error
-    if fields and len(chosen) > 1:
-        raise UserError(f"{path}: it has the layers {', '.join(layers)}: choose by --layer")
-    facts = zip((meta["crs"] for meta, *_ in found), shapes, strict=True)
-    whole = [(source, *_polygons(of_layer, path)) for source, of_layer in facts]
-    whole = [each for each in whole if len(each[1])]
-    if not whole:
-        raise UserError(f"{path}: there are no polygons in it")
-    if any(source is None for source, *_ in whole):
-        raise UserError(f"{path}: it has no CRS; set it in QGIS and save the layer again")
-    parts, features = [], []
-    for source, polygons, feature in whole:
-        try:
-            laid, of = _lay(polygons, CRS.from_user_input(source), crs, bounds)
-        except Exception as error:  # GDAL's own errors have no public base class
-            raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
-        parts.append(laid)
-        features.append(feature[of])
-    columns = dict(zip(found[0][0]["fields"], found[0][3], strict=True))
-    for name in fields:
+    if fields and len(found) > 1:
+        names = ", ".join(layers)
+        raise UserError(f"{path}: it has the layers {names}: choose by --layer, or save one alone")
+    columns = dict(zip(found[0][0]["fields"], found[0][3], strict=True)) if found else {}
+    for name in fields if found else ():
         if name not in columns:
             guess, known = did_you_mean(name, columns), ", ".join(columns) or "none"
             raise UserError(f"{path}: it has no field {name!r}{guess}; its fields: {known}")
-    return np.concatenate(parts), np.concatenate(features), [columns[name] for name in fields]
+    kinds = [meta["crs"] for meta, *_ in found]
+    return list(zip(kinds, shapes, strict=True)), [columns[name] for name in fields if found]
+
+
+def _crs(text: str | None, path: str) -> CRS:
+    if text is None:
+        raise UserError(f"{path}: it has no CRS; set it in QGIS and save the layer again")
+    return CRS.from_user_input(text)
 
 
 def _polygons(shapes: np.ndarray, path: str) -> tuple[np.ndarray, np.ndarray]:
@@ -98,9 +150,7 @@ def _lay(
     of %= max(len(shapes), 1)
     if source != crs:
         parts = shapely.segmentize(parts, max(east - west, north - south) / PARTS)
-        parts = shapely.transform(
-            parts, lambda xy: np.column_stack(transform_points(source, crs, *xy.T))
-        )
+        parts = reproject(parts, source, crs)
     if crs.is_geographic:
         middle = (bounds[0] + bounds[2]) / 2
         parts = shapely.transform(
