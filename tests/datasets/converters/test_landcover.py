@@ -18,7 +18,7 @@ from mmseg.errors import UserError
 from mmseg.imagery.geotiff import write_geotiff
 
 SIZE = 64
-convert = partial(landcover.convert_landcover, tile_size=SIZE)
+convert = partial(landcover.convert_landcover, tile=SIZE)
 
 # (height, width) of each sheet: 2 x 3 full tiles numbered in rows of 4, 1 x 2 in rows of 3, 2 x 1.
 SHEETS = {"N-1-a": (150, 210), "N-1-b": (100, 140), "N-2": (128, 64)}
@@ -144,9 +144,8 @@ def test_the_split_by_sheet_is_near_70_15_15_on_sheets_like_the_official_ones():
 
 
 def test_class_pixels_equal_a_count_by_hand(archive, tmp_path):
-    returned = convert(archive, tmp_path)
+    assert convert(archive, tmp_path) == len(ALL_IDS)
     pixels = json.loads((tmp_path / "class_pixels.json").read_text())
-    assert pixels == returned
     for split, ids in {**LISTS, "total": ALL_IDS}.items():
         masks = [cv2.imread(str(tmp_path / f"ann_dir/{i}.png"), cv2.IMREAD_UNCHANGED) for i in ids]
         assert pixels[split] == [int(sum((m == c).sum() for m in masks)) for c in range(5)]
@@ -256,8 +255,7 @@ def test_masks_without_roads_are_called_version_0(archive, tmp_path, warnings):
 
 def test_the_real_layout_gives_all_listed_tiles_and_its_own_masks(real_data, tmp_path):
     source = real_data / "naip_landcover_layout"
-    pixels = landcover.convert_landcover(source, tmp_path)
-    assert sum(pixels["total"]) == 31 * 512 * 512
+    assert landcover.convert_landcover(source, tmp_path) == 31
     for path in (source / "output").glob("*_m.png"):
         written = np.asarray(Image.open(tmp_path / "ann_dir" / path.name.replace("_m", "")))
         np.testing.assert_array_equal(written, np.asarray(Image.open(path)))
