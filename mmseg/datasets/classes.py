@@ -12,14 +12,6 @@ from mmseg.imagery.bands import BITS
 from mmseg.imagery.mask import IGNORE_INDEX
 
 
-def metainfo(classes: str, palette: str) -> dict:
-    """Read "wall, traffic light" and a hexadecimal RRGGBB per class, separated by spaces."""
-    return {
-        "classes": tuple(name.strip() for name in classes.split(",")),
-        "palette": [tuple(bytes.fromhex(colour)) for colour in palette.split()],
-    }
-
-
 def label_map(classes: Sequence[str], own: Sequence[str] | None) -> dict[int, int] | None:
     """Return the new id of each of the `own` classes of a data set; those left out are ignored.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -127,7 +127,8 @@ def convert_tiled(
     layout.
     """
     layout, given = LAYOUTS[name], {"tile": tile, "overlap": overlap}
-    layout = layout._replace(**{key: value for key, value in given.items() if value is not None})
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    layout = layout._replace(**changes)
     if layout.tile is not None and not 0 <= layout.overlap < layout.tile:
         sizes = f"overlap {layout.overlap} of tiles of {layout.tile}"
         raise UserError(f"{sizes}: give 0 or more and less than a tile")
