@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from rich.table import Table
 
+from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
 from mmseg.files import make_writable, write_whole
 from mmseg.geodata.config import config_text
@@ -20,7 +21,6 @@ from mmseg.geodata.tiles import (
     Labels,
     Tile,
     contact_sheet_of,
-    distinct_colours,
     make_tiles,
     mean_and_std,
     read_journal,

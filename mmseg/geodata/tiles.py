@@ -1,6 +1,5 @@
 """The tiles of a data set, each written once, a journal of those that are done, a picture."""
 
-import colorsys
 import hashlib
 import json
 import os
@@ -12,6 +11,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from rasterio.windows import Window
 
+from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
 from mmseg.files import write_whole
 from mmseg.geodata.masks import MaskLabels
@@ -25,7 +25,6 @@ from mmseg.imagery.pictures import overlay, sheet, shrink, write_id_png
 
 JOURNAL = ".tiles.jsonl"
 COUNT, COLUMNS, SIDE = 24, 8, 192  # of the tiles on the contact sheet
-Colour = tuple[int, int, int]
 Labels = PolygonLabels | MaskLabels
 
 
@@ -120,17 +119,6 @@ def mean_and_std(tiles: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray]:
     mean = np.sum([tile.sums for tile in tiles], 0) / pixels
     square = np.sum([tile.squares for tile in tiles], 0) / pixels
     return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
-
-
-def distinct_colours(known: Sequence[Colour | None]) -> list[Colour]:
-    """Return the colour of each class: the known one, or for None hues a golden angle apart."""
-    colours = []
-    for i, given in enumerate(known):
-        hue, saturation = (0.33 + i * 0.618034) % 1, (0.85, 0.55)[i // 3 % 2]
-        made = colorsys.hsv_to_rgb(hue, saturation, (0.9, 0.65)[i % 2])
-        red, green, blue = (round(255 * value) for value in made)
-        colours.append(given or (red, green, blue))
-    return colours
 
 
 def contact_sheet_of(out: Path, names: Sequence[str], info: Mapping) -> np.ndarray:
