@@ -72,6 +72,11 @@ def test_every_tool_of_images_takes_16_bit_bands(folder, capsys):
     assert np.asarray(Image.open(folder / "pred/overlay/a.png"))[:64, :64].std() > 20
     assert call("test.py", "bands.py", "a.pth", "--work-dir", "test", "--report") is None
     assert len(list(folder.glob("test/report/predictions/*.png"))) == 2
+    page = (folder / "test/report/index.html").read_text()
+    assert "The worst, the median and the best" in page and "no longer, as tested" not in page
+    every = ("--least", "0", "--min-pixels", "1", "--split", "test", "--out", "errors")
+    assert call("find_label_errors.py", "bands.py", "a.pth", *every) is None
+    assert (folder / "errors/sheet.png").is_file()
     assert call("get_flops.py", "bands.py", "--shape", "64", "64") is None
     message = call("browse_dataset.py", "bands.py", "--bands", "swir", "--out", "browse")
     assert message == f"error: bands to show are swir: give one or three of {', '.join(BANDS)}"
