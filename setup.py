@@ -18,7 +18,7 @@ setup(
     packages=[*find_packages(include=["mmseg", "mmseg.*"]), "segnext", "segnext.local_configs"],
     package_dir={"segnext": "tools", "segnext.local_configs": "local_configs"},
     package_data={
-        "mmseg": ["results/*.html", "results/*.md"],
+        "mmseg": ["results/*.html", "results/*.md", "datasets/tables/*.csv"],
         "segnext": ["*/*.py"],
         "segnext.local_configs": ["**/*.py"],
     },

@@ -4,16 +4,15 @@ Use a checkpoint that was not trained on the split: a model that has learnt a wr
 with it. Writes suspects.csv, images.csv, sheet.png, and suspects.gpkg for georeferenced tiles.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from common import positive_int, progress, read_config, tool_parser
 
-import mmcv
-
 from mmseg.apis import init_model, predict_images
 from mmseg.datasets.check import build_parts
 from mmseg.errors import one_line_errors
-from mmseg.imagery.image import read_image
+from mmseg.imagery.image import read_picture
 from mmseg.imagery.pictures import sheet, write_image
 from mmseg.results.label_errors import (
     COLUMNS,
@@ -41,19 +40,18 @@ def main() -> None:
     parts = build_parts(config[f"{args.split}_dataloader"].dataset)
     samples = [(part, index) for part in parts for index in range(len(part))]
     images = [part.get_data_info(index)["img_path"] for part, index in samples]
-    classes = model.dataset_meta["classes"]
-    errors = LabelErrors(len(classes), args.min_pixels)
+    errors = LabelErrors(len(model.dataset_meta["classes"]), args.min_pixels)
     predictions = predict_images(model, images, with_logits=True)
     shown = progress(predictions, "Predicting", len(images))
     for (part, index), image, sample in zip(samples, images, shown, strict=True):
         prob = sample.seg_logits.data.softmax(0).cpu().numpy()
         errors.add(image, prob, part.get_seg_map(index))
-    report(errors, args.out, args.least, classes)
+    report(errors, args.out, args.least, model.dataset_meta)
 
 
-def report(errors: LabelErrors, out: Path, least: float, classes: list[str]) -> None:
+def report(errors: LabelErrors, out: Path, least: float, meta: Mapping) -> None:
     """Write the suspects and print how many there are."""
-    suspects = errors.suspects(least)
+    suspects, classes = errors.suspects(least), meta["classes"]
     trust = sorted(errors.trust, key=lambda each: each[1])
     shares = [[image, f"{share:.4f}"] for image, share in trust]
     write_csv(out / "images.csv", ["image", "mean probability of its labels"], shares)
@@ -62,7 +60,7 @@ def report(errors: LabelErrors, out: Path, least: float, classes: list[str]) -> 
         print(f"nothing stands out in {len(trust)} images; {out}/images.csv ranks them")
         return
     shown = suspects[:SHOWN]
-    crops = [crop_with_outline(mmcv.bgr2rgb(read_image(each.image)), each) for each in shown]
+    crops = [crop_with_outline(read_picture(each.image, meta), each) for each in shown]
     captions = [f"{Path(each.image).name}: {classes[each.found]}?" for each in shown]
     write_image(out / "sheet.png", sheet(crops, captions, columns=8))
     written = ["suspects.csv", "images.csv", "sheet.png"]

@@ -18,20 +18,15 @@ from mmengine.registry import DefaultScope
 
 from mmseg.datasets.arguments import FOLDERS, agreed_zero_label, check_choices, check_subset
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import check_metainfo, label_map, palette_of
+from mmseg.datasets.classes import check_metainfo, distinct_colours, label_map
 from mmseg.datasets.glance import glance
 from mmseg.datasets.patterns import PathPatterns
 from mmseg.datasets.subset import stratified_subset
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
 from mmseg.imagery.listing import IMAGE_SUFFIXES, files_below, names_in
-from mmseg.imagery.mask import (
-    IGNORE_INDEX,
-    compare_palettes,
-    read_mask,
-    to_train_ids,
-    warn_of_nodata,
-)
+from mmseg.imagery.mask import IGNORE_INDEX, compare_palettes, read_mask, warn_of_nodata
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE
 
@@ -111,7 +106,9 @@ class BaseSegDataset(Seeded, BaseDataset):
         info = super()._load_metainfo({k: v for k, v in (metainfo or {}).items() if k not in bits})
         info |= bits
         if "classes" in info and "palette" not in (metainfo or {}):
-            info["palette"] = palette_of(info["classes"], cls.METAINFO)
+            names, colours = (cls.METAINFO.get(key, ()) for key in ("classes", "palette"))
+            known = dict(zip(names, colours, strict=False))
+            info["palette"] = distinct_colours([known.get(name) for name in info["classes"]])
         check_metainfo(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
@@ -282,17 +279,17 @@ class BaseSegDataset(Seeded, BaseDataset):
                 f"max_bad_share={self.max_bad_share}; the last one: {error}"
             )
 
+    def step(self, kind: type) -> Any:
+        """Return the first step of a kind in the pipeline, or one with its defaults."""
+        steps = [step for step in self.pipeline.transforms if isinstance(step, kind)]
+        return steps[0] if steps else kind()
+
     def get_seg_map(self, index: int) -> np.ndarray:
         """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
-        info = self.get_data_info(index)
-        if "gt_seg_map" in info:
-            return info["gt_seg_map"]
-        return self._read_labels(info)
+        return self._read_labels(self.get_data_info(index))
 
     def _read_labels(self, sample: Mapping) -> np.ndarray:
-        path, count = sample["seg_map_path"], self.facts["num_classes"]
-        values = read_mask(path, None, self.colour_ids)
-        return to_train_ids(values, count, self.reduce_zero_label, path, self.label_map)
+        return self.step(LoadAnnotations)({**self.facts, **sample})["gt_seg_map"]
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""

@@ -5,8 +5,8 @@ problems does not stop a run.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,35 +56,24 @@ def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
     """Read an image and its mask; `problems` names each wrong file."""
     results = {**dataset.facts, **dataset.sample(name)}
     sample = Sample(name, results["img_path"])
-    steps = dataset.pipeline.transforms
-    with _noted(sample.problems):
-        load = next((s for s in steps if isinstance(s, LoadImageFromFile)), LoadImageFromFile())
-        results = load(results)
-        image, (sample.size, bands) = results["img"], (results["img_shape"], results.get("bands"))
-        values = image[..., ::-1] if is_bgr(bands, str(image.dtype)) else image
+    for kind in (LoadImageFromFile, *[LoadAnnotations] * ("seg_map_path" in results)):
+        try:
+            results = dataset.step(kind)(results)
+        except UserError as error:
+            sample.problems.append(str(error))
+    if "img" in results:
+        image, sample.size = results["img"], results["img_shape"]
+        values = image[..., ::-1] if is_bgr(results.get("bands"), str(image.dtype)) else image
         squares = np.square(values, dtype=np.float64)
         sample.means = np.stack([values.mean((0, 1), dtype=np.float64), squares.mean((0, 1))])
-        digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
-        digest.update(np.ascontiguousarray(image).data)
-        sample.digest = digest.digest()
-    if "seg_map_path" in results:
-        with _noted(sample.problems):
-            load = next((s for s in steps if isinstance(s, LoadAnnotations)), LoadAnnotations())
-            counts = np.bincount(load(results)["gt_seg_map"].ravel(), minlength=256)
-            sample.class_pixels = counts[: len(dataset.metainfo["classes"])]
-            if counts[IGNORE_INDEX] == counts.sum():
-                raise UserError(
-                    f"{results['seg_map_path']}: the mask is empty, every pixel is ignored"
-                )
+        sample.digest = hashlib.sha256(str(image.shape).encode() + image.tobytes()).digest()
+    if "gt_seg_map" in results:
+        counts = np.bincount(results["gt_seg_map"].ravel(), minlength=256)
+        sample.class_pixels = counts[: len(dataset.metainfo["classes"])]
+        if counts[IGNORE_INDEX] == counts.sum():
+            mask = results["seg_map_path"]
+            sample.problems.append(f"{mask}: the mask is empty, every pixel is ignored")
     return sample
-
-
-@contextmanager
-def _noted(problems: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        problems.append(str(error))
 
 
 def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
@@ -117,11 +106,11 @@ def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
     """Tabulate sizes and colours of the images of each split."""
     table = Table("split", "images", "height", "width", "mean of each band", "std of each band")
     for split, samples in splits.items():
-        sizes = np.array([s.size for s in samples if s.digest])
-        if not len(sizes):
+        if not any(sample.digest for sample in samples):
             table.add_row(split, "0 readable")
             continue
-        ranges = [f"{low} to {high}" for low, high in zip(sizes.min(0), sizes.max(0), strict=True)]
+        sides = zip(*(s.size for s in samples if s.digest), strict=True)
+        ranges = [f"{min(side)} to {max(side)}" for side in sides]
         colours = [", ".join(f"{v:.2f}" for v in values) for values in mean_and_std(samples)]
         table.add_row(split, str(len(samples)), *ranges, *colours)
     return table
@@ -130,19 +119,18 @@ def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
 def class_table(splits: Mapping[str, Sequence[Sample]], classes: Sequence[str]) -> Table:
     """Tabulate the pixels of each class in each split."""
     table = Table("class", *(f"pixels in {split}" for split in splits))
-    columns = []
-    for samples in splits.values():
-        pixels = np.zeros(len(classes), int) + sum(s.class_pixels for s in samples)
-        shares = pixels / max(pixels.sum(), 1)
-        columns.append([f"{n:,} ({p:.2%})" for n, p in zip(pixels, shares, strict=True)])
-    for row in zip(classes, *columns, strict=True):
-        table.add_row(*row)
+    pixels = [
+        np.zeros(len(classes), int) + sum(s.class_pixels for s in own) for own in splits.values()
+    ]
+    for index, name in enumerate(classes):
+        cells = [f"{n[index]:,} ({n[index] / max(n.sum(), 1):.2%})" for n in pixels]
+        table.add_row(name, *cells)
     return table
 
 
 def mean_and_std(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
     """Return the (C,) mean and standard deviation of all pixels of all images, RGB or by bands."""
     read = [s for s in samples if s.digest]
-    pixels = [height * width for height, width in (s.size for s in read)]
+    pixels = [math.prod(s.size) for s in read]
     mean, square = np.average(np.stack([s.means for s in read]), axis=0, weights=pixels)
     return mean, np.sqrt(np.maximum(square - mean**2, 0))

@@ -32,11 +32,7 @@ def effective_number(counts: np.ndarray) -> np.ndarray:
     return (1 - beta) / (1 - beta**sizes)
 
 
-METHODS = {
-    "median_frequency": median_frequency,
-    "inverse_log": inverse_log,
-    "effective_number": effective_number,
-}
+METHODS = {method.__name__: method for method in (median_frequency, inverse_log, effective_number)}
 
 
 def class_weights(pixel_counts: np.ndarray, method: str) -> np.ndarray:

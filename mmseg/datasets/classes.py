@@ -11,13 +11,7 @@ from mmseg.errors import UserError, shorten
 from mmseg.imagery.bands import BITS
 from mmseg.imagery.mask import IGNORE_INDEX
 
-
-def metainfo(classes: str, palette: str) -> dict:
-    """Read "wall, traffic light" and a hexadecimal RRGGBB per class, separated by spaces."""
-    return {
-        "classes": tuple(name.strip() for name in classes.split(",")),
-        "palette": [tuple(bytes.fromhex(colour)) for colour in palette.split()],
-    }
+Colour = tuple[int, int, int]
 
 
 def label_map(classes: Sequence[str], own: Sequence[str] | None) -> dict[int, int] | None:
@@ -33,19 +27,14 @@ def label_map(classes: Sequence[str], own: Sequence[str] | None) -> dict[int, in
     }
 
 
-def palette_of(classes: Sequence[str], own: Mapping) -> list[tuple[int, int, int]]:
-    """Return the colours of classes in the metainfo `own`, or others that are easy to tell apart.
-
-    Neighbours on the colour circle are as far apart as the golden ratio lays them; brightness
-    changes too. The colours depend on the number of classes alone.
-    """
-    if "palette" in own and set(classes) <= set(own["classes"]):
-        colours = dict(zip(own["classes"], own["palette"], strict=True))
-        return [colours[name] for name in classes]
-    hues = [(i * 0.618034) % 1 for i in range(len(classes))]
-    shades = [(1 - 0.3 * (i % 3) / 2, 1 - 0.4 * (i % 2)) for i in range(len(classes))]
-    drawn = [hsv_to_rgb(hue, *shade) for hue, shade in zip(hues, shades, strict=True)]
-    return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in drawn]
+def distinct_colours(known: Sequence[Colour | None]) -> list[Colour]:
+    """Return the colour of each class: the known one, or for None hues a golden angle apart."""
+    colours = []
+    for i, given in enumerate(known):
+        hue, saturation = (0.33 + i * 0.618034) % 1, (0.85, 0.55, 0.7)[i % 3]
+        red, green, blue = hsv_to_rgb(hue, saturation, (0.9, 0.65)[i % 2])
+        colours.append(given or (round(255 * red), round(255 * green), round(255 * blue)))
+    return colours
 
 
 def check_metainfo(info: Mapping, own: Sequence[str] | None, dataset: str) -> None:

@@ -1,6 +1,6 @@
 """Look at a few samples of a data set before a run, and warn of what it should not meet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,13 +9,18 @@ import numpy as np
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from mmseg.datasets.alignment import check_alignment
 from mmseg.datasets.classes import single_class_advice
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
+from mmseg.randomness import own_generators, seed_all
 
 FEW = 8  # samples
 MOST = 2  # fold
+DRAWS = 32
+BLOCK = 8  # pixels; the marks are squares of this size
+# Labels and image agree if their correlation is above this; noise and blots lower it.
+AGREEING = 0.3
+OWN = ("mmseg", "mmcv")
 
 
 def glance(dataset: Any) -> None:
@@ -37,7 +42,7 @@ def warn_of_one_class(dataset: Any, indices: Iterable[int]) -> None:
     """Read masks, and warn if they hold a single class and 255: nothing can be learnt."""
     found = set[int]()
     for index in indices:
-        with suppress(UserError, KeyError):  # The training will name a bad file.
+        with suppress(Exception):  # The training will name a bad file.
             found |= set(np.unique(dataset.get_seg_map(index)).tolist())
     classes = dataset.metainfo["classes"]
     if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:
@@ -65,3 +70,72 @@ def warn_of_resizing(paths: Sequence[str], transforms: Iterable[Any]) -> None:
             f"{'x'.join(map(str, scales[0]))}, maps are not: scale=None of RandomScaleCropFlip and "
             "scale_factor=1.0 of Resize keep the size of each image"
         )
+
+
+def check_alignment(sample: Mapping, steps: Sequence) -> None:
+    """Raise `UserError` for a step after which the labels no longer lie where the image shows them.
+
+    Each step that is not of this project or mmcv gets an image with marks, and labels with the same
+    marks, `DRAWS` times with other random numbers. A training with such a step would learn noise.
+    A step that cannot handle the sample is left to the training.
+    """
+    results: Any = dict(sample)
+    with own_generators():
+        for step in steps if any(map(_is_foreign, steps)) else ():
+            faults = []
+            try:
+                if _is_foreign(step):
+                    faults = [_fault(step(marked)) for marked in _marked(results)]
+                results = step(results)
+            except Exception:  # The training will meet it too, if it is more than the marks.
+                return
+            for fault in filter(None, faults):
+                raise UserError(
+                    f"{type(step).__name__} in the training pipeline {fault}; it must change "
+                    "all maps that results['seg_fields'] names as it changes the image"
+                )
+            if results is None:
+                return
+
+
+def _is_foreign(step: Any) -> bool:
+    if isinstance(step, Iterable):
+        return any(map(_is_foreign, step))
+    inside = getattr(step, "transforms", ())
+    return type(step).__module__.partition(".")[0] not in OWN or _is_foreign(inside)
+
+
+def _marked(results: Mapping) -> Iterable[dict]:
+    """Yield samples whose image shows the marks that are its labels, each with another seed."""
+    image, labels = results.get("img"), results.get("gt_seg_map")
+    if not isinstance(image, np.ndarray) or getattr(labels, "shape", ()) != image.shape[:2]:
+        return
+    marks = _marks(image.shape[:2])
+    shown = np.broadcast_to((40 + 170 * marks)[..., None], image.shape).astype(image.dtype)
+    for seed in range(DRAWS):
+        seed_all(seed)
+        fields = [*results.get("seg_fields", ())]
+        yield {**results, "img": shown.copy(), "gt_seg_map": marks.copy(), "seg_fields": fields}
+
+
+def _marks(shape: tuple[int, ...]) -> np.ndarray:
+    """Return random squares of 0 and 1, uint8."""
+    squares = [side // BLOCK + 1 for side in shape]
+    drawn = np.random.default_rng(0).integers(0, 2, squares, np.uint8)
+    return np.kron(drawn, np.ones((BLOCK, BLOCK), np.uint8))[: shape[0], : shape[1]]
+
+
+def _fault(results: Mapping | None) -> str | None:
+    image, labels = ((results or {}).get(key) for key in ("img", "gt_seg_map"))
+    if not isinstance(image, np.ndarray) or not isinstance(labels, np.ndarray):
+        return None  # dropped, or packed for the model
+    if image.shape[1:] == labels.shape:
+        return None  # the channels come first
+    if image.shape[:2] != labels.shape[:2]:
+        return f"makes an image {image.shape[:2]} and labels {labels.shape[:2]}"
+    shown, marks = image.reshape(labels.size, -1).mean(1), _marks(labels.shape)
+    if not np.array_equal(labels, marks) or not shown.std():
+        return None
+    if abs(np.corrcoef(shown, marks.ravel())[0, 1]) > AGREEING:
+        return None
+    return "moves the pixels of the image and leaves the labels as they were"

@@ -122,6 +122,7 @@ class IoUMetric(BaseMetric):
                 "classes": list(meta["classes"]),
                 "palette": np.array(meta["palette"]).tolist(),
                 "reduce_zero_label": bool(meta.get("reduce_zero_label", False)),
+                **{key: meta[key] for key in ("bands", "bits") if key in meta},
                 "run": {**self.run, "seconds": round(time.monotonic() - self.started, 1)},
                 "summary": {k: _or_null(v) for k, v in result.items() if not v.ndim},
                 "per_class": {k: _or_null(v) for k, v in result.items() if v.ndim},

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from rich.table import Table
 
+from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
 from mmseg.files import make_writable, write_whole
 from mmseg.geodata.config import config_text
@@ -19,7 +20,6 @@ from mmseg.geodata.splits import SPLITS, sheet_groups, split_units
 from mmseg.geodata.tiles import (
     Labels,
     Tile,
-    colours,
     contact_sheet_of,
     make_tiles,
     mean_and_std,
@@ -90,7 +90,8 @@ def _finish(
     for split in set(chosen):
         text = "".join(f"{name}\n" for name in names[chosen == split])
         write_whole(out / "splits" / f"{split}.txt", text.encode())
-    info = {"classes": classes, "palette": colours(labels)[: len(classes)]}
+    palette = distinct_colours([labels.colours.get(name) for name in classes])
+    info = {"classes": classes, "palette": palette}
     info["bands"] = sheets[0].bands
     info["bits"] = sheets[0].bits
     if sheets[0].gsd:

@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from rasterio.windows import Window
 
-from mmseg.datasets.classes import palette_of
+from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
 from mmseg.files import write_whole
 from mmseg.geodata.masks import MaskLabels
@@ -25,7 +25,6 @@ from mmseg.imagery.pictures import overlay, sheet, shrink, write_id_png
 
 JOURNAL = ".tiles.jsonl"
 COUNT, COLUMNS, SIDE = 24, 8, 192  # of the tiles on the contact sheet
-Colour = tuple[int, int, int]
 Labels = PolygonLabels | MaskLabels
 
 
@@ -109,14 +108,9 @@ def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Labels, out: Pa
         nodata=sheet.nodata,
         valid=valid,
     )
-    write_id_png(out / "masks" / f"{tile.name}.png", ids, colours(labels))
+    palette = distinct_colours([*map(labels.colours.get, labels.classes)])
+    write_id_png(out / "masks" / f"{tile.name}.png", ids, palette)
     return tile
-
-
-def colours(labels: Labels) -> list[Colour]:
-    """Return the colour of each class: the known one, or one that is easy to tell apart."""
-    drawn = zip(labels.classes, palette_of(labels.classes, {}), strict=True)
-    return [labels.colours.get(name) or colour for name, colour in drawn]
 
 
 def mean_and_std(tiles: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray]:

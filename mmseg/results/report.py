@@ -5,7 +5,6 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-import mmcv
 import numpy as np
 import torch
 from PIL import Image
@@ -14,7 +13,7 @@ from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix, percent, scores_of_pixels
 from mmseg.evaluation.detail import SIZES, calibration_error
 from mmseg.evaluation.per_image import drawn_scores, drawn_weights, interval
-from mmseg.imagery.image import read_image
+from mmseg.imagery.image import read_picture
 from mmseg.imagery.listing import OutputNames
 from mmseg.imagery.mask import read_mask, to_train_ids
 from mmseg.imagery.pictures import panels
@@ -176,7 +175,7 @@ def _examples(run: Run, out: Path, scores: np.ndarray) -> Iterator[Section]:
 def _picture(run: Run, index: int, predictions: Path) -> np.ndarray:
     """Draw an image with truth, prediction and errors; `UserError` if they are not as tested."""
     name, classes = str(run.counts.names[index]), run.facts["classes"]
-    image = mmcv.bgr2rgb(read_image(name))
+    image = read_picture(name, run.facts)
     truth, prediction = (
         to_train_ids(read_mask(path), len(classes), run.facts["reduce_zero_label"], path)
         for path in (str(run.counts.masks[index]), str(OutputNames(predictions)(name)))

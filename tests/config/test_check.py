@@ -125,13 +125,6 @@ def test_key_that_resembles_none_lists_the_known_ones(leaf):
     assert "embed_dims" in message
 
 
-@pytest.mark.parametrize(("misspelt", "right"), [("MSCANN", "MSCAN"), ("LightHam", "LightHamHead")])
-def test_unknown_type_names_the_nearest(leaf, misspelt, right):
-    part = "backbone" if misspelt == "MSCANN" else "decode_head"
-    message = refused(leaf(f"model = dict({part}=dict(type={misspelt!r}))"))
-    assert f"model.{part}.type = {misspelt!r} is not known; did you mean {right!r}?" in message
-
-
 def test_arguments_that_a_class_hands_to_its_base_are_known(leaf):
     lines = (
         "train_dataloader = dict(dataset=dict(indices=10))\n"
@@ -151,11 +144,19 @@ def test_a_constructor_of_rates_by_layer_is_refused_with_the_way_out(leaf):
     assert "paramwise_cfg.custom_keys sets rates by layer" in message
 
 
-def test_an_unknown_type_is_told_of_custom_imports_and_of_a_name_only_if_it_is_near(leaf):
-    message = refused(leaf("model = dict(decode_head=dict(type='FPNHead'))"))
-    assert "'FPNHead' is not known; a class of your own needs custom_imports" in message
-    message = refused(leaf("model = dict(decode_head=dict(type='LightHamHed'))"))
-    assert "did you mean 'LightHamHead'?; a class" in message
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("LightHam", "; did you mean 'LightHamHead'?"),
+        ("LightHamHed", "; did you mean 'LightHamHead'?"),
+        ("FPNHead", ""),
+    ],
+)
+def test_an_unknown_type_is_told_of_custom_imports_and_of_a_name_only_if_it_is_near(
+    leaf, name, hint
+):
+    message = refused(leaf(f"model = dict(decode_head=dict(type={name!r}))"))
+    assert f"model.decode_head.type = {name!r} is not known{hint}; a class of your own" in message
 
 
 @pytest.mark.parametrize("key", ["out_dir", "filename_tmpl"])

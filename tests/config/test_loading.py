@@ -34,39 +34,28 @@ def test_override_reaches_into_a_list():
     assert config.train_dataloader.dataset.pipeline[2].cat_max_ratio == 0.5
 
 
-def test_missing_config_names_the_nearest_one():
-    message = refused(TINY / "segnext.tiny.512x512.ade.16k.py")
-    assert message.startswith(f"{TINY}/segnext.tiny.512x512.ade.16k.py: no such config")
-    assert re.search(rf"did you mean '{re.escape(ADE.name)}'\?", message)
+@pytest.mark.parametrize("path", [TINY / "segnext.tiny.512x512.ade.16k.py", TINY / "x" / ADE.name])
+def test_a_missing_config_names_the_nearest_one(path):
+    assert refused(path) == f"{path}: no such config; did you mean {ADE.name!r}?"
 
 
-def test_missing_config_in_a_wrong_folder_names_the_nearest_one():
-    message = refused(TINY / "typo" / ADE.name)
-    assert re.search(rf"did you mean '{re.escape(ADE.name)}'\?", message)
-
-
-def test_missing_config_without_a_near_one_suggests_nothing(tmp_path):
+def test_a_missing_config_without_a_near_one_suggests_nothing(tmp_path):
     assert refused(tmp_path / "nothing.py") == f"{tmp_path}/nothing.py: no such config"
 
 
-def test_syntax_error_is_one_line_with_its_place(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("model = dict(\n    type='EncoderDecoder'\nmodel = 3\n", "SyntaxError"),
+        ("batch_size = 16 / 0\n", "ZeroDivisionError"),
+        ("exit(3)\n", "SystemExit: 3"),
+        ("_base_ = './absent.py'\n", "FileNotFoundError"),
+    ],
+)
+def test_a_file_that_is_no_config_is_one_line_with_the_cause(tmp_path, text, cause):
     path = tmp_path / "broken.py"
-    path.write_text("model = dict(\n    type='EncoderDecoder'\nmodel = 3\n")
-    message = refused(path)
-    assert message.startswith(f"{path}: cannot be read as a config (")
-    assert "SyntaxError" in message
-
-
-def test_error_while_a_config_runs_is_one_line(tmp_path):
-    path = tmp_path / "broken.py"
-    path.write_text("batch_size = 16 / 0\n")
-    assert "ZeroDivisionError" in refused(path)
-
-
-def test_config_that_ends_the_program_is_named(tmp_path):
-    (tmp_path / "exit.py").write_text("exit(3)\n")
-    with pytest.raises(UserError, match=r"exit\.py: cannot be read as a config \(SystemExit: 3"):
-        load_config(tmp_path / "exit.py")
+    path.write_text(text)
+    assert refused(path).startswith(f"{path}: cannot be read as a config ({cause}")
 
 
 @pytest.mark.parametrize("name", ["", "...", ".a", "x" * 1000])
@@ -83,28 +72,17 @@ def test_loader_that_is_no_dict_is_named(tmp_path):
         load_config(tmp_path / "odd.py")
 
 
-def test_missing_base_is_named(tmp_path):
-    path = tmp_path / "leaf.py"
-    path.write_text("_base_ = './absent.py'\n")
-    assert "absent.py" in refused(path)
-
-
-def test_override_of_an_unknown_top_level_key_is_refused():
-    assert "--cfg-options optimizer.lr: " in refused(ADE, {"optimizer.lr": 1e-3})
-
-
-def test_override_of_an_unknown_nested_key_names_the_nearest():
-    message = refused(ADE, {"model.backbone.drop_path_ratio": 0.2})
-    assert "unknown key model.backbone.drop_path_ratio" in message
-    assert "did you mean 'drop_path_rate'?" in message
-
-
-def test_override_below_a_value_that_is_no_dict_is_refused():
-    assert "--cfg-options" in refused(ADE, {"train_dataloader.batch_size.value": 3})
-
-
-def test_override_of_a_list_item_that_is_not_there_is_refused():
-    assert "--cfg-options" in refused(ADE, {"train_dataloader.dataset.pipeline.99.prob": 0.1})
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("optimizer.lr", "--cfg-options optimizer.lr: "),
+        ("model.backbone.drop_path_ratio", "drop_path_ratio; did you mean 'drop_path_rate'?"),
+        ("train_dataloader.batch_size.value", "--cfg-options"),  # below a value
+        ("train_dataloader.dataset.pipeline.99.prob", "--cfg-options"),  # no such item
+    ],
+)
+def test_an_override_of_what_is_not_there_is_refused(key, message):
+    assert message in refused(ADE, {key: 0.1})
 
 
 @pytest.mark.parametrize("key", ["max_iters", "crop_size", "train_pipeline.2.crop_size"])

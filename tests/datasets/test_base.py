@@ -11,8 +11,10 @@ from PIL import Image
 
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
+from mmseg.datasets.check import check_sample
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TRANSFORMS
 
 
 def stems(dataset, key="img_path"):
@@ -189,6 +191,26 @@ def test_samples_of_rare_classes_can_come_more_often(folder_config, image_folder
         Path(info["img_path"]).name for info in map(build_dataset(balanced).get_data_info, range(5))
     ]
     assert paths == ["a.jpg", "a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+
+
+@TRANSFORMS.register_module()
+class LoadOneHigher(LoadAnnotations):
+    """Stands for a loader of one's own, of masks that mean something else."""
+
+    def _load_seg_map(self, results):
+        super()._load_seg_map(results)
+        results["gt_seg_map"] = (results["gt_seg_map"] + 1) % 3
+
+
+def test_labels_are_counted_as_the_pipeline_loads_them(folder_config):
+    plain = build_dataset(folder_config).get_seg_map(0)
+    steps = [{"type": "LoadImageFromFile"}, {"type": "LoadOneHigher"}, {"type": "PackSegInputs"}]
+    dataset = build_dataset({**folder_config, "pipeline": steps})
+    expected = (plain + 1) % 3
+    np.testing.assert_array_equal(dataset.get_seg_map(0), expected)
+    np.testing.assert_array_equal(dataset[0]["data_samples"].gt_sem_seg.data[0], expected)
+    counts = np.bincount(expected.ravel())
+    np.testing.assert_array_equal(check_sample(dataset, "a").class_pixels, counts)
 
 
 def test_parts_of_joined_and_repeated_data_sets(folder_config):

@@ -1,5 +1,6 @@
 """What reads the inputs of each kind. A reader raises `UserError`, or its result is right."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -55,12 +56,13 @@ def read_geotiff(path: Path) -> None:
 def convert_zip(path: Path) -> None:
     out = path.parent / "out"
     try:
-        counts = convert_landcover(path, out, tile_size=inputs.TILE)
+        convert_landcover(path, out, tile=inputs.TILE)
     except UserError:
         assert not (out / "splits").exists() and not (out / "class_pixels.json").exists()
         raise
     finally:
         assert not (out / ".unpacked").exists()
+    counts = json.loads((out / "class_pixels.json").read_text())
     tiles = {"train": 4, "val": 2, "test": 1}
     assert {name: sum(counts[name]) // inputs.TILE**2 for name in tiles} == tiles
 

@@ -103,9 +103,7 @@ def test_the_nodata_value_of_a_tiff_is_ignored(tmp_path, nodata, dtype):
     values = expected.astype(dtype)
     values[0] = nodata
     path = tmp_path / "a.tif"
-    size = {"width": IDS.shape[1], "height": IDS.shape[0], "count": 1}
-    with rasterio.open(path, "w", driver="GTiff", dtype=dtype, nodata=nodata, **size) as raster:
-        raster.write(values, 1)
+    write_tiff(path, values, nodata=nodata)
     ids = to_train_ids(read_mask(path), 3, False, str(path))
     assert (ids[0] == 255).all()
     assert (ids[1:] == expected[1:]).all()

@@ -23,7 +23,8 @@ def installed(tmp_path_factory) -> Path:
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*.py")}
+    paths = [path for kind in ("py", "csv", "html") for path in folder.rglob(f"*.{kind}")]
+    return {str(path.relative_to(folder)) for path in paths}
 
 
 def test_an_installed_package_carries_every_tool_and_every_config(installed):

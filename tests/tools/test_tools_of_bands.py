@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import rasterio
+from find_label_errors import report
 from PIL import Image
 from run_tool import call_tool as call
 from tiny_project import ROOT
@@ -11,6 +12,7 @@ from mmseg.apis import inference_model, init_model
 from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.errors import UserError
 from mmseg.imagery.geotiff import Affine, write_geotiff
+from mmseg.results.label_errors import LabelErrors
 
 BANDS = ("blue", "green", "red", "rededge", "nir")
 CONFIG = f"""
@@ -72,9 +74,21 @@ def test_every_tool_of_images_takes_16_bit_bands(folder, capsys):
     assert np.asarray(Image.open(folder / "pred/overlay/a.png"))[:64, :64].std() > 20
     assert call("test.py", "bands.py", "a.pth", "--work-dir", "test", "--report") is None
     assert len(list(folder.glob("test/report/predictions/*.png"))) == 2
+    page = (folder / "test/report/index.html").read_text()
+    assert "The worst, the median and the best" in page and "no longer, as tested" not in page
     assert call("get_flops.py", "bands.py", "--shape", "64", "64") is None
     message = call("browse_dataset.py", "bands.py", "--bands", "swir", "--out", "browse")
     assert message == f"error: bands to show are swir: give one or three of {', '.join(BANDS)}"
+
+
+def test_the_places_of_wrong_labels_are_shown_in_16_bit_bands(folder):
+    prob, labels = np.full((6, 64, 64), 0.01), np.zeros((64, 64), np.uint8)
+    prob[2, :32], prob[2, 32:], labels[32:] = 0.95, 0.9, 2  # the upper half is labelled wrongly
+    errors = LabelErrors(6, min_pixels=64)
+    errors.add("data/img/a.tif", prob, labels)
+    classes = [str(i) for i in range(6)]
+    report(errors, folder, 0.5, {"classes": classes, "bands": BANDS, "bits": "uint16"})
+    assert np.asarray(Image.open(folder / "sheet.png")).std() > 20
 
 
 def test_a_published_model_keeps_bands_bits_and_gsd(folder, capsys):

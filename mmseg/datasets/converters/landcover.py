@@ -29,17 +29,17 @@ CUT = LANDCOVER._replace(
 
 
 def convert_landcover(
-    source: Path, out: Path, image_format: str = "jpg", workers: int = 1, tile_size: int = 512
-) -> dict[str, list[int]]:
+    source: Path, out: Path, image_format: str = "jpg", workers: int = 1, tile: int = 512
+) -> int:
     """Convert the archive (zip or folder) `source` into the folder `out`.
 
-    Returns the pixels per class of every official split and of all tiles, as written to
-    `class_pixels.json`. The lists are written last: where they are, the tiles are whole.
+    Returns the number of tiles. `class_pixels.json` has the pixels per class of every official
+    split and of all tiles. The lists are written last: where they are, the tiles are whole.
     """
     with unpacked(source, out, {".tif", ".txt", ".jpg", ".png"}) as root:
         found = common.find(root, r"(train|val|test)\.txt")
         lists = {s: common.read_ids(found.get(s, root / f"{s}.txt")) for s in SPLITS}
-        layout = CUT if common.find(root, CUT.image) else LANDCOVER._replace(tile=tile_size)
+        layout = CUT if common.find(root, CUT.image) else LANDCOVER._replace(tile=tile)
         # A restart writes every tile again: that is quicker than checking the old files.
         pixels = cut_all(root, out, layout._replace(suffix=f".{image_format}"), workers)
     for split, ids in lists.items():
@@ -60,7 +60,7 @@ def convert_landcover(
         common.write_ids(out / "splits" / f"{split}.txt", lists[split])
         common.write_ids(out / "splits" / f"{split}_by_sheet.txt", by_sheet[split])
     write_whole(out / "class_pixels.json", (json.dumps(totals) + "\n").encode())
-    return totals
+    return len(pixels)
 
 
 def tile_ids(sheet: str, height: int, width: int, size: int) -> list[str]:

@@ -42,15 +42,17 @@ def convert_cityscapes(root: Path, workers: int = 1) -> int:
     return common.convert_masks(pairs, _train_ids(CITYSCAPES_CLASSES, CITYSCAPES_IDS), workers)
 
 
-def convert_coco_stuff(maps: Path, out: Path, workers: int = 1) -> int:
-    """Write `out/annotations/<split>/<id>_labelTrainIds.png` for `maps/<split>/<id>.png`.
+def convert_coco_stuff(masks: Path, out: Path, workers: int = 1) -> int:
+    """Write `out/annotations/<split>/<id>_labelTrainIds.png` for `masks/<split>/<id>.png`.
 
     Returns the number of masks.
     """
-    masks = common.find(maps, r"(train2017|val2017)/(\d+)\.png")
-    pairs = [(m, out / "annotations" / f"{key}_labelTrainIds.png") for key, m in masks.items()]
-    if len({key.partition("/")[0] for key in masks}) < 2:
-        raise UserError(f"{maps}: no masks <id>.png in train2017/ and in val2017/; unpack it there")
+    found, target = common.find(masks, r"(train2017|val2017)/(\d+)\.png"), out / "annotations"
+    pairs = [(mask, target / f"{key}_labelTrainIds.png") for key, mask in found.items()]
+    if len({key.partition("/")[0] for key in found}) < 2:
+        raise UserError(
+            f"{masks}: no masks <id>.png in train2017/ and in val2017/; unpack it there"
+        )
     return common.convert_masks(pairs, _train_ids(COCO_STUFF_CLASSES, COCO_STUFF_IDS), workers)
 
 
@@ -58,14 +60,12 @@ def _train_ids(classes: tuple[int, ...], count: int) -> dict[int, int]:
     return {i: classes.index(i) if i in classes else IGNORE_INDEX for i in range(count)}
 
 
-def convert_voc_aug(
-    devkit: Path, sbd: Path, workers: int = 1, allow_partial: bool = False
-) -> list[str]:
+def convert_voc_aug(devkit: Path, sbd: Path, workers: int = 1, allow_partial: bool = False) -> int:
     """Join Pascal VOC 2012 and SBD (Hariharan et al., ICCV 2011) to 10,582 training masks.
 
     `VOC2012/SegmentationClassAug/<id>.png` is VOC's own mask, with its border of 255, for the
-    images of VOC's train list, and SBD's mask, which has no border, for all others. Returns the ids
-    of `ImageSets/Segmentation/trainaug.txt`, which is written last.
+    images of VOC's train list, and SBD's mask, which has no border, for all others. Their ids are
+    written last, to `ImageSets/Segmentation/trainaug.txt`. Returns the number of masks.
 
     `devkit` holds `VOC2012/`; `sbd` holds `dataset/` with `cls/*.mat`, `train.txt` and `val.txt`.
     Raises `UserError` when the lists do not give 10,582 ids, unless `allow_partial`.
@@ -86,7 +86,7 @@ def convert_voc_aug(
     pairs = [(mask, voc / f"SegmentationClassAug/{mask.stem}.png") for mask in masks]
     common.convert_masks(pairs, {i: i for i in range(VOC_CLASSES)}, workers, _read_voc)
     common.write_ids(lists / "trainaug.txt", ids)
-    return ids
+    return len(ids)
 
 
 def _read_voc(path: Path) -> np.ndarray:
@@ -95,11 +95,11 @@ def _read_voc(path: Path) -> np.ndarray:
     return read_mat(path, lambda variables: variables["GTcls"][0]["Segmentation"][0])
 
 
-def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> dict[str, int]:
+def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> int:
     """Turn the publishers' 459 labels into masks of 0 = background and 1..59.
 
     Converts `labels/<id>.mat` for the ids of `devkit/VOC2010/ImageSets/Main/{train,val}.txt`, and
-    returns the number of masks of each split. The lists are written last.
+    returns the number of masks. The lists are written last.
     """
     voc = devkit / "VOC2010"
     sets, masks = voc / "ImageSets", voc / "SegmentationClassContext"
@@ -109,7 +109,7 @@ def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> dict
     common.convert_masks(pairs, new_ids, workers, _read_context)
     for split, listed in lists.items():
         common.write_ids(sets / f"SegmentationContext/{split}.txt", listed)
-    return {split: len(listed) for split, listed in lists.items()}
+    return len(pairs)
 
 
 def _read_context(path: Path) -> np.ndarray:

@@ -5,8 +5,9 @@ Names, splits and ids are those of MMSegmentation.
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -113,9 +114,9 @@ LAYOUTS = {
 
 
 def convert_tiled(
+    name: str,
     source: Path,
     out: Path,
-    name: str,
     workers: int = 1,
     tile: int | None = None,
     overlap: int | None = None,
@@ -125,11 +126,9 @@ def convert_tiled(
     `source` holds the archives, or what was in them. `tile` and `overlap` replace those of the
     layout.
     """
-    layout = LAYOUTS[name]
-    layout = layout._replace(
-        tile=layout.tile if tile is None else tile,
-        overlap=layout.overlap if overlap is None else overlap,
-    )
+    layout, given = LAYOUTS[name], {"tile": tile, "overlap": overlap}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    layout = layout._replace(**changes)
     if layout.tile is not None and not 0 <= layout.overlap < layout.tile:
         sizes = f"overlap {layout.overlap} of tiles of {layout.tile}"
         raise UserError(f"{sizes}: give 0 or more and less than a tile")
@@ -164,44 +163,36 @@ def _cut(
     check_size(mask_path, values.shape[:2], path, image.shape[:2])
     ids, unknown = colours_to_ids(values, layout, mask_path) if layout.palette else (values, 0)
     ids = to_train_ids(ids, layout.classes, False, mask_path)
-    tiles = {}
-    for name, (top, left, bottom, right) in windows(area, split, image.shape[:2], layout).items():
-        labels = ids[top:bottom, left:right]
-        missing = [(0, bottom - top - labels.shape[0]), (0, right - left - labels.shape[1])]
-        labels = np.pad(labels, missing, constant_values=layout.ignored)
-        pixels = np.pad(image[top:bottom, left:right], [*missing, (0, 0)])
-        # An image that stays whole stays as it is encoded: to encode it again would lose more.
-        # OpenCV's JPEGs have quality 95, with which the tiles of LandCover.ai were made.
-        keep = layout.tile is None and path.suffix == layout.suffix
+    named, tiles = windows(area, split, ids.shape, layout), {}
+    missing = [(0, max(0, (layout.tile or 0) - side)) for side in ids.shape]
+    ids = np.pad(ids, missing, constant_values=layout.ignored)
+    image = np.pad(image, [*missing, (0, 0)])
+    # An image that stays whole stays as it is encoded: to encode it again would lose more.
+    # OpenCV's JPEGs have quality 95, with which the tiles of LandCover.ai were made.
+    keep = layout.tile is None and path.suffix == layout.suffix
+    for name, window in named.items():
+        labels, pixels = ids[window], image[window]
         data = path.read_bytes() if keep else cv2.imencode(layout.suffix, pixels)[1].tobytes()
-        place = out / "img_dir" / split.lower() / f"{name}{layout.suffix}"
-        write_whole(place, data)
+        write_whole(out / "img_dir" / split.lower() / f"{name}{layout.suffix}", data)
         common.write_png(out / "ann_dir" / split.lower() / f"{name}{layout.mask_suffix}", labels)
         tiles[str(Path(split, name))] = np.bincount(labels.ravel(), minlength=256)[: layout.classes]
     return tiles, unknown
 
 
 def windows(
-    area: str, split: str, shape: tuple[int, int], layout: Layout
-) -> dict[str, tuple[int, int, int, int]]:
-    """Return the name of each tile and its top, left, bottom and right."""
+    area: str, split: str, shape: tuple[int, ...], layout: Layout
+) -> dict[str, tuple[slice, slice]]:
+    """Return the name of each tile, and its rows and columns."""
     if (size := layout.tile) is None:
-        return {area: (0, 0, *shape)}
+        return {area: (slice(None), slice(None))}
     step = size - (0 if layout.train and split == "val" else layout.overlap)
-    tops, lefts = (starts(side, size, step, layout.whole_only) for side in shape)
-    corners = [(top, left) for top in tops for left in lefts]
-    columns = -(-shape[1] // size)
-    return {
-        layout.name.format(
-            area=area,
-            top=top,
-            left=left,
-            bottom=top + size,
-            right=left + size,
-            number=top // size * columns + left // size,
-        ): (top, left, top + size, left + size)
-        for top, left in corners
-    }
+    columns, found = -(-shape[1] // size), {}
+    for top, left in product(*(starts(side, size, step, layout.whole_only) for side in shape)):
+        number = top // size * columns + left // size
+        place = {"top": top, "left": left, "bottom": top + size, "right": left + size}
+        name = layout.name.format(area=area, number=number, **place)
+        found[name] = slice(top, top + size), slice(left, left + size)
+    return found
 
 
 def starts(length: int, size: int, step: int, whole_only: bool) -> list[int]:

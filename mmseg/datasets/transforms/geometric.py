@@ -1,6 +1,5 @@
 """Crop, resize and flip."""
 
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -34,13 +33,11 @@ class RandomCrop(BaseTransform):
         self.cat_max_ratio = cat_max_ratio
 
     @cache_randomness
-    def draw(
-        self, size: tuple[int, int], labels_in: Callable[[Window], np.ndarray] | None
-    ) -> Window:
-        """Draw a window of an image of `size` (h, w); `labels_in` gives the labels of a window."""
+    def draw(self, size: tuple[int, int], labels: np.ndarray | None) -> Window:
+        """Draw a window of an image of `size` (h, w), and of its labels if there are some."""
         for _ in range(CROP_TRIES + 1):
             window = _interval(size[0], self.crop_size[0]), _interval(size[1], self.crop_size[1])
-            if self.cat_max_ratio >= 1 or not labels_in or self._is_mixed(labels_in(window)):
+            if self.cat_max_ratio >= 1 or labels is None or self._is_mixed(labels[window]):
                 break
         return window
 
@@ -52,8 +49,7 @@ class RandomCrop(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         labels: Any = results.get("gt_seg_map")
-        labels_in = None if labels is None else labels.__getitem__
-        window = self.draw(results["img"].shape[:2], labels_in)
+        window = self.draw(results["img"].shape[:2], labels)
         results["img"] = results["img"][window]
         results["img_shape"] = results["img"].shape[:2]
         if labels is not None:
@@ -101,7 +97,7 @@ class RandomScaleCropFlip(BaseTransform):
         if labels is not None:
             labels = cv2.resize(labels, scale, interpolation=cv2.INTER_NEAREST)
         size = scale[::-1]
-        window = self.crop.draw(size, None if labels is None else labels.__getitem__)
+        window = self.crop.draw(size, labels)
         direction = self.flip._choose_direction()
         results["flip"], results["flip_direction"] = direction is not None, direction
         results["img"] = resize_window(image, size, window, flip=results["flip"])

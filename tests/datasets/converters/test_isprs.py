@@ -58,7 +58,7 @@ def archives(request, tmp_path):
 def test_the_archives_become_tiles_that_overlap_in_training(archives, tmp_path):
     name, folder, areas = archives
     out = tmp_path / "out"
-    assert convert_tiled(folder, out, name, tile=32, overlap=16) == 5 * 4 + 3 * 3
+    assert convert_tiled(name, folder, out, tile=32, overlap=16) == 5 * 4 + 3 * 3
     assert sorted(path.name for path in out.iterdir()) == ["ann_dir", "img_dir"]
     kind = {"potsdam": "PotsdamDataset", "vaihingen": "ISPRSDataset"}[name]
     for split, area in zip(("train", "val"), areas, strict=True):
@@ -91,14 +91,14 @@ def test_a_few_strange_colours_are_ignored_and_counted_and_many_are_refused(
                 colours.reshape(-1, 3)[:count] = (1, 2, 3)
                 file.writestr(path, encoded(colours, tmp_path / "x.tif"))
         if count == 3:
-            convert_tiled(folder, tmp_path / "out", name)
+            convert_tiled(name, folder, tmp_path / "out")
             assert "6 pixels of the masks have colours of no class" in log.read()
         else:
             with pytest.raises(UserError, match="the colour #010203 is no class"):
-                convert_tiled(folder, tmp_path / "other", name)
+                convert_tiled(name, folder, tmp_path / "other")
 
 
 def test_a_folder_without_the_archives_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty: no image top_potsdam"):
-        convert_tiled(tmp_path / "empty", tmp_path / "out", "potsdam")
+        convert_tiled("potsdam", tmp_path / "empty", tmp_path / "out")

@@ -82,7 +82,7 @@ def test_isaid_tiles_cover_the_image_and_overlap(isaid, tmp_path):
     assert list(starts(100, 32, 20, False)) == [0, 20, 40, 60, 68]
     out = tmp_path / "out"
     # 70 x 100: three rows of five; 20 x 100, padded to 32: one row of five.
-    assert convert_tiled(isaid, out, "isaid", tile=32, overlap=12) == 20
+    assert convert_tiled("isaid", isaid, out, tile=32, overlap=12) == 20
     dataset = data_set("iSAIDDataset", out, "img_dir/train", "ann_dir/train")
     assert len(dataset) == 15
     image = read(isaid / "train/images/P1.png")
@@ -98,7 +98,7 @@ def test_isaid_tiles_cover_the_image_and_overlap(isaid, tmp_path):
 
 def test_isaid_pads_small_images_with_ignored_labels(isaid, tmp_path):
     out = tmp_path / "out"
-    convert_tiled(isaid, out, "isaid", tile=32, overlap=12)
+    convert_tiled("isaid", isaid, out, tile=32, overlap=12)
     dataset = data_set("iSAIDDataset", out, "img_dir/val", "ann_dir/val")
     labels = dataset.get_seg_map(0)
     assert labels.shape == (32, 32)
@@ -109,7 +109,7 @@ def test_a_colour_that_is_no_class_is_named(isaid, tmp_path):
     mask = isaid / "val/Semantic_masks/images/P1_instance_color_RGB.png"
     write(mask, np.full((20, 100, 3), 9))
     with pytest.raises(UserError, match="#090909 is no class"):
-        convert_tiled(isaid, tmp_path / "out", "isaid", tile=32, overlap=12)
+        convert_tiled("isaid", isaid, tmp_path / "out", tile=32, overlap=12)
 
 
 def test_loveda_archives_are_sorted(tmp_path):
@@ -120,7 +120,7 @@ def test_loveda_archives_are_sorted(tmp_path):
                     write(tmp_path / "x.png", np.full(shape, 7))
                     name = f"{split}/{place}/{kind}/{number}{place[0]}.png"
                     archive.write(tmp_path / "x.png", name)
-    assert convert_tiled(tmp_path, tmp_path / "out", "loveda") == 4
+    assert convert_tiled("loveda", tmp_path, tmp_path / "out") == 4
     dataset = data_set("LoveDADataset", tmp_path / "out", "img_dir/val", "ann_dir/val")
     assert len(dataset) == 2
     assert (dataset.get_seg_map(0) == 6).all()  # 0 is no data, so the seventh class is 6
@@ -128,14 +128,14 @@ def test_loveda_archives_are_sorted(tmp_path):
 
 
 def test_a_split_that_is_missing_is_named(tmp_path, isaid):
-    (tmp_path / "Train.zip").write_bytes(b"")
-    with pytest.raises(
-        UserError, match=r"only Train\.zip is there; put Train\.zip, Val\.zip there"
-    ):
-        convert_tiled(tmp_path, tmp_path / "out", "loveda")
+    with zipfile.ZipFile(tmp_path / "Train.zip", "w") as archive:
+        for kind in ("images_png", "masks_png"):
+            archive.writestr(f"Train/Rural/{kind}/1.png", b"")
+    with pytest.raises(UserError, match=r"images of Train only; get the other split too"):
+        convert_tiled("loveda", tmp_path, tmp_path / "out")
     shutil.rmtree(isaid / "val")
     with pytest.raises(UserError, match="images of train only; get the other split too"):
-        convert_tiled(isaid, tmp_path / "out", "isaid", tile=32, overlap=12)
+        convert_tiled("isaid", isaid, tmp_path / "out", tile=32, overlap=12)
 
 
 def test_loveda_folders_are_copied_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -150,9 +150,9 @@ def test_loveda_folders_are_copied_whole_or_not_at_all(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", fill_disk)
         with pytest.raises(UserError, match=r"1\.png: cannot be written \(No space left"):
-            convert_tiled(tmp_path, tmp_path / "out", "loveda")
+            convert_tiled("loveda", tmp_path, tmp_path / "out")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert convert_tiled(tmp_path, tmp_path / "out", "loveda") == 2
+    assert convert_tiled("loveda", tmp_path, tmp_path / "out") == 2
     assert (read(tmp_path / "out/ann_dir/val/1.png") == 7).all()
 
 
@@ -164,7 +164,7 @@ def test_pascal_context_keeps_59_classes_and_the_lists(tmp_path):
         (voc / "ImageSets/Main" / f"{split}.txt").write_text(f"{name}\n")
         write(voc / f"JPEGImages/{name}.jpg", np.zeros((1, 4, 3)))
         savemat(labels / f"{name}.mat", {"LabelMap": np.array([[2, 458, 1, 284]], np.uint16)})
-    assert convert_pascal_context(tmp_path, labels) == {"train": 1, "val": 1}
+    assert convert_pascal_context(tmp_path, labels) == 2
     lists = {"ann_file": "ImageSets/SegmentationContext/val.txt"}
     folders = ("JPEGImages", "SegmentationClassContext")
     all_60 = data_set("PascalContextDataset", voc, *folders, **lists)

@@ -2,11 +2,9 @@
 
 import faulthandler
 import os
-import shutil
 import signal
 import stat
 import zipfile
-from types import SimpleNamespace
 
 import pytest
 from scipy.io import savemat
@@ -74,26 +72,13 @@ LINK = {"external_attr": (stat.S_IFLNK | 0o777) << 16}
         ("images/link.tif", LINK),
     ],
 )
-def test_a_member_outside_the_target_is_refused_before_anything_is_written(
-    archive, out, name, attributes
-):
+def test_no_member_lands_outside_the_target_or_is_a_link(archive, out, name, attributes):
     add(archive, name, "/etc/passwd", **attributes)
-    with pytest.raises(UserError, match=r"a\.zip: member .* outside the target"):
-        unpack(archive, out)
-    assert not out.exists()
-
-
-def test_a_bomb_is_refused_before_anything_is_written(archive, out, monkeypatch):
-    monkeypatch.setattr(untrusted, "ALWAYS_ACCEPTED", 2**16)
-    with (
-        zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as opened,
-        opened.open("images/zeros.tif", "w") as member,
-    ):
-        for _ in range(6):
-            member.write(bytes(2**20))
-    with pytest.raises(UserError, match=r"a\.zip: its .* bytes would unpack to 6,29\d,.*trust"):
-        unpack(archive, out)
-    assert not out.exists()
+    with unpacked(archive, out, SUFFIXES) as folder:
+        assert len(list(folder.rglob("*.t*"))) == 2
+        assert not any(path.is_symlink() for path in folder.rglob("*"))
+        assert set(out.parent.rglob("*.t*")) == set(folder.rglob("*.t*"))
+    assert list(out.iterdir()) == []
 
 
 def test_a_member_that_holds_more_than_it_declares_is_refused(archive, out):
@@ -104,13 +89,6 @@ def test_a_member_that_holds_more_than_it_declares_is_refused(archive, out):
     with pytest.raises(UserError, match=r"a\.zip: not a whole zip archive"):
         unpack(archive, out)
     assert list(out.iterdir()) == []
-
-
-def test_an_archive_that_the_disk_cannot_hold_is_refused_at_once(archive, out, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(UserError, match=r"a\.zip: unpacks to 3,000 bytes, but .* has 1,000 free"):
-        unpack(archive, out)
-    assert not out.exists()
 
 
 @pytest.mark.parametrize("name", ["images/a.tif/x.txt", "n" * 300 + ".txt"])
@@ -142,5 +120,5 @@ def crash(path):
 
 def test_a_matlab_file_that_crashes_its_reader_is_named(mat, monkeypatch):
     monkeypatch.setattr(untrusted, "loadmat", crash)
-    with pytest.raises(UserError, match=r"a\.mat: is damaged, reading it crashes"):
+    with pytest.raises(UserError, match=r"a\.mat: not a MATLAB file"):
         read_mat(mat, dict)
