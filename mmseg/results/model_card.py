@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg.evaluation.bootstrap import drawn_scores, drawn_weights
+from mmseg.evaluation.per_image import drawn_scores, drawn_weights
 from mmseg.results.report import SUMMARY, interval_text, per_class
 from mmseg.results.runs import Run
 from mmseg.results.tables import markdown
