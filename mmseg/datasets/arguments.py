@@ -54,6 +54,6 @@ def check_subset(subset: Mapping | None) -> None:
     if subset is None:
         return
     if set(subset) - {"rest"} != {"fraction", "seed"}:
-        raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...), and rest")
+        raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...[, rest=True])")
     if not 0 < subset["fraction"] <= 1:
         raise UserError(f"subset.fraction={subset['fraction']}: give a share, from 0 to 1")

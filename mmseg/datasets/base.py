@@ -47,7 +47,8 @@ class BaseSegDataset(Seeded, BaseDataset):
     - `reduce_zero_label`: the value 0 in a mask is ignored, and k is class k - 1.
     - `metainfo=dict(classes=...)` of a known data set may name some of its classes in any order;
       the others are ignored (`label_map`). Without a palette, colours are drawn.
-    - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images.
+    - `subset=dict(fraction=..., seed=...)`: a fixed, class-stratified share of the images, or with
+      `rest=True` the others.
     - `on_bad_sample`: 'raise' ends a training at a file that cannot be read; 'skip' logs it and
       draws another one, until more than `max_bad_share` of the samples are bad.
     - `group_pattern`: a regular expression whose first group, in the name of an image, is the place

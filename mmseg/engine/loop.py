@@ -122,7 +122,7 @@ class SegTrainLoop(BaseLoop):
     def run_iter(self, batch: Mapping[str, Any]) -> None:
         """Make one step with a batch, or skip it if its loss is not finite."""
         runner, network = self.runner, unwrap(self.runner.model)
-        seed_all(seed_of(runner.seed, "model", runner.rank, self.iter))
+        seed_iteration(runner)
         runner.call_hook("before_train_iter", batch_idx=self.iter, data_batch=batch)
         # A forward pass changes the statistics of batch norm, even if its step is then skipped.
         buffers = [b.clone() for b in network.buffers()] if self.max_skipped_steps else []
@@ -203,6 +203,11 @@ class SegTrainLoop(BaseLoop):
         except UserError as error:
             return str(error)
         return f"{path} holds this batch and the parameters before the step"
+
+
+def seed_iteration(runner: Runner) -> None:
+    """Start the generators for what the present iteration itself draws in this process."""
+    seed_all(seed_of(runner.seed, "model", runner.rank, runner.iter))
 
 
 def split_batch(batch: Mapping[str, Any], parts: int) -> list[Mapping[str, Any]]:

@@ -17,7 +17,9 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmseg.checkpoints.loading import unwrap
+from mmseg.config.parts import steps_of
 from mmseg.engine.loaders import build_loader
+from mmseg.engine.loop import seed_iteration
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX, UNKNOWN
 from mmseg.randomness import seed_of
@@ -64,6 +66,8 @@ class SemiSupervisedHook(EMAHook):
     def before_train(self, runner: Runner) -> None:
         """Start the loader of the images without masks where the run is."""
         super().before_train(runner)
+        if sum(isinstance(hook, EMAHook) for hook in runner.hooks) > 1:  # a checkpoint has one
+            raise UserError("SemiSupervisedHook averages the weights itself: leave EMAHook out")
         labelled: Any = runner.train_dataloader
         config = unlabelled_config(runner.cfg.train_dataloader, self.dataset)
         loader: Any = build_loader(config, runner.seed, trains=True)
@@ -83,6 +87,7 @@ class SemiSupervisedHook(EMAHook):
         if "labels" not in batch:
             raise UserError("SemiSupervisedHook: train_dataloader.collate_fn must be stack_batch")
         more = next(self.batches)
+        seed_iteration(runner)  # without workers, loading draws in this process
         preprocessor = unwrap(runner.model).data_preprocessor
         more["inputs"] = more["inputs"].to(preprocessor.device)
         more["labels"] = self._labels(runner, preprocessor, more)
@@ -133,16 +138,16 @@ def unlabelled_config(loader: Mapping, changes: Mapping | None) -> dict[str, Any
     config = copy.deepcopy(dict(loader))
     dataset = config["dataset"]
     if changes is None and (subset := dataset.get("subset")):
-        changes = {"subset": {**subset, "rest": True}}
+        changes = {"subset": {**subset, "rest": not subset.get("rest")}}
     if changes is None or "pipeline" not in dataset:
         raise UserError(
             "SemiSupervisedHook: train_dataloader.dataset needs a subset, or the hook a dataset "
             "with images that have no masks; wrappers of data sets do not go with it"
         )
-    dataset.update(changes)
+    dataset = config["dataset"] = {**dataset, **changes}  # `update` would keep a folder of masks
+    for step in steps_of(dataset["pipeline"], "LoadAnnotations"):
+        step["type"] = "LoadUnlabelled"
     for step in dataset["pipeline"]:
-        if step["type"] == "LoadAnnotations":
-            step["type"] = "LoadUnlabelled"
         if "cat_max_ratio" in step:
             step["cat_max_ratio"] = 1.0  # else the masks would choose the crops
     return {**config, "sampler": {"type": "StatelessSampler", "shuffle": True}}

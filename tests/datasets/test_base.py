@@ -59,7 +59,7 @@ def test_names_in_another_unicode_form_are_told(folder_config, image_folder):
 FEW = {"classes": ("a", "b"), "palette": [(0, 0, 0)]}
 MANY = {"classes": [str(i) for i in range(256)], "palette": [(i, 0, 0) for i in range(256)]}
 SHARE = r"subset\.fraction=.*: give a share, from 0 to 1"
-CHOICE = r"subset=.*: give dict\(fraction=..., seed=...\)"
+CHOICE = r"subset=.*: give dict\(fraction=..., seed=...\[, rest=True\]\)"
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,33 @@ def test_masks_of_the_images_without_masks_change_nothing(tmp_path):
     assert not same(first, weights(tmp_path, "d", {**hook, "threshold": 1.0}))
 
 
+def test_a_folder_of_images_needs_no_masks_and_no_names_of_the_others(tmp_path):
+    runner = build(tmp_path, "work", {"dataset": {"data_prefix": {"img_path": "own"}}})
+    (tmp_path / "data/own").mkdir()
+    for i, size in enumerate(((20, 20), (25, 90), (100, 100), (200, 30))):  # crops are 32x32
+        pixels = np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"data/own/{i}.png")  # names of masks too
+    runner.train()
+    semi = next(each for each in runner.hooks if isinstance(each, SemiSupervisedHook))
+    assert all((next(semi.batches)["labels"] >= 254).all() for _ in range(3))
+    assert not runner.message_hub.log_scalars.get("train/pseudo_accuracy")
+
+
+def test_the_number_of_loader_workers_changes_nothing(tmp_path):
+    hook = {"dataset": MORE, "threshold": 0.34}
+    changes = ({"train_dataloader.num_workers": number} for number in (0, 1))
+    assert same(*(weights(tmp_path, "work", hook, **each) for each in changes))
+
+
+def test_steps_within_steps_leave_the_masks_of_the_others_unread(tmp_path):
+    config = build(tmp_path, "work", {"dataset": NO_MASKS}).cfg
+    steps = config.train_dataloader.dataset.pipeline
+    steps[1] = {"type": "RandomApply", "transforms": [steps[1]], "prob": 1.0}
+    hook = {"dataset": NO_MASKS, "threshold": 0.34}
+    nested = weights(tmp_path, "a", hook, **{"train_dataloader.dataset.pipeline": steps})
+    assert nested
+
+
 def test_a_run_goes_on_in_the_same_bits(tmp_path):
     hook, number = {"dataset": MORE, "threshold": 0.34}, {"train_cfg.max_iters": 4}
     whole = weights(tmp_path, "whole", hook, **number)
@@ -108,10 +135,10 @@ def test_a_run_goes_on_in_the_same_bits(tmp_path):
     assert same(whole, weights(tmp_path, "on", hook, **number, **start))
 
 
-def test_by_default_the_images_are_those_that_the_subset_leaves_out(tmp_path):
-    runner = build(
-        tmp_path, "work", {}, **{"train_dataloader.dataset.subset": {"fraction": 0.5, "seed": 0}}
-    )
+@pytest.mark.parametrize("rest", [False, True])
+def test_by_default_the_images_are_those_that_the_subset_leaves_out(tmp_path, rest):
+    subset = {"fraction": 0.5, "seed": 0, "rest": rest}
+    runner = build(tmp_path, "work", {}, **{"train_dataloader.dataset.subset": subset})
     runner.train()
     semi = next(each for each in runner.hooks if isinstance(each, SemiSupervisedHook))
     semi.before_train(runner)
@@ -186,3 +213,12 @@ def test_pixels_without_image_stay_without_label():
 def test_what_is_missing_is_told_in_one_line(tmp_path, hook, text):
     with pytest.raises(UserError, match=text):
         build(tmp_path, "work", hook).train()
+
+
+def test_a_second_average_and_a_subset_of_all_images_are_refused(tmp_path):
+    hooks = [{"type": "EMAHook"}, {"type": "SemiSupervisedHook", "dataset": MORE}]
+    with pytest.raises(UserError, match="averages the weights itself: leave EMAHook out"):
+        build(tmp_path, "a", {}, custom_hooks=hooks).train()
+    whole = {"train_dataloader.dataset.subset": {"fraction": 1, "seed": 0}}
+    with pytest.raises(UserError, match=r"subset\.fraction=1 leaves out no image"):
+        build(tmp_path, "b", {}, **whole).train()
