@@ -25,7 +25,13 @@ CONVERTERS: dict[str, tuple[str, Callable[..., int]]] = {
     "coco_stuff164k": ("write the train ids of COCO-Stuff", convert_coco_stuff),
     "landcover": ("cut LandCover.ai into tiles", convert_landcover),
     "pascal_context": ("make the masks of Pascal Context", convert_pascal_context),
-    **{name: (f"sort or cut {name} into tiles", partial(convert_tiled, name)) for name in LAYOUTS},
+    **{
+        name: (
+            f"make {name} from {' and '.join(layout.archives or ('train/', 'val/'))}",
+            partial(convert_tiled, name),
+        )
+        for name, layout in LAYOUTS.items()
+    },
     "voc_aug": ("join Pascal VOC 2012 and SBD", convert_voc_aug),
 }
 OUT = {"isaid": "data/iSAID", "loveda": "data/loveDA"}
@@ -63,7 +69,8 @@ def main() -> None:
     args = vars(parser.parse_args())
     name = args.pop("name")
     count = CONVERTERS[name][1](**args)
-    MMLogger.get_current_instance().info(f"{name}: {count} masks are written")
+    folder = next(args[key] for key in ("out", "root", "devkit") if key in args)
+    MMLogger.get_current_instance().info(f"{folder}: {count} masks are written")
 
 
 if __name__ == "__main__":

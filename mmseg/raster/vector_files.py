@@ -1,6 +1,7 @@
 """Vector files: polygons and points in the coordinates of a raster, read and written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,8 @@ def read_polygons(
         polygons, feature = _polygons(shapes, path)
         if len(polygons):
             known = _crs(source, path)
-            try:
+            with _placing(path):
                 laid, of = _lay(polygons, known, crs, bounds)
-            except Exception as error:  # GDAL's own errors have no public base class
-                raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
             parts.append(laid)
             features.append(feature[of] + before)
         before += len(shapes)
@@ -61,7 +60,17 @@ def read_points(path: str, field: str, crs: CRS) -> tuple[np.ndarray, np.ndarray
     is_point = shapely.get_type_id(shapes) == shapely.GeometryType.POINT
     for number in np.flatnonzero(~is_point | shapely.is_empty(shapes)):
         raise UserError(f"{path}: feature {number + 1} is no point; delete it")
-    return values[0], shapely.get_coordinates(reproject(shapes, _crs(source, path), crs)).T
+    known = _crs(source, path)
+    with _placing(path):
+        return values[0], shapely.get_coordinates(reproject(shapes, known, crs)).T
+
+
+@contextmanager
+def _placing(path: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # GDAL's own errors have no public base class
+        raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
 
 
 def write_layer(

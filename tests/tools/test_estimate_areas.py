@@ -8,7 +8,11 @@ import pytest
 import rasterio.warp
 import shapely
 from rasterio import Affine
+from rasterio.crs import CRS
 from run_tool import run_tool
+
+from mmseg.errors import UserError
+from mmseg.raster.vector_files import read_points
 
 PIXEL = 10.0  # metres
 
@@ -97,6 +101,17 @@ def test_points_without_an_interpretation_are_one_error(world, count, message):
     reference = ("--reference", folder / "new.gpkg")
     result = run_tool("estimate_areas.py", folder / "map.tif", *reference)
     assert message in result.stderr.splitlines()[-1]
+
+
+def test_points_that_cannot_be_laid_on_the_map_are_named(tmp_path):
+    path = tmp_path / "points.gpkg"
+    points = {"geometry": shapely.to_wkb(shapely.points([[1000.0, 2000.0]]))}
+    fields = {"field_data": [np.array(["land"])], "fields": ["reference"]}
+    pyogrio.raw.write(
+        path, **points, **fields, geometry_type="Point", crs="EPSG:4326", driver="GPKG"
+    )
+    with pytest.raises(UserError, match=r"points\.gpkg: cannot be laid on the scene"):
+        read_points(str(path), "reference", CRS.from_epsg(32633))
 
 
 @pytest.mark.parametrize(

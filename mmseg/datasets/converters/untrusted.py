@@ -21,7 +21,8 @@ def unpacked(
 
     `source` is an archive, or a folder that may hold some `archives`. Members with one of
     `suffixes` are unpacked. None lands outside that folder: zipfile makes files of links, and takes
-    roots and ".." out of names. Raises `UserError` for an archive that is absent or not whole.
+    roots and ".." out of names. Raises `UserError` for an archive that is absent or not whole,
+    and before anything is unpacked if only some of `archives` are there.
     """
     if not source.exists():
         raise UserError(f"{source}: no such archive or folder; download the data set first")
@@ -29,6 +30,10 @@ def unpacked(
     if source.is_dir() and not packed:
         yield source
         return
+    if packed and len(packed) < len(archives):
+        raise UserError(
+            f"{source}: only {packed[0].name} is there; put {', '.join(archives)} there"
+        )
     folder = out / ".unpacked"
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     try:

@@ -19,7 +19,7 @@ from mmseg.datasets.converters.relabel import (
     convert_coco_stuff,
     convert_pascal_context,
 )
-from mmseg.datasets.converters.tiled import convert_tiled, starts
+from mmseg.datasets.converters.tiled import LAYOUTS, convert_tiled, starts
 from mmseg.errors import UserError
 
 
@@ -128,14 +128,24 @@ def test_loveda_archives_are_sorted(tmp_path):
 
 
 def test_a_split_that_is_missing_is_named(tmp_path, isaid):
-    with zipfile.ZipFile(tmp_path / "Train.zip", "w") as archive:
-        for kind in ("images_png", "masks_png"):
-            archive.writestr(f"Train/Rural/{kind}/1.png", b"")
+    for kind in ("images_png", "masks_png"):
+        write(tmp_path / "loveda/Train/Rural" / kind / "1.png", [[0]])
     with pytest.raises(UserError, match=r"images of Train only; get the other split too"):
-        convert_tiled("loveda", tmp_path, tmp_path / "out")
+        convert_tiled("loveda", tmp_path / "loveda", tmp_path / "out")
     shutil.rmtree(isaid / "val")
     with pytest.raises(UserError, match="images of train only; get the other split too"):
         convert_tiled("isaid", isaid, tmp_path / "out", tile=32, overlap=12)
+
+
+@pytest.mark.parametrize("name", ["loveda", "potsdam", "vaihingen"])
+def test_an_archive_without_its_partner_is_named_before_it_is_unpacked(tmp_path, name):
+    for present in LAYOUTS[name].archives:
+        folder = tmp_path / present.removesuffix(".zip")
+        folder.mkdir()
+        (folder / present).write_bytes(b"is not looked at")
+        with pytest.raises(UserError, match=rf"only {present} is there; put .*, .* there"):
+            convert_tiled(name, folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_loveda_folders_are_copied_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -183,3 +193,13 @@ def test_the_command_line_ends_with_one_line_on_a_mistake(tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert "no.zip: no such archive" in result.stderr
+
+
+def test_the_command_line_shows_the_progress_and_ends_with_the_folder_and_the_number(tmp_path):
+    for name in ("train/bonn/bonn", "val/ulm/ulm"):
+        write(tmp_path / f"gtFine/{name}_gtFine_labelIds.png", [[0, 7]])
+    result = run_tool("convert_dataset.py", "cityscapes", tmp_path)
+    assert result.returncode == 0
+    assert "Converting" in result.stderr and "100%" in result.stderr
+    last = (result.stdout + result.stderr).replace("\n", "")
+    assert f"{tmp_path}: 2 masks are written" in last
