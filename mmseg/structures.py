@@ -10,6 +10,8 @@ from torch.utils.data import default_collate
 
 from mmseg.errors import UserError
 
+MAPS = {"gt_sem_seg": "(1, H, W)", "pred_sem_seg": "(1, H, W)", "seg_logits": "(K, H, W)"}
+
 
 class SegDataSample(BaseDataElement):
     """Ground truth, prediction and metadata of one image.
@@ -23,9 +25,9 @@ class SegDataSample(BaseDataElement):
     pred_sem_seg: PixelData
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("gt_sem_seg", "pred_sem_seg") and not isinstance(value, PixelData):
-            kind = type(value).__name__
-            raise UserError(f"sample.{name} is a {kind}: set it to PixelData(data=...), (1, H, W)")
+        if name in MAPS and not isinstance(value, PixelData):
+            what = f"sample.{name} is a {type(value).__name__}"
+            raise UserError(f"{what}: set it to PixelData(data=...), {MAPS[name]}")
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:

@@ -87,7 +87,7 @@ def test_a_training_sample_without_labels_is_named():
         stack_batch([sample])
 
 
-@pytest.mark.parametrize("key", ["gt_sem_seg", "pred_sem_seg"])
+@pytest.mark.parametrize("key", ["gt_sem_seg", "pred_sem_seg", "seg_logits"])
 def test_a_map_that_is_no_pixel_data_is_refused_with_what_to_give(key):
     labels = torch.zeros(1, 4, 5, dtype=torch.uint8)
     with pytest.raises(UserError, match=rf"sample.{key} is a Tensor: set it to PixelData"):

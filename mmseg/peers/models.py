@@ -9,6 +9,7 @@ from mmengine.registry import Registry, build_model_from_cfg
 from torch import Tensor
 
 from mmseg.compat.openmmlab import adapt_component
+from mmseg.errors import UserError
 from mmseg.models import EncoderDecoder
 from mmseg.models.losses import weight_reduce_loss
 from mmseg.registry import MODELS
@@ -27,8 +28,20 @@ build_backbone = build_neck = build_head = build_loss = MODELS.build
 
 
 def build_adapted(cfg: Any, registry: Registry, default_args: Mapping | None = None) -> Any:
-    """Build a part of a model from its config of any dialect; `MODELS.build` does it."""
-    return build_model_from_cfg(adapt_component(cfg, "cfg"), registry, default_args)
+    """Build a part of a model from its config of any dialect; `MODELS.build` does it.
+
+    Raises `UserError` for a class that is not registered.
+    """
+    try:
+        return build_model_from_cfg(adapt_component(cfg, "cfg"), registry, default_args)
+    except KeyError as error:
+        name, unknown, _ = str(error).strip("'\"").partition(" is not in the ")
+        if not unknown:
+            raise
+        raise UserError(
+            f"{name} is not here: import the module of your own class before, or see what "
+            "docs/migration.md has instead"
+        ) from error
 
 
 def build_segmentor(

@@ -134,6 +134,27 @@ def test_arguments_that_do_not_fit_are_refused(options, message):
         BaseDecodeHead(**{"in_channels": 32, "channels": 8, "num_classes": 19, **options})
 
 
+FOCAL = {"type": "FocalLoss"}
+
+
+@pytest.mark.parametrize("cfg", [FOCAL, {**FCN, "loss_decode": FOCAL}])
+def test_a_loss_that_is_not_here_is_refused_with_the_way_out(cfg):
+    with pytest.raises(UserError, match=r"FocalLoss is not here: import .* docs/migration\.md"):
+        MODELS.build(cfg)
+
+
+@MODELS.register_module()
+class Careless(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.width = {}["width"]
+
+
+def test_a_key_that_a_constructor_misses_stays_a_key_error():
+    with pytest.raises(KeyError, match="width"):
+        MODELS.build({"type": "Careless"})
+
+
 class OwnLoss(FCNHead):
     def loss(self, inputs, batch_data_samples, train_cfg):
         return {}
