@@ -134,9 +134,9 @@ class IoUMetric(BaseMetric):
 
     def _write(self, sample: dict, path: Path) -> None:
         ids = sample["pred_sem_seg"]["data"][0].cpu().numpy()
-        palette = list((self.dataset_meta or {})["palette"])
+        palette = list((self.dataset_meta or {}).get("palette") or ())
         if sample.get("reduce_zero_label"):
-            ids, palette = ids + 1, [(0, 0, 0), *palette]
+            ids, palette = ids + 1, palette and [(0, 0, 0), *palette]
         write_id_png(path, ids.astype(np.uint8), palette)
 
     def _compare(self, sample: dict) -> np.ndarray:

@@ -27,10 +27,14 @@ VERMILION = (213, 94, 0)  # of Okabe and Ito: colour-blind readers tell it from 
 
 
 def write_id_png(path: str | Path, ids: np.ndarray, palette: Palette) -> None:
-    """Write class ids as a single-channel 8-bit PNG that viewers show in the palette's colours."""
+    """Write class ids as a single-channel 8-bit PNG that viewers show in the palette's colours.
+
+    Without colours in the palette they show the ids as grey levels.
+    """
     image = Image.fromarray(ids)
-    # All 256 entries: with fewer, PIL packs pixels into 4 bits or less, which cannot hold a 255.
-    image.putpalette(_colour_table(palette).tobytes())
+    if palette:
+        # All 256 entries: with fewer, PIL packs pixels into 4 bits or less, which cannot hold 255.
+        image.putpalette(_colour_table(palette).tobytes())
     _write_png(path, image)
 
 

@@ -121,6 +121,14 @@ def test_format_only_writes_the_ids_of_the_data_set_without_ground_truth(tmp_pat
     assert np.array(shifted.convert("RGB")).tolist() == np.array(plain.convert("RGB")).tolist()
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+def test_ids_are_written_without_a_palette_too(tmp_path, shift):
+    metric = make_metric(format_only=True, output_dir=str(tmp_path))
+    del metric.dataset_meta["palette"]
+    metric.process(None, [make_sample("a", [[0, 3]], reduce_zero_label=bool(shift))])
+    assert np.array(Image.open(tmp_path / "a.png")).tolist() == [[shift, 3 + shift]]
+
+
 def test_predictions_are_written_beside_the_evaluation(tmp_path):
     metric = make_metric(output_dir=str(tmp_path))
     metric.process(None, [make_sample("a", [[0, 1]], [[0, 255]])])
