@@ -1,4 +1,4 @@
-"""An eighth of the labels of CamVid at 240x320: SegNeXt-T from scratch (docs/results.md)."""
+"""An eighth of the labels of CamVid at 240x320: SegNeXt-T from scratch (docs/benchmarks.md)."""
 
 iterations = 800
 scale, crop_size = (320, 240), (160, 160)

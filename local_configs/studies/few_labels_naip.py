@@ -1,4 +1,4 @@
-"""An eighth of the labels of NAIP's tiles: SegNeXt-T from scratch (docs/results.md)."""
+"""An eighth of the labels of NAIP's tiles: SegNeXt-T from scratch (docs/benchmarks.md)."""
 
 iterations = 600
 crop_size = (128, 128)

@@ -45,7 +45,7 @@ class SemiSupervisedHook(EMAHook):
     `train_dataloader`, such as `dict(data_prefix=dict(img_path="more"), subset=None)`. By default
     it has the images that `subset` leaves out. Their masks are used for nothing but
     `pseudo_accuracy` in the log, the share of right labels among the given ones. `pseudo_share` is
-    the share of pixels that get a label.
+    the share of pixels that get a label; while it is 0, the accuracy keeps its last value.
     """
 
     def __init__(
