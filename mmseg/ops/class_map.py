@@ -8,7 +8,7 @@ weighting for each axis. So the K logits of a pixel never have to be held for th
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -19,11 +19,6 @@ from torch import Tensor
 
 from mmseg.ops import bilinear, triton
 
-kernel: Any
-try:
-    from mmseg.ops import numba_class_map as kernel
-except (ImportError, RuntimeError):  # there is no numba; no folder for its cache can be written
-    kernel = None
 gpu = triton.load("class_map")
 
 Size = tuple[int, int]
@@ -81,11 +76,11 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     if pixels < SMALLEST_CELL * cells:
         return best_class(to_original(logits, frame)[0])
     logits = logits[0].detach().float()
-    on_cpu = kernel is not None and logits.device.type == "cpu"
-    if on_cpu or triton.suits(logits, "class_map"):
+    loop = _loop() if logits.device.type == "cpu" else None
+    if loop or triton.suits(logits, "class_map"):
         axes = (_taps(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1))
         taps = [*chain.from_iterable(axes)]
-        return _by_kernel(logits, taps) if on_cpu else gpu.best_classes(logits, *taps)
+        return _by_loop(logits, taps, loop) if loop else gpu.best_classes(logits, *taps)
     with torch.autocast(logits.device.type, enabled=False):
         return _by_torch(logits, frame)
 
@@ -130,13 +125,23 @@ def _taps(length: int, frame: Frame, axis: int, device: torch.device) -> tuple[T
     return torch.from_numpy(first).to(device), torch.from_numpy(taken).to(device)
 
 
-def _by_kernel(logits: Tensor, taps: Sequence[Tensor]) -> Tensor:
+@cache
+def _loop() -> Any:
+    """Return the loop for CPUs, None if there is none. Only programs that use it import numba."""
+    try:
+        from mmseg.ops.numba_class_map import class_rows
+    except (ImportError, RuntimeError):  # there is no numba; no folder for its cache can be written
+        return None
+    return class_rows
+
+
+def _by_loop(logits: Tensor, taps: Sequence[Tensor], loop: Any) -> Tensor:
     pixels = logits.permute(1, 2, 0).contiguous().numpy()  # no copy where they are channels_last
     axes = [each.numpy() for each in taps]
     result = np.empty((len(axes[0]), len(axes[2])), np.uint8)
 
     def write_rows(begin: int) -> None:
-        kernel.class_rows(pixels, *axes, begin, min(begin + ROWS, len(result)), result)
+        loop(pixels, *axes, begin, min(begin + ROWS, len(result)), result)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(write_rows, range(0, len(result), ROWS)))

@@ -18,7 +18,8 @@ class MapOptions:
 
     Args:
         overlap: Fraction of a window that it shares with the next, 0 to 0.5.
-        batch_size: Number of windows that the model predicts at a time.
+        batch_size: Number of windows that the model predicts at a time. None means 4 on a GPU and 1
+            on a CPU, where more would only take memory.
         bands: Numbers of the model's bands, from 1, in their order. None means the bands that the
             file calls so; without names, the first three.
         scale: Sample values of a 16-bit scene that become 0 and 255. None means percentiles.
@@ -39,7 +40,7 @@ class MapOptions:
     """
 
     overlap: float = 0.25
-    batch_size: int = 4
+    batch_size: int | None = None
     bands: Sequence[int] | None = None
     scale: tuple[float, float] | None = None
     nodata: float | None = None
@@ -56,7 +57,11 @@ class MapOptions:
         low, high = self.scale or (0, 1)
         for name, is_right, advice in (
             ("overlap", 0 <= self.overlap <= 0.5, "choose a fraction from 0 to 0.5"),
-            ("batch_size", self.batch_size >= 1, "choose 1 window or more"),
+            (
+                "batch_size",
+                self.batch_size is None or self.batch_size >= 1,
+                "choose 1 window or more",
+            ),
             ("scale", -math.inf < low < high < math.inf, "give two numbers, the larger last"),
             (
                 "gsd",

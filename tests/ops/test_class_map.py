@@ -31,12 +31,12 @@ FRAMES = {
 }
 
 
-@pytest.fixture(autouse=True, params=["kernel", "bands"])
+@pytest.fixture(autouse=True, params=["loop", "bands"])
 def path(request, monkeypatch):
-    """Run with the compiled kernel, and with torch's operations in bands of a few rows."""
-    assert class_map_module.kernel is not None
+    """Run with the compiled loop, and with torch's operations in bands of a few rows."""
+    assert class_map_module._loop() is not None
     if request.param == "bands":
-        monkeypatch.setattr(class_map_module, "kernel", None)
+        monkeypatch.setattr(class_map_module, "_loop", lambda: None)
         monkeypatch.setitem(bilinear.LOGITS_AT_ONCE, "cpu", 50_000)
 
 

@@ -142,6 +142,22 @@ def test_a_finer_scene_is_seen_at_the_models_resolution_and_mapped_on_its_own_gr
     assert colour_model.windows == 4
 
 
+@pytest.mark.parametrize(("batch_size", "largest"), [(None, 1), (3, 3)])
+def test_a_batch_is_one_window_on_a_cpu_or_as_many_as_asked(
+    colour_model, tmp_path, monkeypatch, batch_size, largest
+):
+    sizes, ids, full_logits = set(), make_ids(150, 200), colour_model.full_logits
+
+    def counted(x):
+        sizes.add(len(x))
+        return full_logits(x)
+
+    monkeypatch.setattr(colour_model, "full_logits", counted)
+    result = map_pixels(colour_model, tmp_path, paint(ids), batch_size=batch_size)
+    assert max(sizes) == largest
+    assert (read(result.path) == ids).all()
+
+
 def test_a_model_of_half_precision_maps_too(tmp_path):
     model = ColourModel().bfloat16()
     model.full_logits = lambda x: model.gain.float() * x
