@@ -1,4 +1,4 @@
-"""What pays at small scale: SegNeXt-T from scratch on NAIP's training tiles (docs/benchmarks.md)."""
+"""What pays at small scale: SegNeXt-T from scratch on NAIP's tiles (docs/benchmarks.md)."""
 
 iterations = 300
 mean = (131.83, 142.94, 107.89, 209.90)

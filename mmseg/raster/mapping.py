@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -65,6 +65,8 @@ def map_scene(
     outputs cannot be written, or if they are those of another scene.
     """
     options, out = options or MapOptions(), Path(out)
+    if options.batch_size is None:
+        options = replace(options, batch_size=4 if next(iter(model.parameters())).is_cuda else 1)
     with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
         # Strips have no georeference. If the scene has none, the log says so.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -146,7 +148,8 @@ def _map(products: Products, model: SceneModel, gsd: float | None, progress: Pro
             missing = [index for index in strips if not unfinished.has(index)]
             if done := len(strips) - len(missing):
                 logger.info(f"going on: {done} of {len(strips)} strips are done")
-            mapper = StripMapper(model, ground, products.options.batch_size, unfinished)
+            batch_size = products.options.batch_size or 1  # `map_scene` has set it
+            mapper = StripMapper(model, ground, batch_size, unfinished)
             mapper.map(missing, progress)
         with fail_together(products.out):
             if get_rank() == 0:
@@ -186,17 +189,18 @@ def _describe_job(ground: Ground, model: SceneModel, options: MapOptions) -> dic
     for name, tensor in model.state_dict().items():
         weights.update(name.encode())
         weights.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    threads = torch.get_num_threads()
+    threads, chosen = torch.get_num_threads(), asdict(options)
+    runs_in = getattr(model, "runs_in", f"torch {torch.__version__}, {threads} threads")
     job = {
         "version": mmseg.__version__,
         "scene": ground.scene.identity(),
         "neighbours": [[sheet.identity(), *place] for sheet, *place in ground.sheets[:-1]],
         "place": [ground.top, ground.left],
-        "engine": getattr(model, "runs_in", f"torch {torch.__version__}, {threads} threads"),
+        "engine": [runs_in, chosen.pop("batch_size")],
         "model": [weights.hexdigest(), str(model.cfg.model)],
         "classes": [model.dataset_meta[key] for key in ("classes", "palette")],
         "grid": [asdict(ground.rows), asdict(ground.columns)],
-        "options": asdict(options),
+        "options": chosen,
     }
     return json.loads(json.dumps(job))
 

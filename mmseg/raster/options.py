@@ -18,8 +18,8 @@ class MapOptions:
 
     Args:
         overlap: Fraction of a window that it shares with the next, 0 to 0.5.
-        batch_size: Number of windows that the model predicts at a time. None means 4 on a GPU and 1
-            on a CPU, where more would only take memory.
+        batch_size: Number of windows that the model predicts at a time. By default 4 on a GPU, and
+            1 on a CPU, where more would only take memory.
         bands: Numbers of the model's bands, from 1, in their order. None means the bands that the
             file calls so; without names, the first three.
         scale: Sample values of a 16-bit scene that become 0 and 255. None means percentiles.

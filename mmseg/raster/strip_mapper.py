@@ -61,16 +61,15 @@ def predict(model: SceneModel, windows: np.ndarray) -> Tensor:
 
 
 class StripMapper:
-    """Maps strips of one scene with one model; `batch_size` is that of `MapOptions`."""
+    """Maps strips of one scene with one model; a batch holds `batch_size` windows."""
 
     def __init__(
-        self, model: SceneModel, ground: Ground, batch_size: int | None, unfinished: UnfinishedMap
+        self, model: SceneModel, ground: Ground, batch_size: int, unfinished: UnfinishedMap
     ) -> None:
-        self.model, self.ground = model, ground
+        self.model, self.ground, self.batch_size = model, ground, batch_size
         self.unfinished, self.seconds = unfinished, 0.0  # that the model took
         self.rows, self.columns = ground.rows, ground.columns
         device = next(iter(model.parameters())).device
-        self.batch_size = batch_size or (4 if device.type == "cuda" else 1)
         num_classes = model.decode_head.num_classes
         self.blender = RowBlender(num_classes, self.rows, self.columns, device)
 

@@ -86,7 +86,7 @@ def test_a_scene_is_mapped_into_a_folder_by_one_process(
     assert not unfinished.exists()
 
 
-@pytest.mark.parametrize("other", ["model", "options", "version", "engine", "threads"])
+@pytest.mark.parametrize("other", ["model", "options", "version", "engine", "threads", "batch"])
 def test_an_unfinished_map_of_another_job_is_thrown_away_and_the_log_says_why(
     colour_model, scene, tmp_path, log, monkeypatch, other
 ):
@@ -102,7 +102,9 @@ def test_an_unfinished_map_of_another_job_is_thrown_away_and_the_log_says_why(
         colour_model.runs_in = "openvino 2026.4, threads: 2"
     if other == "threads":
         monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
-    options = MapOptions(nodata=255 if other == "options" else None)
+    options = MapOptions(
+        nodata=255 if other == "options" else None, batch_size=2 if other == "batch" else None
+    )
     locked = []
 
     def look(done: int, total: int) -> None:
@@ -111,7 +113,9 @@ def test_an_unfinished_map_of_another_job_is_thrown_away_and_the_log_says_why(
     result = map_scene(colour_model, scene, tmp_path, options, progress=look)
     assert len(locked) == 3 and all(locked)  # all strips; the lock is not thrown away with them
     assert (read(result.path) == make_ids(64, 64)).all() == (other != "model")
-    differing = {"options": "scene, options", "threads": "engine"}.get(other, other)
+    differing = {"options": "scene, options", "threads": "engine", "batch": "engine"}.get(
+        other, other
+    )
     assert f"is mapped anew, because its job.json differs in: {differing}\n" in log.read()
 
 
@@ -123,6 +127,7 @@ def test_a_finished_map_is_kept_and_a_changed_job_maps_anew(colour_model, scene,
     assert not is_mapped_anew(colour_model, scene, tmp_path)
     colour_model.runs_in = "another engine"
     assert not is_mapped_anew(colour_model, scene, tmp_path)
+    assert not is_mapped_anew(colour_model, scene, tmp_path, MapOptions(batch_size=3))
     assert os.stat(result.path).st_mtime_ns == before
     options = MapOptions(overlap=0.5)
     assert is_mapped_anew(colour_model, scene, tmp_path, options)

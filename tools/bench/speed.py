@@ -32,8 +32,12 @@ ENGINES = CHOICES[1:]
 ROOT = Path(__file__).resolve().parents[2]
 WARM_UP, FILES, SCENE = 2, 8, 5000  # rounds that do not count, drawn images, side of the scene
 # Images at a time, and the unit of the result.
-PARTS = {"infer": (1, "ms"), "predict": (1, "ms"), "train": (2, "ms per step")}
-PARTS |= {"eval": (1, "ms per image"), "data": (2, "samples/s"), "map": (1, "ms per scene")}
+PARTS: dict[str, tuple[int | None, str]] = {
+    "infer": (1, "ms"),
+    "predict": (1, "ms"),
+    "train": (2, "ms per step"),
+}
+PARTS |= {"eval": (1, "ms per image"), "data": (2, "samples/s"), "map": (None, "ms per scene")}
 PEER_CONFIG = "segnext_mscan-{}_1xb16-adamw-160k_ade20k-512x512.py"
 # What a job is, if nothing else is said; `path` is the folder of `mmseg`.
 JOB: dict[str, Any] = {"name": "this", "python": sys.executable, "path": str(ROOT), "options": {}}
@@ -53,7 +57,7 @@ def parse_args() -> argparse.Namespace:
     add("--cfg-options", nargs="+", action=DictAction, default={}, help="for both sides")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--amp", choices=["bf16"], help="mixed precision")
-    add("--batch", type=int, help="images at a time (train and data 2, else 1)")
+    add("--batch", type=int, help="images at a time (train and data 2, map as the tool, else 1)")
     add("--size", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
     add("--runs", type=int, default=10, metavar="N", help="rounds that count")
     return parser.parse_args()
@@ -161,7 +165,7 @@ def result_line(part: str, turns: Mapping[str, list[dict]]) -> str:
 def main() -> None:
     args = parse_args()
     args.batch = args.batch or PARTS[args.part][0]
-    if min(args.runs, args.batch) < 1 or min(args.size) < 32:
+    if min(args.runs, args.batch or 1) < 1 or min(args.size) < 32:
         raise UserError("--runs and --batch start at 1, --size at 32 32")
     jobs = make_sides(args)
     turns: dict[str, list[dict]] = {job["name"]: [] for job in jobs}

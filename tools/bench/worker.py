@@ -168,10 +168,11 @@ def map_scene(config: Config, job: dict) -> tuple[Callable, int]:
     model = build_model(config, job)
     raster = importlib.import_module("mmseg.raster")
     scene, out = Path(job["files"], "images/0.jpg"), Path(job["files"], f"maps of {os.getpid()}")
+    options = {"batch_size": job["batch"]} if job["batch"] else {}
 
     def action() -> None:
         shutil.rmtree(out, ignore_errors=True)
-        raster.map_scene(model, scene, out, raster.MapOptions(batch_size=job["batch"]))
+        raster.map_scene(model, scene, out, raster.MapOptions(**options))
 
     return action, 1
 

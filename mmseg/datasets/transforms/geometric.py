@@ -42,7 +42,7 @@ class RandomCrop(BaseTransform):
         return window
 
     def _is_mixed(self, labels: np.ndarray) -> bool:
-        counts = np.bincount(labels.ravel(), minlength=256)
+        counts = cv2.calcHist([labels], [0], None, [256], [0, 256])
         counts[IGNORE_INDEX] = 0
         most = self.cat_max_ratio * np.sum(counts)
         return bool(np.count_nonzero(counts) > 1 and np.max(counts) < most)
@@ -120,13 +120,15 @@ def resize_window(
     top, left = down * (rows.start + 0.5) - 0.5, right * (columns.start + 0.5) - 0.5
     if flip:
         left, right = right * (columns.stop - 0.5) - 0.5, -right
-    return cv2.warpAffine(
-        image,
+    is_three = image.shape[2] == 3  # OpenCV takes half the time for four channels
+    found = cv2.warpAffine(
+        cv2.cvtColor(image, cv2.COLOR_BGR2BGRA) if is_three else image,
         np.array([[right, 0, left], [0, down, top]]),
         (columns.stop - columns.start, rows.stop - rows.start),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    return cv2.cvtColor(found, cv2.COLOR_BGRA2BGR) if is_three else found
 
 
 def _at_least_one(size: tuple[int, int]) -> tuple[int, int]:
