@@ -1,17 +1,12 @@
 """Read the bytes of an image file, and refuse those that decoders turn into wrong pixels."""
 
-import io
-import logging
 from pathlib import Path
 
 from mmengine import fileio
-from PIL import Image
 
 from mmseg.errors import UserError
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-# It logs an error for each image of more than 6 bands, which GDAL reads.
-logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)
 PNG_START, PNG_END = b"\x89PNG", b"\0\0\0\0IEND"
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -19,9 +14,8 @@ TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 def read_file(path: str | Path, kind: str, backend_args: dict | None = None) -> bytes:
     """Return the bytes of an image file; `kind`, such as "mask", names it in errors.
 
-    Raises `UserError` for a file that is absent or empty, and for two kinds of damage that decoders
-    do not report. They fill the missing part of a truncated JPEG with grey. And they reserve the
-    memory that a header declares, which may be gigabytes for a file of a few bytes.
+    Raises `UserError` for a file that is absent or empty, and for truncated ones: decoders fill the
+    missing part of a JPEG with grey.
     """
     try:
         data = fileio.get(str(path), backend_args=backend_args)
@@ -32,12 +26,6 @@ def read_file(path: str | Path, kind: str, backend_args: dict | None = None) -> 
     for start, has_end in ((JPEG_START, _has_jpeg_end), (PNG_START, _has_png_end)):
         if data.startswith(start) and not has_end(data):
             raise UserError(f"{path}: the {kind} is truncated; copy or download it again")
-    try:
-        Image.open(io.BytesIO(data)).close()  # reads the header only
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: the {kind} is too large; cut it into tiles") from error
-    except Exception:
-        pass  # The decoder may know this format; if not, it will say what is wrong.
     return data
 
 

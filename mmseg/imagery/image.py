@@ -1,10 +1,12 @@
 """Read images as the 8-bit colours, or the bands and bits, that a model takes."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mmseg.errors import UserError, reason
 from mmseg.imagery.bands import is_bgr, picture
@@ -42,6 +44,7 @@ def read_bands(
 
         planes, valid = read_planes(data, path, bands, bits)
         return np.ascontiguousarray((planes[::-1] if bgr else planes).transpose(1, 2, 0)), valid
+    _check_pixels(data, path)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
     except cv2.error as error:
@@ -49,7 +52,17 @@ def read_bands(
     if image is None:
         raise UserError(f"{path}: cannot decode the image; it is damaged or of an unknown format")
     check_depth(image.dtype, path)
-    return image, np.ones(image.shape[:2], bool)
+    return image, np.broadcast_to(np.True_, image.shape[:2])
+
+
+def _check_pixels(data: bytes, path: str | Path) -> None:
+    """Refuse a header that declares gigabytes, for which a decoder would reserve memory."""
+    try:
+        Image.open(io.BytesIO(data)).close()  # reads the header only
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: the image is too large; cut it into tiles") from error
+    except Exception:
+        pass  # OpenCV may know this format; if not, it will say what is wrong.
 
 
 def read_picture(path: str | Path, meta: Mapping, shown: Sequence[str] | None = None) -> np.ndarray:

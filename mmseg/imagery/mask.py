@@ -37,8 +37,8 @@ def read_mask(
     data = read_file(path, "mask", backend_args)
     channels = read_samples(data, path)
     values = np.ascontiguousarray(channels[..., 0])
-    if (channels != channels[..., :1]).any():
-        count = channels.shape[2]
+    count = channels.shape[2]
+    if count > 1 and (channels != channels[..., :1]).any():
         raise UserError(f"{path}: the {count} channels of the mask differ; convert colours to ids")
     if values.dtype.kind not in "iu":
         raise UserError(f"{path}: the mask holds {values.dtype} values; class ids are integers")
@@ -95,14 +95,14 @@ def to_train_ids(
     ids = np.arange(num_classes, dtype=np.uint8)
     if label_map:
         ids[list(label_map)] = list(label_map.values())
-    known, table = np.zeros(256, np.uint8), np.full(256, IGNORE_INDEX, np.uint8)
-    table[int(reduce_zero_label) : len(ids) + reduce_zero_label] = ids
-    known[: len(ids) + reduce_zero_label] = known[IGNORE_INDEX] = 1
+    number, table = num_classes + reduce_zero_label, np.full(256, IGNORE_INDEX, np.uint8)
+    table[int(reduce_zero_label) : number] = ids
     table[IGNORE_INDEX] = IGNORE_INDEX  # of 255 classes after 0, the last one has no value
-    small = values.astype(np.uint8)
-    # One pass of OpenCV finds nothing wrong in nearly every mask.
-    if (values.dtype != np.uint8 and (small != values).any()) or cv2.LUT(small, known).min() == 0:
-        found = np.unique(values[(small != values) | (known[small] == 0)])
+    small = values.astype(np.uint8, copy=False)
+    following = small + np.uint8(1)  # 255 becomes 0, so that what is above `number` is no id
+    changed = values.dtype != np.uint8 and (small != values).any()
+    if changed or following.max(initial=0) > number:
+        found = np.unique(values[(small != values) | (following > number)])
         shown = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
         raise UserError(
             f"{path}: the mask has ids {shown} outside the classes (num_classes={num_classes}, "

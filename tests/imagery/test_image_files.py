@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmseg.errors import UserError
-from mmseg.imagery import read_image
+from mmseg.imagery import read_image, read_mask
 from mmseg.imagery.files import read_file
 
 
@@ -46,8 +46,9 @@ def test_small_png_that_declares_gigabytes_is_refused(tmp_path):
     }
     for message, content in damaged.items():
         (tmp_path / "bomb.png").write_bytes(content)
-        with pytest.raises(UserError, match=rf"bomb\.png: the mask is {message}"):
-            read_file(tmp_path / "bomb.png", "mask")
+        for kind, read in (("mask", read_mask), ("image", read_image)):
+            with pytest.raises(UserError, match=rf"bomb\.png: the {kind} is {message}"):
+                read(tmp_path / "bomb.png")
 
 
 def test_jpeg_cut_after_a_thumbnail_is_refused(tmp_path):
