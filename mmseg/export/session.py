@@ -41,7 +41,10 @@ class Session:
             return torch.from_numpy(self._run(array))
         except Exception as error:
             shape = "x".join(map(str, array.shape))
-            raise UserError(f"{self.path}: refuses a {shape} input ({reason(error)})") from error
+            raise UserError(
+                f"{self.path}: refuses a {shape} input ({reason(error)}); a file that was exported "
+                "with --batch or --size takes no other, and maps have --batch-size"
+            ) from error
 
 
 def _start_openvino(path: str, threads: int, half: bool) -> Run:

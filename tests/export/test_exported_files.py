@@ -116,7 +116,7 @@ def test_a_file_of_one_size_says_that_it_refuses_another(exported):
     loaded = load(path, "onnxruntime")
     with pytest.raises(UserError, match=rf"{path}: refuses a 1x64x64x3 input \(") as error:
         ids(loaded, images()[0])
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and "maps have --batch-size" in str(error.value)
 
 
 def foreign(path):
