@@ -42,7 +42,8 @@ class RandomCrop(BaseTransform):
         return window
 
     def _is_mixed(self, labels: np.ndarray) -> bool:
-        counts = cv2.calcHist([labels], [0], None, [256], [0, 256])
+        ids = labels.astype(np.uint8, copy=False)  # own loaders give other integers
+        counts = cv2.calcHist([ids], [0], None, [256], [0, 256])
         counts[IGNORE_INDEX] = 0
         most = self.cat_max_ratio * np.sum(counts)
         return bool(np.count_nonzero(counts) > 1 and np.max(counts) < most)

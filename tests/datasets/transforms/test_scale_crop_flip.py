@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmseg.datasets.transforms import RandomScaleCropFlip
-from mmseg.datasets.transforms.geometric import resize_window
+from mmseg.datasets.transforms.geometric import RandomCrop, resize_window
 from mmseg.registry import TRANSFORMS
 
 SCALE, CROP, RATIOS = (200, 60), (48, 64), (0.5, 2.0)
@@ -90,3 +90,16 @@ def test_every_pixel_of_a_window_is_sampled_from_its_place():
         assert np.abs(resize_window(image, tuple(size), window) - expected).max() <= 2
         flipped = resize_window(image, tuple(size), window, flip=True)
         assert np.abs(flipped[:, ::-1] - expected).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["int16", "int32", "int64"])
+def test_a_crop_is_the_same_for_labels_of_any_integers(kind):
+    labels = np.repeat(np.arange(64, dtype=np.uint8)[None] // 48, 40, 0)  # a class has most
+    crop, found = RandomCrop((16, 16), cat_max_ratio=0.75), []
+    for seed in range(8):
+        for each in (labels, labels.astype(kind)):
+            np.random.seed(seed)
+            found.append(crop({"img": np.zeros((40, 64, 3), np.uint8), "gt_seg_map": each}))
+    for one, other in zip(found[::2], found[1::2], strict=True):
+        assert other["gt_seg_map"].dtype == kind
+        assert (one["gt_seg_map"] == other["gt_seg_map"]).all()
