@@ -87,6 +87,12 @@ def keep_freed_memory() -> None:
         ctypes.CDLL(None).mallopt(parameter, value)
 
 
+def give_back_freed_memory() -> None:
+    """Let glibc return all freed memory to the kernel, such as that of a model after its copy."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def keep_memory_of_images() -> None:
     """Let glibc keep up to 64 MiB of freed memory, which is enough for the maps of an image.
 

@@ -57,6 +57,12 @@ def fuse(model: Any) -> nn.Module:
     return exchanged(model, backbone, fused).eval().requires_grad_(False)
 
 
+def around_same_weights(model: Any) -> Any:
+    """Return a copy of a model whose weights lie in the memory of the model's own."""
+    memo = {id(x): nn.Parameter(x.detach(), x.requires_grad) for x in model.parameters()}
+    return copy.deepcopy(model, memo | {id(x): x for x in model.buffers()})
+
+
 def exchanged(model: Any, part: nn.Module, other: nn.Module) -> nn.Module:
     """Return a copy of a model with `other` in the place of a part, and no parallel wrapper."""
     while is_model_wrapper(model):
@@ -70,7 +76,7 @@ def _fused(backbone: MSCAN) -> "FusedMSCAN | None":
         return None
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, backbone.in_channels, *PROBE, generator=generator)
-    image, plain = image.to(backbone.norm1.weight), copy.deepcopy(backbone).eval()
+    image, plain = image.to(backbone.norm1.weight), around_same_weights(backbone).eval()
     try:
         fused = FusedMSCAN(copy.deepcopy(plain))
         pairs = zip(fused(image), plain(image), strict=True)

@@ -8,10 +8,10 @@ is for testing and the one before it for validation. A second run writes the sam
 import argparse
 from pathlib import Path
 
-from demo import draw_scene
 from rich.console import Console
 from rich.progress import track
 
+from demo import draw_scene
 from mmseg.datasets.converters.landcover import tile_ids
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import make_writable, write_whole

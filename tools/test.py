@@ -24,7 +24,6 @@ from mmseg.engine.prepare import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.export.loading import is_exported
 from mmseg.files import make_writable
-from mmseg.results.report import write_report
 from mmseg.results.runs import Run
 
 # What a test does not build.
@@ -54,12 +53,12 @@ def parse_args():
     return parser.parse_args()
 
 
-def apply_flags(config: Config, args) -> None:
+def apply_flags(config: Config, args, checkpoint: dict) -> None:
     config.load_from = args.checkpoint
     use_outputs(config, args)
     if args.amp:
         use_inference_amp(config)
-    keep_test_scale(config, args.checkpoint)
+    keep_test_scale(config, args.checkpoint, checkpoint)
     if args.tta:
         use_tta(config)
     if args.compile and (args.engine not in ("auto", "torch") or is_exported(args.checkpoint)):
@@ -107,15 +106,14 @@ def use_outputs(config: Config, args) -> None:
     config.test_evaluator = [*evaluators(config), *added]
 
 
-def run_facts(args) -> dict:
+def run_facts(args, checkpoint: dict) -> dict:
     """Return what was run: config, checkpoint, its seed and hash, versions, device, command."""
     file = Path(args.checkpoint).resolve()
-    content = {} if is_exported(file) else read_checkpoint(args.checkpoint)
     return {
         "config": str(args.config),
         "checkpoint": str(file if file.is_file() else args.checkpoint),
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None,
-        "seed": (content.get("meta") or {}).get("seed"),
+        "seed": (checkpoint.get("meta") or {}).get("seed"),
         "versions": {"segnext": mmseg.__version__, "torch": torch.__version__},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "command": shlex.join(sys.argv),
@@ -165,11 +163,16 @@ def main() -> None:
     if args.temperature:
         print(calibrate(config, args.checkpoint))
     else:
-        apply_flags(config, args)
+        exported = is_exported(args.checkpoint)
+        checkpoint = {} if exported else read_checkpoint(args.checkpoint)
+        apply_flags(config, args, checkpoint)
         if args.format_only is None:
-            iou_of(config).run = run_facts(args)
+            iou_of(config).run = run_facts(args, checkpoint)
+        del checkpoint
         run_test(config, args.compile)
         if args.report is not None and get_rank() == 0:
+            from mmseg.results.report import write_report  # matplotlib comes with it
+
             print(write_report(Run.load(iou_of(config).json_file), Path(args.report)))
     leave_group()
 

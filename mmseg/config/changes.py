@@ -7,7 +7,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 
 from mmseg.checkpoints.dialects import tested_scale
-from mmseg.checkpoints.files import read_checkpoint
 from mmseg.config.parts import parts_of, steps_of
 from mmseg.errors import UserError
 
@@ -68,18 +67,17 @@ def _scaled(resize: Mapping, ratio: float) -> dict | None:
     return None
 
 
-def keep_test_scale(config: Config, path: str, checkpoint: Mapping | None = None) -> None:
+def keep_test_scale(config: Config, path: str, checkpoint: Mapping) -> None:
     """Let a config test at the size of a checkpoint that was tested on resized images.
 
     Earlier versions resized the tiles of aerial data sets to fit a scale. A config of today tests
-    them at their own size, and the old weights keep theirs. `checkpoint` is the content of `path`,
-    if it is read already.
+    them at their own size, and the old weights keep theirs. `checkpoint` is the content of `path`.
     """
     dataset = (config.get("test_dataloader") or {}).get("dataset") or {}
     pipelines = [part.get("pipeline", ()) for part in parts_of(dataset)]
     pairs = [(steps, step) for steps in pipelines for step in steps if step["type"] == "Resize"]
     own = [pair for pair in pairs if not pair[1].get("scale") and pair[1].get("scale_factor") == 1]
-    if not own or (scale := tested_scale(checkpoint or read_checkpoint(path))) is None:
+    if not own or (scale := tested_scale(checkpoint)) is None:
         return
     for steps, step in own:
         step["scale"] = scale

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmseg.checkpoints.loading import check_number_of_classes, unwrap
+from mmseg.environment import give_back_freed_memory
 from mmseg.errors import UserError
 from mmseg.export.engines import for_inference
 from mmseg.export.loading import load
@@ -100,6 +101,9 @@ class FuseHook(Hook):
             segmentor.cfg = runner.cfg
             segmentor.dataset_meta = runner.test_dataloader.dataset.metainfo
             self._exchange(runner, runner.cfg.get("engine", "torch"), runner._load_from)
+            if runner.cfg.get("train_cfg") is None:  # no training goes on with the model
+                self.model = segmentor = None
+                give_back_freed_memory()
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         self._give_back(runner)

@@ -30,13 +30,11 @@ class RunSummaryHook(Hook):
     def __init__(self, base_batch_size: int | None = 16) -> None:
         self.base_batch_size = base_batch_size
 
-    def before_run(self, runner: Runner) -> None:
-        self.network: Any = unwrap(runner.model)
-
     def before_train(self, runner: Runner) -> None:
         dataset = runner.train_dataloader.dataset
-        check_number_of_classes(self.network, dataset.metainfo["classes"])
-        runner.logger.info(self._class_table(dataset.metainfo))
+        segmentor = unwrap(runner.model)
+        check_number_of_classes(segmentor, dataset.metainfo["classes"])
+        runner.logger.info(_class_table(segmentor, dataset.metainfo))
         self._log_batch(runner)
         self._check_schedule(runner)
         self._compare_with_validation(runner)
@@ -46,7 +44,8 @@ class RunSummaryHook(Hook):
             master_only(write_whole)(path, "".join(f"{name}\n" for name in subset).encode())
 
     def before_val(self, runner: Runner) -> None:
-        check_number_of_classes(self.network, runner.val_dataloader.dataset.metainfo["classes"])
+        classes = runner.val_dataloader.dataset.metainfo["classes"]
+        check_number_of_classes(unwrap(runner.model), classes)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Give the score of each class to the trackers; the log has them in its table."""
@@ -67,26 +66,11 @@ class RunSummaryHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         dataset = runner.test_dataloader.dataset
-        check_number_of_classes(self.network, dataset.metainfo["classes"])
+        check_number_of_classes(unwrap(runner.model), dataset.metainfo["classes"])
         for metric in runner.test_evaluator.metrics:
             if isinstance(metric, IoUMetric):  # it asks for the paths if it writes predictions
                 infos = map(dataset.get_data_info, range(len(dataset)))
                 metric.check_names(info["img_path"] for info in infos)
-
-    def _class_table(self, meta: dict) -> str:
-        head = self.network.decode_head
-        weights = [getattr(loss, "class_weight", None) for loss in head.loss_decode]
-        classes, palette = meta["classes"], meta["palette"]
-        weight = next((each for each in weights if each is not None), [1] * len(classes))
-        first = 1 if meta["reduce_zero_label"] else 0
-        rows = [
-            (i + first, i, name, f"#{bytes(colour).hex()}", f"{float(weight[i]):.4g}")
-            for i, (name, colour) in enumerate(zip(classes, palette, strict=True))
-        ]
-        ignored = [*range(first), head.ignore_index]
-        columns = ("mask value", "train id", "class", "colour", "weight")
-        note = f"ignored mask values: {', '.join(map(str, ignored))}"
-        return f"classes of the training data\n{render_table(columns, rows)}\n{note}"
 
     def _compare_with_validation(self, runner: Runner) -> None:
         if runner.val_loop is None:
@@ -126,6 +110,22 @@ class RunSummaryHook(Hook):
                 f"the learning rate falls until iteration {end}, but the training ends at "
                 f"{runner.max_iters}: {cure}"
             )
+
+
+def _class_table(segmentor: Any, meta: dict) -> str:
+    head = segmentor.decode_head
+    weights = [getattr(loss, "class_weight", None) for loss in head.loss_decode]
+    classes, palette = meta["classes"], meta["palette"]
+    weight = next((each for each in weights if each is not None), [1] * len(classes))
+    first = 1 if meta["reduce_zero_label"] else 0
+    rows = [
+        (i + first, i, name, f"#{bytes(colour).hex()}", f"{float(weight[i]):.4g}")
+        for i, (name, colour) in enumerate(zip(classes, palette, strict=True))
+    ]
+    ignored = [*range(first), head.ignore_index]
+    columns = ("mask value", "train id", "class", "colour", "weight")
+    note = f"ignored mask values: {', '.join(map(str, ignored))}"
+    return f"classes of the training data\n{render_table(columns, rows)}\n{note}"
 
 
 def run_result(runner: Runner) -> dict[str, Any]:

@@ -26,9 +26,11 @@ from mmseg.models import EncoderDecoder
 
 CHOICES = ("auto", "torch", *ENGINES)
 NETWORK: dict[str, Any] = {"output": "coarse", "input": "tensor"}  # what the kept files hold
-# The random image that shows whether an engine computes the same, and by which share of their norm
-# the logits may differ in float32 and, at True, in bfloat16.
-PROBE, TOLERANCE = (64, 96), {False: 1e-3, True: 0.1}
+# In float32 and, at True, in bfloat16: the size of the random image that shows whether an engine
+# computes the same, and by which share of their norm the logits may differ. OpenVINO arranges the
+# weights once for small images and again for others, and keeps both; so the image is not small. In
+# bfloat16, OpenVINO 2026.4 does not come back from such images for networks of 8 channels.
+PROBES = {False: ((256, 256), 1e-3), True: ((64, 96), 0.1)}
 
 
 def for_inference(
@@ -100,9 +102,10 @@ def _checked(segmentor: Any, told: dict, path: Path, engine: str) -> EngineModel
     for name in ("cfg", "dataset_meta", "test_cfg"):
         if hasattr(segmentor, name):
             setattr(fast, name, getattr(segmentor, name))
-    shape = (1, len(told["bands"]), *PROBE)
+    size, tolerance = PROBES[half]
+    shape = (1, len(told["bands"]), *size)
     image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     found, expected = fast.logits(image), segmentor.logits(image)
-    if not (found - expected).norm() <= TOLERANCE[half] * expected.norm():  # NaN does not pass
+    if not (found - expected).norm() <= tolerance * expected.norm():  # NaN does not pass
         raise UserError(f"{path}: {engine} computes something else than PyTorch")
     return fast

@@ -1,6 +1,5 @@
 """What an exported file computes: from images to classes, with the network in between."""
 
-import copy
 import io
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from mmseg.config.parts import parts_of
 from mmseg.errors import UserError
-from mmseg.inference import fuse
+from mmseg.inference import around_same_weights, fuse
 
 RGB = ("red", "green", "blue")
 SAMPLES = {"uint8": torch.uint8, "uint16": torch.uint16, "float32": torch.float32}
@@ -100,7 +99,7 @@ class Graph(nn.Module):
 
     def __init__(self, model: Any, options: ExportOptions) -> None:
         super().__init__()
-        plain = copy.deepcopy(model).cpu()
+        plain = around_same_weights(model).cpu()
         plain.test_cfg["amp"] = False
         self.model: Any = fuse(plain)
         self.options, self.rule = options, resize_rule(model)

@@ -2,12 +2,12 @@
 
 import sys
 
-import browse_dataset
 import pytest
-import test as test_tool
-import train
 from mmengine.config import Config
 
+import browse_dataset
+import test as test_tool
+import train
 from mmseg.errors import UserError
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import rasterio
-from find_label_errors import report
 from PIL import Image
 from run_tool import call_tool as call
 from tiny_project import ROOT
 
+from find_label_errors import report
 from mmseg.apis import inference_model, init_model
 from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.errors import UserError
