@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel
 
 from mmseg.errors import UserError
-from mmseg.inference import FusedMSCAN, fuse
+from mmseg.inference import FusedMSCAN, around_same_weights, fuse
 from mmseg.models.backbones import MSCAN
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -100,6 +100,18 @@ def test_changes_of_the_plain_model_do_not_reach_the_fused_one(model):
     model.backbone.block1[0].norm1.running_mean.add_(1)
     assert torch.equal(fast(image(32, 64)), expected)
     assert deviation(maps(fuse(model), image(32, 64)), maps(model, image(32, 64))) < 1e-5
+
+
+def test_a_copy_around_the_same_weights_takes_no_memory_and_moves_alone(model):
+    other = around_same_weights(model)
+    pairs = list(zip(other.parameters(), model.parameters(), strict=True))
+    assert all(a.data_ptr() == b.data_ptr() for a, b in pairs)
+    assert torch.equal(maps(other, image(32, 64))[3], maps(model, image(32, 64))[3])
+    other.double()
+    assert {each.dtype for each in (*model.parameters(), *model.buffers())} <= {
+        torch.float32,
+        torch.int64,
+    }
 
 
 def test_a_fused_model_cannot_be_trained(model):

@@ -1,8 +1,10 @@
 """What our runner does otherwise than mmengine's, around any network."""
 
 import functools
+import gc
 import os
 import signal
+import weakref
 from pathlib import Path
 
 import pytest
@@ -214,3 +216,19 @@ def test_a_validation_runs_one_fused_copy_and_gives_the_model_back(tmp_path, mon
         seen.fails = False
         validate()
         assert own.model is model
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_a_test_frees_the_model_unless_a_training_goes_on_with_it(tmp_path, trains):
+    write_project(tmp_path)
+    config = load_config(tmp_path / "tiny.py")
+    config.work_dir = str(tmp_path / "work")
+    if not trains:
+        for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
+            config.pop(key)
+    own = SegRunner.from_cfg(config)
+    model = weakref.ref(own.model)
+    scores = own.test()
+    gc.collect()
+    assert (model() is own.model) if trains else (model() is None)
+    assert own.test() == scores
