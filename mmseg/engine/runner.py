@@ -33,8 +33,7 @@ from mmseg.engine.run_summary import run_result
 from mmseg.engine.visualization import SegVisualizationHook
 from mmseg.errors import UserError, reason
 from mmseg.export.loading import is_exported
-from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
-from mmseg.lock import sole_process
+from mmseg.files import make_writable, remove_unfinished, sole_process, whole_file, write_whole
 from mmseg.ops.defaults import by_default
 from mmseg.registry import RUNNERS
 
