@@ -6,8 +6,7 @@ import gc
 import os
 import platform
 import sys
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distributions
 
 # Each package on the left installs files under the name `mmseg`, `mmcv` or `mmengine`, and so
 # overwrites files of the package on the right.
@@ -44,11 +43,7 @@ def setup_process() -> None:
 
 def check_environment() -> None:
     """Raise ImportError that says what to uninstall if another package overwrites our files."""
-    rivals = []
-    for name in RIVALS:
-        with suppress(PackageNotFoundError):
-            distribution(name)
-            rivals.append(name)
+    rivals = [name for name in RIVALS if any(distributions(name=name))]
     if rivals:
         # Removing the rival also removes the files that both packages wrote.
         mend = " ".join(sorted({RIVALS[name] for name in rivals} - {"segnext"}))

@@ -83,7 +83,10 @@ def _warn_if_emulated() -> None:
 
 
 def prepare_process(config: Config) -> None:
-    """Set up warnings, determinism, Triton and, without a GPU, the process group of a run."""
+    """Set up warnings, determinism, Triton and, without a GPU, the process group of a run.
+
+    Raises `UserError` for a launcher that needs GPUs where there are none.
+    """
     for start in FOREIGN_WARNINGS:
         warnings.filterwarnings("ignore", message=start)
     hide_broken_torchvision()
@@ -92,12 +95,8 @@ def prepare_process(config: Config) -> None:
         # cuBLAS too; without it torch may refuse to multiply matrices.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     launcher = config.get("launcher", "none")
-    grouped = launcher != "none" and not torch.distributed.is_initialized()
-    if grouped and not torch.cuda.is_available():
-        _join_on_cpu(launcher)
-
-
-def _join_on_cpu(launcher: str) -> None:
+    if launcher == "none" or torch.distributed.is_initialized() or torch.cuda.is_available():
+        return
     # mmengine's own set-up selects a CUDA device, even where there is none.
     if launcher != "pytorch":
         raise UserError(f"--launcher {launcher}: needs GPUs; without, start the run by torchrun")

@@ -112,13 +112,11 @@ class SemiSupervisedHook(EMAHook):
         sure = best >= self.threshold * relative_confidence(best, found, small.shape[1])[found]
         truth = torch.stack([sample.gt_sem_seg.data for sample in plain["data_samples"]])
         truth = truth[..., :height, :width]
-        self._log(runner, sure[truth != IGNORE_INDEX], (found == truth)[sure & (truth < UNKNOWN)])
-        return found.masked_fill(~sure | (truth == IGNORE_INDEX), IGNORE_INDEX).byte()
-
-    def _log(self, runner: Runner, sure: Tensor, right: Tensor) -> None:
-        for name, values in (("share", sure), ("accuracy", right)):
+        right = (found == truth)[sure & (truth < UNKNOWN)]
+        for name, values in (("share", sure[truth != IGNORE_INDEX]), ("accuracy", right)):
             if values.numel():
                 runner.message_hub.update_scalar(f"train/pseudo_{name}", values.float().mean())
+        return found.masked_fill(~sure | (truth == IGNORE_INDEX), IGNORE_INDEX).byte()
 
 
 def relative_confidence(best: Tensor, found: Tensor, classes: int) -> Tensor:
