@@ -61,12 +61,12 @@ class SegRunner(Runner):
         config = Config(translate_config(cfg).to_dict(), filename=name, format_python_code=False)
         if config.get("work_dir") is None:
             config.work_dir = default_work_dir(config.filename or "run.py")
-        # Without device_ids it wraps a model on any device; mmengine's default names a GPU.
-        own = {"type": WRAPPER, "broadcast_buffers": False, "device_ids": None}
-        own["find_unused_parameters"] = config.get("find_unused_parameters", False)
         wrapper = config.get("model_wrapper_cfg") or {}
-        is_own = wrapper.get("type", WRAPPER) == WRAPPER
-        config.model_wrapper_cfg = {**own, **wrapper} if is_own else wrapper
+        if wrapper.get("type", WRAPPER) == WRAPPER:
+            # Without device_ids it wraps a model on any device; mmengine's default names a GPU.
+            own = {"type": WRAPPER, "broadcast_buffers": False, "device_ids": None}
+            own["find_unused_parameters"] = config.get("find_unused_parameters", False)
+            config.model_wrapper_cfg = {**own, **wrapper}
         check_complete(config)
         make_writable(config.work_dir)
         prepare_process(config)

@@ -23,7 +23,7 @@ from mmseg.engine.loop import seed_iteration
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX, UNKNOWN
 from mmseg.randomness import seed_of
-from mmseg.registry import HOOKS
+from mmseg.registry import HOOKS, Share
 from mmseg.structures import SegDataSample
 
 
@@ -51,7 +51,7 @@ class SemiSupervisedHook(EMAHook):
     def __init__(
         self,
         dataset: Mapping | None = None,
-        threshold: float = 0.9,
+        threshold: Share = 0.9,
         ema_type: str = "MomentumAnnealingEMA",
         momentum: float = 0.004,
         **options: Any,
@@ -59,8 +59,6 @@ class SemiSupervisedHook(EMAHook):
         if ema_type == "MomentumAnnealingEMA":
             options = {"gamma": 10, **options}  # averages a tenth of the iterations at first
         super().__init__(ema_type, momentum=momentum, **options)
-        if not 0 <= threshold <= 1:
-            raise UserError(f"SemiSupervisedHook: threshold={threshold} is no probability")
         self.dataset, self.threshold = dataset, threshold
 
     def before_train(self, runner: Runner) -> None:
@@ -110,8 +108,7 @@ class SemiSupervisedHook(EMAHook):
             pairs.append(teacher.decode_head.resize(logits, size).softmax(1).max(1, keepdim=True))
         best, found = (torch.cat(each)[..., :height, :width] for each in zip(*pairs, strict=True))
         sure = best >= self.threshold * relative_confidence(best, found, small.shape[1])[found]
-        truth = torch.stack([sample.gt_sem_seg.data for sample in plain["data_samples"]])
-        truth = truth[..., :height, :width]
+        truth = batch["labels"].to(found.device)
         right = (found == truth)[sure & (truth < UNKNOWN)]
         for name, values in (("share", sure[truth != IGNORE_INDEX]), ("accuracy", right)):
             if values.numel():
