@@ -71,12 +71,10 @@ def newest_whole(folder: str | Path) -> tuple[Path | None, list[str]]:
     It is the one that `latest.pth` links to, or the whole one before it. Files of a higher number
     belong to another run.
     """
-    files, latest = numbered(folder), Path(folder, LATEST)
-    linked = [n for n, path in files if latest.exists() and path.samefile(latest)]
+    files, latest = [path for _, path in numbered(folder)], Path(folder, LATEST)
+    linked = [i for i, path in enumerate(files) if latest.exists() and path.samefile(latest)]
     warnings: list[str] = []
-    for number, path in files:
-        if linked and number > linked[0]:
-            continue
+    for path in files[linked[0] if linked else 0 :]:
         try:
             read_checkpoint(path)
         except UserError as error:

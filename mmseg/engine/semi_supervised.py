@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch import Tensor
@@ -22,6 +21,7 @@ from mmseg.engine.loaders import build_loader
 from mmseg.engine.loop import seed_iteration
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX, UNKNOWN
+from mmseg.models.data_preprocessor import pad_to
 from mmseg.randomness import seed_of
 from mmseg.registry import HOOKS, Share
 from mmseg.structures import SegDataSample
@@ -176,9 +176,7 @@ def interleaved(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
     for key, padding in (("inputs", 0), ("labels", IGNORE_INDEX)):
         maps = [each[key].to(second["inputs"].device) for each in (first, second)]
         height, width = (max(x.shape[axis] for x in maps) for axis in (2, 3))
-        sides = [(0, width - x.shape[3], 0, height - x.shape[2]) for x in maps]
-        padded = [F.pad(x, s, value=padding) for x, s in zip(maps, sides, strict=True)]
-        joined[key] = torch.cat(padded)[order]
+        joined[key] = torch.cat([pad_to(x, height, width, padding) for x in maps])[order]
     for key in ("sizes", "data_samples"):
         joined[key] = [[*first[key], *second[key]][i] for i in order]
     return joined
