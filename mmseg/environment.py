@@ -11,13 +11,9 @@ from importlib.metadata import distributions
 # Each package on the left installs files under the name `mmseg`, `mmcv` or `mmengine`, and so
 # overwrites files of the package on the right.
 RIVALS = {
-    "mmsegmentation": "segnext",
-    "onedl-mmsegmentation": "segnext",
-    "mmcv": "onedl-mmcv",
-    "mmcv-full": "onedl-mmcv",
-    "mmcv-lite": "onedl-mmcv",
-    "mmengine": "onedl-mmengine",
-    "mmengine-lite": "onedl-mmengine",
+    **dict.fromkeys(("mmsegmentation", "onedl-mmsegmentation"), "segnext"),
+    **dict.fromkeys(("mmcv", "mmcv-full", "mmcv-lite"), "onedl-mmcv"),
+    **dict.fromkeys(("mmengine", "mmengine-lite"), "onedl-mmengine"),
 }
 
 # How often a waiting thread of OpenMP looks for work before it sleeps.

@@ -28,12 +28,6 @@ NEEDED = {
     "model": ("type", "backbone", "decode_head", "data_preprocessor"),
     **{f"{split}_dataloader": ("dataset", "sampler") for split in ("train", "val", "test")},
 }
-# Warnings that no user can act on: mmengine's of a name that not every torch has anew, and torch's
-# of gradients that lie otherwise than their parameter in dimensions of size 1.
-FOREIGN_WARNINGS = (
-    *("Setting MKL_NUM_THREADS environment variable", "`broadcast_buffers` is deprecated"),
-    "Grad strides do not match bucket view strides",
-)
 
 
 def default_work_dir(config: str) -> str:
@@ -87,8 +81,10 @@ def prepare_process(config: Config) -> None:
 
     Raises `UserError` for a launcher that needs GPUs where there are none.
     """
-    for start in FOREIGN_WARNINGS:
-        warnings.filterwarnings("ignore", message=start)
+    # No user can act on these: mmengine's of a name that not every torch has anew, and torch's of
+    # gradients that lie otherwise than their parameter in dimensions of size 1.
+    texts = "Setting MKL_NUM_THREADS|`broadcast_buffers` is deprecated|Grad strides do not match"
+    warnings.filterwarnings("ignore", message=texts)
     hide_broken_torchvision()
     triton.enable(config.get("triton_kernels", by_default("triton_kernels")))
     if (config.get("randomness") or {}).get("deterministic"):
