@@ -6,19 +6,14 @@ import gc
 import os
 import platform
 import sys
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distributions
 
 # Each package on the left installs files under the name `mmseg`, `mmcv` or `mmengine`, and so
 # overwrites files of the package on the right.
 RIVALS = {
-    "mmsegmentation": "segnext",
-    "onedl-mmsegmentation": "segnext",
-    "mmcv": "onedl-mmcv",
-    "mmcv-full": "onedl-mmcv",
-    "mmcv-lite": "onedl-mmcv",
-    "mmengine": "onedl-mmengine",
-    "mmengine-lite": "onedl-mmengine",
+    **dict.fromkeys(("mmsegmentation", "onedl-mmsegmentation"), "segnext"),
+    **dict.fromkeys(("mmcv", "mmcv-full", "mmcv-lite"), "onedl-mmcv"),
+    **dict.fromkeys(("mmengine", "mmengine-lite"), "onedl-mmengine"),
 }
 
 # How often a waiting thread of OpenMP looks for work before it sleeps.
@@ -44,11 +39,7 @@ def setup_process() -> None:
 
 def check_environment() -> None:
     """Raise ImportError that says what to uninstall if another package overwrites our files."""
-    rivals = []
-    for name in RIVALS:
-        with suppress(PackageNotFoundError):
-            distribution(name)
-            rivals.append(name)
+    rivals = [name for name in RIVALS if any(distributions(name=name))]
     if rivals:
         # Removing the rival also removes the files that both packages wrote.
         mend = " ".join(sorted({RIVALS[name] for name in rivals} - {"segnext"}))

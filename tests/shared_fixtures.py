@@ -29,7 +29,7 @@ from PIL import Image
 from run_tool import call_tool, run
 from tiny_project import write_project
 
-from mmseg.lock import sole_process
+from mmseg.files import sole_process
 
 torch.set_num_threads(1)  # tests run side by side
 

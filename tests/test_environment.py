@@ -1,6 +1,5 @@
 """Rivals for our import names, and life without torchvision and timm."""
 
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -18,11 +17,10 @@ def installed(monkeypatch):
     """Pretend that only the named distributions are installed."""
 
     def install(*names):
-        def distribution(name):
-            if name not in names:
-                raise importlib.metadata.PackageNotFoundError(name)
+        def distributions(name):
+            return [name] if name in names else []
 
-        monkeypatch.setattr(environment, "distribution", distribution)
+        monkeypatch.setattr(environment, "distributions", distributions)
 
     return install
 

@@ -76,6 +76,8 @@ def use_outputs(config: Config, args) -> None:
     """Let the evaluator of a config measure and write what the flags ask for."""
     # The result has the name of the checkpoint, also if a link such as latest.pth is given.
     name = f"eval_{Path(args.checkpoint).resolve().stem}{'_tta' if args.tta else ''}"
+    evaluators = config.get("test_evaluator") or []
+    config.test_evaluator = [evaluators] if isinstance(evaluators, dict) else [*evaluators]
     work, format_only, metric = Path(config.work_dir), args.format_only is not None, iou_of(config)
     given, added = dict(args.eval_options), []
     folder = given.pop("imgfile_prefix", None)
@@ -103,7 +105,7 @@ def use_outputs(config: Config, args) -> None:
         metric.iou_metrics = args.eval
     if args.gpu_collect:
         metric.collect_device = "gpu"
-    config.test_evaluator = [*evaluators(config), *added]
+    config.test_evaluator = [*config.test_evaluator, *added]
 
 
 def run_facts(args, checkpoint: dict) -> dict:
@@ -120,13 +122,8 @@ def run_facts(args, checkpoint: dict) -> dict:
     }
 
 
-def evaluators(config: Config) -> list:
-    given = config.get("test_evaluator") or []
-    return list(given) if isinstance(given, list | tuple) else [given]
-
-
 def iou_of(config: Config) -> ConfigDict:
-    for evaluator in evaluators(config):
+    for evaluator in config.test_evaluator:
         if evaluator["type"] == "IoUMetric":
             return evaluator
     raise UserError("test_evaluator: has no IoUMetric, which --eval, --out and --format-only need")

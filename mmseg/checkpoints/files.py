@@ -76,11 +76,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path}: cannot be read as a checkpoint ({_reason(error)}): it is damaged, or carries "
             "more than tensors and plain metadata; nothing in it was run"
         ) from error
-    if not isinstance(content, Mapping) or not isinstance(content.get("state_dict", {}), Mapping):
-        raise UserError(f"{path}: holds no weights; a checkpoint has them under `state_dict`")
-    state = content.get("state_dict", {})
-    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()):
-        raise UserError(f"{path}: its weights are not named tensors; is it a checkpoint?")
+    state = content.get("state_dict", {}) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise UserError(f"{path}: holds no weights; those are named tensors under `state_dict`")
     return dict(content)
 
 

@@ -38,11 +38,12 @@ def compile_network(model: nn.Module, trains: bool = False, accumulates: bool = 
     except RuntimeError as error:
         why = str(error).strip().partition("\n")[0]
         raise UserError(f"--compile: torch.compile does not work here: {why}") from error
-    graphs, name = _on_gpu(segmentor) and not accumulates, "training_logits" if trains else "logits"
+    graphs = next(segmentor.parameters()).is_cuda and not accumulates
+    name = "training_logits" if trains else "logits"
     compiled = torch.compile(getattr(segmentor, name), options={"triton.cudagraphs": graphs})
 
     def network(x: Tensor) -> Any:
-        with _backward_without_autocast() if trains else _frozen_weights():
+        with _when_traced(trains):
             logits = compiled(x)
         # What a graph returns lies where its next run writes.
         return logits.clone() if graphs and not trains else logits
@@ -50,23 +51,17 @@ def compile_network(model: nn.Module, trains: bool = False, accumulates: bool = 
     setattr(segmentor, name, network)
 
 
-def _on_gpu(segmentor: nn.Module) -> bool:
-    return next(segmentor.parameters()).is_cuda
+def _when_traced(trains: bool) -> contextlib.AbstractContextManager:
+    """Set what torch reads when it traces code, and what is no option of a call.
 
-
-def _frozen_weights() -> contextlib.AbstractContextManager:
-    """Let weights be constants; this is read when code is traced, and no option of a call."""
-    from torch._inductor import config  # takes two seconds
-
-    return config.patch(freezing=True)
-
-
-def _backward_without_autocast() -> contextlib.AbstractContextManager:
-    """Run a compiled backward pass in the precisions of its forward pass, as an eager one runs.
-
-    By default torch traces it under autocast. Then the factorisation, which is float32 in the
-    forward pass, has a backward pass in half precision.
+    Weights are constants in inference. In training the backward pass runs in the precisions of the
+    forward pass, as an eager one runs. By default torch traces it under autocast. Then the
+    factorisation, which is float32 in the forward pass, has a backward pass in half precision.
     """
+    if not trains:
+        from torch._inductor import config as inductor  # takes two seconds
+
+        return inductor.patch(freezing=True)
     config: Any = torch._functorch.config
     if not hasattr(config, "backward_pass_autocast"):  # before torch 2.8
         return contextlib.nullcontext()
@@ -88,9 +83,6 @@ class FuseHook(Hook):
     def __init__(self) -> None:
         self.model: nn.Module | None = None
 
-    def before_run(self, runner: Runner) -> None:
-        self._give_back(runner)
-
     def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         if batch_idx == 0:
             self._exchange(runner)
@@ -105,19 +97,16 @@ class FuseHook(Hook):
                 self.model = segmentor = None
                 give_back_freed_memory()
 
-    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        self._give_back(runner)
-
-    after_test_epoch = after_val_epoch
-
     def _exchange(self, runner: Runner, *how: Any) -> None:
         self._give_back(runner)
         self.model = runner.model
         runner.model = for_inference(self.model, *how)
 
-    def _give_back(self, runner: Runner) -> None:
+    def _give_back(self, runner: Runner, metrics: dict | None = None) -> None:
         if self.model is not None:
             runner.model, self.model = self.model, None
+
+    before_run = after_val_epoch = after_test_epoch = _give_back
 
 
 def take_exported(runner: Any, path: str) -> dict[str, Any]:

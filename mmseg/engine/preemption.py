@@ -16,8 +16,7 @@ from mmseg.engine.checkpoint_hook import LatestCheckpointHook
 
 # A scheduler sends SIGTERM or SIGUSR1 (Slurm: --signal=USR1@120), Ctrl-C sends SIGINT. Windows has
 # no SIGUSR1.
-NAMES = {"SIGTERM", "SIGINT", "SIGUSR1"}
-SIGNALS = tuple(number for number in signal.Signals if number.name in NAMES)
+SIGNALS = [each for each in signal.Signals if each.name in {"SIGTERM", "SIGINT", "SIGUSR1"}]
 # EX_TEMPFAIL of sysexits.h: not done, and trying again will help.
 EXIT_CODE = 75
 

@@ -28,12 +28,6 @@ NEEDED = {
     "model": ("type", "backbone", "decode_head", "data_preprocessor"),
     **{f"{split}_dataloader": ("dataset", "sampler") for split in ("train", "val", "test")},
 }
-# Warnings that no user can act on: mmengine's of a name that not every torch has anew, and torch's
-# of gradients that lie otherwise than their parameter in dimensions of size 1.
-FOREIGN_WARNINGS = (
-    *("Setting MKL_NUM_THREADS environment variable", "`broadcast_buffers` is deprecated"),
-    "Grad strides do not match bucket view strides",
-)
 
 
 def default_work_dir(config: str) -> str:
@@ -83,21 +77,22 @@ def _warn_if_emulated() -> None:
 
 
 def prepare_process(config: Config) -> None:
-    """Set up warnings, determinism, Triton and, without a GPU, the process group of a run."""
-    for start in FOREIGN_WARNINGS:
-        warnings.filterwarnings("ignore", message=start)
+    """Set up warnings, determinism, Triton and, without a GPU, the process group of a run.
+
+    Raises `UserError` for a launcher that needs GPUs where there are none.
+    """
+    # No user can act on these: mmengine's of a name that not every torch has anew, and torch's of
+    # gradients that lie otherwise than their parameter in dimensions of size 1.
+    texts = "Setting MKL_NUM_THREADS|`broadcast_buffers` is deprecated|Grad strides do not match"
+    warnings.filterwarnings("ignore", message=texts)
     hide_broken_torchvision()
     triton.enable(config.get("triton_kernels", by_default("triton_kernels")))
     if (config.get("randomness") or {}).get("deterministic"):
         # cuBLAS too; without it torch may refuse to multiply matrices.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     launcher = config.get("launcher", "none")
-    grouped = launcher != "none" and not torch.distributed.is_initialized()
-    if grouped and not torch.cuda.is_available():
-        _join_on_cpu(launcher)
-
-
-def _join_on_cpu(launcher: str) -> None:
+    if launcher == "none" or torch.distributed.is_initialized() or torch.cuda.is_available():
+        return
     # mmengine's own set-up selects a CUDA device, even where there is none.
     if launcher != "pytorch":
         raise UserError(f"--launcher {launcher}: needs GPUs; without, start the run by torchrun")

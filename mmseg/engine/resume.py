@@ -71,12 +71,10 @@ def newest_whole(folder: str | Path) -> tuple[Path | None, list[str]]:
     It is the one that `latest.pth` links to, or the whole one before it. Files of a higher number
     belong to another run.
     """
-    files, latest = numbered(folder), Path(folder, LATEST)
-    linked = [n for n, path in files if latest.exists() and path.samefile(latest)]
+    files, latest = [path for _, path in numbered(folder)], Path(folder, LATEST)
+    linked = [i for i, path in enumerate(files) if latest.exists() and path.samefile(latest)]
     warnings: list[str] = []
-    for number, path in files:
-        if linked and number > linked[0]:
-            continue
+    for path in files[linked[0] if linked else 0 :]:
         try:
             read_checkpoint(path)
         except UserError as error:
@@ -124,12 +122,15 @@ def _comparable(facts: Mapping) -> dict[str, Any]:
     return found | {key: OWN_NAMES.get(found[key], found[key]) for key in names}
 
 
-def restore(runner: Runner, checkpoint: dict[str, Any], path: str, **options: Any) -> None:
+def restore(runner: Runner, path: str) -> None:
     """Put a run into the state of a checkpoint of the same training.
 
-    `options` are those of `load_model_weights`. Raises `UserError` if the checkpoint lacks a part.
+    Raises `UserError` if it is of another training, or if it lacks a part.
     """
+    checkpoint = read_checkpoint(path)
     meta = metadata(checkpoint)
+    if stored := meta.get(FACTS):
+        check_same_training(stored, training_facts(runner.cfg, runner.world_size), path)
     schedulers = runner.param_schedulers or []
     parts = ("optimizer", *(["param_schedulers"] if schedulers else ()), "message_hub")
     lacking = [part for part in parts if part not in checkpoint]
@@ -138,7 +139,8 @@ def restore(runner: Runner, checkpoint: dict[str, Any], path: str, **options: An
             f"{path}: cannot be resumed, it holds no {(lacking or ['iter'])[0]!r}; pass it as "
             "--load-from to start from its weights"
         )
-    load_model_weights(runner.model, path, checkpoint=checkpoint, **options)
+    rank = (runner.cfg.get("load_cfg") or {}).get("nmf_rank")
+    load_model_weights(runner.model, path, nmf_rank=rank, checkpoint=checkpoint)
     network, optimiser = unwrap(runner.model), runner.optim_wrapper.optimizer
     # With averaged weights, those are the `state_dict`; mmengine's hook exchanges the two.
     runner.call_hook("after_load_checkpoint", checkpoint=checkpoint)

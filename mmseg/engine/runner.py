@@ -13,28 +13,20 @@ from mmengine.logging import MMLogger
 from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
-from mmseg.checkpoints.dialects import class_names, metadata, model_facts
-from mmseg.checkpoints.files import check_written, read_checkpoint
+from mmseg.checkpoints.dialects import class_names, model_facts
+from mmseg.checkpoints.files import check_written
 from mmseg.checkpoints.loading import load_model_weights, unwrap, warn_of_other_classes
 from mmseg.config import translate_config
 from mmseg.engine.compile import FuseHook, compile_network, take_exported
 from mmseg.engine.loaders import build_loader
 from mmseg.engine.preemption import PreemptionHook
 from mmseg.engine.prepare import check_complete, default_work_dir, prepare_process
-from mmseg.engine.resume import (
-    FACTS,
-    SAMPLER_SEED,
-    check_same_training,
-    restore,
-    training_facts,
-    where_to_start,
-)
+from mmseg.engine.resume import FACTS, SAMPLER_SEED, restore, training_facts, where_to_start
 from mmseg.engine.run_summary import run_result
 from mmseg.engine.visualization import SegVisualizationHook
 from mmseg.errors import UserError, reason
 from mmseg.export.loading import is_exported
-from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
-from mmseg.lock import sole_process
+from mmseg.files import make_writable, remove_unfinished, sole_process, whole_file, write_whole
 from mmseg.ops.defaults import by_default
 from mmseg.registry import RUNNERS
 
@@ -42,8 +34,8 @@ from mmseg.registry import RUNNERS
 NOISE = (
     *("paramwise_options --", "The prefix is not set in metric", '"FileClient" will be deprecated'),
     *('"HardDiskBackend" is the alias', "Hooks will be executed in the following order"),
-    *("Resumed iteration number is not divisible", "Gradient accumulative may slightly decrease"),
-    *("Distributed training is not used, all SyncBatchNorm", "Config:\n"),  # it has its own file
+    *("Gradient accumulative may slightly decrease", "Config:\n"),  # the config has its own file
+    "Distributed training is not used, all SyncBatchNorm",
 )
 # The messages of torch.distributed's backends about a connection that broke.
 LOST_PROCESS = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)")
@@ -69,12 +61,12 @@ class SegRunner(Runner):
         config = Config(translate_config(cfg).to_dict(), filename=name, format_python_code=False)
         if config.get("work_dir") is None:
             config.work_dir = default_work_dir(config.filename or "run.py")
-        # Without device_ids it wraps a model on any device; mmengine's default names a GPU.
-        own = {"type": WRAPPER, "broadcast_buffers": False, "device_ids": None}
-        own["find_unused_parameters"] = config.get("find_unused_parameters", False)
         wrapper = config.get("model_wrapper_cfg") or {}
-        is_own = wrapper.get("type", WRAPPER) == WRAPPER
-        config.model_wrapper_cfg = {**own, **wrapper} if is_own else wrapper
+        if wrapper.get("type", WRAPPER) == WRAPPER:
+            # Without device_ids it wraps a model on any device; mmengine's default names a GPU.
+            own = {"type": WRAPPER, "broadcast_buffers": False, "device_ids": None}
+            own["find_unused_parameters"] = config.get("find_unused_parameters", False)
+            config.model_wrapper_cfg = {**own, **wrapper}
         check_complete(config)
         make_writable(config.work_dir)
         prepare_process(config)
@@ -159,11 +151,7 @@ class SegRunner(Runner):
     # mmengine's runs the text of a stored config, and starts afresh with what a file lacks.
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:
         """Go on from a checkpoint of the same training as if it had never been interrupted."""
-        checkpoint = read_checkpoint(filename)
-        if stored := metadata(checkpoint).get(FACTS):
-            check_same_training(stored, training_facts(self.cfg, self.world_size), filename)
-        rank = (self.cfg.get("load_cfg") or {}).get("nmf_rank")
-        restore(self, checkpoint, filename, nmf_rank=rank)
+        restore(self, filename)
 
     # mmengine's writes a file that may be cut, and nothing that tells one training from another.
     @master_only

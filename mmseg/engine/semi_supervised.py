@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch import Tensor
@@ -22,8 +21,9 @@ from mmseg.engine.loaders import build_loader
 from mmseg.engine.loop import seed_iteration
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX, UNKNOWN
+from mmseg.models.data_preprocessor import pad_to
 from mmseg.randomness import seed_of
-from mmseg.registry import HOOKS
+from mmseg.registry import HOOKS, Share
 from mmseg.structures import SegDataSample
 
 
@@ -51,7 +51,7 @@ class SemiSupervisedHook(EMAHook):
     def __init__(
         self,
         dataset: Mapping | None = None,
-        threshold: float = 0.9,
+        threshold: Share = 0.9,
         ema_type: str = "MomentumAnnealingEMA",
         momentum: float = 0.004,
         **options: Any,
@@ -59,8 +59,6 @@ class SemiSupervisedHook(EMAHook):
         if ema_type == "MomentumAnnealingEMA":
             options = {"gamma": 10, **options}  # averages a tenth of the iterations at first
         super().__init__(ema_type, momentum=momentum, **options)
-        if not 0 <= threshold <= 1:
-            raise UserError(f"SemiSupervisedHook: threshold={threshold} is no probability")
         self.dataset, self.threshold = dataset, threshold
 
     def before_train(self, runner: Runner) -> None:
@@ -110,15 +108,12 @@ class SemiSupervisedHook(EMAHook):
             pairs.append(teacher.decode_head.resize(logits, size).softmax(1).max(1, keepdim=True))
         best, found = (torch.cat(each)[..., :height, :width] for each in zip(*pairs, strict=True))
         sure = best >= self.threshold * relative_confidence(best, found, small.shape[1])[found]
-        truth = torch.stack([sample.gt_sem_seg.data for sample in plain["data_samples"]])
-        truth = truth[..., :height, :width]
-        self._log(runner, sure[truth != IGNORE_INDEX], (found == truth)[sure & (truth < UNKNOWN)])
-        return found.masked_fill(~sure | (truth == IGNORE_INDEX), IGNORE_INDEX).byte()
-
-    def _log(self, runner: Runner, sure: Tensor, right: Tensor) -> None:
-        for name, values in (("share", sure), ("accuracy", right)):
+        truth = batch["labels"].to(found.device)
+        right = (found == truth)[sure & (truth < UNKNOWN)]
+        for name, values in (("share", sure[truth != IGNORE_INDEX]), ("accuracy", right)):
             if values.numel():
                 runner.message_hub.update_scalar(f"train/pseudo_{name}", values.float().mean())
+        return found.masked_fill(~sure | (truth == IGNORE_INDEX), IGNORE_INDEX).byte()
 
 
 def relative_confidence(best: Tensor, found: Tensor, classes: int) -> Tensor:
@@ -181,9 +176,7 @@ def interleaved(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
     for key, padding in (("inputs", 0), ("labels", IGNORE_INDEX)):
         maps = [each[key].to(second["inputs"].device) for each in (first, second)]
         height, width = (max(x.shape[axis] for x in maps) for axis in (2, 3))
-        sides = [(0, width - x.shape[3], 0, height - x.shape[2]) for x in maps]
-        padded = [F.pad(x, s, value=padding) for x, s in zip(maps, sides, strict=True)]
-        joined[key] = torch.cat(padded)[order]
+        joined[key] = torch.cat([pad_to(x, height, width, padding) for x in maps])[order]
     for key in ("sizes", "data_samples"):
         joined[key] = [[*first[key], *second[key]][i] for i in order]
     return joined

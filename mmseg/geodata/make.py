@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
-from mmseg.files import make_writable, write_whole
+from mmseg.files import make_writable, sole_process, write_whole
 from mmseg.geodata.config import config_text
 from mmseg.geodata.masks import MaskLabels
 from mmseg.geodata.options import DatasetOptions
@@ -27,7 +27,6 @@ from mmseg.geodata.tiles import (
 )
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.imagery.pictures import write_image
-from mmseg.lock import sole_process
 
 # Fewer scenes than this are split by blocks.
 FEW_SHEETS = 10

@@ -25,8 +25,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 import mmseg
 from mmseg.errors import UserError
-from mmseg.files import cannot_be_written
-from mmseg.lock import sole_process
+from mmseg.files import cannot_be_written, sole_process
 from mmseg.raster.measure import SceneMap, check_truth, compare
 from mmseg.raster.options import MapOptions
 from mmseg.raster.products import Products

@@ -14,9 +14,8 @@ from mmengine.logging import MMLogger
 from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 
-from mmseg.files import cannot_be_written, write_whole
+from mmseg.files import LOCK, cannot_be_written, write_whole
 from mmseg.imagery.pictures import Palette
-from mmseg.lock import LOCK
 
 NODATA = 255
 # The uint8 of a probability of one; 255 is nodata.
