@@ -15,8 +15,7 @@ from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
 from mmseg.files import make_writable
 from mmseg.raster.vector_files import read_polygons
-from mmseg.results.change import HEADER, ChangeMap
-from mmseg.results.class_map import ClassMap
+from mmseg.results.class_map import HEADER, ChangeMap, ClassMap
 from mmseg.results.tables import write_csv
 
 

@@ -14,12 +14,7 @@ from mmseg.datasets.check import build_parts
 from mmseg.errors import one_line_errors
 from mmseg.imagery.image import read_picture
 from mmseg.imagery.pictures import sheet, write_image
-from mmseg.results.label_errors import (
-    COLUMNS,
-    LabelErrors,
-    crop_with_outline,
-    write_suspect_layer,
-)
+from mmseg.results.label_errors import COLUMNS, LabelErrors, crop_with_outline, write_suspect_layer
 from mmseg.results.tables import write_csv
 
 SHOWN = 48  # suspects on the sheet
@@ -63,10 +58,10 @@ def report(errors: LabelErrors, out: Path, least: float, meta: Mapping) -> None:
     crops = [crop_with_outline(read_picture(each.image, meta), each) for each in shown]
     captions = [f"{Path(each.image).name}: {classes[each.found]}?" for each in shown]
     write_image(out / "sheet.png", sheet(crops, captions, columns=8))
-    written = ["suspects.csv", "images.csv", "sheet.png"]
+    written = "suspects.csv, images.csv, sheet.png"
     if write_suspect_layer(out / "suspects.gpkg", suspects, classes):
-        written.append("suspects.gpkg")
-    print(f"{len(suspects)} suspects in {len(trust)} images: {out}/ {', '.join(written)}")
+        written += ", suspects.gpkg"
+    print(f"{len(suspects)} suspects in {len(trust)} images: {out}/ {written}")
 
 
 if __name__ == "__main__":

@@ -108,8 +108,8 @@ class Study:
         for task in self.tasks:
             variant = self.variants[task.variant]
             config = read_file(variant["config"])
-            config.merge_from_dict(dict(variant.get("options") or {}))
-            config.merge_from_dict({"randomness": {"seed": task.seed}})
+            options = variant.get("options") or {}
+            config.merge_from_dict({**options, "randomness.seed": task.seed})
             text = config.pretty_text
             if task.config.is_file() and task.config.read_text() != text:
                 raise UserError(
@@ -154,6 +154,6 @@ class Study:
             {"title": "Runs", "columns": tasks[0], "rows": tasks[1:], "file": "runs.csv"},
         ]
         means = dict(zip(columns, next(row for row in rows if row[0] == "mIoU"), strict=True))
-        cards = [{"name": f"mIoU, {k}", "value": v} for k, v in means.items() if "(n=" in k]
+        cards = [(f"mIoU, {k}", v, "") for k, v in means.items() if "(n=" in k]
         page = write_page(self.out / "index.html", f"{self.name}: study", cards, sections)
         return columns, rows, [*write_tables(stem, columns, rows), *plots, page]
