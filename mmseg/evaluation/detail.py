@@ -162,11 +162,7 @@ class TemperatureMetric(BaseMetric):
         losses, pixels, places = zip(*results, strict=True)
         if not sum(pixels):
             raise UserError("no labelled pixel to fit a temperature to")
-        temperature = float(TEMPERATURES[np.argmin(sum(losses))])
-        logger, count = MMLogger.get_current_instance(), len(set(places))
-        logger.info(f"temperature {temperature:.4f}, from {sum(pixels)} pixels of {count} places")
-        if count == 1:
-            logger.warning(
-                "all images are of one place: elsewhere another temperature may be right"
-            )
-        return {"temperature": temperature}
+        if len(set(places)) == 1:
+            text = "all images are of one place: elsewhere another temperature may be right"
+            MMLogger.get_current_instance().warning(text)
+        return {"temperature": float(TEMPERATURES[np.argmin(sum(losses))])}

@@ -77,14 +77,7 @@ def aligned_blocks(*paths: str) -> Iterator[tuple]:
     with ExitStack() as stack:
         sources = [stack.enter_context(open_raster(path)) for path in paths]
         first = sources[0]
-        grid = {"crs": first.crs, "transform": first.transform}
-        grid |= {"width": first.width, "height": first.height}
-        rasters = []
-        for source in sources:
-            nodata = NODATA if source.nodata is None else source.nodata
-            crs = source.crs or first.crs
-            vrt = WarpedVRT(source, src_crs=crs, src_nodata=nodata, nodata=NODATA, **grid)
-            rasters.append(stack.enter_context(vrt))
+        rasters = [stack.enter_context(_laid_on(first, each, first.crs)) for each in sources]
         for window in row_windows(first):
             with readable(" or ".join(dict.fromkeys(paths)), "cannot be read whole"):
                 values = [raster.read(1, window=window).astype(np.int64) for raster in rasters]
@@ -93,14 +86,19 @@ def aligned_blocks(*paths: str) -> Iterator[tuple]:
 
 def values_at(path: str, crs: CRS, places: np.ndarray) -> np.ndarray:
     """Return the values (N,) of a raster at places (2, N), `NODATA` beside it or without data."""
-    found = np.full(places.shape[1], NODATA, np.int64)
-    with open_raster(path) as raster:
-        x, y = np.array(transform_points(crs, raster.crs or crs, *places))
-        columns, rows = np.floor(~raster.transform * (x, y))
-        inside = (rows >= 0) & (rows < raster.height) & (columns >= 0) & (columns < raster.width)
-        values = raster.sample(zip(x[inside], y[inside], strict=True), 1, masked=True)
-        found[inside] = [value.astype(np.int64).filled(NODATA)[0] for value in values]
-    return found
+    with open_raster(path) as raster, _laid_on(raster, raster, crs) as ids:
+        places = np.transpose(transform_points(crs, ids.crs, *places))
+        return np.array([value[0] for value in ids.sample(places, 1)], np.int64)
+
+
+def _laid_on(
+    grid: rasterio.DatasetReader, raster: rasterio.DatasetReader, crs: CRS | None
+) -> WarpedVRT:
+    """Return a raster on the pixels of another one; `crs` is that of those that have none."""
+    place = {"transform": grid.transform, "width": grid.width, "height": grid.height}
+    place |= {"src_crs": raster.crs or crs, "crs": grid.crs or crs}
+    nodata = NODATA if raster.nodata is None else raster.nodata
+    return WarpedVRT(raster, src_nodata=nodata, nodata=NODATA, **place)
 
 
 class ChangeMap:
