@@ -27,17 +27,16 @@ def main() -> None:
     add("map_b", help="the later one")
     add("--out", required=True, type=Path, metavar="DIR")
     add("--zones", metavar="FILE", help="polygons; hectares also in each of them")
-    add("--zone-field", metavar="NAME", help="field with the names of the zones")
+    text = "field with the names of the zones"
+    add("--zone-field", nargs=1, default=[], metavar="NAME", help=text)
     args = parser.parse_args()
     if args.zone_field and not args.zones:
         raise UserError("--zone-field names a field of --zones: give that too")
     before = ClassMap(args.map_a)
     change = ChangeMap(before, ClassMap(args.map_b))
     if args.zones:
-        bounds, field = array_bounds(*before.shape, before.transform), args.zone_field
-        parts, zone_of, names = read_polygons(
-            args.zones, before.crs, bounds, fields=[field] if field else []
-        )
+        bounds, fields = array_bounds(*before.shape, before.transform), args.zone_field
+        parts, zone_of, names = read_polygons(args.zones, before.crs, bounds, fields=fields)
     make_writable(args.out)
     path = args.out / "change.tif"
     rows = list(change.rows(change.write(path)))
