@@ -37,11 +37,9 @@ class ClassMap:
 
     def __init__(self, path: str, mask: str | None = None) -> None:
         self.path, self.mask = path, mask
-        with open_raster(path) as raster:
+        with open_raster(path, np.uint8) as raster:
             self.crs, self.transform, self.shape = raster.crs, raster.transform, raster.shape
-            dtype, tags = raster.dtypes[0], raster.tags()
-        if dtype != "uint8":
-            raise UserError(f"{path}: its values are {dtype}; a map has class ids of uint8")
+            tags = raster.tags()
         if not is_measurable(self.crs, self.transform, *self.shape):
             raise UserError(f"{path}: has no CRS and place on the Earth, so that nothing has areas")
         self.row_hectares = row_areas(self.transform, self.crs, *self.shape) / 10_000
@@ -60,12 +58,13 @@ class ClassMap:
             yield top, np.where(known == NODATA, NODATA, ids)
 
 
-def open_raster(path: str) -> rasterio.DatasetReader:
-    """Open a raster of integers; `UserError` for any other file."""
+def open_raster(path: str, kind: type[np.integer] = np.integer) -> rasterio.DatasetReader:
+    """Open a raster of integers of one or any kind; `UserError` for any other file."""
     with readable(path):
         raster = rasterio.open(path)
-    if not np.issubdtype(raster.dtypes[0], np.integer):
-        raise UserError(f"{path}: its values are {raster.dtypes[0]}; class ids are integers")
+    if not np.issubdtype(raster.dtypes[0], kind):
+        found, needed = raster.dtypes[0], kind.__name__
+        raise UserError(f"{path}: its values are {found}, but class ids must be {needed}")
     return raster
 
 
