@@ -19,8 +19,7 @@ from mmseg.results.tables import write_tables
 def main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN")
-    text = "also write FILE.md, FILE.csv and FILE.tex"
-    parser.add_argument("--out", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write FILE.md, .csv, .tex")
     args = parser.parse_args()
     columns, rows = comparison(variants_of([Run.load(run) for run in args.runs]))
     print(render_table(columns, rows))

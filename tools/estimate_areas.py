@@ -37,11 +37,9 @@ def main() -> None:
     text = "draw N points; without N as many as the two flags below ask for"
     add("--sample", nargs="?", type=positive_int, const=0, metavar="N", help=text)
     add("--expected-accuracy", type=float, default=0.85, help="the user's accuracy to expect")
-    text = "of the overall accuracy, as wanted"
-    add("--standard-error", type=float, default=0.01, help=text)
+    add("--standard-error", type=float, default=0.01, help="of the overall accuracy, as wanted")
     add("--least", type=positive_int, default=50, help="points in each class")
-    text = "strata of the sample, if not the classes of the map"
-    add("--strata", metavar="RASTER", help=text)
+    add("--strata", metavar="RASTER", help="strata of the sample, if not the classes of the map")
     add("--out", type=Path, help="points.gpkg, or areas.csv (beside the map)")
     args = parser.parse_args()
     if args.reference is not None:

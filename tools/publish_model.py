@@ -27,7 +27,7 @@ from mmseg.config.check import TOP_LEVEL
 from mmseg.errors import UserError, one_line_errors, reason
 from mmseg.export import ExportOptions
 from mmseg.export.facts import facts, to_text
-from mmseg.files import make_writable, write_whole
+from mmseg.files import write_whole
 from mmseg.results.model_card import model_card
 from mmseg.results.runs import Run
 
@@ -50,7 +50,6 @@ def publish(args: Namespace, model: Any, state: dict, meta: dict) -> None:
     config = {key: value for key, value in model.cfg.to_dict().items() if key in TOP_LEVEL}
     text = json.dumps(config, default=refuse, ensure_ascii=False, indent=2)
     card = model_card(args.to_hub, told, args.license, run)
-    make_writable(out)
     write_checkpoint(out / hub.WEIGHTS, state, meta)
     write_whole(out / hub.CONFIG, text.encode())
     write_whole(out / hub.CARD, card.encode())
