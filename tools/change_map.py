@@ -13,10 +13,8 @@ from rasterio.transform import array_bounds
 
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
-from mmseg.files import make_writable
 from mmseg.raster.vector_files import read_polygons
-from mmseg.results.change import HEADER, ChangeMap
-from mmseg.results.class_map import ClassMap
+from mmseg.results.class_map import HEADER, ChangeMap, ClassMap
 from mmseg.results.tables import write_csv
 
 
@@ -28,18 +26,15 @@ def main() -> None:
     add("map_b", help="the later one")
     add("--out", required=True, type=Path, metavar="DIR")
     add("--zones", metavar="FILE", help="polygons; hectares also in each of them")
-    add("--zone-field", metavar="NAME", help="field with the names of the zones")
+    add("--zone-field", nargs=1, default=[], metavar="NAME", help="field with the zones' names")
     args = parser.parse_args()
     if args.zone_field and not args.zones:
         raise UserError("--zone-field names a field of --zones: give that too")
     before = ClassMap(args.map_a)
     change = ChangeMap(before, ClassMap(args.map_b))
     if args.zones:
-        bounds, field = array_bounds(*before.shape, before.transform), args.zone_field
-        parts, zone_of, names = read_polygons(
-            args.zones, before.crs, bounds, fields=[field] if field else []
-        )
-    make_writable(args.out)
+        bounds, fields = array_bounds(*before.shape, before.transform), args.zone_field
+        parts, zone_of, names = read_polygons(args.zones, before.crs, bounds, fields=fields)
     path = args.out / "change.tif"
     rows = list(change.rows(change.write(path)))
     write_csv(args.out / "change.csv", HEADER, rows)

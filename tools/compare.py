@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common import tool_parser
 
-from mmseg.errors import UserError, one_line_errors
+from mmseg.errors import one_line_errors
 from mmseg.evaluation.report import render_table
 from mmseg.results.runs import Run, comparison, variants_of
 from mmseg.results.tables import write_tables
@@ -19,11 +19,8 @@ from mmseg.results.tables import write_tables
 def main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN")
-    text = "also write FILE.md, FILE.csv and FILE.tex"
-    parser.add_argument("--out", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write FILE.md, .csv, .tex")
     args = parser.parse_args()
-    if len(args.runs) < 2:
-        raise UserError("give two runs or more")
     columns, rows = comparison(variants_of([Run.load(run) for run in args.runs]))
     print(render_table(columns, rows))
     if args.out:

@@ -14,12 +14,7 @@ from mmseg.datasets.check import build_parts
 from mmseg.errors import one_line_errors
 from mmseg.imagery.image import read_picture
 from mmseg.imagery.pictures import sheet, write_image
-from mmseg.results.label_errors import (
-    COLUMNS,
-    LabelErrors,
-    crop_with_outline,
-    write_suspect_layer,
-)
+from mmseg.results.label_errors import COLUMNS, LabelErrors, crop_with_outline, write_suspect_layer
 from mmseg.results.tables import write_csv
 
 SHOWN = 48  # suspects on the sheet
@@ -31,21 +26,19 @@ def main() -> None:
     add = parser.add_argument
     add("--split", choices=("train", "val", "test"), default="val")
     add("--min-pixels", type=positive_int, default=64, help="of a suspect")
-    text = "how much more probable another class must be, 0 to 1"
-    add("--least", type=float, default=0.5, help=text)
+    add("--least", type=float, default=0.5, help="how much likelier another class is, 0 to 1")
     add("--out", type=Path, default=Path("work_dirs/label_errors"), metavar="DIR")
     args = parser.parse_args()
     config = read_config(args)
     model = init_model(config, args.checkpoint, nmf_rank=args.nmf_rank)
     parts = build_parts(config[f"{args.split}_dataloader"].dataset)
-    samples = [(part, index) for part in parts for index in range(len(part))]
-    images = [part.get_data_info(index)["img_path"] for part, index in samples]
+    labelled = [(part, index) for part in parts for index in range(len(part))]
+    images = [part.get_data_info(index)["img_path"] for part, index in labelled]
     errors = LabelErrors(len(model.dataset_meta["classes"]), args.min_pixels)
-    predictions = predict_images(model, images, with_logits=True)
-    shown = progress(predictions, "Predicting", len(images))
-    for (part, index), image, sample in zip(samples, images, shown, strict=True):
+    samples = progress(predict_images(model, images, with_logits=True), "Predicting", len(images))
+    for (part, index), sample in zip(labelled, samples, strict=True):
         prob = sample.seg_logits.data.softmax(0).cpu().numpy()
-        errors.add(image, prob, part.get_seg_map(index))
+        errors.add(sample.img_path, prob, part.get_seg_map(index))
     report(errors, args.out, args.least, model.dataset_meta)
 
 
@@ -63,10 +56,10 @@ def report(errors: LabelErrors, out: Path, least: float, meta: Mapping) -> None:
     crops = [crop_with_outline(read_picture(each.image, meta), each) for each in shown]
     captions = [f"{Path(each.image).name}: {classes[each.found]}?" for each in shown]
     write_image(out / "sheet.png", sheet(crops, captions, columns=8))
-    written = ["suspects.csv", "images.csv", "sheet.png"]
+    written = "suspects.csv, images.csv, sheet.png"
     if write_suspect_layer(out / "suspects.gpkg", suspects, classes):
-        written.append("suspects.gpkg")
-    print(f"{len(suspects)} suspects in {len(trust)} images: {out}/ {', '.join(written)}")
+        written += ", suspects.gpkg"
+    print(f"{len(suspects)} suspects in {len(trust)} images: {out}/ {written}")
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ def main() -> None:
     parser.add_argument("--scalars", nargs="+", default=["loss", "lr", "mIoU"], help=text)
     parser.add_argument("--out", type=Path, default=Path("curves"), help="without suffix")
     args = parser.parse_args()
-    names = [run.name or str(run) for run in args.runs]
-    labels = names if len(set(names)) == len(names) else [str(run) for run in args.runs]
-    runs = {name: read_curves(run) for name, run in zip(labels, args.runs, strict=True)}
+    runs = {str(run): read_curves(run) for run in args.runs}
     print(*plot_curves(args.out, runs, args.scalars), sep="\n")
 
 

@@ -27,22 +27,11 @@ from mmseg.config.check import TOP_LEVEL
 from mmseg.errors import UserError, one_line_errors, reason
 from mmseg.export import ExportOptions
 from mmseg.export.facts import facts, to_text
-from mmseg.files import make_writable, write_whole
+from mmseg.files import write_whole
 from mmseg.results.model_card import model_card
 from mmseg.results.runs import Run
 
 KEPT = ("mean", "std", "bgr_to_rgb", "cfg", "dataset_meta", "nmf_rank", "segnext_version")
-
-
-def metadata_of(checkpoint: dict, path: str, model: Any) -> dict[str, Any]:
-    """Return the metadata to store: that of the checkpoint or, if there is one, of the model."""
-    meta = metadata(checkpoint)
-    if model is not None:
-        names = {**model.dataset_meta, "temperature": model.temperature}
-        meta = {**model_facts(model), "cfg": model.cfg.pretty_text, "dataset_meta": names}
-    elif lacking := [key for key in KEPT if key not in meta]:
-        raise UserError(f"{path} does not tell {', '.join(lacking)}: add --config CONFIG")
-    return {key: meta[key] for key in KEPT if key in meta}
 
 
 def publish(args: Namespace, model: Any, state: dict, meta: dict) -> None:
@@ -61,7 +50,6 @@ def publish(args: Namespace, model: Any, state: dict, meta: dict) -> None:
     config = {key: value for key, value in model.cfg.to_dict().items() if key in TOP_LEVEL}
     text = json.dumps(config, default=refuse, ensure_ascii=False, indent=2)
     card = model_card(args.to_hub, told, args.license, run)
-    make_writable(out)
     write_checkpoint(out / hub.WEIGHTS, state, meta)
     write_whole(out / hub.CONFIG, text.encode())
     write_whole(out / hub.CARD, card.encode())
@@ -95,9 +83,14 @@ def main() -> None:
     if not re.fullmatch(hub.REPOSITORY, args.to_hub or "a/b"):
         raise UserError(f"--to-hub {args.to_hub}: write OWNER/NAME")
     checkpoint, model = read_checkpoint(args.input), None
+    meta = metadata(checkpoint)
     if args.config:
         model = init_model(args.config, args.input, "cpu", fused=False)
-    state, meta = state_dict_of(checkpoint), metadata_of(checkpoint, args.input, model)
+        names = {**model.dataset_meta, "temperature": model.temperature}
+        meta = {**model_facts(model), "cfg": model.cfg.pretty_text, "dataset_meta": names}
+    elif lacking := [key for key in KEPT if key not in meta]:
+        raise UserError(f"{args.input} does not tell {', '.join(lacking)}: add --config CONFIG")
+    state, meta = state_dict_of(checkpoint), {key: meta[key] for key in KEPT if key in meta}
     if args.to_hub:
         return publish(args, model, state, meta)
     # OUT itself may be the name of another file, even of the input.

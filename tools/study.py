@@ -24,8 +24,7 @@ def main() -> None:
     add("--out", type=Path, help="the folder of all runs (work_dirs/<study>)")
     add("--seeds", type=int, nargs="+")
     add("--jobs", type=positive_int, default=1, help="runs at a time")
-    text = "only write an array job, for sbatch (docs/cluster.md)"
-    add("--slurm", action="store_true", help=text)
+    add("--slurm", action="store_true", help="only write an array job (docs/cluster.md)")
     args = parser.parse_args()
     out = args.out or Path("work_dirs") / Path(args.study).stem
     study = Study(args.study, out, args.seeds)

@@ -89,8 +89,7 @@ def boundaries(pred: np.ndarray, label: np.ndarray, classes: int) -> tuple[np.nd
 
 def _edge(mask: np.ndarray, width: int) -> np.ndarray:
     """Return the pixels of a mask at most `width` away from a pixel outside it or the border."""
-    padded = np.pad(mask.astype(np.uint8), 1)  # OpenCV takes the pixels outside for the class
-    inner = cv2.erode(padded, CROSS, iterations=width)[1:-1, 1:-1]
+    inner = cv2.erode(mask.astype(np.uint8), CROSS, iterations=width, borderValue=0)
     return mask & ~inner.astype(bool)
 
 
@@ -162,11 +161,7 @@ class TemperatureMetric(BaseMetric):
         losses, pixels, places = zip(*results, strict=True)
         if not sum(pixels):
             raise UserError("no labelled pixel to fit a temperature to")
-        temperature = float(TEMPERATURES[np.argmin(sum(losses))])
-        logger, count = MMLogger.get_current_instance(), len(set(places))
-        logger.info(f"temperature {temperature:.4f}, from {sum(pixels)} pixels of {count} places")
-        if count == 1:
-            logger.warning(
-                "all images are of one place: elsewhere another temperature may be right"
-            )
-        return {"temperature": temperature}
+        if len(set(places)) == 1:
+            text = "all images are of one place: elsewhere another temperature may be right"
+            MMLogger.get_current_instance().warning(text)
+        return {"temperature": float(TEMPERATURES[np.argmin(sum(losses))])}

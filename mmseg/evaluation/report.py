@@ -7,7 +7,6 @@ import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from mmseg.evaluation.confusion import METRIC_SCORES, Scores
 
@@ -19,11 +18,11 @@ def render_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title
     """Draw a table in ASCII lines as wide as its content. All columns but the first align right."""
     table = Table(box=box.ASCII)
     for index, column in enumerate(columns):
-        table.add_column(Text(column), justify="right" if index else "left", no_wrap=True)
-    for row in rows:  # as `Text`, because rich would take [brackets] or :colons: for markup
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(str, row))
     text = io.StringIO()
-    Console(file=text, width=WIDTH, color_system=None).print(table)
+    Console(file=text, width=WIDTH, color_system=None, markup=False, emoji=False).print(table)
     return f"{title}\n{text.getvalue()}".strip()
 
 

@@ -61,7 +61,7 @@ def estimate(
 
 
 def sample_sizes(
-    shares: np.ndarray, accuracy: float, standard_error: float, least: int, total: int | None = None
+    shares: np.ndarray, accuracy: float, standard_error: float, least: int, total: int = 0
 ) -> np.ndarray:
     """Return how many points to draw in each stratum, int64 (H,) (Olofsson et al., equation 13).
 
@@ -70,8 +70,7 @@ def sample_sizes(
     points, if the total allows; the rest is shared out by area.
     """
     present = shares > 0
-    if total is None:
-        total = int(np.ceil(accuracy * (1 - accuracy) / standard_error**2))
+    total = total or int(np.ceil(accuracy * (1 - accuracy) / standard_error**2))
     least = min(least, total // present.sum())
     rest = max(total - least * present.sum(), 0)
     return np.where(present, least + np.round(rest * shares), 0).astype(np.int64)

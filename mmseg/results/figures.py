@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg")]
     for path in paths:
         with whole_file(path) as part:
-            metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(part, dpi=150, bbox_inches="tight", metadata=metadata)
+            figure.savefig(part, dpi=150, bbox_inches="tight", metadata={"Date": None})
     return paths
 
 
@@ -110,14 +110,12 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
         raise UserError(f"{work_dir}: no scalars.json in it; give the work directory of a training")
     curves: dict[str, Curve] = {}
     for line in (line for path in files for line in path.read_text().splitlines()):
-        try:
+        with suppress(ValueError):  # it is cut short if the training was killed
             values = json.loads(line)
-        except ValueError:  # cut short when the training was killed
-            continue
-        step = values.pop("step", None)
-        for name, value in values.items():
-            if step is not None and isinstance(value, int | float):
-                curves.setdefault(name, {})[step] = value
+            step = values.pop("step", None)
+            for name, value in values.items():
+                if step is not None and isinstance(value, int | float):
+                    curves.setdefault(name, {})[step] = value
     return curves
 
 

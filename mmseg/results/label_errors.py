@@ -1,6 +1,7 @@
 """Places whose label is probably wrong (confident learning, Northcutt et al., arXiv 1911.00068)."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,21 +25,17 @@ COLUMNS = ("image", "label", "probably", "pixels", "score", "left", "top", "righ
 class Suspect:
     """Connected pixels that are labelled as `label` and that the model takes for `found`.
 
-    `probability` and `given` are the means of the probabilities of these two classes. `outline` is
-    in columns and rows of the image; the first pixel reaches from 0 to 1.
+    `probability` is the mean probability of the class found, and `score`, -1 to 1, by how much that
+    of the label is less. `outline` is in columns and rows of the image; the first pixel reaches
+    from 0 to 1.
     """
 
     image: str
     label: int
     found: int
     probability: float
-    given: float
+    score: float
     outline: shapely.Polygon
-
-    @property
-    def score(self) -> float:
-        """How sure the model is, against the label, -1 to 1."""
-        return self.probability - self.given
 
     def cells(self, classes: Sequence[str]) -> list[object]:
         """Return the cells of `COLUMNS`."""
@@ -75,8 +72,10 @@ class LabelErrors:
             outline = shapely.geometry.shape(geometry)
             if outline.area >= self.min_pixels:
                 inside = geometry_mask([geometry], label.shape, Affine.identity(), invert=True)
-                means = float(largest[inside].mean()), float(own[inside].mean())
-                self.candidates.append(Suspect(image, *divmod(int(pair), classes), *means, outline))
+                sure = float(largest[inside].mean())
+                score = sure - float(own[inside].mean())
+                pair = divmod(int(pair), classes)
+                self.candidates.append(Suspect(image, *pair, sure, score, outline))
 
     def suspects(self, least: float) -> list[Suspect]:
         """Return the suspects, the surest first, whose score is at least `least`.
@@ -85,8 +84,8 @@ class LabelErrors:
         labelled: this is the threshold of confident learning.
         """
         thresholds = self.sums[0] / np.maximum(self.sums[1], 1)
-        kept = [each for each in self.candidates if each.probability >= thresholds[each.found]]
-        kept = [each for each in kept if each.score >= least]
+        kept = [each for each in self.candidates if each.score >= least]
+        kept = [each for each in kept if each.probability >= thresholds[each.found]]
         return sorted(kept, key=lambda each: (-each.score, each.image))
 
 
@@ -109,15 +108,12 @@ def write_suspect_layer(path: Path, suspects: Iterable[Suspect], classes: Sequen
     """
     outlines, rows, crs = [], [], None
     for each in suspects:
-        try:
-            with rasterio.open(each.image) as raster:
-                own, place = raster.crs, raster.transform
-        except RasterioError:
-            continue
-        if own is not None:
-            crs = crs or own
-            outlines.append(reproject(to_ground(each.outline, place), own, crs))
-            rows.append(each.cells(classes))
+        with suppress(RasterioError), rasterio.open(each.image) as raster:
+            if raster.crs is not None:
+                crs = crs or raster.crs
+                outline = to_ground(each.outline, raster.transform)
+                outlines.append(reproject(outline, raster.crs, crs))
+                rows.append(each.cells(classes))
     if crs is not None:
         fields = {k: np.array([row[i] for row in rows]) for i, k in enumerate(COLUMNS[:5])}
         with whole_file(path) as part:

@@ -1,11 +1,12 @@
 """The model card of a published model: what it predicts, how well, and under which licences."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import jinja2
+
 from mmseg.evaluation.per_image import drawn_scores, drawn_weights
-from mmseg.results.report import SUMMARY, interval_text, per_class
+from mmseg.results.report import SUMMARY, per_class, shown
 from mmseg.results.runs import Run
 from mmseg.results.tables import markdown
 
@@ -16,24 +17,15 @@ def model_card(repo: str, told: dict, licences: Sequence[str], run: Run | None) 
     `told` are the facts that `mmseg.export.facts` collects. The two licences are those of the
     weights and of the training data. `run` is a test of the model.
     """
+    scores = "No test was given."
+    if run:
+        drawn = drawn_scores(run.counts, drawn_weights(run.counts.groups))
+        table = per_class(run, drawn)
+        means = markdown(["score", "value", "95 %"], [(n, *shown(drawn[n])) for n in SUMMARY])
+        scores = "\n\n".join([*table["texts"], means, markdown(table["columns"], table["rows"])])
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in told["palette"]]
-    classes = zip(told["classes"], range(len(colours)), colours, strict=True)
-    told = {"nmf_rank": "none", **told, "bands": ", ".join(told["bands"])}
+    rows = list(zip(told["classes"], range(len(colours)), colours, strict=True))
+    made = {"table": markdown(["class", "id", "colour"], rows), "scores": scores}
     text = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
-    return text.format(
-        **{key: "not known" if value is None else value for key, value in told.items()},
-        license=json.dumps(licences[0]),  # a text of YAML too
-        licences=licences,
-        repo=repo,
-        count=len(colours),
-        table=markdown(["class", "id", "colour"], [*classes]),
-        scores=_scores(run) if run else "No test was given.",
-    )
-
-
-def _scores(run: Run) -> str:
-    drawn = drawn_scores(run.counts, drawn_weights(run.counts.groups))
-    table = per_class(run, drawn)
-    rows = [(name, f"{drawn[name][0]:.2f}", interval_text(drawn[name])) for name in SUMMARY]
-    tables = markdown(["score", "value", "95 %"], rows), markdown(table["columns"], table["rows"])
-    return "\n\n".join([*table["texts"], *tables])
+    template = jinja2.Template(text, keep_trailing_newline=True)
+    return template.render(told, **made, repo=repo, licences=licences)

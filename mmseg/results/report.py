@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mmseg.errors import UserError
-from mmseg.evaluation.confusion import confusion_matrix, percent, scores_of_pixels
+from mmseg.evaluation.confusion import Scores, confusion_matrix, percent, scores_of_pixels
 from mmseg.evaluation.detail import SIZES, calibration_error
 from mmseg.evaluation.per_image import drawn_scores, drawn_weights, interval
 from mmseg.imagery.image import read_picture
@@ -35,28 +35,24 @@ def write_report(run: Run, out: Path) -> Path:
     writes them, and the images and masks where they were.
     """
     drawn = drawn_scores(run.counts, drawn_weights(run.counts.groups))
-    cards = [
-        {"name": name, "value": f"{drawn[name][0]:.2f}", "note": interval_text(drawn[name])}
-        for name in SUMMARY
-    ]
+    cards = [(name, *shown(drawn[name])) for name in SUMMARY]
     of_images = scores_of_pixels(run.counts.class_counts())
-    scores = np.stack([of_images["mIoU"], of_images["aAcc"]], 1)
     facts = {"images": len(run.counts), **run.facts.get("run", {})}
     sections = [
         per_class(run, drawn),
         _confusion(run, out),
         *_details(run, out),
-        *_examples(run, out, scores[:, 0]),
-        _per_image(run, scores),
+        *_examples(run, out, of_images["mIoU"]),
+        _per_image(run, of_images),
         {"title": "How it was made", "columns": ["fact", "value"], "rows": list(facts.items())},
     ]
     return write_page(out / "index.html", f"{run.config}: test", cards, sections)
 
 
-def interval_text(values: np.ndarray) -> str:
-    """Return the 95 % interval of scores (1 + DRAWS,); an empty text if there is none."""
+def shown(values: np.ndarray) -> tuple[str, str]:
+    """Return a score of (1 + DRAWS,) and its 95 % interval, an empty text if there is none."""
     low, high = interval(values)
-    return "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
+    return f"{values[0]:.2f}", "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
 def per_class(run: Run, drawn: dict[str, np.ndarray]) -> Section:
@@ -64,8 +60,7 @@ def per_class(run: Run, drawn: dict[str, np.ndarray]) -> Section:
     pixels = run.counts.matrix().sum(1)
     rows = []
     for k, name in enumerate(run.counts.classes):
-        values = [drawn[key][:, k] for key in PER_CLASS]
-        cells = [cell for each in values for cell in (f"{each[0]:.2f}", interval_text(each))]
+        cells = [cell for key in PER_CLASS for cell in shown(drawn[key][:, k])]
         rows.append([name, *cells, pixels[k]])
     places = len(set(run.counts.groups))
     text = f"In percent, with 95 % intervals from a bootstrap of {places} places."
@@ -80,9 +75,8 @@ def _confusion(run: Run, out: Path) -> Section:
     matrix, classes = run.counts.matrix(), run.counts.classes
     wrong = matrix * (1 - np.eye(len(matrix), dtype=np.int64))
     texts = []
-    for truth, found in np.array(
-        np.unravel_index(np.argsort(-wrong, axis=None)[:5], wrong.shape)
-    ).T:
+    for cell in np.argsort(-wrong, axis=None)[:5]:
+        truth, found = divmod(int(cell), len(wrong))
         if wrong[truth, found]:
             share = matrix[truth, found] / matrix[truth].sum()
             texts.append(f"{share:.1%} of {classes[truth]} is called {classes[found]}.")
@@ -138,11 +132,10 @@ def _details(run: Run, out: Path) -> Iterator[Section]:
         }
 
 
-def _per_image(run: Run, scores: np.ndarray) -> Section:
-    rows = [
-        [run.counts.names[i], *(f"{score:.2f}" for score in scores[i]), run.counts.groups[i]]
-        for i in np.argsort(scores[:, 0])
-    ]
+def _per_image(run: Run, scores: Scores) -> Section:
+    texts = ([f"{value:.2f}" for value in scores[name]] for name in ("mIoU", "aAcc"))
+    images = list(zip(run.counts.names, *texts, run.counts.groups, strict=True))
+    rows = [images[i] for i in np.argsort(scores["mIoU"])]
     cut = f"The page shows the worst {SHOWN_ROWS}; per_image.csv has all {len(rows)}."
     return {
         "title": "Images",
@@ -166,14 +159,17 @@ def _examples(run: Run, out: Path, scores: np.ndarray) -> Iterator[Section]:
         name = run.counts.names[i]
         caption = f"{name}: mIoU {scores[i]:.2f}, number {rank + 1} of {len(order)} from the worst"
         try:
-            images.append({"source": _data_uri(_picture(run, i, predictions)), "caption": caption})
+            images.append((_picture(run, i, predictions), caption))
         except UserError:
             texts.append(f"{name}: image, mask or prediction are not, or no longer, as tested.")
     yield {"title": "The worst, the median and the best", "texts": texts, "images": images}
 
 
-def _picture(run: Run, index: int, predictions: Path) -> np.ndarray:
-    """Draw an image with truth, prediction and errors; `UserError` if they are not as tested."""
+def _picture(run: Run, index: int, predictions: Path) -> str:
+    """Draw an image with truth, prediction and errors as the address of a JPEG.
+
+    Raises `UserError` if they are not as tested.
+    """
     name, classes = str(run.counts.names[index]), run.facts["classes"]
     image = read_picture(name, run.facts)
     truth, prediction = (
@@ -184,11 +180,8 @@ def _picture(run: Run, index: int, predictions: Path) -> np.ndarray:
     tested = run.counts.matrix(slice(index, index + 1))
     if image.shape[:2] != truth.shape or (found.numpy() != tested).any():
         raise UserError(f"{name}: not as tested")
-    palette = run.facts["palette"]
-    return panels(Path(name).name, image, classes, palette, 0.6, prediction, truth, SIDE)
-
-
-def _data_uri(image: np.ndarray) -> str:
+    look = classes, run.facts["palette"], 0.6
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=85)
+    drawn = panels(Path(name).name, image, *look, prediction, truth, SIDE)
+    Image.fromarray(drawn).save(file, "JPEG", quality=85)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

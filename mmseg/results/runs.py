@@ -72,16 +72,13 @@ def variants_of(runs: Sequence[Run]) -> dict[str, Variant]:
     """Group runs by their configs, in the order given; `UserError` if their images differ."""
     check_comparable(runs)
     weights = drawn_weights(runs[0].counts.groups)
-    grouped: dict[str, list[Variant]] = {}
+    rows = [*runs[0].counts.classes.tolist(), *MEANS]
+    grouped: dict[str, list] = {}
     for run in runs:
         scores = drawn_scores(run.counts, weights)
-        rows = dict(zip(run.counts.classes.tolist(), scores["IoU"].T, strict=True))
-        rows |= {name: scores[name] for name in MEANS}
-        grouped.setdefault(run.config, []).append(rows)
-    return {
-        name: {row: np.stack([run[row] for run in same]) for row in same[0]}
-        for name, same in grouped.items()
-    }
+        values = [*scores["IoU"].T, *(scores[name] for name in MEANS)]
+        grouped.setdefault(run.config, []).append(values)
+    return {k: dict(zip(rows, np.stack(v, axis=1), strict=True)) for k, v in grouped.items()}
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float, float]:

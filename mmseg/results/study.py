@@ -18,6 +18,7 @@ from mmseg.results.tables import Section, write_page, write_tables
 
 INTERRUPTED = 75  # the exit code of a training that saved and left
 KEYS = {"config", "options", "x"}
+RUNS = ("variant", "seed", "mIoU", "file")
 SLURM = """#!/bin/bash
 #SBATCH --job-name={name}
 #SBATCH --array=0-{last}
@@ -68,8 +69,7 @@ class Task:
         for tool, argument in (("train.py", "--resume"), ("test.py", self.folder / "latest.pth")):
             words = (sys.executable, tools / tool, self.config, argument, "--work-dir", self.folder)
             with open(log, "ab") as file:
-                command = [str(word) for word in words]
-                done = subprocess.run(command, stdout=file, stderr=file, env=environment)
+                done = subprocess.run(words, stdout=file, stderr=file, env=environment)
             if done.returncode == INTERRUPTED:
                 raise KeyboardInterrupt
             if done.returncode:
@@ -92,11 +92,9 @@ class Study:
         if not self.variants:
             raise UserError(f"{path}: has no variants=dict(name=dict(config=...), ...)")
         for name, variant in self.variants.items():
-            if unknown := set(variant) - KEYS:
-                raise UserError(f"{path}: variants.{name} has {unknown}; it may have {KEYS}")
-            variant["config"] = str(Path(path).parent / variant.get("config", ""))
-            if not Path(variant["config"]).is_file():
-                raise UserError(f"{path}: variants.{name}.config: there is no {variant['config']}")
+            if not {"config"} <= set(variant) <= KEYS:
+                raise UserError(f"{path}: variants.{name}: give config and no keys but {KEYS}")
+            variant["config"] = str(Path(path).parent / variant["config"])
         self.tasks = [
             Task(name, seed, out / name / f"seed_{seed}")
             for name in self.variants
@@ -108,8 +106,8 @@ class Study:
         for task in self.tasks:
             variant = self.variants[task.variant]
             config = read_file(variant["config"])
-            config.merge_from_dict(dict(variant.get("options") or {}))
-            config.merge_from_dict({"randomness": {"seed": task.seed}})
+            options = variant.get("options") or {}
+            config.merge_from_dict({**options, "randomness.seed": task.seed})
             text = config.pretty_text
             if task.config.is_file() and task.config.read_text() != text:
                 raise UserError(
@@ -143,17 +141,16 @@ class Study:
         along = list(variants) if None in places else places
         mious = [variant["mIoU"][:, 0] for variant in variants.values()]
         plots = error_bars(stem, self.x_label, along, mious)
-        tasks = [["variant", "seed", "mIoU", "file"]]
-        tasks += [
-            [task.variant, f"{task.seed}", f"{miou:.2f}", str(run.path)]
+        tasks = [
+            [task.variant, task.seed, f"{miou:.2f}", run.path]
             for task, run, miou in zip(self.tasks, runs, np.concatenate(mious), strict=True)
         ]
         sections: list[Section] = [
             {"title": "Variants", "plot": plots[1]},
             {"title": "Classes and means", "texts": [ABOUT], "columns": columns, "rows": rows},
-            {"title": "Runs", "columns": tasks[0], "rows": tasks[1:], "file": "runs.csv"},
+            {"title": "Runs", "columns": RUNS, "rows": tasks, "file": "runs.csv"},
         ]
         means = dict(zip(columns, next(row for row in rows if row[0] == "mIoU"), strict=True))
-        cards = [{"name": f"mIoU, {k}", "value": v} for k, v in means.items() if "(n=" in k]
+        cards = [(f"mIoU, {k}", v, "") for k, v in means.items() if "(n=" in k]
         page = write_page(self.out / "index.html", f"{self.name}: study", cards, sections)
         return columns, rows, [*write_tables(stem, columns, rows), *plots, page]

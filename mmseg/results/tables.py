@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,16 @@ def latex(columns: Sequence[str], rows: Sequence[Row]) -> str:
 
 
 # `title`, and what there is of: `texts`, `plot` (the path of an SVG file), `columns` and `rows` of
-# a table, the `file` of the table beside the page, `images` (`source` and `caption`).
+# a table, the `file` of the table beside the page, `images` (address and caption).
 Section = dict[str, Any]
 SHOWN_ROWS = 2_000  # of a table on a page; its file has all
 
 
-def write_page(
-    path: Path, title: str, cards: Sequence[Mapping], sections: Sequence[Section]
-) -> Path:
-    """Write a page of sections, and the table of each section that names a `file` beside it."""
+def write_page(path: Path, title: str, cards: Sequence[Row], sections: Sequence[Section]) -> Path:
+    """Write a page of sections, and the table of each section that names a `file` beside it.
+
+    Cards (name, value, note) stand at its top.
+    """
     for section in sections:
         if section.get("rows") and "file" in section:
             write_csv(path.with_name(section["file"]), section["columns"], section["rows"])

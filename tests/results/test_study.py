@@ -117,6 +117,7 @@ def test_the_array_job_runs_every_task_and_asks_for_an_interrupted_one_again(tmp
 def test_shipped_studies_name_configs_that_exist(path, tmp_path):
     study = Study(str(path), tmp_path)
     assert len(study.tasks) == 3 * len(study.variants)
+    assert all(Path(variant["config"]).is_file() for variant in study.variants.values())
 
 
 def test_a_study_or_a_config_that_cannot_be_read_is_one_line(tmp_path, tools):
@@ -129,7 +130,10 @@ def test_a_study_or_a_config_that_cannot_be_read_is_one_line(tmp_path, tools):
 
 def test_a_variant_without_its_config_is_refused(tmp_path, tools):
     (tmp_path / "study.py").write_text("variants = dict(a=dict(config='gone.py'))\n")
-    with pytest.raises(UserError, match=r"variants\.a\.config: there is no .*gone\.py"):
+    with pytest.raises(UserError, match=r"gone\.py: no such config"):
+        Study(str(tmp_path / "study.py"), tmp_path).prepare()
+    (tmp_path / "study.py").write_text("variants = dict(a=dict(option={}))\n")
+    with pytest.raises(UserError, match=r"variants\.a: give config and no keys but"):
         Study(str(tmp_path / "study.py"), tmp_path)
 
 
