@@ -12,7 +12,7 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.logging import MMLogger
 
 from mmseg.errors import UserError
-from mmseg.evaluation.confusion import METRIC_SCORES, confusion_matrix, scores
+from mmseg.evaluation.confusion import METRIC_SCORES, confusion_matrix, percent, scores
 from mmseg.evaluation.per_image import ImageCounts
 from mmseg.evaluation.report import score_names, score_table
 from mmseg.files import whole_file, write_whole
@@ -108,6 +108,13 @@ class IoUMetric(BaseMetric):
         names = (f"IoU/{name}" for name in meta["classes"])
         self.class_scores = dict(zip(names, result["IoU"].tolist(), strict=True))
         logger.info(f"{len(results)} images\n{score_table(result, meta['classes'], self.metrics)}")
+        values = result["Fscore"]
+        if "mFscore" in self.metrics and (missed := int((values == 0).sum())):
+            mean = percent(np.nansum(values) / 100, (values > 0).sum())
+            logger.info(
+                f"mFscore counts the {missed} classes without a right pixel as 0; MMSegmentation "
+                f"leaves them out, which gives {mean:.2f}"
+            )
         if self.json_file is not None:
             facts = {
                 "metrics": self.metrics,

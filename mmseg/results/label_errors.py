@@ -108,12 +108,13 @@ def write_suspect_layer(path: Path, suspects: Iterable[Suspect], classes: Sequen
     """
     outlines, rows, crs = [], [], None
     for each in suspects:
+        own = None
         with suppress(RasterioError), rasterio.open(each.image) as raster:
-            if raster.crs is not None:
-                crs = crs or raster.crs
-                outline = to_ground(each.outline, raster.transform)
-                outlines.append(reproject(outline, raster.crs, crs))
-                rows.append(each.cells(classes))
+            own, place = raster.crs, raster.transform
+        if own is not None:
+            crs = crs or own
+            outlines.append(reproject(to_ground(each.outline, place), own, crs))
+            rows.append(each.cells(classes))
     if crs is not None:
         fields = {k: np.array([row[i] for row in rows]) for i, k in enumerate(COLUMNS[:5])}
         with whole_file(path) as part:

@@ -181,7 +181,12 @@ def test_beta_weighs_recall_and_nan_to_num_scores_classes_without_one():
     assert values["{'nan_to_num': -1}"]["mIoU"] == pytest.approx((iou - 200) / 4)
 
 
-def test_a_class_without_a_right_pixel_counts_as_0_in_the_mean_of_the_f_score():
+def test_the_log_says_how_the_peer_would_count_classes_without_a_hit(monkeypatch):
+    lines = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, "info", lines.append)
     metric = make_metric(iou_metrics=["mFscore"])
     metric.process({}, [make_sample(0, [[0, 0, 0, 0]], [[0, 0, 0, 1]])])
     assert metric.evaluate(1)["mFscore"] == pytest.approx(600 / 7 / 2)
+    assert "counts the 1 classes without a right pixel as 0" in lines[-1]
+    assert lines[-1].endswith("which gives 85.71")
