@@ -5,15 +5,15 @@ here: that value is left out, and any other value is an error. Some facts are wr
 places there and in one place here. They are moved to that place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.fileio import load
 
-from mmseg.compat.fixed import BATCH_NORM, DATASET, FIXED, HAM, leave_out
+from mmseg.compat.fixed import DATASET, FIXED, HAM, leave_out
 from mmseg.errors import UserError
 
 ADAPTED = (
@@ -30,9 +30,8 @@ def adapt_components(config: Config) -> None:
     # The hook compares the classes of model and data set. Configs of this project, and translated
     # ones, say `sync_bn`.
     if "default_hooks" in config and "sync_bn" not in config:
-        config.default_hooks.setdefault(
-            "summary", {"type": "RunSummaryHook", "base_batch_size": None}
-        )
+        summary = {"type": "RunSummaryHook", "base_batch_size": None}
+        config.default_hooks.setdefault("summary", summary)
     if "model" in config:
         _settle_sync_bn(config)
     for key in ADAPTED:
@@ -42,14 +41,8 @@ def adapt_components(config: Config) -> None:
 
 def adapt_component(value: Any, where: str) -> Any:
     """Return one part of a config, translated; `where` is its key. The argument stays as it is."""
-    return _adapted(_copied(value), where)
-
-
-def _copied(value: Any) -> Any:
-    """Return new dicts and lists with the same objects in them."""
-    if isinstance(value, list | tuple):
-        return type(value)(map(_copied, value))
-    return {key: _copied(item) for key, item in value.items()} if isinstance(value, dict) else value
+    # mmengine copies dicts and lists, and keeps the objects in them.
+    return _adapted(ConfigDict({"copied": value}).to_dict()["copied"], where)
 
 
 def _settle_sync_bn(config: Config) -> None:
@@ -96,11 +89,6 @@ def _preprocessor(value: dict, where: str) -> None:
         )
 
 
-def _mscan(value: dict, where: str) -> None:
-    leave_out(value, {"norm_cfg": BATCH_NORM}, where)
-    _move_pretrained(value, value, where)
-
-
 def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
     if (file := value.pop("pretrained", None)) is None:
         return
@@ -110,15 +98,8 @@ def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
 
 
 def _head(value: dict, where: str) -> None:
-    ham = adapt_ham(value.get("ham_kwargs", {}), f"{where}.ham_kwargs")
-    value["ham_kwargs"] = {"MD_R": 64, **ham}
-
-
-def adapt_ham(ham_kwargs: Mapping, where: str) -> dict:
-    """Return the arguments of a Hamburger without those that have one value here."""
-    ham = dict(ham_kwargs)
-    leave_out(ham, HAM, where)
-    return ham
+    value["ham_kwargs"] = {"MD_R": 64, **value.get("ham_kwargs", {})}
+    leave_out(value["ham_kwargs"], HAM, f"{where}.ham_kwargs")
 
 
 def _lovasz(value: dict, where: str) -> None:
@@ -147,7 +128,7 @@ def _resize(value: dict, where: str) -> None:
 SPECIAL: dict[str, Callable[[dict, str], Any]] = {
     "EncoderDecoder": _segmentor,
     "SegDataPreProcessor": _preprocessor,
-    "MSCAN": _mscan,
+    "MSCAN": lambda encoder, where: _move_pretrained(encoder, encoder, where),
     **dict.fromkeys(("LightHamHead", "LightHamHeadOffsetLearning"), _head),
     "SegLocalVisualizer": lambda visualizer, where: visualizer.update(type="Visualizer"),
     "Resize": _resize,

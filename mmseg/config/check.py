@@ -65,7 +65,7 @@ def check_config(config: Config) -> None:
     with DefaultScope.overwrite_default_scope(registry.SCOPE):
         for key in TOP_LEVEL & set(config):
             _check_component(config[key], key)
-    _check_bands_and_widths(config)
+    _check_bands(config)
 
 
 def _check_sections(config: Config) -> None:
@@ -87,30 +87,28 @@ def _check_sections(config: Config) -> None:
             _check_keys(config[name], known, name)
 
 
-def _check_component(value: Any, where: str, foreign: bool = False) -> None:
+def _check_component(value: Any, where: str) -> None:
     """Check one part of a config, `where` is its dotted key.
 
-    A part is `foreign` if it is the argument of another package's class. Its `type` may mean
-    anything.
+    The arguments that only a class of another package takes may mean anything.
     """
     if isinstance(value, list | tuple):
         for i, item in enumerate(value):
-            _check_component(item, f"{where}[{i}]", foreign)
+            _check_component(item, f"{where}[{i}]")
     if not isinstance(value, dict):
         return
-    ours: set[str] = set()
+    foreign, ours = False, set[str]()
     if isinstance(value.get("type"), str):
-        component = _find(value["type"])
-        if component is None and not foreign:
+        if (component := _find(value["type"])) is None:
             raise _unknown(value["type"], where)
         known, ours = _arguments(component)
         if known is not None:
             _check_keys(value, known | READ_BY_BUILDERS, where)
         value.update(registry.checked_arguments(component, value, where))
-        if component is not None:
-            foreign = not _is_ours(component)
+        foreign = not _is_ours(component)
     for key, item in value.items():
-        _check_component(item, f"{where}.{key}", foreign and key not in ours)
+        if not foreign or key in ours:
+            _check_component(item, f"{where}.{key}")
 
 
 def _find(name: str) -> Any:
@@ -157,7 +155,8 @@ def _arguments(component: Any) -> tuple[set[str] | None, set[str]]:
 
 
 def _is_ours(component: Any) -> bool:
-    return component.__module__.partition(".")[0] in PACKAGES
+    named_here = getattr(component, "names_ours", True)
+    return named_here and component.__module__.partition(".")[0] in PACKAGES
 
 
 def _check_keys(value: Mapping, known: set[str], where: str) -> None:
@@ -167,8 +166,8 @@ def _check_keys(value: Mapping, known: set[str], where: str) -> None:
             raise UserError(f"unknown key {where}.{shorten(str(key))}{hint}")
 
 
-def _check_bands_and_widths(config: Config) -> None:
-    """Compare what data sets, encoder and head state of each other."""
+def _check_bands(config: Config) -> None:
+    """Compare the numbers of bands that data sets, preprocessor and encoder are for."""
     counts = {
         f"{name}.dataset.metainfo.bands": len((part.get("metainfo") or {}).get("bands") or "RGB")
         for name in LOADERS
@@ -176,11 +175,9 @@ def _check_bands_and_widths(config: Config) -> None:
         for part in parts_of(config[name].get("dataset") or {})
     }
     model = config.get("model") or {}
-    parts = [model.get(key) or {} for key in ("data_preprocessor", "backbone", "decode_head")]
-    preprocessor, backbone, head = parts
+    backbone, preprocessor = (model.get(key) or {} for key in ("backbone", "data_preprocessor"))
     if backbone.get("type") == "MSCAN":
         counts["model.backbone.in_channels"] = backbone.get("in_channels", 3)
-        _check_widths(backbone.get("embed_dims"), head.get("in_index"), head.get("in_channels"))
     for key in ("mean", "std"):
         if isinstance(preprocessor.get(key), list | tuple):
             counts[f"model.data_preprocessor.{key}"] = len(preprocessor[key])
@@ -188,15 +185,3 @@ def _check_bands_and_widths(config: Config) -> None:
         first, expected = next(iter(counts.items()))
         if count != expected:
             raise UserError(f"{key} is for {count} bands, {first} for {expected}: make them agree")
-
-
-def _check_widths(widths: Any, index: Any, channels: Any) -> None:
-    if not all(isinstance(each, list | tuple) for each in (widths, index, channels)):
-        return
-    if not {*index} <= {*range(-4, 4)}:
-        raise UserError(f"model.decode_head.in_index={index}: the encoder has the stages 0 to 3")
-    if [*channels] != (expected := [widths[i] for i in index]):
-        raise UserError(
-            f"model.decode_head.in_channels={[*channels]}: the stages {[*index]} of the encoder "
-            f"have {expected} (model.backbone.embed_dims)"
-        )

@@ -10,11 +10,13 @@ from mmengine.logging import MMLogger
 from mmseg.checkpoints import hub
 from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_legacy
 from mmseg.compat.openmmlab import adapt_components
-from mmseg.compat.shipped import own_bases
+from mmseg.compat.shipped import base_path
 from mmseg.config.check import TOP_LEVEL, check_config
 from mmseg.errors import UserError, did_you_mean, reason, shorten
 
 TEXTS = ("work_dir", "load_from", "experiment_name")  # a config may lack them
+# mmengine needs MMSegmentation for `_base_ = 'mmseg::...'`.
+Config._get_cfg_path = staticmethod(base_path)
 
 
 class Typed(str):
@@ -39,8 +41,7 @@ def read_file(path: str | Path) -> Config:
     if not path.is_file():
         raise UserError(f"{path}: no such config{_similar(path)}")
     try:
-        with own_bases():
-            return Config.fromfile(path)
+        return Config.fromfile(path)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except RecursionError as error:
@@ -85,14 +86,14 @@ def translate_config(config: Config | Mapping, overrides: Mapping | None = None)
 def _override(config: Config, overrides: Mapping, path: str) -> None:
     known = {"fast_ops", *(KNOWN if is_legacy(config) else TOP_LEVEL)}
     for key in overrides:
-        first = key.split(".")[0]
-        if first in config and first not in known:
+        if (first := key.split(".")[0]) in known:
+            continue
+        if first in config:
             raise UserError(
                 f"--cfg-options {key}: {first} is a variable of {path}, and changing it now has no "
                 "effect; change the keys that use it"
             )
-        if first not in known:
-            raise UserError(f"--cfg-options {key}: {path} has no {first!r}")
+        raise UserError(f"--cfg-options {key}: {path} has no {first!r}")
     try:
         config.merge_from_dict({key: _meant(key, overrides[key], config) for key in overrides})
     except (KeyError, TypeError, IndexError) as error:

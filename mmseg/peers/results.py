@@ -8,6 +8,7 @@ from typing import Any, cast
 import mmcv
 import numpy as np
 import torch
+from matplotlib import pyplot
 from mmengine.config import Config
 from mmengine.registry import VISUALIZERS
 from mmengine.registry import init_default_scope as set_scope
@@ -22,16 +23,14 @@ from mmseg.imagery.listing import IMAGE_SUFFIXES
 from mmseg.imagery.pictures import Palette, overlay, write_id_png
 from mmseg.models import EncoderDecoder
 from mmseg.peers.datasets import get_classes, get_palette
-from mmseg.registry import ALL, SCOPE
+from mmseg.registry import SCOPE
 from mmseg.structures import SegDataSample
 
 ImageLike = str | Path | np.ndarray
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Register all classes, and let names in configs mean this project's."""
-    for registry in ALL:
-        registry.import_from_location()
+    """Let names in configs mean this project's, which are registered when they are looked up."""
     if init_default_scope:
         set_scope(SCOPE)
 
@@ -99,13 +98,9 @@ def show_result_pyplot(
         raise UserError(f"the result is of an image of {sizes[0]} pixels, this one has {sizes[1]}")
     meta = {**model.dataset_meta, **({} if palette is None else {"palette": palette})}
     picture = draw(image, sample, meta, opacity, with_labels=with_labels, **drawn)
-    if save_dir is not None:
-        mmcv.imwrite(mmcv.rgb2bgr(picture), f"{save_dir}/{title or 'result'}.png")
-    if out_file is not None:
-        mmcv.imwrite(mmcv.rgb2bgr(picture), str(out_file))
+    for file in filter(None, (save_dir and f"{save_dir}/{title or 'result'}.png", out_file)):
+        mmcv.imwrite(mmcv.rgb2bgr(picture), str(file))
     if show:
-        from matplotlib import pyplot
-
         figure = pyplot.figure(title, figsize=fig_size)
         pyplot.imshow(picture)
         pyplot.show(block=block and not wait_time)

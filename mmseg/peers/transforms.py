@@ -255,6 +255,7 @@ class Albu(Augmentation):
     `keymap` names the target of albumentations for each key. Each sample has a seed of its own.
     """
 
+    names_ours = False  # `transforms` has names of albumentations, some of which are here too
     transforms: list[dict]
     keymap: dict[str, str] | None = None
     update_pad_shape: bool = False

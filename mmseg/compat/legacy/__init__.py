@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.logging import MMLogger
 
-from mmseg.compat.fixed import leave_out, refuse_rest
+from mmseg.compat.fixed import ANY, leave_out, refuse_rest
 from mmseg.compat.legacy.data import translate_dataset
 from mmseg.errors import UserError, did_you_mean
 
@@ -229,8 +229,8 @@ def _translate_hooks(old: dict, evaluation: dict, new: dict) -> None:
     new["visualizer"] = {"type": "Visualizer", "vis_backends": backends}
     checkpoint = {"by_epoch": False, **old.get("checkpoint_config", {})}
     checkpoint |= {k: evaluation.pop(k) for k in ("save_best", "rule") if k in evaluation}
-    evaluation.pop("pre_eval", None)  # it saves memory in 0.x; the metric here always saves it
-    leave_out(evaluation, {"by_epoch": (False,)}, "evaluation")
+    # `pre_eval` saves memory in 0.x; the metric here always saves it.
+    leave_out(evaluation, {"by_epoch": (False,), "pre_eval": ANY}, "evaluation")
     refuse_rest(evaluation, "evaluation")
     interval = log.pop("interval", 50)
     refuse_rest(log, "log_config")
