@@ -20,8 +20,11 @@ from mmseg.errors import UserError, shorten
 SCOPE = "mmseg"
 # The values that annotations allow.
 SIMPLE: dict[Any, Any] = {
-    **{int: numbers.Integral, float: numbers.Real, bool: bool},
-    **{str: str | os.PathLike, NoneType: NoneType},
+    int: numbers.Integral,
+    float: numbers.Real,
+    bool: bool,
+    str: str | os.PathLike,
+    NoneType: NoneType,
 }
 
 
@@ -111,13 +114,13 @@ def _fitted(value: Any, hint: Any) -> Any:
     return value
 
 
-def _child(parent: Registry, *locations: str) -> Registry:
+def _child(parent: Registry, location: str) -> Registry:
     def build(cfg: Any, *args: Any, registry: Registry, **kwargs: Any) -> Any:
         if isinstance(cfg, Mapping) and isinstance(kind := cfg.get("type"), str):
             cfg = checked_arguments(registry.get(kind), cfg, kind)
         return parent.build_func(cfg, *args, registry=registry, **kwargs)
 
-    child = Registry(parent.name, build, parent=parent, scope=SCOPE, locations=list(locations))
+    child = Registry(parent.name, build, parent=parent, scope=SCOPE, locations=[location])
     ALL.append(child)
     return child
 
@@ -135,9 +138,6 @@ LOOPS = _child(root.LOOPS, "mmseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, "mmseg.engine")
 
 # mmengine warns of every kind that a scope lacks, also of those to which this project adds nothing.
-for _parent in (
-    *(root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS),
-    *(root.OPTIMIZERS, root.PARAM_SCHEDULERS, root.RUNNER_CONSTRUCTORS, root.TASK_UTILS),
-    *(root.VISBACKENDS, root.VISUALIZERS),
-):
-    _child(_parent, "mmseg.engine")
+for _parent in vars(root).values():
+    if isinstance(_parent, Registry) and SCOPE not in _parent.children:
+        _child(_parent, "mmseg.engine")

@@ -42,7 +42,9 @@ NAMES = by_entry(
     {
         "mmengine.dataset": "Compose",
         "mmengine.registry": "MODEL_WRAPPERS OPTIMIZERS PARAM_SCHEDULERS VISUALIZERS",
-        "mmseg.peers.datasets": "CustomDataset PIPELINES get_classes get_palette",
+        "mmseg.peers.datasets": (
+            "CustomDataset MultiImageMixDataset PIPELINES RandomMosaic get_classes get_palette"
+        ),
         "mmseg.peers.heads": "BaseDecodeHead FCNHead resize",
         "mmseg.peers.models": (
             "BACKBONES BaseSegmentor ConfigType ForwardResults HEADS LOSSES MultiConfig NECKS "
@@ -50,7 +52,6 @@ NAMES = by_entry(
             "TensorList accuracy add_prefix build_backbone build_head build_loss build_neck "
             "build_segmentor weighted_loss"
         ),
-        "mmseg.peers.mosaic": "MultiImageMixDataset RandomMosaic",
         "mmseg.peers.results": (
             "MMSegInferencer SegLocalVisualizer inference_segmentor init_segmentor "
             "register_all_modules show_result_pyplot"
@@ -64,9 +65,9 @@ NAMES = by_entry(
 )
 # Modules whose classes a config finds by name, besides those of mmseg/registry.py.
 LOCATIONS = {
-    "DATASETS": ("mmseg.peers.datasets", "mmseg.peers.mosaic"),
+    "DATASETS": ("mmseg.peers.datasets",),
     "MODELS": ("mmseg.peers.heads",),
-    "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.mosaic"),
+    "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.datasets"),
 }
 RUNNER = "mmengine.runner.runner"
 
