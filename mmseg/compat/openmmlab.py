@@ -49,10 +49,9 @@ def _settle_sync_bn(config: Config) -> None:
     """Set the run's `sync_bn` from the `norm_cfg` of the components, by default SyncBN there."""
     backbone = config.model.get("module", config.model).get("backbone") or {}
     unsaid = backbone.get("type") == "MSCAN" and "norm_cfg" not in backbone
-    if "'SyncBN'" in repr(config.model) or (unsaid and "sync_bn" not in config):
+    if "'SyncBN'" in repr(config.model):
         config.sync_bn = "torch"
-    elif "sync_bn" not in config:
-        config.sync_bn = None
+    config.setdefault("sync_bn", "torch" if unsaid else None)
 
 
 def _adapted(value: Any, where: str) -> Any:

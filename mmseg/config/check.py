@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg import registry
-from mmseg.config.parts import leaves, parts_of
+from mmseg.config.parts import leaves
 from mmseg.errors import UserError, did_you_mean, shorten
 from mmseg.registry import Count, NotNegative, Rule, Seed
 
@@ -65,7 +65,7 @@ def check_config(config: Config) -> None:
     with DefaultScope.overwrite_default_scope(registry.SCOPE):
         for key in TOP_LEVEL & set(config):
             _check_component(config[key], key)
-    _check_bands(config)
+    _check_bands(config.get("model") or {})
 
 
 def _check_sections(config: Config) -> None:
@@ -166,22 +166,14 @@ def _check_keys(value: Mapping, known: set[str], where: str) -> None:
             raise UserError(f"unknown key {where}.{shorten(str(key))}{hint}")
 
 
-def _check_bands(config: Config) -> None:
-    """Compare the numbers of bands that data sets, preprocessor and encoder are for."""
-    counts = {
-        f"{name}.dataset.metainfo.bands": len((part.get("metainfo") or {}).get("bands") or "RGB")
-        for name in LOADERS
-        if config.get(name)  # a test has no loader for training
-        for part in parts_of(config[name].get("dataset") or {})
-    }
-    model = config.get("model") or {}
+def _check_bands(model: Mapping) -> None:
+    """Compare the numbers of bands of encoder and preprocessor; that compares those of images."""
     backbone, preprocessor = (model.get(key) or {} for key in ("backbone", "data_preprocessor"))
-    if backbone.get("type") == "MSCAN":
-        counts["model.backbone.in_channels"] = backbone.get("in_channels", 3)
-    for key in ("mean", "std"):
-        if isinstance(preprocessor.get(key), list | tuple):
-            counts[f"model.data_preprocessor.{key}"] = len(preprocessor[key])
-    for key, count in counts.items():
-        first, expected = next(iter(counts.items()))
-        if count != expected:
-            raise UserError(f"{key} is for {count} bands, {first} for {expected}: make them agree")
+    bands = backbone.get("in_channels", 3)
+    for key in ("mean", "std") if backbone.get("type") == "MSCAN" else ():
+        values = preprocessor.get(key)
+        if isinstance(values, list | tuple) and len(values) != bands:
+            raise UserError(
+                f"model.backbone.in_channels is for {bands} bands, model.data_preprocessor.{key} "
+                f"for {len(values)}: make them agree"
+            )

@@ -45,12 +45,11 @@ NAMES = by_entry(
         "mmseg.peers.datasets": (
             "CustomDataset MultiImageMixDataset PIPELINES RandomMosaic get_classes get_palette"
         ),
-        "mmseg.peers.heads": "BaseDecodeHead FCNHead resize",
         "mmseg.peers.models": (
-            "BACKBONES BaseSegmentor ConfigType ForwardResults HEADS LOSSES MultiConfig NECKS "
-            "OptConfigType OptMultiConfig OptSampleList SEGMENTORS SampleList TensorDict "
-            "TensorList accuracy add_prefix build_backbone build_head build_loss build_neck "
-            "build_segmentor weighted_loss"
+            "BACKBONES BaseDecodeHead BaseSegmentor ConfigType FCNHead ForwardResults HEADS LOSSES "
+            "MultiConfig NECKS OptConfigType OptMultiConfig OptSampleList SEGMENTORS SampleList "
+            "TensorDict TensorList accuracy add_prefix build_backbone build_head build_loss "
+            "build_neck build_segmentor resize weighted_loss"
         ),
         "mmseg.peers.results": (
             "MMSegInferencer SegLocalVisualizer inference_segmentor init_segmentor "
@@ -66,7 +65,7 @@ NAMES = by_entry(
 # Modules whose classes a config finds by name, besides those of mmseg/registry.py.
 LOCATIONS = {
     "DATASETS": ("mmseg.peers.datasets",),
-    "MODELS": ("mmseg.peers.heads",),
+    "MODELS": ("mmseg.peers.models",),
     "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.datasets"),
 }
 RUNNER = "mmengine.runner.runner"

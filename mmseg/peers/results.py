@@ -245,9 +245,6 @@ class MMSegInferencer:
                 pictures.append(show_result_pyplot(self.model, image, sample, **how))
         if return_datasamples:
             return samples if len(samples) > 1 else samples[0]
-        all_ids = [_class_ids(sample) for sample in samples]
-        found: dict[str, list] = {
-            "predictions": all_ids,
-            "visualization": pictures if return_vis else [],
-        }
+        predicted = [_class_ids(sample) for sample in samples]
+        found = {"predictions": predicted, "visualization": pictures if return_vis else []}
         return found if len(samples) > 1 else {k: v[0] if v else v for k, v in found.items()}

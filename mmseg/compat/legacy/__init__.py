@@ -43,12 +43,6 @@ BASE_OPTIMIZER = {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 0.
 # Keys that are translated; any other name at the top level is a variable of the file.
 KNOWN = {*OUTDATED, *SAME, "model", "train_cfg", "test_cfg", "workflow", "fp16", "seed", "gpu_ids"}
 LOGGERS = {"TextLoggerHook": "LocalVisBackend", "TensorboardLoggerHook": "TensorboardVisBackend"}
-# The scheduler of each policy, and its arguments by their names in 0.x: name here, default there.
-POLICIES: dict[str, tuple[str, dict[str, tuple[str, Any]]]] = {
-    "poly": ("PolyLR", {"power": ("power", 1.0), "min_lr": ("eta_min", 0.0)}),
-    "CosineAnnealing": ("CosineAnnealingLR", {"min_lr": ("eta_min", 0.0)}),
-    "step": ("MultiStepLR", {"step": ("milestones", ()), "gamma": ("gamma", 0.1)}),
-}
 
 
 def is_legacy(config: Mapping) -> bool:
@@ -203,18 +197,13 @@ def _policy(old: dict, max_iters: int) -> list[dict]:
     policy = old.pop("policy")
     if policy == "fixed":
         return []
-    if policy not in POLICIES:
+    if policy != "poly":
         raise UserError(
-            f"lr_config.policy={policy!r}: only {', '.join(POLICIES)} and fixed are translated; "
-            "write another policy as param_scheduler in mmengine's dialect"
+            f"lr_config.policy={policy!r}: only poly and fixed are translated; write others as "
+            "param_scheduler in mmengine's dialect"
         )
-    kind, names = POLICIES[policy]
-    scheduler = {new: old.pop(key, default) for key, (new, default) in names.items()}
-    if policy == "CosineAnnealing":
-        scheduler["T_max"] = max_iters
-    if isinstance(step := scheduler.get("milestones"), int):
-        scheduler["milestones"] = list(range(step, max_iters + 1, step))
-    return [{"type": kind, **scheduler, "by_epoch": False, "begin": 0, "end": max_iters + 1}]
+    values = {"power": old.pop("power", 1.0), "eta_min": old.pop("min_lr", 0.0)}
+    return [{"type": "PolyLR", **values, "by_epoch": False, "begin": 0, "end": max_iters + 1}]
 
 
 def _translate_hooks(old: dict, evaluation: dict, new: dict) -> None:
