@@ -12,8 +12,8 @@ BATCH_NORM = tuple(
     for trained in ({}, {"requires_grad": True})
 )
 ANY: tuple = ()
-# Arguments that this project does not have, with the values that it works by. The first is named
-# in errors. `ANY`: nothing reads the argument there, or only the look of pictures depends on it.
+# The values that an argument may have. The first is named in errors. `ANY`: nothing reads the
+# argument there, or only the look of pictures depends on it.
 FIXED: dict[str, dict[str, tuple]] = {
     "EncoderDecoder": {"train_cfg": ANY, "neck": (None,)},
     "SegDataPreProcessor": {

@@ -1,8 +1,7 @@
 """Translate components of MMSegmentation 1.x into those of this project.
 
-Some arguments of MMSegmentation's classes have the same value in every SegNeXt. They do not exist
-here: that value is left out, and any other value is an error. Some facts are written in several
-places there and in one place here. They are moved to that place.
+Arguments that have one value here are left out (`fixed`). Some facts are written in several places
+there and in one place here. They are moved to that place.
 """
 
 from collections.abc import Callable

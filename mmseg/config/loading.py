@@ -1,5 +1,6 @@
 """From a file name and command-line overrides to a checked config."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_lega
 from mmseg.compat.openmmlab import adapt_components
 from mmseg.compat.shipped import base_path
 from mmseg.config.check import TOP_LEVEL, check_config
+from mmseg.config.parts import leaves
 from mmseg.errors import UserError, did_you_mean, reason, shorten
 
 TEXTS = ("work_dir", "load_from", "experiment_name")  # a config may lack them
@@ -61,9 +63,8 @@ def translate_config(config: Config | Mapping, overrides: Mapping | None = None)
     impossible values.
     """
     content = config.to_dict() if isinstance(config, Config) else dict(config)
-    path = getattr(config, "filename", None)
-    config = Config(content, filename=path)
-    path = path or "the config"
+    config = Config(content, filename=getattr(config, "filename", None))
+    path = config.filename or "the config"
     overrides = dict(overrides or {})
     written = {key: overrides.pop(key) for key in list(overrides) if key.split(".")[0] in config}
     _override(config, written, path)
@@ -104,12 +105,7 @@ def _meant(key: str, value: Any, config: Config) -> Any:
     """Return a `Typed` override as the kind of value that the key holds, others as they are."""
     if not isinstance(value, Typed):
         return value
-    held: Any = config
-    for name in key.split("."):
-        if isinstance(held, list | tuple) and name.isdigit():
-            held = held[int(name)]
-        else:
-            held = held.get(name) if isinstance(held, Mapping | Config) else None
+    held = dict(leaves(config.to_dict())).get(re.sub(r"\.(\d+)", r"[\1]", key))
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     text = value[1:-1] if quoted else str(value)
     if quoted or ((isinstance(held, str) or key in TEXTS) and value != "None"):

@@ -20,7 +20,7 @@ def by_entry(table: dict[str, str]) -> dict[str, str]:
 
 
 # Module paths of MMSegmentation below mmseg. One has the names of the module that `HOMES` gives for
-# it, or else of the nearest module above it.
+# it, or else of the module above it.
 PATHS = """
 apis.inference apis.mmseg_inferencer core core.evaluation core.evaluation.class_names datasets.ade
 datasets.basesegdataset datasets.cityscapes datasets.coco_stuff datasets.custom
@@ -87,10 +87,10 @@ def _open_runner(module: Any) -> None:
 
     def from_cfg(cls: Any, cfg: Any) -> Any:
         legacy = import_module("mmseg.compat.legacy")
-        own = cls is module.Runner and (
-            cfg.get("default_scope") == "mmseg" or legacy.is_legacy(cfg)
-        )
-        return import_module("mmseg.engine").SegRunner.from_cfg(cfg) if own else original(cls, cfg)
+        theirs = cfg.get("default_scope") == "mmseg" or legacy.is_legacy(cfg)
+        if cls is module.Runner and theirs:
+            return import_module("mmseg.engine").SegRunner.from_cfg(cfg)
+        return original(cls, cfg)
 
     module.Runner.from_cfg = classmethod(from_cfg)
 
@@ -132,10 +132,8 @@ class _Names(MetaPathFinder, Loader):
         return spec
 
     def exec_module(self, module: ModuleType) -> None:
-        home = module.__name__.removeprefix("mmseg.")
-        while home in MODULES:
-            home = HOMES.get(home, home.rpartition(".")[0])
-        _open(module, home)
+        name = module.__name__.removeprefix("mmseg.")
+        _open(module, HOMES.get(name, name.rpartition(".")[0]))
 
 
 def _open(module: ModuleType, home: str) -> None:

@@ -24,12 +24,9 @@ CROSS_ENTROPY = {"type": "CrossEntropyLoss"}
 RELU = {"type": "ReLU"}
 KNOWN = (None, "resize_concat", "multiple_select")  # values of `input_transform`
 
-# The types in the signatures of heads, losses and models.
-ConfigType = OptConfigType = MultiConfig = OptMultiConfig = Any
-SampleList = OptSampleList = Sequence[SegDataSample]
-TensorDict = dict[str, Tensor]
-TensorList = Sequence[Tensor]
-ForwardResults = dict[str, Tensor] | Sequence[SegDataSample] | Tensor
+# The types in the signatures of heads, losses and models, which nothing checks.
+ConfigType = OptConfigType = MultiConfig = OptMultiConfig = ForwardResults = Any
+SampleList = OptSampleList = TensorDict = TensorList = Any
 
 BaseSegmentor = EncoderDecoder
 BACKBONES = NECKS = HEADS = LOSSES = SEGMENTORS = MODELS
