@@ -19,13 +19,8 @@ from mmseg.errors import UserError, shorten
 
 SCOPE = "mmseg"
 # The values that annotations allow.
-SIMPLE: dict[Any, Any] = {
-    int: numbers.Integral,
-    float: numbers.Real,
-    bool: bool,
-    str: str | os.PathLike,
-    NoneType: NoneType,
-}
+SIMPLE: dict[Any, Any] = {int: numbers.Integral, float: numbers.Real, bool: bool}
+SIMPLE |= {str: str | os.PathLike, NoneType: NoneType}
 
 
 class Rule(NamedTuple):

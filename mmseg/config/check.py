@@ -97,7 +97,7 @@ def _check_component(value: Any, where: str) -> None:
             _check_component(item, f"{where}[{i}]")
     if not isinstance(value, dict):
         return
-    foreign, ours = False, set[str]()
+    ours = {*value}
     if isinstance(value.get("type"), str):
         if (component := _find(value["type"])) is None:
             raise _unknown(value["type"], where)
@@ -105,9 +105,8 @@ def _check_component(value: Any, where: str) -> None:
         if known is not None:
             _check_keys(value, known | READ_BY_BUILDERS, where)
         value.update(registry.checked_arguments(component, value, where))
-        foreign = not _is_ours(component)
     for key, item in value.items():
-        if not foreign or key in ours:
+        if key in ours:
             _check_component(item, f"{where}.{key}")
 
 

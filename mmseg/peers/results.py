@@ -79,15 +79,15 @@ def show_result_pyplot(
     *,
     wait_time: float = 0,
     save_dir: str | Path | None = None,
-    with_labels: bool = False,
     **drawn: bool,
 ) -> np.ndarray:
     """Draw a prediction over its image, with the arguments of 0.x and 1.x.
 
     `img` is a file or a BGR array. `result` is the return value of `inference_model` or
-    `inference_segmentor` for it; `draw_gt` and `draw_pred` choose what of it is drawn. The picture
-    is written to `out_file` and into `save_dir`, and shown with matplotlib, which waits `wait_time`
-    seconds, 0 for ever, or not at all without `block`. Returns it, uint8 RGB.
+    `inference_segmentor` for it; `draw_gt`, `draw_pred` and `with_labels` choose what of it is
+    drawn. The picture is written to `out_file` and into `save_dir`, and shown with matplotlib,
+    which waits `wait_time` seconds, 0 for ever, or not at all without `block`. Returns it, uint8
+    RGB.
     """
     sample: Any = result if isinstance(result, SegDataSample) else result[0]
     if not isinstance(sample, SegDataSample):
@@ -97,7 +97,7 @@ def show_result_pyplot(
     if sizes[0] != sizes[1]:
         raise UserError(f"the result is of an image of {sizes[0]} pixels, this one has {sizes[1]}")
     meta = {**model.dataset_meta, **({} if palette is None else {"palette": palette})}
-    picture = draw(image, sample, meta, opacity, with_labels=with_labels, **drawn)
+    picture = draw(image, sample, meta, opacity, **{"with_labels": False, **drawn})
     for file in filter(None, (save_dir and f"{save_dir}/{title or 'result'}.png", out_file)):
         mmcv.imwrite(mmcv.rgb2bgr(picture), str(file))
     if show:
