@@ -41,7 +41,9 @@ def read_file(path: str | Path) -> Config:
         return Config(hub.read_config(file), filename=file)
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such config{_similar(path)}")
+        nearby = [*path.parent.glob("*.py"), *Path("local_configs").rglob("*.py")]
+        hint = did_you_mean(path.name, [file.name for file in nearby], cutoff=0.75)
+        raise UserError(f"{path}: no such config{hint}")
     try:
         return Config.fromfile(path)
     except UserError as error:
@@ -130,8 +132,3 @@ def _take_out_fast_ops(config: Config) -> None:
 
 def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {reason(error, 400)}"
-
-
-def _similar(path: Path) -> str:
-    nearby = [*path.parent.glob("*.py"), *Path("local_configs").rglob("*.py")]
-    return did_you_mean(path.name, [file.name for file in nearby], cutoff=0.75)

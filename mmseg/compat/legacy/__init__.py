@@ -96,10 +96,8 @@ def translate_legacy(config: Mapping) -> dict[str, Any]:
     evaluation = old.get("evaluation", {})
     _translate_loops(old.get("runner", {}), evaluation, new)
     _translate_optimizer(old, new)
-    rates, max_iters = old.get("lr_config", {"policy": "fixed"}), new["train_cfg"]["max_iters"]
-    leave_out(rates, {"by_epoch": (False,)}, "lr_config")
-    new["param_scheduler"] = [*_warmup(rates), *_policy(rates, max_iters)]
-    refuse_rest(rates, "lr_config")
+    rates = old.get("lr_config", {"policy": "fixed"})
+    new["param_scheduler"] = _schedule(rates, new["train_cfg"]["max_iters"])
     _translate_hooks(old, evaluation, new)
     return new
 
@@ -179,31 +177,28 @@ def _translate_optimizer(old: dict, new: dict) -> None:
     new["optim_wrapper"] = wrapper
 
 
-# mmengine multiplies the factors of the schedulers. A scheduler reaches its last value one
-# iteration before its `end`.
-def _warmup(old: dict) -> list[dict]:
-    if not (warmup := old.pop("warmup", None)):
-        return []
-    if warmup not in ("linear", "constant"):
-        raise UserError(f"lr_config.warmup={warmup!r}: use 'linear' or 'constant'")
-    if old.get("min_lr"):
-        raise UserError("lr_config.min_lr with a warm-up: set min_lr=0 or no warmup")
-    ratio, iters = old.pop("warmup_ratio", 0.1), old.pop("warmup_iters")
-    kind, key = ("LinearLR", "start_factor") if warmup == "linear" else ("ConstantLR", "factor")
-    return [{"type": kind, key: ratio, "by_epoch": False, "begin": 0, "end": iters + 1}]
-
-
-def _policy(old: dict, max_iters: int) -> list[dict]:
-    policy = old.pop("policy")
-    if policy == "fixed":
-        return []
-    if policy != "poly":
+def _schedule(old: dict, max_iters: int) -> list[dict]:
+    """Return the schedulers of `lr_config`; mmengine multiplies their factors."""
+    leave_out(old, {"by_epoch": (False,)}, "lr_config")
+    policy, warmup = old.pop("policy"), old.pop("warmup", None)
+    if policy not in ("poly", "fixed") or warmup not in (None, "linear"):
         raise UserError(
-            f"lr_config.policy={policy!r}: only poly and fixed are translated; write others as "
-            "param_scheduler in mmengine's dialect"
+            f"lr_config.policy={policy!r}, warmup={warmup!r}: only poly, fixed and linear are "
+            "translated; write others as param_scheduler in mmengine's dialect"
         )
-    values = {"power": old.pop("power", 1.0), "eta_min": old.pop("min_lr", 0.0)}
-    return [{"type": "PolyLR", **values, "by_epoch": False, "begin": 0, "end": max_iters + 1}]
+    if warmup and old.get("min_lr"):
+        raise UserError("lr_config.min_lr with a warm-up: set min_lr=0 or no warmup")
+    schedulers: list[dict] = []
+    # A scheduler reaches its last value one iteration before its `end`.
+    when = {"by_epoch": False, "begin": 0}
+    if warmup:
+        factor, end = old.pop("warmup_ratio", 0.1), old.pop("warmup_iters") + 1
+        schedulers.append({"type": "LinearLR", "start_factor": factor, **when, "end": end})
+    if policy == "poly":
+        values = {"power": old.pop("power", 1.0), "eta_min": old.pop("min_lr", 0.0)}
+        schedulers.append({"type": "PolyLR", **values, **when, "end": max_iters + 1})
+    refuse_rest(old, "lr_config")
+    return schedulers
 
 
 def _translate_hooks(old: dict, evaluation: dict, new: dict) -> None:
