@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from mmseg import registry
 from mmseg.config.parts import leaves
 from mmseg.errors import UserError, did_you_mean, shorten
-from mmseg.registry import Count, NotNegative, Rule, Seed
+from mmseg.registry import Count, NotNegative, Seed
 
 # Keys that the runner reads besides the arguments of mmengine's constructor. `load_cfg`: options of
 # loading `load_from`; `tta_pipeline`, `engine`: of tools/test.py --tta and --engine.
@@ -36,11 +36,11 @@ SECTIONS = {
 PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
-Switch = Annotated[bool, Rule("True or False", lambda v: True)]
+Switch = Annotated[bool, "True or False", lambda v: True]
 # Which values keys take that no class of ours is annotated with; a star stands for anything.
 VALUES: dict[str, Any] = {
     "*_dataloader.batch_size": Count,
-    "*_dataloader.num_workers": Annotated[int, Rule("a whole number from 0", lambda v: v >= 0)],
+    "*_dataloader.num_workers": Annotated[int, "a whole number from 0", lambda v: v >= 0],
     "optim_wrapper.optimizer.lr": NotNegative,
     "optim_wrapper.accumulative_counts": Count,
     "randomness.seed": Seed,

@@ -19,11 +19,11 @@ from typing_extensions import dataclass_transform  # typing has it from Python 3
 
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
-from mmseg.registry import TRANSFORMS, Count, Rule, checked_arguments
+from mmseg.registry import TRANSFORMS, Count, checked_arguments
 
 IGNORED = 255
-Chance = Annotated[float, Rule("a chance from 0 to 1", lambda v: 0 <= v <= 1)]
-Label = Annotated[int, Rule("a label from 0 to 255", lambda v: 0 <= v <= 255)]
+Chance = Annotated[float, "a chance from 0 to 1", lambda v: 0 <= v <= 1]
+Label = Annotated[int, "a label from 0 to 255", lambda v: 0 <= v <= 255]
 LoadImageFromNDArray = LoadImageFromFile  # which keeps an image that is there already
 
 
