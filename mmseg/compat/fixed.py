@@ -6,11 +6,8 @@ from typing import Any
 from mmseg.errors import UserError
 
 DISK = {"backend": "disk"}
-BATCH_NORM = tuple(
-    {"type": kind, **trained}
-    for kind in ("BN", "SyncBN")
-    for trained in ({}, {"requires_grad": True})
-)
+NORMS = ({"type": "BN"}, {"type": "SyncBN"})
+BATCH_NORM = (*NORMS, *({**norm, "requires_grad": True} for norm in NORMS))
 ANY: tuple = ()
 # The values that an argument may have. The first is named in errors. `ANY`: nothing reads the
 # argument there, or only the look of pictures depends on it.

@@ -24,13 +24,12 @@ READ_BY_RUNNER = {
     *("load_cfg", "resume_from_work_dir", "triton_kernels", "tta_pipeline", "engine"),
 }
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
-LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 LOADER_KEYS = {*inspect.signature(DataLoader).parameters, "num_batch_per_epoch"}
 # Sections that no class describes, and their keys.
 SECTIONS = {
     "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
     "randomness": {"seed", "deterministic", "diff_rank_seed"},
-    **dict.fromkeys(LOADERS, LOADER_KEYS),
+    **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), LOADER_KEYS),
 }
 # The classes of these packages build their parts with our registries.
 PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
@@ -73,9 +72,6 @@ def _check_sections(config: Config) -> None:
         swapped = [name for name in TOP_LEVEL if sorted(name) == sorted(key)]
         if hint := did_you_mean(key, swapped) or did_you_mean(key, TOP_LEVEL, cutoff=0.9):
             raise UserError(f"unknown key {key!r}{hint}")
-    for name in LOADERS:
-        if config.get(name) and not isinstance(config[name], Mapping):
-            raise UserError(f"{name} = {config[name]!r:.80} is no dict(...)")
     constructor = (config.get("optim_wrapper") or {}).get("constructor")
     if isinstance(constructor, str) and _find(constructor) is None:
         raise UserError(
@@ -83,8 +79,10 @@ def _check_sections(config: Config) -> None:
             "optim_wrapper.paramwise_cfg.custom_keys sets rates by layer"
         )
     for name, known in SECTIONS.items():
-        if isinstance(config.get(name), Mapping):
-            _check_keys(config[name], known, name)
+        if isinstance(section := config.get(name), Mapping):
+            _check_keys(section, known, name)
+        elif section:
+            raise UserError(f"{name} = {section!r:.80} is no dict(...)")
 
 
 def _check_component(value: Any, where: str) -> None:
