@@ -95,16 +95,16 @@ def _check_component(value: Any, where: str) -> None:
             _check_component(item, f"{where}[{i}]")
     if not isinstance(value, dict):
         return
-    ours = {*value}
+    checked = {*value}
     if isinstance(value.get("type"), str):
         if (component := _find(value["type"])) is None:
             raise _unknown(value["type"], where)
-        known, ours = _arguments(component)
+        known, checked = _arguments(component)
         if known is not None:
             _check_keys(value, known | READ_BY_BUILDERS, where)
         value.update(registry.checked_arguments(component, value, where))
     for key, item in value.items():
-        if key in ours:
+        if key in checked:
             _check_component(item, f"{where}.{key}")
 
 
