@@ -7,10 +7,10 @@ import inspect
 import math
 import numbers
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from mmengine import registry as root
 from mmengine.registry import Registry
@@ -19,41 +19,34 @@ from mmseg.errors import UserError, shorten
 
 SCOPE = "mmseg"
 # The values that annotations allow.
-SIMPLE: dict[Any, Any] = {
-    **{int: numbers.Integral, float: numbers.Real, bool: bool},
-    **{str: str | os.PathLike, NoneType: NoneType},
-}
-
-
-class Rule(NamedTuple):
-    """Which values an annotation allows besides their kind, in words and as a test."""
-
-    words: str
-    test: Callable[[Any], bool]
-
-
-Count = Annotated[int, Rule("a whole number from 1", lambda v: v >= 1)]
-Seed = Annotated[int, Rule("a whole number from 0 to 2**32 - 1", lambda v: 0 <= v < 2**32)]
-CountOrOff = Annotated[int, Rule("a whole number from 1, or -1", lambda v: v >= 1 or v == -1)]
-NotNegative = Annotated[float, Rule("a number from 0", lambda v: 0 <= v < math.inf)]
-Share = Annotated[float, Rule("a number from 0 to below 1", lambda v: 0 <= v < 1)]
+SIMPLE: dict[Any, Any] = {int: numbers.Integral, float: numbers.Real, bool: bool}
+SIMPLE |= {str: str | os.PathLike, NoneType: NoneType}
+# `Annotated[kind, which values are allowed in words, the test of a value]`.
+Count = Annotated[int, "a whole number from 1", lambda v: v >= 1]
+Seed = Annotated[int, "a whole number from 0 to 2**32 - 1", lambda v: 0 <= v < 2**32]
+CountOrOff = Annotated[int, "a whole number from 1, or -1", lambda v: v >= 1 or v == -1]
+NotNegative = Annotated[float, "a number from 0", lambda v: 0 <= v < math.inf]
+Share = Annotated[float, "a number from 0 to below 1", lambda v: 0 <= v < 1]
 FourCounts = Annotated[
-    Sequence[int], Rule("four whole numbers from 1", lambda v: len(v) == 4 and min(v) >= 1)
+    Sequence[int], "four whole numbers from 1", lambda v: len(v) == 4 and min(v) >= 1
 ]
 FourRatios = Annotated[
     Sequence[float],
-    Rule("four numbers above 0", lambda v: len(v) == 4 and all(0 < x < math.inf for x in v)),
+    "four numbers above 0",
+    lambda v: len(v) == 4 and all(0 < x < math.inf for x in v),
 ]
 Means = Annotated[
-    Sequence[float], Rule("a number for each band", lambda v: v and all(map(math.isfinite, v)))
+    Sequence[float], "a number for each band", lambda v: v and all(map(math.isfinite, v))
 ]
 Deviations = Annotated[
     Sequence[float],
-    Rule("a number above 0 for each band", lambda v: v and all(0 < x < math.inf for x in v)),
+    "a number above 0 for each band",
+    lambda v: v and all(0 < x < math.inf for x in v),
 ]
 Weights = Annotated[
     Sequence[float],
-    Rule("numbers from 0, not all of them 0", lambda v: 0 < sum(v) < math.inf and min(v) >= 0),
+    "numbers from 0, not all of them 0",
+    lambda v: 0 < sum(v) < math.inf and min(v) >= 0,
 ]
 ALL: list[Registry] = []
 
@@ -79,9 +72,9 @@ def fitted(value: Any, hint: Any, where: str) -> Any:
     try:
         return _fitted(value, hint)
     except ValueError as error:
-        rules = [part for each in (hint, *get_args(hint)) for part in get_args(each)]
         kind = inspect.formatannotation(hint).replace("collections.abc.", "")
-        words = next((r.words for r in rules if isinstance(r, Rule)), f"a value of type {kind}")
+        forms = (get_args(x) for x in (hint, *get_args(hint)) if get_origin(x) is Annotated)
+        words = next(forms, (hint, f"a value of type {kind}"))[1]
         raise UserError(f"{where}={shorten(repr(value))}: give {words}") from error
 
 
@@ -95,7 +88,7 @@ def _fitted(value: Any, hint: Any) -> Any:
     fits = True
     if kind is Annotated:
         value = _fitted(value, parts[0])
-        fits = parts[1].test(value)
+        fits = parts[2](value)
     elif kind in SIMPLE:
         if kind is int and isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -111,13 +104,13 @@ def _fitted(value: Any, hint: Any) -> Any:
     return value
 
 
-def _child(parent: Registry, *locations: str) -> Registry:
+def _child(parent: Registry, location: str) -> Registry:
     def build(cfg: Any, *args: Any, registry: Registry, **kwargs: Any) -> Any:
         if isinstance(cfg, Mapping) and isinstance(kind := cfg.get("type"), str):
             cfg = checked_arguments(registry.get(kind), cfg, kind)
         return parent.build_func(cfg, *args, registry=registry, **kwargs)
 
-    child = Registry(parent.name, build, parent=parent, scope=SCOPE, locations=list(locations))
+    child = Registry(parent.name, build, parent=parent, scope=SCOPE, locations=[location])
     ALL.append(child)
     return child
 
@@ -135,9 +128,6 @@ LOOPS = _child(root.LOOPS, "mmseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, "mmseg.engine")
 
 # mmengine warns of every kind that a scope lacks, also of those to which this project adds nothing.
-for _parent in (
-    *(root.EVALUATOR, root.FUNCTIONS, root.INFERENCERS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS),
-    *(root.OPTIMIZERS, root.PARAM_SCHEDULERS, root.RUNNER_CONSTRUCTORS, root.TASK_UTILS),
-    *(root.VISBACKENDS, root.VISUALIZERS),
-):
-    _child(_parent, "mmseg.engine")
+for _parent in vars(root).values():
+    if isinstance(_parent, Registry) and SCOPE not in _parent.children:
+        _child(_parent, "mmseg.engine")

@@ -68,7 +68,7 @@ def find_config(name: str) -> str:
 
 
 def _integer(kind: Any) -> Callable[[str], int]:
-    words, test = get_args(kind)[1]
+    _, words, test = get_args(kind)
 
     def integer(text: str) -> int:
         if not test(number := int(text)):

@@ -19,25 +19,21 @@ def converted_meta(checkpoint: dict, dialect: str) -> dict:
     meta = dialects.metadata(checkpoint)
     classes, palette = dialects.class_names(checkpoint)
     if classes:
-        meta |= {"CLASSES": classes, "PALETTE": palette}
-        names = {"classes": classes, "palette": palette}
-        meta["dataset_meta"] = {**meta.get("dataset_meta", {}), **names}
+        names = {**meta.get("dataset_meta", {}), "classes": classes, "palette": palette}
+        meta |= {"CLASSES": classes, "PALETTE": palette, "dataset_meta": names}
     if (rank := dialects.rank_of(checkpoint)) is not None:
         meta["nmf_rank"] = rank
-    if dialect != dialects.OURS:
-        meta.pop("segnext_version", None)
-    elif "segnext_version" not in meta:
-        meta["segnext_version"] = mmseg.__version__
-    return meta
+    version = meta.pop("segnext_version", mmseg.__version__)
+    return meta | ({"segnext_version": version} if dialect == dialects.OURS else {})
 
 
 @one_line_errors
 def main() -> None:
     parser = tool_parser(__doc__)
-    add, text = parser.add_argument, "whose key names to write"
+    add = parser.add_argument
     add("input", metavar="IN")
     add("output", metavar="OUT")
-    add("--to", required=True, choices=dialects.DIALECTS, help=text)
+    add("--to", required=True, choices=dialects.DIALECTS, help="whose key names to write")
     args = parser.parse_args()
     if Path(args.output).exists():  # it may be a checkpoint of a run
         raise UserError(f"{args.output}: is there already; name a new file")

@@ -59,7 +59,7 @@ def load_model_weights(
     return checkpoint
 
 
-# The second name is mmengine's, as in `compat.names`, which this room cannot import.
+# The second name is mmengine's, as in `mmseg.compat`, which this room cannot import.
 @WEIGHT_INITIALIZERS.register_module(name=["PretrainedBackbone", "Pretrained"])
 class PretrainedBackbone:
     """Initialise a backbone from the file `checkpoint` or, if it is absent, from `url`.

@@ -6,9 +6,11 @@ from typing import Any
 from mmseg.errors import UserError
 
 DISK = {"backend": "disk"}
+NORMS = ({"type": "BN"}, {"type": "SyncBN"})
+BATCH_NORM = (*NORMS, *({**norm, "requires_grad": True} for norm in NORMS))
 ANY: tuple = ()
-# Arguments that this project does not have, with the values that it works by. The first is named
-# in errors. `ANY`: nothing reads the argument there, or only the look of pictures depends on it.
+# The values that an argument may have. The first is named in errors. `ANY`: nothing reads the
+# argument there, or only the look of pictures depends on it.
 FIXED: dict[str, dict[str, tuple]] = {
     "EncoderDecoder": {"train_cfg": ANY, "neck": (None,)},
     "SegDataPreProcessor": {
@@ -19,6 +21,7 @@ FIXED: dict[str, dict[str, tuple]] = {
     "MSCAN": {
         "num_stages": (4,),
         "act_cfg": ({"type": "GELU"},),
+        "norm_cfg": BATCH_NORM,
         "attention_kernel_sizes": ([5, [1, 7], [1, 11], [1, 21]],),
         "attention_kernel_paddings": ([2, [0, 3], [0, 5], [0, 10]],),
     },
@@ -46,11 +49,6 @@ FIXED: dict[str, dict[str, tuple]] = {
 FIXED["LightHamHeadOffsetLearning"] = FIXED["LightHamHead"]
 FIXED["LoadImageFromNDArray"] = FIXED["LoadImageFromFile"]
 DATASET = {"ignore_index": (255,), "backend_args": (None,), "file_client_args": (None, DISK)}
-BATCH_NORM = tuple(
-    {"type": kind, **trained}
-    for kind in ("BN", "SyncBN")
-    for trained in ({}, {"requires_grad": True})
-)
 # Hamburger sets `inv_t` to 1 itself, so a config's value has no effect there either. MD_D is the
 # width of the head.
 HAM = {

@@ -1,19 +1,18 @@
 """Translate components of MMSegmentation 1.x into those of this project.
 
-Some arguments of MMSegmentation's classes have the same value in every SegNeXt. They do not exist
-here: that value is left out, and any other value is an error. Some facts are written in several
-places there and in one place here. They are moved to that place.
+Arguments that have one value here are left out (`fixed`). Some facts are written in several places
+there and in one place here. They are moved to that place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.fileio import load
 
-from mmseg.compat.fixed import BATCH_NORM, DATASET, FIXED, HAM, leave_out
+from mmseg.compat.fixed import DATASET, FIXED, HAM, leave_out
 from mmseg.errors import UserError
 
 ADAPTED = (
@@ -30,9 +29,8 @@ def adapt_components(config: Config) -> None:
     # The hook compares the classes of model and data set. Configs of this project, and translated
     # ones, say `sync_bn`.
     if "default_hooks" in config and "sync_bn" not in config:
-        config.default_hooks.setdefault(
-            "summary", {"type": "RunSummaryHook", "base_batch_size": None}
-        )
+        summary = {"type": "RunSummaryHook", "base_batch_size": None}
+        config.default_hooks.setdefault("summary", summary)
     if "model" in config:
         _settle_sync_bn(config)
     for key in ADAPTED:
@@ -42,24 +40,17 @@ def adapt_components(config: Config) -> None:
 
 def adapt_component(value: Any, where: str) -> Any:
     """Return one part of a config, translated; `where` is its key. The argument stays as it is."""
-    return _adapted(_copied(value), where)
-
-
-def _copied(value: Any) -> Any:
-    """Return new dicts and lists with the same objects in them."""
-    if isinstance(value, list | tuple):
-        return type(value)(map(_copied, value))
-    return {key: _copied(item) for key, item in value.items()} if isinstance(value, dict) else value
+    # mmengine copies dicts and lists, and keeps the objects in them.
+    return _adapted(ConfigDict({"copied": value}).to_dict()["copied"], where)
 
 
 def _settle_sync_bn(config: Config) -> None:
     """Set the run's `sync_bn` from the `norm_cfg` of the components, by default SyncBN there."""
     backbone = config.model.get("module", config.model).get("backbone") or {}
     unsaid = backbone.get("type") == "MSCAN" and "norm_cfg" not in backbone
-    if "'SyncBN'" in repr(config.model) or (unsaid and "sync_bn" not in config):
+    if "'SyncBN'" in repr(config.model):
         config.sync_bn = "torch"
-    elif "sync_bn" not in config:
-        config.sync_bn = None
+    config.setdefault("sync_bn", "torch" if unsaid else None)
 
 
 def _adapted(value: Any, where: str) -> Any:
@@ -96,11 +87,6 @@ def _preprocessor(value: dict, where: str) -> None:
         )
 
 
-def _mscan(value: dict, where: str) -> None:
-    leave_out(value, {"norm_cfg": BATCH_NORM}, where)
-    _move_pretrained(value, value, where)
-
-
 def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
     if (file := value.pop("pretrained", None)) is None:
         return
@@ -110,15 +96,8 @@ def _move_pretrained(value: dict, backbone: dict, where: str) -> None:
 
 
 def _head(value: dict, where: str) -> None:
-    ham = adapt_ham(value.get("ham_kwargs", {}), f"{where}.ham_kwargs")
-    value["ham_kwargs"] = {"MD_R": 64, **ham}
-
-
-def adapt_ham(ham_kwargs: Mapping, where: str) -> dict:
-    """Return the arguments of a Hamburger without those that have one value here."""
-    ham = dict(ham_kwargs)
-    leave_out(ham, HAM, where)
-    return ham
+    value["ham_kwargs"] = {"MD_R": 64, **value.get("ham_kwargs", {})}
+    leave_out(value["ham_kwargs"], HAM, f"{where}.ham_kwargs")
 
 
 def _lovasz(value: dict, where: str) -> None:
@@ -147,7 +126,7 @@ def _resize(value: dict, where: str) -> None:
 SPECIAL: dict[str, Callable[[dict, str], Any]] = {
     "EncoderDecoder": _segmentor,
     "SegDataPreProcessor": _preprocessor,
-    "MSCAN": _mscan,
+    "MSCAN": lambda encoder, where: _move_pretrained(encoder, encoder, where),
     **dict.fromkeys(("LightHamHead", "LightHamHeadOffsetLearning"), _head),
     "SegLocalVisualizer": lambda visualizer, where: visualizer.update(type="Visualizer"),
     "Resize": _resize,

@@ -12,9 +12,9 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg import registry
-from mmseg.config.parts import leaves, parts_of
+from mmseg.config.parts import leaves
 from mmseg.errors import UserError, did_you_mean, shorten
-from mmseg.registry import Count, NotNegative, Rule, Seed
+from mmseg.registry import Count, NotNegative, Seed
 
 # Keys that the runner reads besides the arguments of mmengine's constructor. `load_cfg`: options of
 # loading `load_from`; `tta_pipeline`, `engine`: of tools/test.py --tta and --engine.
@@ -24,23 +24,22 @@ READ_BY_RUNNER = {
     *("load_cfg", "resume_from_work_dir", "triton_kernels", "tta_pipeline", "engine"),
 }
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
-LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 LOADER_KEYS = {*inspect.signature(DataLoader).parameters, "num_batch_per_epoch"}
 # Sections that no class describes, and their keys.
 SECTIONS = {
     "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
     "randomness": {"seed", "deterministic", "diff_rank_seed"},
-    **dict.fromkeys(LOADERS, LOADER_KEYS),
+    **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), LOADER_KEYS),
 }
 # The classes of these packages build their parts with our registries.
 PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
 # Keys of components that the builders take out before they call the class.
 READ_BY_BUILDERS = {"type", "_scope_", "paramwise_cfg", "constructor", "convert_to_iter_based"}
-Switch = Annotated[bool, Rule("True or False", lambda v: True)]
+Switch = Annotated[bool, "True or False", lambda v: True]
 # Which values keys take that no class of ours is annotated with; a star stands for anything.
 VALUES: dict[str, Any] = {
     "*_dataloader.batch_size": Count,
-    "*_dataloader.num_workers": Annotated[int, Rule("a whole number from 0", lambda v: v >= 0)],
+    "*_dataloader.num_workers": Annotated[int, "a whole number from 0", lambda v: v >= 0],
     "optim_wrapper.optimizer.lr": NotNegative,
     "optim_wrapper.accumulative_counts": Count,
     "randomness.seed": Seed,
@@ -65,7 +64,7 @@ def check_config(config: Config) -> None:
     with DefaultScope.overwrite_default_scope(registry.SCOPE):
         for key in TOP_LEVEL & set(config):
             _check_component(config[key], key)
-    _check_bands_and_widths(config)
+    _check_bands(config.get("model") or {})
 
 
 def _check_sections(config: Config) -> None:
@@ -73,9 +72,6 @@ def _check_sections(config: Config) -> None:
         swapped = [name for name in TOP_LEVEL if sorted(name) == sorted(key)]
         if hint := did_you_mean(key, swapped) or did_you_mean(key, TOP_LEVEL, cutoff=0.9):
             raise UserError(f"unknown key {key!r}{hint}")
-    for name in LOADERS:
-        if config.get(name) and not isinstance(config[name], Mapping):
-            raise UserError(f"{name} = {config[name]!r:.80} is no dict(...)")
     constructor = (config.get("optim_wrapper") or {}).get("constructor")
     if isinstance(constructor, str) and _find(constructor) is None:
         raise UserError(
@@ -83,34 +79,33 @@ def _check_sections(config: Config) -> None:
             "optim_wrapper.paramwise_cfg.custom_keys sets rates by layer"
         )
     for name, known in SECTIONS.items():
-        if isinstance(config.get(name), Mapping):
-            _check_keys(config[name], known, name)
+        if isinstance(section := config.get(name), Mapping):
+            _check_keys(section, known, name)
+        elif section:
+            raise UserError(f"{name} = {section!r:.80} is no dict(...)")
 
 
-def _check_component(value: Any, where: str, foreign: bool = False) -> None:
+def _check_component(value: Any, where: str) -> None:
     """Check one part of a config, `where` is its dotted key.
 
-    A part is `foreign` if it is the argument of another package's class. Its `type` may mean
-    anything.
+    The arguments that only a class of another package takes may mean anything.
     """
     if isinstance(value, list | tuple):
         for i, item in enumerate(value):
-            _check_component(item, f"{where}[{i}]", foreign)
+            _check_component(item, f"{where}[{i}]")
     if not isinstance(value, dict):
         return
-    ours: set[str] = set()
+    checked = {*value}
     if isinstance(value.get("type"), str):
-        component = _find(value["type"])
-        if component is None and not foreign:
+        if (component := _find(value["type"])) is None:
             raise _unknown(value["type"], where)
-        known, ours = _arguments(component)
+        known, checked = _arguments(component)
         if known is not None:
             _check_keys(value, known | READ_BY_BUILDERS, where)
         value.update(registry.checked_arguments(component, value, where))
-        if component is not None:
-            foreign = not _is_ours(component)
     for key, item in value.items():
-        _check_component(item, f"{where}.{key}", foreign and key not in ours)
+        if key in checked:
+            _check_component(item, f"{where}.{key}")
 
 
 def _find(name: str) -> Any:
@@ -157,7 +152,8 @@ def _arguments(component: Any) -> tuple[set[str] | None, set[str]]:
 
 
 def _is_ours(component: Any) -> bool:
-    return component.__module__.partition(".")[0] in PACKAGES
+    named_here = getattr(component, "names_ours", True)
+    return named_here and component.__module__.partition(".")[0] in PACKAGES
 
 
 def _check_keys(value: Mapping, known: set[str], where: str) -> None:
@@ -167,36 +163,14 @@ def _check_keys(value: Mapping, known: set[str], where: str) -> None:
             raise UserError(f"unknown key {where}.{shorten(str(key))}{hint}")
 
 
-def _check_bands_and_widths(config: Config) -> None:
-    """Compare what data sets, encoder and head state of each other."""
-    counts = {
-        f"{name}.dataset.metainfo.bands": len((part.get("metainfo") or {}).get("bands") or "RGB")
-        for name in LOADERS
-        if config.get(name)  # a test has no loader for training
-        for part in parts_of(config[name].get("dataset") or {})
-    }
-    model = config.get("model") or {}
-    parts = [model.get(key) or {} for key in ("data_preprocessor", "backbone", "decode_head")]
-    preprocessor, backbone, head = parts
-    if backbone.get("type") == "MSCAN":
-        counts["model.backbone.in_channels"] = backbone.get("in_channels", 3)
-        _check_widths(backbone.get("embed_dims"), head.get("in_index"), head.get("in_channels"))
-    for key in ("mean", "std"):
-        if isinstance(preprocessor.get(key), list | tuple):
-            counts[f"model.data_preprocessor.{key}"] = len(preprocessor[key])
-    for key, count in counts.items():
-        first, expected = next(iter(counts.items()))
-        if count != expected:
-            raise UserError(f"{key} is for {count} bands, {first} for {expected}: make them agree")
-
-
-def _check_widths(widths: Any, index: Any, channels: Any) -> None:
-    if not all(isinstance(each, list | tuple) for each in (widths, index, channels)):
-        return
-    if not {*index} <= {*range(-4, 4)}:
-        raise UserError(f"model.decode_head.in_index={index}: the encoder has the stages 0 to 3")
-    if [*channels] != (expected := [widths[i] for i in index]):
-        raise UserError(
-            f"model.decode_head.in_channels={[*channels]}: the stages {[*index]} of the encoder "
-            f"have {expected} (model.backbone.embed_dims)"
-        )
+def _check_bands(model: Mapping) -> None:
+    """Compare the numbers of bands of encoder and preprocessor; that compares those of images."""
+    backbone, preprocessor = (model.get(key) or {} for key in ("backbone", "data_preprocessor"))
+    bands = backbone.get("in_channels", 3)
+    for key in ("mean", "std") if backbone.get("type") == "MSCAN" else ():
+        values = preprocessor.get(key)
+        if isinstance(values, list | tuple) and len(values) != bands:
+            raise UserError(
+                f"model.backbone.in_channels is for {bands} bands, model.data_preprocessor.{key} "
+                f"for {len(values)}: make them agree"
+            )

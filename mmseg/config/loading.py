@@ -1,5 +1,6 @@
 """From a file name and command-line overrides to a checked config."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from mmengine.logging import MMLogger
 from mmseg.checkpoints import hub
 from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_legacy
 from mmseg.compat.openmmlab import adapt_components
-from mmseg.compat.shipped import own_bases
+from mmseg.compat.shipped import base_path
 from mmseg.config.check import TOP_LEVEL, check_config
+from mmseg.config.parts import leaves
 from mmseg.errors import UserError, did_you_mean, reason, shorten
 
 TEXTS = ("work_dir", "load_from", "experiment_name")  # a config may lack them
+# mmengine needs MMSegmentation for `_base_ = 'mmseg::...'`.
+Config._get_cfg_path = staticmethod(base_path)
 
 
 class Typed(str):
@@ -37,10 +41,11 @@ def read_file(path: str | Path) -> Config:
         return Config(hub.read_config(file), filename=file)
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such config{_similar(path)}")
+        nearby = [*path.parent.glob("*.py"), *Path("local_configs").rglob("*.py")]
+        hint = did_you_mean(path.name, [file.name for file in nearby], cutoff=0.75)
+        raise UserError(f"{path}: no such config{hint}")
     try:
-        with own_bases():
-            return Config.fromfile(path)
+        return Config.fromfile(path)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except RecursionError as error:
@@ -60,9 +65,8 @@ def translate_config(config: Config | Mapping, overrides: Mapping | None = None)
     impossible values.
     """
     content = config.to_dict() if isinstance(config, Config) else dict(config)
-    path = getattr(config, "filename", None)
-    config = Config(content, filename=path)
-    path = path or "the config"
+    config = Config(content, filename=getattr(config, "filename", None))
+    path = config.filename or "the config"
     overrides = dict(overrides or {})
     written = {key: overrides.pop(key) for key in list(overrides) if key.split(".")[0] in config}
     _override(config, written, path)
@@ -85,14 +89,14 @@ def translate_config(config: Config | Mapping, overrides: Mapping | None = None)
 def _override(config: Config, overrides: Mapping, path: str) -> None:
     known = {"fast_ops", *(KNOWN if is_legacy(config) else TOP_LEVEL)}
     for key in overrides:
-        first = key.split(".")[0]
-        if first in config and first not in known:
+        if (first := key.split(".")[0]) in known:
+            continue
+        if first in config:
             raise UserError(
                 f"--cfg-options {key}: {first} is a variable of {path}, and changing it now has no "
                 "effect; change the keys that use it"
             )
-        if first not in known:
-            raise UserError(f"--cfg-options {key}: {path} has no {first!r}")
+        raise UserError(f"--cfg-options {key}: {path} has no {first!r}")
     try:
         config.merge_from_dict({key: _meant(key, overrides[key], config) for key in overrides})
     except (KeyError, TypeError, IndexError) as error:
@@ -103,12 +107,7 @@ def _meant(key: str, value: Any, config: Config) -> Any:
     """Return a `Typed` override as the kind of value that the key holds, others as they are."""
     if not isinstance(value, Typed):
         return value
-    held: Any = config
-    for name in key.split("."):
-        if isinstance(held, list | tuple) and name.isdigit():
-            held = held[int(name)]
-        else:
-            held = held.get(name) if isinstance(held, Mapping | Config) else None
+    held = dict(leaves(config.to_dict())).get(re.sub(r"\.(\d+)", r"[\1]", key))
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     text = value[1:-1] if quoted else str(value)
     if quoted or ((isinstance(held, str) or key in TEXTS) and value != "None"):
@@ -133,8 +132,3 @@ def _take_out_fast_ops(config: Config) -> None:
 
 def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {reason(error, 400)}"
-
-
-def _similar(path: Path) -> str:
-    nearby = [*path.parent.glob("*.py"), *Path("local_configs").rglob("*.py")]
-    return did_you_mean(path.name, [file.name for file in nearby], cutoff=0.75)

@@ -10,7 +10,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
-from mmseg.compat.names import registered_names
+from mmseg.compat import registered_names
 from mmseg.engine.resume import LATEST, numbered
 from mmseg.errors import UserError
 from mmseg.evaluation import IoUMetric

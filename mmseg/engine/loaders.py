@@ -10,7 +10,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Sampler
 
-from mmseg.compat.names import registered_names
+from mmseg.compat import registered_names
 from mmseg.errors import UserError
 from mmseg.randomness import Draw, Seeded, seed_of
 from mmseg.registry import DATA_SAMPLERS

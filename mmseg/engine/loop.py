@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmseg.checkpoints.files import write_pickle
 from mmseg.checkpoints.loading import unwrap
-from mmseg.compat.names import registered_names
+from mmseg.compat import registered_names
 from mmseg.engine.loaders import build_loader
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.randomness import seed_all, seed_of

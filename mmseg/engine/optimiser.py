@@ -11,7 +11,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 from torch.optim import Optimizer
 
-from mmseg.compat.names import registered_names
+from mmseg.compat import registered_names
 from mmseg.errors import UserError, did_you_mean
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmseg.checkpoints.dialects import metadata
 from mmseg.checkpoints.files import read_checkpoint
 from mmseg.checkpoints.loading import load_model_weights, unwrap
-from mmseg.compat.names import REPLACED
+from mmseg.compat import REPLACED
 from mmseg.config.parts import leaves
 from mmseg.engine.loaders import StatelessSampler
 from mmseg.engine.optimiser import merge_stored_groups

@@ -19,45 +19,38 @@ def by_entry(table: dict[str, str]) -> dict[str, str]:
     return {entry: home for home, entries in table.items() for entry in entries.split()}
 
 
-# Modules below mmseg, and the module paths of MMSegmentation that have their names; those of the
-# last entry have the names of the nearest module above them.
-MODULES = by_entry(
-    {
-        "datasets.transforms": (
-            "datasets.pipelines datasets.pipelines.compose datasets.pipelines.formating "
-            "datasets.pipelines.formatting datasets.pipelines.loading datasets.pipelines.transforms"
-        ),
-        "evaluation": "core core.evaluation core.evaluation.class_names",
-        "": (
-            "apis.inference apis.mmseg_inferencer datasets.ade datasets.basesegdataset "
-            "datasets.cityscapes datasets.coco_stuff datasets.custom datasets.isaid "
-            "datasets.isprs datasets.loveda datasets.pascal_context datasets.voc "
-            "datasets.dataset_wrappers datasets.potsdam datasets.transforms.formatting "
-            "datasets.transforms.transforms engine.hooks engine.hooks.visualization_hook "
-            "evaluation.metrics evaluation.metrics.iou_metric models.builder "
-            "models.decode_heads.fcn_head models.losses.accuracy models.losses.cross_entropy_loss "
-            "models.losses.dice_loss models.losses.lovasz_loss models.losses.utils "
-            "models.segmentors models.segmentors.base models.segmentors.encoder_decoder "
-            "models.segmentors.seg_tta models.utils models.utils.wrappers ops.wrappers "
-            "registry.registry structures.seg_data_sample utils utils.class_names utils.set_env "
-            "utils.typing_utils visualization visualization.local_visualizer"
-        ),
-    }
-)
+# Module paths of MMSegmentation below mmseg. One has the names of the module that `HOMES` gives for
+# it, or else of the module above it.
+PATHS = """
+apis.inference apis.mmseg_inferencer core core.evaluation core.evaluation.class_names datasets.ade
+datasets.basesegdataset datasets.cityscapes datasets.coco_stuff datasets.custom
+datasets.dataset_wrappers datasets.isaid datasets.isprs datasets.loveda datasets.pascal_context
+datasets.pipelines datasets.pipelines.compose datasets.pipelines.formating
+datasets.pipelines.formatting datasets.pipelines.loading datasets.pipelines.transforms
+datasets.potsdam datasets.transforms.formatting datasets.transforms.transforms datasets.voc
+engine.hooks engine.hooks.visualization_hook evaluation.metrics evaluation.metrics.iou_metric
+models.builder models.decode_heads.fcn_head models.losses.accuracy models.losses.cross_entropy_loss
+models.losses.dice_loss models.losses.lovasz_loss models.losses.utils models.segmentors
+models.segmentors.base models.segmentors.encoder_decoder models.segmentors.seg_tta models.utils
+models.utils.wrappers ops.wrappers registry.registry structures.seg_data_sample utils
+utils.class_names utils.set_env utils.typing_utils visualization visualization.local_visualizer
+"""
+MODULES = PATHS.split()
+HOMES = {"core": "evaluation", "datasets.pipelines": "datasets.transforms"}
 # Modules, and the names of MMSegmentation that they have. Every module of mmseg has these names.
 NAMES = by_entry(
     {
         "mmengine.dataset": "Compose",
         "mmengine.registry": "MODEL_WRAPPERS OPTIMIZERS PARAM_SCHEDULERS VISUALIZERS",
-        "mmseg.peers.datasets": "CustomDataset PIPELINES get_classes get_palette",
-        "mmseg.peers.heads": "BaseDecodeHead FCNHead resize",
-        "mmseg.peers.models": (
-            "BACKBONES BaseSegmentor ConfigType ForwardResults HEADS LOSSES MultiConfig NECKS "
-            "OptConfigType OptMultiConfig OptSampleList SEGMENTORS SampleList TensorDict "
-            "TensorList accuracy add_prefix build_backbone build_head build_loss build_neck "
-            "build_segmentor weighted_loss"
+        "mmseg.peers.datasets": (
+            "CustomDataset MultiImageMixDataset PIPELINES RandomMosaic get_classes get_palette"
         ),
-        "mmseg.peers.mosaic": "MultiImageMixDataset RandomMosaic",
+        "mmseg.peers.models": (
+            "BACKBONES BaseDecodeHead BaseSegmentor ConfigType FCNHead ForwardResults HEADS LOSSES "
+            "MultiConfig NECKS OptConfigType OptMultiConfig OptSampleList SEGMENTORS SampleList "
+            "TensorDict TensorList accuracy add_prefix build_backbone build_head build_loss "
+            "build_neck build_segmentor resize weighted_loss"
+        ),
         "mmseg.peers.results": (
             "MMSegInferencer SegLocalVisualizer inference_segmentor init_segmentor "
             "register_all_modules show_result_pyplot"
@@ -71,9 +64,9 @@ NAMES = by_entry(
 )
 # Modules whose classes a config finds by name, besides those of mmseg/registry.py.
 LOCATIONS = {
-    "DATASETS": ("mmseg.peers.datasets", "mmseg.peers.mosaic"),
-    "MODELS": ("mmseg.peers.heads",),
-    "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.mosaic"),
+    "DATASETS": ("mmseg.peers.datasets",),
+    "MODELS": ("mmseg.peers.models",),
+    "TRANSFORMS": ("mmseg.peers.transforms", "mmseg.peers.datasets"),
 }
 RUNNER = "mmengine.runner.runner"
 
@@ -94,10 +87,10 @@ def _open_runner(module: Any) -> None:
 
     def from_cfg(cls: Any, cfg: Any) -> Any:
         legacy = import_module("mmseg.compat.legacy")
-        own = cls is module.Runner and (
-            cfg.get("default_scope") == "mmseg" or legacy.is_legacy(cfg)
-        )
-        return import_module("mmseg.engine").SegRunner.from_cfg(cfg) if own else original(cls, cfg)
+        theirs = cfg.get("default_scope") == "mmseg" or legacy.is_legacy(cfg)
+        if cls is module.Runner and theirs:
+            return import_module("mmseg.engine").SegRunner.from_cfg(cfg)
+        return original(cls, cfg)
 
     module.Runner.from_cfg = classmethod(from_cfg)
 
@@ -121,15 +114,14 @@ class _Names(MetaPathFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: Any = None
     ) -> ModuleSpec | None:
-        place, _, name = fullname.rpartition(".")
-        if not f"{place}.".startswith("mmseg.") and fullname != RUNNER:
-            return None
-        if fullname.startswith("mmseg.peers"):
+        is_ours = fullname.startswith("mmseg.") and not fullname.startswith("mmseg.peers")
+        if not is_ours and fullname != RUNNER:
             return None
         if fullname.removeprefix("mmseg.") in MODULES:
             return ModuleSpec(fullname, self, is_package=True)
         spec = PathFinder.find_spec(fullname, path)
         if spec is None:
+            place, _, name = fullname.rpartition(".")
             # Without `name`, or Python would replace the message by one of its own.
             raise ModuleNotFoundError(
                 f"{place} has no {name}; docs/migration.md lists the names of MMSegmentation that "
@@ -140,10 +132,8 @@ class _Names(MetaPathFinder, Loader):
         return spec
 
     def exec_module(self, module: ModuleType) -> None:
-        home = module.__name__.removeprefix("mmseg.")
-        while home in MODULES:
-            home = MODULES[home] or home.rpartition(".")[0]
-        _open(module, home)
+        name = module.__name__.removeprefix("mmseg.")
+        _open(module, HOMES.get(name, name.rpartition(".")[0]))
 
 
 def _open(module: ModuleType, home: str) -> None:
@@ -163,7 +153,6 @@ def _open(module: ModuleType, home: str) -> None:
 
 def install() -> None:
     """Let the imports of this process find the names."""
-    if not any(isinstance(finder, _Names) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Names())
-        if RUNNER in sys.modules:
-            _open_runner(sys.modules[RUNNER])
+    sys.meta_path.insert(0, _Names())
+    if RUNNER in sys.modules:
+        _open_runner(sys.modules[RUNNER])

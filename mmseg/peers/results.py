@@ -8,6 +8,7 @@ from typing import Any, cast
 import mmcv
 import numpy as np
 import torch
+from matplotlib import pyplot
 from mmengine.config import Config
 from mmengine.registry import VISUALIZERS
 from mmengine.registry import init_default_scope as set_scope
@@ -22,16 +23,14 @@ from mmseg.imagery.listing import IMAGE_SUFFIXES
 from mmseg.imagery.pictures import Palette, overlay, write_id_png
 from mmseg.models import EncoderDecoder
 from mmseg.peers.datasets import get_classes, get_palette
-from mmseg.registry import ALL, SCOPE
+from mmseg.registry import SCOPE
 from mmseg.structures import SegDataSample
 
 ImageLike = str | Path | np.ndarray
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Register all classes, and let names in configs mean this project's."""
-    for registry in ALL:
-        registry.import_from_location()
+    """Let names in configs mean this project's, which are registered when they are looked up."""
     if init_default_scope:
         set_scope(SCOPE)
 
@@ -80,15 +79,15 @@ def show_result_pyplot(
     *,
     wait_time: float = 0,
     save_dir: str | Path | None = None,
-    with_labels: bool = False,
     **drawn: bool,
 ) -> np.ndarray:
     """Draw a prediction over its image, with the arguments of 0.x and 1.x.
 
     `img` is a file or a BGR array. `result` is the return value of `inference_model` or
-    `inference_segmentor` for it; `draw_gt` and `draw_pred` choose what of it is drawn. The picture
-    is written to `out_file` and into `save_dir`, and shown with matplotlib, which waits `wait_time`
-    seconds, 0 for ever, or not at all without `block`. Returns it, uint8 RGB.
+    `inference_segmentor` for it; `draw_gt`, `draw_pred` and `with_labels` choose what of it is
+    drawn. The picture is written to `out_file` and into `save_dir`, and shown with matplotlib,
+    which waits `wait_time` seconds, 0 for ever, or not at all without `block`. Returns it, uint8
+    RGB.
     """
     sample: Any = result if isinstance(result, SegDataSample) else result[0]
     if not isinstance(sample, SegDataSample):
@@ -98,14 +97,10 @@ def show_result_pyplot(
     if sizes[0] != sizes[1]:
         raise UserError(f"the result is of an image of {sizes[0]} pixels, this one has {sizes[1]}")
     meta = {**model.dataset_meta, **({} if palette is None else {"palette": palette})}
-    picture = draw(image, sample, meta, opacity, with_labels=with_labels, **drawn)
-    if save_dir is not None:
-        mmcv.imwrite(mmcv.rgb2bgr(picture), f"{save_dir}/{title or 'result'}.png")
-    if out_file is not None:
-        mmcv.imwrite(mmcv.rgb2bgr(picture), str(out_file))
+    picture = draw(image, sample, meta, opacity, **{"with_labels": False, **drawn})
+    for file in filter(None, (save_dir and f"{save_dir}/{title or 'result'}.png", out_file)):
+        mmcv.imwrite(mmcv.rgb2bgr(picture), str(file))
     if show:
-        from matplotlib import pyplot
-
         figure = pyplot.figure(title, figsize=fig_size)
         pyplot.imshow(picture)
         pyplot.show(block=block and not wait_time)
@@ -250,9 +245,6 @@ class MMSegInferencer:
                 pictures.append(show_result_pyplot(self.model, image, sample, **how))
         if return_datasamples:
             return samples if len(samples) > 1 else samples[0]
-        all_ids = [_class_ids(sample) for sample in samples]
-        found: dict[str, list] = {
-            "predictions": all_ids,
-            "visualization": pictures if return_vis else [],
-        }
+        predicted = [_class_ids(sample) for sample in samples]
+        found = {"predictions": predicted, "visualization": pictures if return_vis else []}
         return found if len(samples) > 1 else {k: v[0] if v else v for k, v in found.items()}

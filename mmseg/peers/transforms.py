@@ -19,11 +19,11 @@ from typing_extensions import dataclass_transform  # typing has it from Python 3
 
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
-from mmseg.registry import TRANSFORMS, Count, Rule, checked_arguments
+from mmseg.registry import TRANSFORMS, Count
 
 IGNORED = 255
-Chance = Annotated[float, Rule("a chance from 0 to 1", lambda v: 0 <= v <= 1)]
-Label = Annotated[int, Rule("a label from 0 to 255", lambda v: 0 <= v <= 255)]
+Chance = Annotated[float, "a chance from 0 to 1", lambda v: 0 <= v <= 1]
+Label = Annotated[int, "a label from 0 to 255", lambda v: 0 <= v <= 255]
 LoadImageFromNDArray = LoadImageFromFile  # which keeps an image that is there already
 
 
@@ -46,18 +46,11 @@ offer(TRANSFORMS, LoadImageFromFile, "LoadImageFromNDArray")
 class Augmentation(BaseTransform):
     """A transform that a config finds by its name; its attributes are its arguments.
 
-    Their annotations are checked. A subclass checks more, and prepares its work, in `_prepare`.
+    Their annotations are checked when a config is read, and when the registry builds one.
     """
 
     def __init_subclass__(cls) -> None:
         offer(TRANSFORMS, dataclass(eq=False)(cls))
-
-    def __post_init__(self) -> None:
-        self.__dict__ |= checked_arguments(type(self), vars(self), type(self).__name__)
-        self._prepare()
-
-    def _prepare(self) -> None:
-        pass
 
 
 def change(results: dict, image: Callable, labels: Callable | None = None) -> dict:
@@ -85,7 +78,7 @@ class RandomRotate(Augmentation):
     center: tuple[float, float] | None = None
     auto_bound: bool = False
 
-    def _prepare(self) -> None:
+    def __post_init__(self) -> None:
         given = self.degree
         self.degree = tuple(given) if isinstance(given, Sequence) else (-given, given)
         right = len(self.degree) == 2 and self.degree[0] <= self.degree[1]
@@ -114,7 +107,7 @@ class RandomRotFlip(Augmentation):
     flip_prob: Chance = 0.5
     degree: float | Sequence[float] = (-20, 20)
 
-    def _prepare(self) -> None:
+    def __post_init__(self) -> None:
         self.rotate = RandomRotate(1, self.degree).rotate
 
     def transform(self, results: dict) -> dict:
@@ -140,7 +133,7 @@ class RandomCutOut(Augmentation):
     fill_in: Sequence[float] = (0, 0, 0)
     seg_fill_in: Label | None = None
 
-    def _prepare(self) -> None:
+    def __post_init__(self) -> None:
         sizes = self.cutout_shape or self.cutout_ratio
         given = bool(self.cutout_shape) != bool(self.cutout_ratio)
         require(given, "RandomCutOut: give cutout_shape or cutout_ratio, (width, height)")
@@ -207,7 +200,7 @@ class AdjustGamma(Augmentation):
 
     gamma: float = 1.0
 
-    def _prepare(self) -> None:
+    def __post_init__(self) -> None:
         require(self.gamma > 0, f"gamma={self.gamma}: give a number above 0")
         self.table = ((np.arange(256) / 255) ** (1 / self.gamma) * 255).astype(np.uint8)
 
@@ -221,7 +214,7 @@ class Rerange(Augmentation):
     min_value: float = 0
     max_value: float = 255
 
-    def _prepare(self) -> None:
+    def __post_init__(self) -> None:
         require(self.min_value < self.max_value, "Rerange: min_value below max_value")
 
     def transform(self, results: dict) -> dict:
@@ -255,12 +248,13 @@ class Albu(Augmentation):
     `keymap` names the target of albumentations for each key. Each sample has a seed of its own.
     """
 
+    names_ours = False  # `transforms` has names of albumentations, some of which are here too
     transforms: list[dict]
     keymap: dict[str, str] | None = None
     update_pad_shape: bool = False
     bgr_to_rgb: bool = True
 
-    def _prepare(self) -> None:
+    def __post_init__(self) -> None:
         found = find_spec("albumentations") is not None
         require(found, "Albu needs albumentations: pip install albumentations")
         self.kinds = import_module("albumentations")

@@ -198,7 +198,8 @@ def test_what_a_class_of_one_s_own_hands_to_its_base_is_checked(leaf):
 
 def test_names_inside_of_a_foreign_class_are_its_own(leaf):
     TRANSFORMS.register_module(module=Wrapper)
-    step = "dict(type='Wrapper', transforms=[dict(type='HorizontalFlip', p=0.5)])"
+    inner = "[dict(type='HorizontalFlip', p=0.5), dict(type='RandomCrop', height=64)]"
+    step = f"dict(type='Wrapper', transforms={inner})"
     lines = (
         "pipeline = [*_base_.train_pipeline]\n"
         f"pipeline[3] = {step}\n"
@@ -206,6 +207,7 @@ def test_names_inside_of_a_foreign_class_are_its_own(leaf):
     )
     try:
         load_config(leaf(lines))
+        load_config(leaf(lines.replace("type='Wrapper'", "type='Albu'")))
         message = refused(leaf(lines.replace("type='Wrapper'", "type='Wraper'")))
         assert "pipeline[3].type = 'Wraper' is not known; did you mean 'Wrapper'?" in message
         message = refused(leaf(lines.replace("transforms=", "transform=")))

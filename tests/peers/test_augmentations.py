@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError
-from mmseg.peers.mosaic import MultiImageMixDataset
+from mmseg.peers.datasets import MultiImageMixDataset
 from mmseg.randomness import Draw
 from mmseg.registry import TRANSFORMS
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmseg.compat.fixed import leave_out, refuse_rest
+from mmseg.compat.fixed import ANY, leave_out, refuse_rest
 from mmseg.errors import UserError
 
-# The step PackSegInputs and the data preprocessor do the work of these steps.
-FORMATTING = ("DefaultFormatBundle", "ImageToTensor", "Collect")
 LISTS = ("img_dir", "ann_dir", "split")
+PACKED = (["img", "gt_semantic_seg"], ["img"])
 
 
 def translate_dataset(old: Any, testing: bool, settings: dict[str, Any]) -> dict[str, Any]:
@@ -50,22 +49,23 @@ def _one_per_folder(old: dict) -> list[dict]:
 
 
 def _single(old: dict, testing: bool, settings: dict[str, Any]) -> dict[str, Any]:
-    prefix = {"img_path": old.pop("img_dir", "")}
-    if old.get("ann_dir") is not None:
-        prefix["seg_map_path"] = old["ann_dir"]
-    old.pop("ann_dir", None)
-    if split := old.pop("split", None):
-        old["ann_file"] = split
-    names = {k: old.pop(k) for k in ("classes", "palette") if old.get(k) is not None}
-    if names:
-        old["metainfo"] = names
+    prefix = _moved(old, img_dir="img_path", ann_dir="seg_map_path")
+    new = _moved(old, split="ann_file")
+    if names := _moved(old, classes="classes", palette="palette"):
+        new["metainfo"] = names
     if testing:
-        old["test_mode"] = True
+        new["test_mode"] = True
     steps = _steps(old.pop("pipeline", []), testing, settings)
     has_labels = any(step["type"] == "LoadAnnotations" for step in steps)
     if testing and "seg_map_path" in prefix and not has_labels:
         steps.append({"type": "LoadAnnotations"})
-    return {**old, "data_prefix": prefix, "pipeline": [*steps, {"type": "PackSegInputs"}]}
+    return {**old, **new, "data_prefix": prefix, "pipeline": [*steps, {"type": "PackSegInputs"}]}
+
+
+def _moved(old: dict, **names: str) -> dict[str, Any]:
+    """Take arguments out of a section; return those that are not None, by their new names."""
+    values = {new: old.pop(name, None) for name, new in names.items()}
+    return {new: value for new, value in values.items() if value is not None}
 
 
 def _steps(pipeline: Sequence[dict], testing: bool, settings: dict[str, Any]) -> list[dict]:
@@ -84,8 +84,10 @@ def _steps(pipeline: Sequence[dict], testing: bool, settings: dict[str, Any]) ->
             _settle(settings, kind, mean=mean, std=std, bgr_to_rgb=step.get("to_rgb", True))
         elif kind == "Pad":
             _pad(step, testing, settings)
-        elif kind in FORMATTING:
-            _check_formatting(step)
+        elif kind in ("DefaultFormatBundle", "ImageToTensor", "Collect"):
+            # PackSegInputs and the data preprocessor do their work, with all metadata.
+            leave_out(step, {"type": ANY, "keys": PACKED}, kind)
+            refuse_rest(step, kind)
         elif kind == "LoadAnnotations":
             new.append({"reduce_zero_label": False, **step})  # the default of 0.x
         elif kind != "RandomFlip" or step.get("prob") is not None:
@@ -137,11 +139,3 @@ def _pad(old: dict, testing: bool, settings: dict[str, Any]) -> None:
     if set(given) != {"size_divisor" if testing else "size"}:
         raise UserError(f"Pad has {given}: give a size in training and a size_divisor in testing")
     _settle(settings, "Pad", **({"test_cfg": given} if testing else given))
-
-
-def _check_formatting(step: dict) -> None:
-    if "meta_keys" in step or {*step.get("keys", ())} - {"img", "gt_semantic_seg"}:
-        raise UserError(
-            f"{step['type']}: only img and gt_semantic_seg are packed, with all their metadata; "
-            "leave other keys and meta_keys out"
-        )

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from mmseg.compat.openmmlab import adapt_ham
+from mmseg.compat.fixed import HAM, leave_out
 from mmseg.errors import UserError
 from mmseg.models.decode_heads.decode_head import DecodeHead
 from mmseg.ops.algebra import conv_of_levels, conv_of_product
@@ -103,9 +103,10 @@ class LightHamHead(DecodeHead):
                 "model.decode_head.in_index=None: the encoder does not tell its strides"
             )
         super().__init__(in_channels, channels, num_classes, in_index, **kwargs)
-        ham_kwargs = adapt_ham(ham_kwargs, "model.decode_head.ham_kwargs")
+        ham_kwargs = dict(ham_kwargs)
+        leave_out(ham_kwargs, HAM, "model.decode_head.ham_kwargs")
         if set(ham_kwargs) != {"MD_R"}:
-            raise UserError(f"model.decode_head.ham_kwargs={dict(ham_kwargs)}: give dict(MD_R=...)")
+            raise UserError(f"model.decode_head.ham_kwargs={ham_kwargs}: give dict(MD_R=...)")
         self.squeeze = ConvModule(sum(self.in_channels), ham_channels, 1, norm_cfg=norm_cfg)
         self.hamburger = Hamburger(ham_channels, ham_kwargs["MD_R"], norm_cfg)
         self.align = ConvModule(ham_channels, channels, 1, norm_cfg=norm_cfg)
