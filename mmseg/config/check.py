@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg import registry
-from mmseg.config.parts import leaves
+from mmseg.config.parts import leaves, parts_of
 from mmseg.errors import UserError, did_you_mean, shorten
 from mmseg.registry import Count, NotNegative, Seed
 
@@ -24,12 +24,13 @@ READ_BY_RUNNER = {
     *("load_cfg", "resume_from_work_dir", "triton_kernels", "tta_pipeline", "engine"),
 }
 TOP_LEVEL = {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER} - {"self", "cfg"}
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 LOADER_KEYS = {*inspect.signature(DataLoader).parameters, "num_batch_per_epoch"}
 # Sections that no class describes, and their keys.
 SECTIONS = {
     "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"},
     "randomness": {"seed", "deterministic", "diff_rank_seed"},
-    **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), LOADER_KEYS),
+    **dict.fromkeys(LOADERS, LOADER_KEYS),
 }
 # The classes of these packages build their parts with our registries.
 PACKAGES = {"mmseg", "mmengine", "mmcv", "torch"}
@@ -64,7 +65,7 @@ def check_config(config: Config) -> None:
     with DefaultScope.overwrite_default_scope(registry.SCOPE):
         for key in TOP_LEVEL & set(config):
             _check_component(config[key], key)
-    _check_bands(config.get("model") or {})
+    _check_bands(config)
 
 
 def _check_sections(config: Config) -> None:
@@ -163,14 +164,22 @@ def _check_keys(value: Mapping, known: set[str], where: str) -> None:
             raise UserError(f"unknown key {where}.{shorten(str(key))}{hint}")
 
 
-def _check_bands(model: Mapping) -> None:
-    """Compare the numbers of bands of encoder and preprocessor; that compares those of images."""
+def _check_bands(config: Config) -> None:
+    """Compare the numbers of bands that data sets, encoder and preprocessor state."""
+    counts = {
+        f"{name}.dataset.metainfo.bands": len((part.get("metainfo") or {}).get("bands") or "RGB")
+        for name in LOADERS
+        if config.get(name)  # a test has no loader for training
+        for part in parts_of(config[name].get("dataset") or {})
+    }
+    model = config.get("model") or {}
     backbone, preprocessor = (model.get(key) or {} for key in ("backbone", "data_preprocessor"))
-    bands = backbone.get("in_channels", 3)
-    for key in ("mean", "std") if backbone.get("type") == "MSCAN" else ():
-        values = preprocessor.get(key)
-        if isinstance(values, list | tuple) and len(values) != bands:
-            raise UserError(
-                f"model.backbone.in_channels is for {bands} bands, model.data_preprocessor.{key} "
-                f"for {len(values)}: make them agree"
-            )
+    if backbone.get("type") == "MSCAN":
+        counts["model.backbone.in_channels"] = backbone.get("in_channels", 3)
+    for key in ("mean", "std"):
+        if isinstance(preprocessor.get(key), list | tuple):
+            counts[f"model.data_preprocessor.{key}"] = len(preprocessor[key])
+    for key, count in counts.items():
+        first, expected = next(iter(counts.items()))
+        if count != expected:
+            raise UserError(f"{key} is for {count} bands, {first} for {expected}: make them agree")

@@ -11,14 +11,12 @@ from mmengine.logging import MMLogger
 from mmseg.checkpoints import hub
 from mmseg.compat.legacy import KNOWN, check_outdated, is_legacy, translate_legacy
 from mmseg.compat.openmmlab import adapt_components
-from mmseg.compat.shipped import base_path
+from mmseg.compat.shipped import own_bases
 from mmseg.config.check import TOP_LEVEL, check_config
 from mmseg.config.parts import leaves
 from mmseg.errors import UserError, did_you_mean, reason, shorten
 
 TEXTS = ("work_dir", "load_from", "experiment_name")  # a config may lack them
-# mmengine needs MMSegmentation for `_base_ = 'mmseg::...'`.
-Config._get_cfg_path = staticmethod(base_path)
 
 
 class Typed(str):
@@ -45,7 +43,8 @@ def read_file(path: str | Path) -> Config:
         hint = did_you_mean(path.name, [file.name for file in nearby], cutoff=0.75)
         raise UserError(f"{path}: no such config{hint}")
     try:
-        return Config.fromfile(path)
+        with own_bases():
+            return Config.fromfile(path)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except RecursionError as error:

@@ -250,8 +250,7 @@ def test_overrides_name_keys_as_written_or_as_translated(path):
 @pytest.mark.parametrize(
     "overrides, parts",
     [
-        ({"lr_config__policy": "step"}, ("lr_config.policy='step'", "poly", "param_scheduler")),
-        ({"lr_config__warmup": "exp"}, ("warmup='exp'", "linear")),
+        ({"lr_config__policy": "Exp"}, ("lr_config.policy='Exp'", "poly")),
         ({"runner__type": "EpochBasedRunner"}, ("runner=", "IterBasedRunner")),
         ({"evaluation__by_epoch": True}, ("evaluation.by_epoch=True", "only False")),
         ({"evaluation__start": 5}, ("evaluation.start=5", "no counterpart")),

@@ -38,7 +38,7 @@ TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x
         (
             "model.backbone.in_channels",
             4,
-            " is for 4 bands, model.data_preprocessor.mean for 3",
+            " is for 4 bands, train_dataloader.dataset.metainfo.bands for 3",
         ),
         ("model.backbone.in_channels", "3", "='3': give a whole number from 1"),
         ("default_hooks.checkpoint.max_keep_ckpts", 0, "=0: give a whole number from 1, or -1"),

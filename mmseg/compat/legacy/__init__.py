@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.logging import MMLogger
 
-from mmseg.compat.fixed import ANY, leave_out, refuse_rest
+from mmseg.compat.fixed import leave_out, refuse_rest
 from mmseg.compat.legacy.data import translate_dataset
 from mmseg.errors import UserError, did_you_mean
 
@@ -43,6 +43,12 @@ BASE_OPTIMIZER = {"type": "SGD", "lr": 0.01, "momentum": 0.9, "weight_decay": 0.
 # Keys that are translated; any other name at the top level is a variable of the file.
 KNOWN = {*OUTDATED, *SAME, "model", "train_cfg", "test_cfg", "workflow", "fp16", "seed", "gpu_ids"}
 LOGGERS = {"TextLoggerHook": "LocalVisBackend", "TensorboardLoggerHook": "TensorboardVisBackend"}
+# The scheduler of each policy, and its arguments by their names in 0.x: name here, default there.
+POLICIES: dict[str, tuple[str, dict[str, tuple[str, Any]]]] = {
+    "poly": ("PolyLR", {"power": ("power", 1.0), "min_lr": ("eta_min", 0.0)}),
+    "CosineAnnealing": ("CosineAnnealingLR", {"min_lr": ("eta_min", 0.0)}),
+    "step": ("MultiStepLR", {"step": ("milestones", ()), "gamma": ("gamma", 0.1)}),
+}
 
 
 def is_legacy(config: Mapping) -> bool:
@@ -96,8 +102,10 @@ def translate_legacy(config: Mapping) -> dict[str, Any]:
     evaluation = old.get("evaluation", {})
     _translate_loops(old.get("runner", {}), evaluation, new)
     _translate_optimizer(old, new)
-    rates = old.get("lr_config", {"policy": "fixed"})
-    new["param_scheduler"] = _schedule(rates, new["train_cfg"]["max_iters"])
+    rates, max_iters = old.get("lr_config", {"policy": "fixed"}), new["train_cfg"]["max_iters"]
+    leave_out(rates, {"by_epoch": (False,)}, "lr_config")
+    new["param_scheduler"] = [*_warmup(rates), *_policy(rates, max_iters)]
+    refuse_rest(rates, "lr_config")
     _translate_hooks(old, evaluation, new)
     return new
 
@@ -177,28 +185,36 @@ def _translate_optimizer(old: dict, new: dict) -> None:
     new["optim_wrapper"] = wrapper
 
 
-def _schedule(old: dict, max_iters: int) -> list[dict]:
-    """Return the schedulers of `lr_config`; mmengine multiplies their factors."""
-    leave_out(old, {"by_epoch": (False,)}, "lr_config")
-    policy, warmup = old.pop("policy"), old.pop("warmup", None)
-    if policy not in ("poly", "fixed") or warmup not in (None, "linear"):
-        raise UserError(
-            f"lr_config.policy={policy!r}, warmup={warmup!r}: only poly, fixed and linear are "
-            "translated; write others as param_scheduler in mmengine's dialect"
-        )
-    if warmup and old.get("min_lr"):
+# mmengine multiplies the factors of the schedulers. A scheduler reaches its last value one
+# iteration before its `end`.
+def _warmup(old: dict) -> list[dict]:
+    if not (warmup := old.pop("warmup", None)):
+        return []
+    if warmup not in ("linear", "constant"):
+        raise UserError(f"lr_config.warmup={warmup!r}: use 'linear' or 'constant'")
+    if old.get("min_lr"):
         raise UserError("lr_config.min_lr with a warm-up: set min_lr=0 or no warmup")
-    schedulers: list[dict] = []
-    # A scheduler reaches its last value one iteration before its `end`.
-    when = {"by_epoch": False, "begin": 0}
-    if warmup:
-        factor, end = old.pop("warmup_ratio", 0.1), old.pop("warmup_iters") + 1
-        schedulers.append({"type": "LinearLR", "start_factor": factor, **when, "end": end})
-    if policy == "poly":
-        values = {"power": old.pop("power", 1.0), "eta_min": old.pop("min_lr", 0.0)}
-        schedulers.append({"type": "PolyLR", **values, **when, "end": max_iters + 1})
-    refuse_rest(old, "lr_config")
-    return schedulers
+    ratio, iters = old.pop("warmup_ratio", 0.1), old.pop("warmup_iters")
+    kind, key = ("LinearLR", "start_factor") if warmup == "linear" else ("ConstantLR", "factor")
+    return [{"type": kind, key: ratio, "by_epoch": False, "begin": 0, "end": iters + 1}]
+
+
+def _policy(old: dict, max_iters: int) -> list[dict]:
+    policy = old.pop("policy")
+    if policy == "fixed":
+        return []
+    if policy not in POLICIES:
+        raise UserError(
+            f"lr_config.policy={policy!r}: only {', '.join(POLICIES)} and fixed are translated; "
+            "write another policy as param_scheduler in mmengine's dialect"
+        )
+    kind, names = POLICIES[policy]
+    scheduler = {new: old.pop(key, default) for key, (new, default) in names.items()}
+    if policy == "CosineAnnealing":
+        scheduler["T_max"] = max_iters
+    if isinstance(step := scheduler.get("milestones"), int):
+        scheduler["milestones"] = list(range(step, max_iters + 1, step))
+    return [{"type": kind, **scheduler, "by_epoch": False, "begin": 0, "end": max_iters + 1}]
 
 
 def _translate_hooks(old: dict, evaluation: dict, new: dict) -> None:
@@ -213,8 +229,8 @@ def _translate_hooks(old: dict, evaluation: dict, new: dict) -> None:
     new["visualizer"] = {"type": "Visualizer", "vis_backends": backends}
     checkpoint = {"by_epoch": False, **old.get("checkpoint_config", {})}
     checkpoint |= {k: evaluation.pop(k) for k in ("save_best", "rule") if k in evaluation}
-    # `pre_eval` saves memory in 0.x; the metric here always saves it.
-    leave_out(evaluation, {"by_epoch": (False,), "pre_eval": ANY}, "evaluation")
+    evaluation.pop("pre_eval", None)  # it saves memory in 0.x; the metric here always saves it
+    leave_out(evaluation, {"by_epoch": (False,)}, "evaluation")
     refuse_rest(evaluation, "evaluation")
     interval = log.pop("interval", 50)
     refuse_rest(log, "log_config")
