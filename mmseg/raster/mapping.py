@@ -72,10 +72,11 @@ def map_scene(
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with fail_together(out):
             open_scene = partial(_open_scene, model, options)
-            ground = (sheets or Sheets([])).ground(open_scene(scene), open_scene)
+            opened = open_scene(scene)
             if truth:
-                check_truth(truth, ground.scene, model.dataset_meta)
-            gsd = _lay_windows(ground, model, options)
+                check_truth(truth, opened, model.dataset_meta)
+            size, gsd = _window_size(opened, model, options)
+            ground = (sheets or Sheets([])).ground(opened, open_scene, size, options.overlap)
             job = _describe_job(ground, model, options)
             products = Products(ground, out, model.dataset_meta, options, job)
             is_finished = products.are_finished()
@@ -158,12 +159,14 @@ def _map(products: Products, model: SceneModel, gsd: float | None, progress: Pro
                 logger.info(f"{products.map_path}: the model took {share:.1%} of the time")
 
 
-def _lay_windows(ground: Ground, model: SceneModel, options: MapOptions) -> float | None:
-    """Lay windows that cover the same ground as the model's crop.
+def _window_size(
+    scene: Scene, model: SceneModel, options: MapOptions
+) -> tuple[tuple[int, int], float | None]:
+    """Return height and width of the windows that cover the same ground as the model's crop.
 
-    Returns the metres per pixel to which the scene is resampled, None if it is not.
+    Also returns the metres per pixel to which the scene is resampled, None if it is not.
     """
-    scene, size = ground.scene, getattr(model.data_preprocessor, "size", None)
+    size = getattr(model.data_preprocessor, "size", None)
     if size is None:
         raise UserError("the config lacks the crop: model.data_preprocessor.size=(height,width)")
     sides, gsd, (height, width) = scene.resolution, options.gsd, size
@@ -179,8 +182,7 @@ def _lay_windows(ground: Ground, model: SceneModel, options: MapOptions) -> floa
                 f"they may differ {MOST_RESAMPLING}-fold; give metres"
             )
         height, width = max(1, round(height * gsd / down)), max(1, round(width * gsd / across))
-    ground.lay(height, width, options.overlap)
-    return gsd
+    return (height, width), gsd
 
 
 def _describe_job(ground: Ground, model: SceneModel, options: MapOptions) -> dict:

@@ -16,7 +16,7 @@ from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.imagery.geotiff import readable
 from mmseg.imagery.mask import compare_palettes, to_train_ids, warn_of_nodata
-from mmseg.raster.georeference import is_measurable, project
+from mmseg.raster.georeference import ground_resolution, project
 from mmseg.raster.scene import Scene
 from mmseg.raster.strips import NODATA
 
@@ -144,7 +144,7 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
     if count != 1 or not np.issubdtype(dtype, np.integer):
         raise UserError(f"{truth}: the truth has {count} bands of {dtype}, not one of class ids")
     warn_of_nodata(truth, nodata, meta)
-    if scene.resolution and is_measurable(crs, transform, height, width):
+    if scene.resolution and ground_resolution(transform, crs, height, width):
         corners = np.array([(0, width, 0), (0, 0, height)])
         found = np.stack(~scene.transform * project(transform, crs, scene.crs, *corners))
         if not np.abs(found - corners).max() <= 0.5:

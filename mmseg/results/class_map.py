@@ -11,7 +11,7 @@ from rasterio.warp import transform as transform_points
 
 from mmseg.errors import UserError
 from mmseg.imagery.geotiff import readable
-from mmseg.raster.georeference import is_measurable, row_areas
+from mmseg.raster.georeference import ground_resolution, row_areas
 from mmseg.raster.measure import count_areas, row_windows
 
 NODATA = 255
@@ -32,7 +32,7 @@ class ClassMap:
             dtype, tags = raster.dtypes[0], raster.tags()
         if dtype != "uint8":
             raise UserError(f"{path}: its values are {dtype}; a map has class ids of uint8")
-        if not is_measurable(self.crs, self.transform, *self.shape):
+        if ground_resolution(self.transform, self.crs, *self.shape) is None:
             raise UserError(f"{path}: has no CRS and place on the Earth, so that nothing has areas")
         self.row_hectares = row_areas(self.transform, self.crs, *self.shape) / 10_000
         _, hectares = count_areas(self.blocks(), self.row_hectares, NODATA + 1)
