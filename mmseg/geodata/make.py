@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -12,11 +13,9 @@ from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
 from mmseg.files import make_writable, write_whole
 from mmseg.geodata.config import config_text
-from mmseg.geodata.masks import MaskLabels
+from mmseg.geodata.labels import MaskLabels, PolygonLabels
 from mmseg.geodata.options import DatasetOptions
-from mmseg.geodata.polygons import PolygonLabels
-from mmseg.geodata.sheets import Sheet, cells, open_sheets
-from mmseg.geodata.splits import SPLITS, sheet_groups, split_units
+from mmseg.geodata.sheets import SPLITS, Sheet, cells, open_sheets, sheet_groups, split_units
 from mmseg.geodata.tiles import (
     Labels,
     Tile,
@@ -91,9 +90,8 @@ def _finish(
         text = "".join(f"{name}\n" for name in names[chosen == split])
         write_whole(out / "splits" / f"{split}.txt", text.encode())
     palette = distinct_colours([labels.colours.get(name) for name in classes])
-    info = {"classes": classes, "palette": palette}
-    info["bands"] = sheets[0].bands
-    info["bits"] = sheets[0].bits
+    info: dict[str, Any] = {"classes": classes, "palette": palette}
+    info |= {"bands": sheets[0].bands, "bits": sheets[0].bits}
     if sheets[0].gsd:
         info["gsd"] = float(f"{sheets[0].gsd:.6g}")
     train = [tile for tile, split in zip(tiles, chosen, strict=True) if split == "train"]

@@ -14,9 +14,8 @@ from rasterio.windows import Window
 from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
 from mmseg.files import write_whole
-from mmseg.geodata.masks import MaskLabels
+from mmseg.geodata.labels import MaskLabels, PolygonLabels
 from mmseg.geodata.options import DatasetOptions
-from mmseg.geodata.polygons import PolygonLabels
 from mmseg.geodata.sheets import Sheet
 from mmseg.imagery.geotiff import write_geotiff
 from mmseg.imagery.image import read_picture
