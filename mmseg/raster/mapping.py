@@ -27,7 +27,7 @@ import mmseg
 from mmseg.errors import UserError
 from mmseg.files import cannot_be_written
 from mmseg.lock import sole_process
-from mmseg.raster.measure import SceneMap, check_truth, compare
+from mmseg.raster.measure import SceneMap, check_truth
 from mmseg.raster.options import MapOptions
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
@@ -91,11 +91,7 @@ def map_scene(
                 return None
             if products.unfinished.job == job:  # also that of a run which was killed just here
                 products.unfinished.clear()
-            matrix = None
-            if truth:
-                products.draw_truth(truth)
-                matrix = compare(str(products.map_path), truth, model.dataset_meta)
-            return SceneMap(products.map_path, products.areas(), matrix)
+            return products.measure(truth)
 
 
 def _open_scene(model: SceneModel, options: MapOptions, scene: str | Path) -> Scene:

@@ -1,6 +1,5 @@
 """Scene: a raster of any size, read in rows as the bands and bits that a model takes."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -78,7 +77,9 @@ class Scene:
         meta: Mapping = MappingProxyType({}),
         fill: np.ndarray | None = None,
     ) -> None:
-        self.path = str(path)
+        self.path, self.name = str(path), Path(path).stem
+        # The absolute path of a file, or the text with which GDAL opens something else.
+        self.source = os.path.abspath(path) if os.path.isfile(path) else self.path
         self.band_names, self.bits = meta.get("bands"), meta.get("bits", "uint8")
         self.fill = fill
         with readable(self.path):
@@ -117,21 +118,6 @@ class Scene:
         if self.resolution is None:
             why = "no CRS, a local one, or no transform"
             self.notes.append(f"its place is unknown ({why}): areas are in pixels, no polygons")
-
-    @property
-    def name(self) -> str:
-        """The name without folder and suffix. The names of the outputs begin with it."""
-        return Path(self.path).stem
-
-    @property
-    def source(self) -> str:
-        """The absolute path of a file, or the text with which GDAL opens something else."""
-        return os.path.abspath(self.path) if os.path.isfile(self.path) else self.path
-
-    @property
-    def mark(self) -> str:
-        """A hash of `source`: it differs between folders, but does not name them."""
-        return hashlib.sha256(self.source.encode()).hexdigest()[:16]
 
     def identity(self) -> dict:
         """Return facts, in values that JSON holds, that differ for another or a changed scene."""
