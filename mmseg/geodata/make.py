@@ -12,18 +12,18 @@ from rich.table import Table
 from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
 from mmseg.files import make_writable, write_whole
-from mmseg.geodata.config import config_text
 from mmseg.geodata.labels import MaskLabels, PolygonLabels
 from mmseg.geodata.options import DatasetOptions
-from mmseg.geodata.sheets import SPLITS, Sheet, cells, open_sheets, sheet_groups, split_units
-from mmseg.geodata.tiles import (
+from mmseg.geodata.output import (
     Labels,
     Tile,
+    config_text,
     contact_sheet_of,
     make_tiles,
     mean_and_std,
     read_journal,
 )
+from mmseg.geodata.sheets import SPLITS, Sheet, cells, open_sheets, sheet_groups, split_units
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.imagery.pictures import write_image
 from mmseg.lock import sole_process

@@ -82,10 +82,9 @@ def _find_regions(
     """Find the regions of a map, and write the region of each pixel to `target`."""
     table = RegionTable()
     with rasterio.open(map_path) as ids, rasterio.open(confidence_path) as confidence:
-        profile = {"driver": "GTiff", "compress": "deflate", "bigtiff": "if_safer"}
-        place = {"crs": ids.crs, "transform": ids.transform}
-        size = {"width": ids.width, "height": ids.height, "count": 1, "dtype": "int32"}
-        with rasterio.open(target, "w", **profile, **place, **size) as labels:
+        place = {name: ids.profile[name] for name in ("width", "height", "crs", "transform")}
+        kind = {"driver": "GTiff", "compress": "deflate", "bigtiff": "if_safer", "dtype": "int32"}
+        with rasterio.open(target, "w", count=1, **kind, **place) as labels:
             for window in row_windows(ids, ROWS):
                 areas = row_areas[window.row_off : window.row_off + window.height]
                 probabilities = confidence.read(1, window=window).astype(np.float32) / FULL
@@ -106,8 +105,7 @@ def _write(
     regions: Regions,
     classes: Sequence[str],
 ) -> None:
-    is_first = True
-    while (batch := list(islice(polygons, FEATURES))) or is_first:
+    while (batch := list(islice(polygons, FEATURES))) or not path.exists():
         ids = np.array([region for _, region in batch], np.int64)
         fields = {
             "class_id": regions.classes[ids].astype(np.int32),
@@ -116,8 +114,7 @@ def _write(
             "confidence": regions.confidence[ids],
         }
         shapes = np.array([polygon for polygon, _ in batch], object)
-        write_layer(path, shapes, fields, crs, LAYER, append=not is_first)
-        is_first = False
+        write_layer(path, shapes, fields, crs, LAYER, append=path.exists())
 
 
 def _exact(raster: rasterio.DatasetReader) -> Iterator[tuple[shapely.Polygon, int]]:
@@ -173,19 +170,19 @@ def _block(
             yield piece, int(region)
 
 
-def convert(source: Path, target: Path, layer: str) -> None:
-    """Copy a layer of a GeoPackage to a FlatGeobuf, GeoParquet or GeoJSON file, by its suffix.
+def convert(source: Path, target: Path) -> None:
+    """Copy the layer of a GeoPackage to a FlatGeobuf, GeoParquet or GeoJSON file, by its suffix.
 
     Features are streamed. GeoJSON is in degrees, as RFC 7946 wants it.
     """
     target.unlink(missing_ok=True)
     kind = target.suffix[1:]
-    with pyogrio.open_arrow(source, layer=layer, use_pyarrow=kind == "parquet") as (meta, stream):
+    with pyogrio.open_arrow(source, layer=LAYER, use_pyarrow=kind == "parquet") as (meta, stream):
         name = meta["geometry_name"] or "wkb_geometry"
         if kind != "parquet":
             more = {"RFC7946": "YES"} if kind == "geojson" else {}
             place = {"geometry_name": name, "geometry_type": "Polygon", "crs": meta["crs"]}
-            pyogrio.write_arrow(stream, target, layer=layer, driver=VECTORS[kind], **place, **more)
+            pyogrio.write_arrow(stream, target, layer=LAYER, driver=VECTORS[kind], **place, **more)
             return
         from pyarrow.parquet import ParquetWriter  # an extra of the project; GDAL's needs a plugin
 

@@ -17,7 +17,7 @@ from mmseg.imagery.pictures import panels, write_image
 from mmseg.raster.georeference import row_areas
 from mmseg.raster.measure import SceneMap, class_areas, compare, labels
 from mmseg.raster.options import VECTORS, MapOptions
-from mmseg.raster.polygons import LAYER, convert, write_polygons
+from mmseg.raster.polygons import convert, write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES
 from mmseg.raster.sheets import Ground
 from mmseg.raster.strips import NODATA, UnfinishedMap, write_cog, write_vrt
@@ -132,7 +132,7 @@ class Products:
         limits = self.options.min_area, tolerance
         write_polygons(package, *rasters, self.classes, self.row_areas, *limits, style)
         if target != package:
-            convert(package, target, LAYER)
+            convert(package, target)
 
     def measure(self, truth: str | None) -> SceneMap:
         """Measure the finished map; with a truth, compare them and draw the preview again."""

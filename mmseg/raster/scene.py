@@ -186,10 +186,9 @@ class Scene:
         if scale is not None:
             return [scale] * len(self.bands)
         samples, valid, _ = self.sample
-        samples = samples[:, valid]
-        if not samples.size:
+        if not valid.any():
             return [(0.0, 65535.0)] * len(self.bands)
-        low, high = np.percentile(samples, PERCENTILES, axis=1)
+        low, high = np.percentile(samples[:, valid], PERCENTILES, axis=1)
         return [(float(a), float(max(b, a + 1))) for a, b in zip(low, high, strict=True)]
 
     def _choose_alphas(self, alpha: int | None) -> list[int]:
@@ -199,14 +198,14 @@ class Scene:
                 raise UserError(f"{self.path}: it has no band {alpha} to be the alpha band")
             return [alpha] if alpha else []
         chosen = []
-        for band in (band for band in alpha_bands(self.raster) if band not in self.bands):
+        for band in sorted({*alpha_bands(self.raster)} - {*self.bands}):
             with readable(self.path):
                 pieces = [self.raster.read(band, window=window) for window in self._pieces()]
-            values = np.concatenate([piece.flatten() for piece in pieces])
-            is_mask = np.isin(values, (0, values.max())).mean() > MASK_SHARE
-            chosen += [band] if is_mask else []
+            values = np.concatenate(pieces, axis=None)
             told = f"called alpha, but is no mask (--alpha {band} takes it)"
-            told = "the alpha band (--no-alpha leaves it out)" if is_mask else told
+            if np.isin(values, (0, values.max())).mean() > MASK_SHARE:
+                chosen.append(band)
+                told = "the alpha band (--no-alpha leaves it out)"
             self.notes.append(f"band {band} is {told}")
         return chosen
 
@@ -218,10 +217,10 @@ class Scene:
             same = valid & (samples == value).all(axis=0)
             whole, border = same.mean(), same[is_border].mean()
             if max(whole, border) > GAP_SHARE:
-                shares = f"{whole:.1%} of the scene and {border:.1%} of its border"
                 return (
-                    f"{self.path}: {shares} are exactly {value} in all bands, and are mapped; if "
-                    f"there is no image, map with --nodata {value}"
+                    f"{self.path}: {whole:.1%} of the scene and {border:.1%} of its border are "
+                    f"exactly {value} in all bands, and are mapped; if there is no image, map with "
+                    f"--nodata {value}"
                 )
         return None
 
@@ -231,8 +230,7 @@ class Scene:
         found = []
         for window in self._pieces():
             image, valid = self._read(window)
-            rows = np.arange(window.row_off, window.row_off + window.height)[:, None]
-            columns = np.arange(window.col_off, window.col_off + window.width)
+            rows, columns = np.ogrid[window.toslices()]
             border = (rows % (self.height - 1 or 1) == 0) | (columns % (self.width - 1 or 1) == 0)
             found.append((image.reshape(len(image), -1), valid.flatten(), border.flatten()))
         images, valids, borders = zip(*found, strict=True)

@@ -38,9 +38,7 @@ class UnfinishedMap:
     """
 
     def __init__(self, folder: Path, layers: Sequence[str]) -> None:
-        self.folder = folder
-        self.layers = layers
-        self._note = folder / "job.json"
+        self.folder, self.layers, self._note = folder, layers, folder / "job.json"
 
     @property
     def job(self) -> dict[str, Any]:
@@ -53,8 +51,7 @@ class UnfinishedMap:
     def prepare(self, job: dict[str, Any]) -> None:
         """Keep the strips of the same job. Throw away those of another one and say why."""
         found = self.job
-        differing = [name for name in job if found.get(name) != job[name]]
-        if not differing:
+        if not (differing := [name for name in job if found.get(name) != job[name]]):
             return
         if self._note.is_file():
             MMLogger.get_current_instance().warning(

@@ -40,26 +40,13 @@ def qgis_style(names: Mapping[int, str], palette: Palette) -> str:
 
 def add_default_style(path: Path, layer: str, style: str) -> None:
     """Store a QML document as the default style of a layer in its GeoPackage, as QGIS does."""
-    fields = {
-        "f_table_catalog": "",
-        "f_table_schema": "",
-        "f_table_name": layer,
-        "f_geometry_column": "geom",
-        "styleName": "classes",
-        "styleQML": style,
-        **dict.fromkeys(("styleSLD", "description", "owner", "ui"), ""),
-    }
-    columns = [np.array([text], object) for text in fields.values()]
-    columns += [np.array([True]), np.array([0], "datetime64[ms]")]
-    pyogrio.raw.write(
-        path,
-        geometry=None,
-        field_data=columns,
-        fields=[*fields, "useAsDefault", "update_time"],
-        driver="GPKG",
-        layer="layer_styles",
-        FID="id",
-    )
+    empty = ("f_table_catalog", "f_table_schema", "styleSLD", "description", "owner", "ui")
+    texts = dict.fromkeys(empty, "") | {"f_table_name": layer, "f_geometry_column": "geom"}
+    texts |= {"styleName": "classes", "styleQML": style}
+    columns = {name: np.array([text], object) for name, text in texts.items()}
+    columns |= {"useAsDefault": np.array([True]), "update_time": np.array([0], "datetime64[ms]")}
+    data = None, [*columns.values()], [*columns]  # no geometry
+    pyogrio.raw.write(path, *data, driver="GPKG", layer="layer_styles", FID="id")
 
 
 def add_attribute_table(
