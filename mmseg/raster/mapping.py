@@ -142,11 +142,10 @@ def _map(products: Products, model: SceneModel, gsd: float | None, progress: Pro
             # Each process has about as many strips as every other.
             count = ground.rows.count
             strips = range(*(count * (get_rank() + i) // get_world_size() for i in (0, 1)))
-            missing = [index for index in strips if not unfinished.has(index)]
+            missing = [index for index in strips if not unfinished.strip(index).is_file()]
             if done := len(strips) - len(missing):
                 logger.info(f"going on: {done} of {len(strips)} strips are done")
-            batch_size = products.options.batch_size or 1  # `map_scene` has set it
-            mapper = StripMapper(model, ground, batch_size, unfinished)
+            mapper = StripMapper(model, products)
             mapper.map(missing, progress)
         with fail_together(products.out):
             if get_rank() == 0:

@@ -53,17 +53,17 @@ class Products:
         if scene.resolution:
             self.row_areas = row_areas(scene.transform, scene.crs, scene.height, scene.width)
         self.vectors = options.vectors if scene.resolution else None
-        # The layers that a model gives, each with the names of its bands.
-        self.layers = {"landcover": ["land cover"]}
+        # The layers that a model gives: the names of their bands, by the numbers in a strip.
+        self.layers = {"landcover": {1: "land cover"}}
         if self.vectors or options.confidence:
-            self.layers["confidence"] = ["confidence"]
+            self.layers["confidence"] = {2: "confidence"}
         if options.probabilities:
-            self.layers["probabilities"] = self.classes
+            self.layers["probabilities"] = dict(enumerate(self.classes, len(self.layers) + 1))
         wanted = {"confidence.tif": options.confidence, "probabilities.tif": options.probabilities}
         wanted |= {f"landcover.{vectors}": vectors == self.vectors for vectors in VECTORS}
         self.kinds = [kind for kind in KINDS if wanted.get(kind, True)]
         self.map_path = self._path("landcover.tif")
-        self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", list(self.layers))
+        self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished")
 
     def are_finished(self) -> bool:
         """Tell whether all outputs are there, and the map is of this job."""
@@ -164,12 +164,12 @@ class Products:
         is_known = place["crs"], not scene.transform.is_identity, place["gcps"][0], place["rpcs"]
         place = {name: place[name] for name, known in zip(place, is_known, strict=True) if known}
         tags = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
+        boxes = {}
+        for index in range(ground.rows.count):
+            top, bottom = ground.rows.strip(index)
+            box = -ground.left, top - ground.top, ground.columns.length, bottom - top
+            boxes[self.unfinished.strip(index).name] = box
         for layer, bands in self.layers.items():
-            boxes = {}
-            for index in range(ground.rows.count):
-                top, bottom = ground.rows.strip(index)
-                box = -ground.left, top - ground.top, ground.columns.length, bottom - top
-                boxes[self.unfinished.strip(layer, index).name] = box
             vrt, is_map = folder / f"{layer}.vrt", layer == "landcover"
             size, palette = scene.raster.shape, self.palette if is_map else None
             write_vrt(vrt, size, place, boxes, bands, tags | self.tags, palette)

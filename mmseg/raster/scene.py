@@ -17,16 +17,9 @@ from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError
+from mmseg.imagery import geotiff
 from mmseg.imagery.bands import RGB, bits_of, is_bgr, picture
-from mmseg.imagery.geotiff import (
-    alpha_bands,
-    colour_bands,
-    colour_table,
-    find_bands,
-    look_up,
-    read_valid,
-    readable,
-)
+from mmseg.imagery.geotiff import readable
 from mmseg.imagery.listing import list_images
 from mmseg.raster.georeference import ground_resolution
 from mmseg.raster.options import MapOptions
@@ -91,7 +84,7 @@ class Scene:
         self.crs, self.transform = self.raster.crs, self.raster.transform
         self.resolution = ground_resolution(self.transform, self.crs, self.height, self.width)
         self.bands = _choose_bands(self.raster, options.bands, self.band_names)
-        self.table = None if self.band_names else colour_table(self.raster, self.bands)
+        self.table = None if self.band_names else geotiff.colour_table(self.raster, self.bands)
         self.nodata, dtype = options.nodata, self.raster.dtypes[self.bands[0] - 1]
         if self.nodata is not None and not (
             in_dtype_range(self.nodata, dtype)
@@ -166,7 +159,7 @@ class Scene:
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
         if self.ranges is None:
-            return look_up(image, self.table).astype(self.bits, copy=False)
+            return geotiff.look_up(image, self.table).astype(self.bits, copy=False)
         levels = (
             (band.astype(np.float32) - low) * (255 / (high - low)) + 0.5
             for band, (low, high) in zip(image, self.ranges, strict=True)
@@ -198,7 +191,7 @@ class Scene:
                 raise UserError(f"{self.path}: it has no band {alpha} to be the alpha band")
             return [alpha] if alpha else []
         chosen = []
-        for band in sorted({*alpha_bands(self.raster)} - {*self.bands}):
+        for band in sorted({*geotiff.alpha_bands(self.raster)} - {*self.bands}):
             with readable(self.path):
                 pieces = [self.raster.read(band, window=window) for window in self._pieces()]
             values = np.concatenate(pieces, axis=None)
@@ -247,14 +240,14 @@ class Scene:
 
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         with readable(self.path, f"cannot be read at rows {window.row_off} and below"):
-            return read_valid(self.raster, self.bands, window, self.nodata, self.alphas)
+            return geotiff.read_valid(self.raster, self.bands, window, self.nodata, self.alphas)
 
 
 def _choose_bands(
     raster: rasterio.DatasetReader, bands: Sequence[int] | None, names: Sequence[str] | None
 ) -> list[int]:
     if bands is None:
-        bands = find_bands(raster, names) if names else colour_bands(raster)
+        bands = geotiff.find_bands(raster, names) if names else geotiff.colour_bands(raster)
     names = names or RGB
     if len(bands) != len(names) or not all(1 <= band <= raster.count for band in bands):
         raise UserError(

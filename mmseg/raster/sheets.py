@@ -25,6 +25,7 @@ from mmseg.raster.windows import WindowAxis
 Box = tuple[int, int, int, int]
 # Two scenes that share more than this part of the smaller one show the same ground.
 MOST_OVERLAP = 0.2
+SAME_AREA = 1e-6  # areas differ by less if numbers are rounded
 
 
 class Sheets:
@@ -149,10 +150,6 @@ class Ground:
         return image, valid
 
 
-# Sheets overlap if more than this share of their area does.
-OVERLAP = 1e-6
-
-
 def write_index(maps: Sequence[SceneMap], meta: Mapping) -> None:
     """Write the areas of several maps of a folder as one table, and a layer that shows them all.
 
@@ -169,14 +166,14 @@ def write_index(maps: Sequence[SceneMap], meta: Mapping) -> None:
     crs, grid, _ = places[0]
     sides = np.array([(at.a, at.b, at.d, at.e) for _, at, _ in places])
     is_alike = np.allclose(sides, sides[0], rtol=1e-6, atol=0)
-    if crs is None or any(other != crs for other, *_ in places) or not is_alike:
+    if not (crs and is_alike and all(other == crs for other, *_ in places)):
         logger.warning(f"{out}: the maps differ in CRS or pixel size: no index of them is written")
         return
     # First column and row of each map, and their ends, in pixels of the first map.
     starts = np.array([~grid * (at.c, at.f) for _, at, _ in places]).round(3)
     ends = starts + [shape[::-1] for *_, shape in places]
     boxes = shapely.box(*starts.T, *ends.T)
-    if shapely.area(boxes).sum() > shapely.union_all(boxes).area * (1 + OVERLAP):
+    if shapely.area(boxes).sum() > shapely.union_all(boxes).area * (1 + SAME_AREA):
         logger.warning(f"{out}: sheets overlap: sheets.areas.csv counts the overlaps twice")
     left, top = starts.min(0)
     width, height = np.rint(ends.max(0) - (left, top)).astype(int).tolist()
@@ -185,9 +182,9 @@ def write_index(maps: Sequence[SceneMap], meta: Mapping) -> None:
     tags = {f"CLASS_{index}": name for index, name in enumerate(classes)}
     with whole_file(out / "sheets.landcover.vrt") as part:
         boxes_of = dict(zip(names, moved, strict=True))
-        write_vrt(part, (height, width), place, boxes_of, ["land cover"], tags, palette)
+        write_vrt(part, (height, width), place, boxes_of, {1: "land cover"}, tags, palette)
     style = qgis_style(dict(enumerate(classes)), palette)
     write_whole(out / "sheets.landcover.qml", style.encode())
     with whole_file(out / "sheets.gti.gpkg") as part:
-        places_of = {"location": np.array(names, object)}
-        write_layer(part, to_ground(boxes, grid), places_of, crs, "index")
+        fields = {"location": np.array(names, object)}
+        write_layer(part, to_ground(boxes, grid), fields, crs, "index")
