@@ -75,7 +75,7 @@ def map_scene(
             opened = open_scene(scene)
             if truth:
                 check_truth(truth, opened, model.dataset_meta)
-            size, gsd = _window_size(opened, model, options)
+            size = _window_size(opened, model, options)
             ground = (sheets or Sheets([])).ground(opened, open_scene, size, options.overlap)
             job = _describe_job(ground, model, options)
             products = Products(ground, out, model.dataset_meta, options, job)
@@ -85,7 +85,7 @@ def map_scene(
                 f"{products.map_path} is finished already; delete it to map the scene again"
             )
         else:
-            _map(products, model, gsd, progress)
+            _map(products, model, progress)
         with fail_together(out):
             if get_rank() != 0:
                 return None
@@ -125,7 +125,7 @@ def fail_together(out: Path) -> Iterator[None]:
         raise problem or problems[0]
 
 
-def _map(products: Products, model: SceneModel, gsd: float | None, progress: Progress) -> None:
+def _map(products: Products, model: SceneModel, progress: Progress) -> None:
     """Map the strips that are missing, and make the products of all."""
     logger, start = MMLogger.get_current_instance(), perf_counter()
     ground, unfinished = products.ground, products.unfinished
@@ -135,7 +135,7 @@ def _map(products: Products, model: SceneModel, gsd: float | None, progress: Pro
             held.enter_context(sole_process(unfinished.folder, "maps this scene", "--out"))
             if get_rank() == 0:
                 unfinished.prepare(products.job)
-                logger.info(_introduction(ground, products.options, gsd))
+                logger.info(_introduction(ground))
                 if warning := ground.scene.gaps():
                     logger.warning(warning)
         with fail_together(products.out):
@@ -154,30 +154,31 @@ def _map(products: Products, model: SceneModel, gsd: float | None, progress: Pro
                 logger.info(f"{products.map_path}: the model took {share:.1%} of the time")
 
 
-def _window_size(
-    scene: Scene, model: SceneModel, options: MapOptions
-) -> tuple[tuple[int, int], float | None]:
-    """Return height and width of the windows that cover the same ground as the model's crop.
-
-    Also returns the metres per pixel to which the scene is resampled, None if it is not.
-    """
+def _window_size(scene: Scene, model: SceneModel, options: MapOptions) -> tuple[int, int]:
+    """Return height and width of the windows that cover the same ground as the model's crop."""
     size = getattr(model.data_preprocessor, "size", None)
     if size is None:
         raise UserError("the config lacks the crop: model.data_preprocessor.size=(height,width)")
-    sides, gsd, (height, width) = scene.resolution, options.gsd, size
-    if gsd is None and sides and (stored := model.dataset_meta.get("gsd")):
-        gsd = stored if any(abs(side / stored - 1) > SAME_GSD for side in sides) else None
-    if gsd is not None:
-        if sides is None:
+    gsd, stored = options.gsd, model.dataset_meta.get("gsd")
+    if scene.resolution is None:
+        if gsd is not None:
             raise UserError(f"{scene.path}: its place is unknown, so its resolution; omit the gsd")
-        down, across = sides
-        if not 1 / MOST_RESAMPLING <= gsd / across <= MOST_RESAMPLING:
-            raise UserError(
-                f"{scene.path}: its pixels are {across:g} m wide, the gsd is {gsd:g} m: "
-                f"they may differ {MOST_RESAMPLING}-fold; give metres"
-            )
-        height, width = max(1, round(height * gsd / down)), max(1, round(width * gsd / across))
-    return (height, width), gsd
+        return size
+    down, across = scene.resolution
+    if gsd is None and stored and max(abs(down / stored - 1), abs(across / stored - 1)) > SAME_GSD:
+        gsd = stored
+        scene.notes.append(
+            f"its pixels are {across:g} x {down:g} m, those of the training {gsd:g} m: it is "
+            "resampled to these (--gsd overrides)"
+        )
+    if gsd is None:
+        return size
+    if not 1 / MOST_RESAMPLING <= gsd / across <= MOST_RESAMPLING:
+        raise UserError(
+            f"{scene.path}: its pixels are {across:g} m wide, the gsd is {gsd:g} m: "
+            f"they may differ {MOST_RESAMPLING}-fold; give metres"
+        )
+    return max(1, round(size[0] * gsd / down)), max(1, round(size[1] * gsd / across))
 
 
 def _describe_job(ground: Ground, model: SceneModel, options: MapOptions) -> dict:
@@ -202,7 +203,7 @@ def _describe_job(ground: Ground, model: SceneModel, options: MapOptions) -> dic
     return json.loads(json.dumps(job))
 
 
-def _introduction(ground: Ground, options: MapOptions, gsd: float | None) -> str:
+def _introduction(ground: Ground) -> str:
     scene, rows, columns = ground.scene, ground.rows, ground.columns
     lines = [
         f"{scene.path}: {scene.width} x {scene.height} pixels, bands {scene.bands}, "
@@ -210,12 +211,6 @@ def _introduction(ground: Ground, options: MapOptions, gsd: float | None) -> str
         f"{1 - scene.sample[1].mean():.1%} nodata",
         *scene.notes,
     ]
-    if gsd is not None and options.gsd is None and scene.resolution:
-        down, across = scene.resolution
-        lines.append(
-            f"its pixels are {across:g} x {down:g} m, those of the training {gsd:g} m: it is "
-            "resampled to these (--gsd overrides)"
-        )
     if scene.ranges is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)
         lines.append(f"16-bit samples scaled to 0 to 255, by band: {ranges}")

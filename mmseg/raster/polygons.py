@@ -35,7 +35,7 @@ OUTSIDE = -1  # the region beyond the raster
 
 
 def write_polygons(
-    path: Path,
+    target: Path,
     map_path: Path,
     confidence_path: Path,
     classes: Sequence[str],
@@ -44,17 +44,18 @@ def write_polygons(
     tolerance: float,
     style: str,
 ) -> None:
-    """Write the regions of a map, at least `min_area` m2 large, as the layer of a GeoPackage.
+    """Write the regions of a map, at least `min_area` m2 large, as polygons.
 
     A `tolerance` of more than 0, in pixels, simplifies them. The areas written stay those of the
-    pixels. `style` is a QML document, the default style of the layer.
+    pixels. `style` is a QML document, the default style of the layer in a GeoPackage.
 
     `confidence_path` is a raster of the probabilities of the map's classes, 0 to `FULL`.
-    `row_areas` is the area in m2 of a pixel of each row. The raster of regions is a file beside
-    `path`. Raises `UserError` if the GeoPackage cannot be written.
+    `row_areas` is the area in m2 of a pixel of each row. The raster of regions and the GeoPackage
+    are files beside `target`, whose suffix is one of `VECTORS`. Raises `UserError` if the polygons
+    cannot be written.
     """
-    numbered = path.with_suffix(".regions.tif")
-    for file in (path, numbered):  # GDAL replaces no file that it cannot read
+    path, numbered = target.with_suffix(".gpkg"), target.with_suffix(".regions.tif")
+    for file in (target, path, numbered):  # GDAL replaces no file that it cannot read
         file.unlink(missing_ok=True)
     pyogrio.set_gdal_config_options(NO_DATE)
     try:
@@ -70,8 +71,10 @@ def write_polygons(
             indexed, expected = database.execute(query).fetchone()[0], len(regions.areas) - 1
         if indexed != expected:
             raise OSError(f"{indexed} of {expected} polygons are in the file and its index")
+        if target != path:
+            _convert(path, target)
     except Exception as error:  # GDAL's own errors have no public base class
-        raise cannot_be_written(path.name, error, START_AGAIN) from error
+        raise cannot_be_written(target.name, error, START_AGAIN) from error
     finally:
         pyogrio.set_gdal_config_options(dict.fromkeys(NO_DATE))
 
@@ -170,12 +173,11 @@ def _block(
             yield piece, int(region)
 
 
-def convert(source: Path, target: Path) -> None:
+def _convert(source: Path, target: Path) -> None:
     """Copy the layer of a GeoPackage to a FlatGeobuf, GeoParquet or GeoJSON file, by its suffix.
 
     Features are streamed. GeoJSON is in degrees, as RFC 7946 wants it.
     """
-    target.unlink(missing_ok=True)
     kind = target.suffix[1:]
     with pyogrio.open_arrow(source, layer=LAYER, use_pyarrow=kind == "parquet") as (meta, stream):
         name = meta["geometry_name"] or "wkb_geometry"

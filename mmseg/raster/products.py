@@ -17,7 +17,7 @@ from mmseg.imagery.pictures import panels, write_image
 from mmseg.raster.georeference import row_areas
 from mmseg.raster.measure import SceneMap, class_areas, compare, labels
 from mmseg.raster.options import VECTORS, MapOptions
-from mmseg.raster.polygons import convert, write_polygons
+from mmseg.raster.polygons import write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES
 from mmseg.raster.sheets import Ground
 from mmseg.raster.strips import NODATA, UnfinishedMap, write_cog, write_vrt
@@ -126,13 +126,10 @@ class Products:
 
     def _write_polygons(self, map_path: Path, target: Path, style: str) -> None:
         assert self.row_areas is not None and self.scene.resolution is not None
-        package = target.with_suffix(".gpkg")
-        rasters = map_path, self.unfinished.folder / "confidence.vrt"
+        paths = target, map_path, self.unfinished.folder / "confidence.vrt"
         tolerance = self.options.simplify / math.sqrt(math.prod(self.scene.resolution))
         limits = self.options.min_area, tolerance
-        write_polygons(package, *rasters, self.classes, self.row_areas, *limits, style)
-        if target != package:
-            convert(package, target)
+        write_polygons(*paths, self.classes, self.row_areas, *limits, style)
 
     def measure(self, truth: str | None) -> SceneMap:
         """Measure the finished map; with a truth, compare them and draw the preview again."""

@@ -40,8 +40,9 @@ def qgis_style(names: Mapping[int, str], palette: Palette) -> str:
 
 def add_default_style(path: Path, layer: str, style: str) -> None:
     """Store a QML document as the default style of a layer in its GeoPackage, as QGIS does."""
-    empty = ("f_table_catalog", "f_table_schema", "styleSLD", "description", "owner", "ui")
-    texts = dict.fromkeys(empty, "") | {"f_table_name": layer, "f_geometry_column": "geom"}
+    names = ["f_table_catalog", "f_table_schema", "f_table_name", "f_geometry_column", "styleName"]
+    names += ["styleQML", "styleSLD", "description", "owner", "ui"]
+    texts = dict.fromkeys(names, "") | {"f_table_name": layer, "f_geometry_column": "geom"}
     texts |= {"styleName": "classes", "styleQML": style}
     columns = {name: np.array([text], object) for name, text in texts.items()}
     columns |= {"useAsDefault": np.array([True]), "update_time": np.array([0], "datetime64[ms]")}
