@@ -53,10 +53,8 @@ class Sheet:
         self.crs, self.transform, self.bounds = raster.crs, raster.transform, raster.bounds
         self.resolution = ground_resolution(self.transform, self.crs, self.height, self.width)
         self.gsd = math.sqrt(math.prod(self.resolution)) if self.resolution else None
-        turned = (
-            self.transform.b or self.transform.d or self.transform.a < 0 or self.transform.e > 0
-        )
-        if self.gsd and turned:
+        at = self.transform
+        if self.gsd and (at.b or at.d or at.a < 0 or at.e > 0):
             raise UserError(f"{path}: it is turned; make it north-up with gdalwarp")
         self.frame = 0 if self.gsd else number + 1
         named = [(i, name) for i, name in enumerate(names_of(raster), 1) if name != "alpha"]

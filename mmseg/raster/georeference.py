@@ -61,9 +61,8 @@ def _sides(
     columns = np.repeat(column + np.array([-0.5, 0.5, 0, 0]), len(rows))
     offsets = np.repeat([0, 0, -0.5, 0.5], len(rows))
     longitudes, latitudes = project(transform, crs, DEGREES, columns, np.tile(rows, 4) + offsets)
-    (longitude,), (latitude,) = project(
-        transform, crs, DEGREES, np.array([column]), np.array([row])
-    )
+    middle = np.array([column]), np.array([row])
+    (longitude,), (latitude,) = project(transform, crs, DEGREES, *middle)
     plane = CRS.from_string(f"+proj=laea +lat_0={latitude} +lon_0={longitude} +datum=WGS84")
     # A raster of the whole globe may reach over the poles by half a pixel.
     places = transform_points(DEGREES, plane, longitudes, np.clip(latitudes, -90, 90))

@@ -102,11 +102,11 @@ def _open_scene(model: SceneModel, options: MapOptions, scene: str | Path) -> Sc
     shown = os.fsencode(scene).decode(errors="replace")
     if shown != str(scene):
         raise UserError(f"{shown}: the name of the scene is not UTF-8: rename the file")
-    fill = None
-    if model.dataset_meta.get("bands"):
+    opened = Scene(scene, options, model.dataset_meta)
+    if opened.band_names:
         mean = model.data_preprocessor.mean.flatten().cpu().numpy()
-        fill = mean if model.dataset_meta.get("bits") == "float32" else np.rint(mean)
-    return Scene(scene, options, model.dataset_meta, fill)
+        opened.fill = mean if opened.bits == "float32" else np.rint(mean)
+    return opened
 
 
 @contextmanager

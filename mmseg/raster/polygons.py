@@ -32,6 +32,7 @@ NO_DATE = {"OGR_CURRENT_DATE": "1970-01-01T00:00:00.000Z"}
 # Pixels are simplified in blocks of so many rows and columns. Edges between blocks are fixed.
 BLOCK = 1024
 OUTSIDE = -1  # the region beyond the raster
+Polygons = Iterator[tuple[shapely.Geometry, int]]  # and the region of each
 
 
 def write_polygons(
@@ -102,11 +103,7 @@ def _find_regions(
 
 
 def _write(
-    path: Path,
-    polygons: Iterator[tuple[shapely.Polygon, int]],
-    crs: CRS,
-    regions: Regions,
-    classes: Sequence[str],
+    path: Path, polygons: Polygons, crs: CRS, regions: Regions, classes: Sequence[str]
 ) -> None:
     while (batch := list(islice(polygons, FEATURES))) or not path.exists():
         ids = np.array([region for _, region in batch], np.int64)
@@ -120,16 +117,14 @@ def _write(
         write_layer(path, shapes, fields, crs, LAYER, append=path.exists())
 
 
-def _exact(raster: rasterio.DatasetReader) -> Iterator[tuple[shapely.Polygon, int]]:
+def _exact(raster: rasterio.DatasetReader) -> Polygons:
     """Yield (polygon, region) of each region of a raster of regions; those of 0 are left out."""
     for geometry, region in shapes(rasterio.band(raster, 1), transform=raster.transform):
         if region:
             yield shapely.geometry.shape(geometry), int(region)
 
 
-def _simplified(
-    raster: rasterio.DatasetReader, tolerance: float
-) -> Iterator[tuple[shapely.Polygon, int]]:
+def _simplified(raster: rasterio.DatasetReader, tolerance: float) -> Polygons:
     """Yield what `_exact` does, with fewer vertices; neighbours keep their common edges.
 
     The algorithm of Visvalingam and Whyatt takes away vertices that span less than about the square
@@ -153,9 +148,7 @@ def _simplified(
         yield from zip(shapely.get_geometry(placed, 0), ended, strict=True)
 
 
-def _block(
-    raster: rasterio.DatasetReader, top: int, left: int, tolerance: float
-) -> Iterator[tuple[shapely.Geometry, int]]:
+def _block(raster: rasterio.DatasetReader, top: int, left: int, tolerance: float) -> Polygons:
     """Yield (polygon in pixels of the raster, region) of the pieces in a block."""
     bottom, right = min(top + BLOCK, raster.height), min(left + BLOCK, raster.width)
     # Beyond the raster lies one more region, so that the border of the raster is an edge too.

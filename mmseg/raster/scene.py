@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import rasterio
@@ -56,25 +55,19 @@ class Scene:
     """A raster that GDAL opens at `path`, as a model's bands with a mask of the pixels to map.
 
     `meta` is the metainfo of the model's data set. Its `bands` and `bits` are read, by default
-    8-bit RGB. `fill` holds the values of a pixel without image, one for each band.
+    8-bit RGB. `fill` may be set to the values of a pixel without image, one for each band.
 
     `crs` and `transform` are those of the file. `resolution` is the height and width in metres of a
     pixel, None if the place is unknown. Of `options`, `bands`, `scale`, `nodata`, `alpha` and `aoi`
     count here. `notes` says how it is read. Raises `UserError` for a file that cannot be mapped.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        options: MapOptions,
-        meta: Mapping = MappingProxyType({}),
-        fill: np.ndarray | None = None,
-    ) -> None:
+    def __init__(self, path: str | Path, options: MapOptions, meta: Mapping) -> None:
         self.path, self.name = str(path), Path(path).stem
         # The absolute path of a file, or the text with which GDAL opens something else.
         self.source = os.path.abspath(path) if os.path.isfile(path) else self.path
         self.band_names, self.bits = meta.get("bands"), meta.get("bits", "uint8")
-        self.fill = fill
+        self.fill: np.ndarray | None = None
         with readable(self.path):
             self.raster = rasterio.open(self.path)
         if not self.raster.count and (parts := self.raster.subdatasets):

@@ -23,6 +23,7 @@ from mmseg.raster.windows import WindowAxis
 
 # First row and column, end of rows and of columns, in pixels from the origin of the CRS.
 Box = tuple[int, int, int, int]
+Opener = Callable[[str], Scene]
 # Two scenes that share more than this part of the smaller one show the same ground.
 MOST_OVERLAP = 0.2
 SAME_AREA = 1e-6  # areas differ by less if numbers are rounded
@@ -65,11 +66,7 @@ class Sheets:
                 self._groups.append({path: boxes[path] for path in members})
 
     def ground(
-        self,
-        scene: Scene,
-        open_scene: Callable[[str], Scene],
-        size: tuple[int, int],
-        overlap: float,
+        self, scene: Scene, open_scene: Opener, size: tuple[int, int], overlap: float
     ) -> "Ground":
         """Lay windows of `size` (height, width) pixels over a scene; open the sheets they touch.
 

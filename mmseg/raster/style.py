@@ -27,9 +27,8 @@ MEASURES = {"Pixels": (1, 1), "Hectares": (1, 0)}
 def qgis_style(names: Mapping[int, str], palette: Palette) -> str:
     """Return a QML document that names values of a map, each with its colour of the palette."""
     entries, categories, symbols = "", "", ""
-    for number, ((value, name), (red, green, blue)) in enumerate(
-        zip(names.items(), palette, strict=True)
-    ):
+    rows = zip(names.items(), palette, strict=True)
+    for number, ((value, name), (red, green, blue)) in enumerate(rows):
         label = f"label={quoteattr(name)}"
         colour = f'color="#{red:02x}{green:02x}{blue:02x}" alpha="255"'
         entries += f'<paletteEntry value="{value}" {colour} {label} />'

@@ -82,10 +82,10 @@ def write_layer(
     pyogrio.raw.write(path, *data, driver="GPKG", layer=layer, **options)
 
 
-def reproject(shapes: Any, source: CRS, target: CRS) -> Any:
+def reproject(shapes: Any, crs: CRS, other: CRS) -> Any:
     """Return a geometry or an array of them in another CRS."""
     return shapely.transform(
-        shapes, lambda at: np.column_stack(transform_points(source, target, *at.T))
+        shapes, lambda at: np.column_stack(transform_points(crs, other, *at.T))
     )
 
 
