@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,7 @@ class Products:
         self.row_areas: np.ndarray | None = None
         if scene.resolution:
             self.row_areas = row_areas(scene.transform, scene.crs, scene.height, scene.width)
+            self.tolerance = options.simplify / math.sqrt(math.prod(scene.resolution))
         self.vectors = options.vectors if scene.resolution else None
         # The layers that a model gives: the names of their bands, by the numbers in a strip.
         self.layers = {"landcover": {1: "land cover"}}
@@ -95,7 +97,8 @@ class Products:
     def write(self) -> None:
         """Make everything of the finished strips."""
         self._write_cogs()
-        made = {kind: self.unfinished.folder / self._path(kind).name for kind in self.kinds}
+        folder = self.unfinished.folder
+        made = {kind: folder / self._path(kind).name for kind in self.kinds}
         map_path = made["landcover.tif"]
         areas = class_areas(str(map_path), len(self.classes), self.row_areas)
         made["areas.csv"].write_text(areas.to_csv(self.classes), encoding="utf-8")
@@ -107,8 +110,10 @@ class Products:
             measures["Hectares"] = areas.hectares
         add_attribute_table(map_path, names, self.palette, measures)
         write_image(made["preview.png"], self._preview(map_path))
-        if self.vectors is not None:
-            self._write_polygons(map_path, made[f"landcover.{self.vectors}"], style)
+        if self.vectors and self.row_areas is not None:
+            paths = made[f"landcover.{self.vectors}"], map_path, folder / "confidence.vrt"
+            limits = self.options.min_area, self.tolerance
+            write_polygons(*paths, self.classes, self.row_areas, *limits, style)
         self._check_unused()
         for kind in KINDS:  # files of an earlier map would look like a part of the new one
             path = self._path(kind)
@@ -123,13 +128,6 @@ class Products:
             if kind == "landcover.tif" or (aux.is_file() and b"<SRS" in aux.read_bytes()):
                 os.replace(aux, self.out / aux.name)
             os.replace(made[kind], self._path(kind))
-
-    def _write_polygons(self, map_path: Path, target: Path, style: str) -> None:
-        assert self.row_areas is not None and self.scene.resolution is not None
-        paths = target, map_path, self.unfinished.folder / "confidence.vrt"
-        tolerance = self.options.simplify / math.sqrt(math.prod(self.scene.resolution))
-        limits = self.options.min_area, tolerance
-        write_polygons(*paths, self.classes, self.row_areas, *limits, style)
 
     def measure(self, truth: str | None) -> SceneMap:
         """Measure the finished map; with a truth, compare them and draw the preview again."""
@@ -178,8 +176,6 @@ class Products:
         return self.out / f"{self.scene.name}.{kind}"
 
     def _tag(self, name: str) -> str | None:
-        try:
-            with rasterio.open(self.map_path) as raster:
-                return raster.tags().get(name)
-        except RasterioError:
-            return None
+        with suppress(RasterioError), rasterio.open(self.map_path) as raster:
+            return raster.tags().get(name)
+        return None
