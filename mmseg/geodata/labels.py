@@ -17,7 +17,6 @@ from mmengine.logging import MMLogger
 from rasterio.enums import MergeAlg
 from rasterio.features import rasterize
 from rasterio.windows import Window
-from rasterio.windows import bounds as bounds_of
 
 from mmseg.errors import UserError, reason
 from mmseg.files import read_text
@@ -93,12 +92,13 @@ class PolygonLabels:
 
     def ids_of(self, sheet: Sheet, window: Window) -> tuple[np.ndarray, int]:
         """Return the ids of a window, uint8 (h, w), and how many pixels lie in several polygons."""
-        size, transform = (window.height, window.width), sheet.place(window)
+        size, raster = (window.height, window.width), opened(sheet.path)
+        transform = raster.window_transform(window)
         ids = np.full(size, self.rest, np.uint8)
         if self.area is not None:
             inside = _burn([(shape, 1) for shape in self.area], size, transform)
             ids[inside == 0] = IGNORE_INDEX
-        box = shapely.box(*bounds_of(window, sheet.transform))
+        box = shapely.box(*raster.window_bounds(window))
         found = np.sort(self.tree.query(box, predicate="intersects"))
         pairs = list(zip(self.shapes[found], self.ids[found].tolist(), strict=True))
         times = _burn([(s, 1) for s, _ in pairs], size, transform, merge_alg=MergeAlg.add)

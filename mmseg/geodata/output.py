@@ -22,7 +22,7 @@ from mmseg.errors import UserError
 from mmseg.files import write_whole
 from mmseg.geodata.labels import MaskLabels, PolygonLabels
 from mmseg.geodata.options import DatasetOptions
-from mmseg.geodata.sheets import Sheet
+from mmseg.geodata.sheets import Sheet, opened
 from mmseg.imagery.bands import RGB, is_bgr
 from mmseg.imagery.geotiff import write_geotiff
 from mmseg.imagery.image import read_picture
@@ -112,7 +112,7 @@ def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Labels, out: Pa
     write_geotiff(
         out / "images" / f"{tile.name}.tif",
         image.transpose(1, 2, 0),
-        sheet.place(window),
+        opened(sheet.path).window_transform(window),
         sheet.crs,
         names=sheet.bands,
         nodata=sheet.nodata,

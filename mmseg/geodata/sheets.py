@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import shapely
-from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
-from rasterio.windows import transform as window_transform
 from scipy.sparse.csgraph import connected_components
 
 from mmseg.errors import UserError
@@ -65,10 +63,6 @@ class Sheet:
             self.numbers, self.bands = find_bands(raster, bands), list(bands)
         self.bits = bits_of(raster.dtypes[self.numbers[0] - 1])
         self.nodata = raster.nodatavals[self.numbers[0] - 1] if nodata is None else nodata
-
-    def place(self, window: Window) -> Affine:
-        """Return the transform of a window."""
-        return window_transform(window, self.transform)
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window, (C, h, w) of `bits`, and which pixels have an image."""

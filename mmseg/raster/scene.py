@@ -11,9 +11,7 @@ import rasterio
 from rasterio.dtypes import in_dtype_range
 from rasterio.enums import Resampling
 from rasterio.features import geometry_mask
-from rasterio.transform import array_bounds
 from rasterio.windows import Window
-from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError
 from mmseg.imagery import geotiff
@@ -93,8 +91,7 @@ class Scene:
         if options.aoi:
             if self.crs is None or self.resolution is None:
                 raise UserError(f"{self.path}: its place is unknown; leave the area (--aoi) out")
-            bounds = array_bounds(self.height, self.width, self.transform)
-            self.aoi = read_polygons(options.aoi, self.crs, bounds)[0]
+            self.aoi = read_polygons(options.aoi, self.crs, self.raster.bounds)[0]
             if not len(self.aoi):
                 self.notes.append("the area of interest lies elsewhere: nothing is mapped")
         # For each band the sample values that become 0 and 255; None if they stay as they are.
@@ -134,7 +131,7 @@ class Scene:
         if self.fill is not None and self.ranges is None:
             image[:, ~valid] = self.fill[:, None].astype(image.dtype)
         if self.aoi is not None:
-            place = window_transform(window, self.transform)
+            place = self.raster.window_transform(window)
             valid &= len(self.aoi) > 0 and geometry_mask(self.aoi, valid.shape, place, invert=True)
         return self._to_8_bits(image), valid
 
