@@ -157,4 +157,5 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
         try:
             labels(known, np.ones(known.shape, bool), truth, meta)
         except UserError:
-            labels(known, scene.read(top, top + len(known))[1], truth, meta)
+            _, valid = scene.read(Window(0, top, width, len(known)))
+            labels(known, valid, truth, meta)

@@ -74,7 +74,7 @@ class Scene:
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
         self.resolution = ground_resolution(self.transform, self.crs, self.height, self.width)
-        self.bands = _choose_bands(self.raster, options.bands, self.band_names)
+        self.bands = self._choose_bands(options.bands)
         self.table = None if self.band_names else geotiff.colour_table(self.raster, self.bands)
         self.nodata, dtype = options.nodata, self.raster.dtypes[self.bands[0] - 1]
         if self.nodata is not None and not (
@@ -118,15 +118,11 @@ class Scene:
             "aoi": None if self.aoi is None else [shape.wkb_hex for shape in self.aoi],
         }
 
-    def read(
-        self, top: int, bottom: int, left: int = 0, right: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Read rows `top` to `bottom`: the image, (C, rows, W) of `bits`, and the pixels to map.
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window: the image, (C, rows, W) of `bits`, and the pixels to map, bool (rows, W).
 
-        `left` and `right` leave out columns. Raises `UserError` if the file is cut short or broken.
+        Raises `UserError` if the file is cut short or broken.
         """
-        width = (self.width if right is None else right) - left
-        window = Window(left, top, width, bottom - top)
         image, valid = self._read(window)
         if self.fill is not None and self.ranges is None:
             image[:, ~valid] = self.fill[:, None].astype(image.dtype)
@@ -155,6 +151,18 @@ class Scene:
             for band, (low, high) in zip(image, self.ranges, strict=True)
         )
         return np.stack([np.clip(level, 0, 255).astype(np.uint8) for level in levels])
+
+    def _choose_bands(self, bands: Sequence[int] | None) -> list[int]:
+        raster, names = self.raster, self.band_names
+        if bands is None:
+            bands = geotiff.find_bands(raster, names) if names else geotiff.colour_bands(raster)
+        names = names or RGB
+        if len(bands) != len(names) or not all(1 <= band <= raster.count for band in bands):
+            raise UserError(
+                f"{self.path}: it has {raster.count} bands, bands {list(bands)} were asked for; "
+                f"give the numbers of the bands {', '.join(names)} (--bands)"
+            )
+        return list(bands)
 
     def _choose_ranges(self, scale: tuple[float, float] | None) -> list[tuple[float, float]] | None:
         types = {self.raster.dtypes[band - 1] for band in self.bands}
@@ -231,17 +239,3 @@ class Scene:
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         with readable(self.path, f"cannot be read at rows {window.row_off} and below"):
             return geotiff.read_valid(self.raster, self.bands, window, self.nodata, self.alphas)
-
-
-def _choose_bands(
-    raster: rasterio.DatasetReader, bands: Sequence[int] | None, names: Sequence[str] | None
-) -> list[int]:
-    if bands is None:
-        bands = geotiff.find_bands(raster, names) if names else geotiff.colour_bands(raster)
-    names = names or RGB
-    if len(bands) != len(names) or not all(1 <= band <= raster.count for band in bands):
-        raise UserError(
-            f"{raster.name}: it has {raster.count} bands, bands {list(bands)} were asked for; "
-            f"give the numbers of the bands {', '.join(names)} (--bands)"
-        )
-    return list(bands)

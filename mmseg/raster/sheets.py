@@ -10,6 +10,7 @@ import shapely
 from mmengine.logging import MMLogger
 from rasterio import Affine
 from rasterio.errors import RasterioError
+from rasterio.windows import Window
 from scipy.sparse.csgraph import connected_components
 
 from mmseg.errors import UserError
@@ -101,10 +102,10 @@ class Sheets:
         return Ground(rows, columns, [*sheets, (scene, top, left)])
 
 
-def _or_none(step: Callable, *args: Any) -> Any:
+def _or_none(step: Callable, place: Any) -> Any:
     """Return the result of a step with a neighbour; None, with a warning, if it is broken."""
     try:
-        return step(*args)
+        return step(place)
     except UserError as error:
         MMLogger.get_current_instance().warning(f"{error}; its neighbours are mapped without it")
         return None
@@ -133,8 +134,8 @@ class Ground:
             start, end = max(0, column), min(self.columns.length, column + sheet.width)
             if first >= last:
                 continue
-            box = (first - row, last - row, start - column, end - column)
-            found = sheet.read(*box) if sheet is self.scene else _or_none(sheet.read, *box)
+            box = Window(start - column, first - row, end - start, last - first)
+            found = sheet.read(box) if sheet is self.scene else _or_none(sheet.read, box)
             if found is None:
                 self.sheets.remove((sheet, row, column))
                 continue
