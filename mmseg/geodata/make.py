@@ -47,11 +47,7 @@ def make_dataset(
     make_writable(out)
     with sole_process(out, "makes this data set", "--out"):
         done = output.read_journal(out, [*scenes, *labels.sources], options)
-        tasks = [
-            (i, cell, window)
-            for i, sheet in enumerate(sheets)
-            for cell, window in cells(sheet, sheets[0], options.size)
-        ]
+        tasks = list(cells(sheets, options.size))
         cut = output.make_tiles(progress(tasks, "Cutting tiles"), sheets, labels, out, done)
         tiles = [tile for tile in cut if tile.counts]
         if not tiles:

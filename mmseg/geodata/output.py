@@ -109,15 +109,9 @@ def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Labels, out: Pa
     samples = image[:, valid].astype(np.float64)
     tile.pixels = samples.shape[1]
     tile.sums, tile.squares = samples.sum(1).tolist(), (samples**2).sum(1).tolist()
-    write_geotiff(
-        out / "images" / f"{tile.name}.tif",
-        image.transpose(1, 2, 0),
-        opened(sheet.path).window_transform(window),
-        sheet.crs,
-        names=sheet.bands,
-        nodata=sheet.nodata,
-        valid=valid,
-    )
+    place = opened(sheet.path).window_transform(window), sheet.crs
+    path, pixels = out / "images" / f"{tile.name}.tif", image.transpose(1, 2, 0)
+    write_geotiff(path, pixels, *place, names=sheet.bands, nodata=sheet.nodata, valid=valid)
     palette = distinct_colours([*map(labels.colours.get, labels.classes)])
     write_id_png(out / "masks" / f"{tile.name}.png", ids, palette)
     return tile

@@ -99,17 +99,19 @@ def open_sheets(
     return sheets
 
 
-def cells(sheet: Sheet, first: Sheet, size: int) -> Iterator[tuple[tuple[int, int], Window]]:
-    """Yield (row, column) of a common grid, and the window of the sheet that lies inside the cell.
+def cells(sheets: Sequence[Sheet], size: int) -> Iterator[tuple[int, tuple[int, int], Window]]:
+    """Yield a sheet's number, (row, column) of a common grid, and the window inside this cell.
 
-    The grid begins at the corner of `first`; a cell is `size` of its pixels wide and high. No pixel
-    lies in two windows, so cells of two sheets share ground only if they have the same number.
+    The grid begins at the corner of the first sheet; a cell is `size` of its pixels wide and high.
+    No pixel lies in two windows, so cells of two sheets share ground only if they have the same
+    row and column.
     """
-    own, grid = sheet.transform, (first if sheet.frame == 0 else sheet).transform
-    rows = _spans(sheet.height, (grid.f - own.f) / own.e, size * grid.e / own.e)
-    columns = _spans(sheet.width, (grid.c - own.c) / own.a, size * grid.a / own.a)
-    for (row, top, bottom), (column, left, right) in product(rows, columns):
-        yield (row, column), Window(left, top, right - left, bottom - top)
+    for number, sheet in enumerate(sheets):
+        own, grid = sheet.transform, (sheets[0] if sheet.frame == 0 else sheet).transform
+        rows = _spans(sheet.height, (grid.f - own.f) / own.e, size * grid.e / own.e)
+        columns = _spans(sheet.width, (grid.c - own.c) / own.a, size * grid.a / own.a)
+        for (row, top, bottom), (column, left, right) in product(rows, columns):
+            yield number, (row, column), Window(left, top, right - left, bottom - top)
 
 
 def _spans(length: int, start: float, size: float) -> Iterator[tuple[int, int, int]]:

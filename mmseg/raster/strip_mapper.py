@@ -69,8 +69,7 @@ class StripMapper:
         self.batch_size = products.options.batch_size or 1
         self.rows, self.columns = self.ground.rows, self.ground.columns
         device = next(iter(model.parameters())).device
-        num_classes = model.decode_head.num_classes
-        self.blender = RowBlender(num_classes, self.rows, self.columns, device)
+        self.blender = RowBlender(model.decode_head.num_classes, self.rows, self.columns, device)
 
     @torch.inference_mode()
     def map(self, strips: Collection[int], progress: Progress) -> None:
