@@ -166,13 +166,9 @@ def config_text(
         train.insert(-1, {"type": "RandomTurn"})
     own_size = {"type": "Resize", "scale_factor": 1.0, "keep_ratio": True}
     test = [load, own_size, {"type": "LoadAnnotations"}, {"type": "PackSegInputs"}]
-    dataset: dict[str, Any] = {
-        "type": "BaseSegDataset",
-        "data_root": "{{ fileDirname }}",
-        "metainfo": dict(info),
-        "data_prefix": {"img_path": "images", "seg_map_path": "masks"},
-        "img_suffix": ".tif",
-    }
+    dataset = {"type": "BaseSegDataset", "data_root": "{{ fileDirname }}", "metainfo": dict(info)}
+    prefix = {"img_path": "images", "seg_map_path": "masks"}
+    dataset |= {"data_prefix": prefix, "img_suffix": ".tif"}
     last = "test" if options.test > 0 else "val"
     for name, split in (("train", "train"), ("val", "val"), ("test", last)):
         pipeline = [load, *train] if name == "train" else test
