@@ -15,7 +15,7 @@ from rasterio.windows import Window
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.imagery.geotiff import readable
-from mmseg.imagery.mask import compare_palettes, to_train_ids, warn_of_nodata
+from mmseg.imagery.mask import check_size, compare_palettes, to_train_ids, warn_of_nodata
 from mmseg.raster.georeference import ground_resolution, project
 from mmseg.raster.scene import Scene
 from mmseg.raster.strips import NODATA
@@ -138,9 +138,7 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
     with readable(truth), rasterio.open(truth) as raster:
         (height, width), count, dtype = raster.shape, raster.count, raster.dtypes[0]
         crs, transform, nodata = raster.crs or scene.crs, raster.transform, raster.nodata
-    if (height, width) != (scene.height, scene.width):
-        sizes = f"{width} x {height} pixels, the scene {scene.width} x {scene.height}"
-        raise UserError(f"{truth}: the truth has {sizes}")
+    check_size(truth, (height, width), scene.path, scene.raster.shape)
     if count != 1 or not np.issubdtype(dtype, np.integer):
         raise UserError(f"{truth}: the truth has {count} bands of {dtype}, not one of class ids")
     warn_of_nodata(truth, nodata, meta)
