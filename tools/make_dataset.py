@@ -34,10 +34,9 @@ def main() -> None:
     args = parser.parse_args()
     options = common.read_fields(args, DatasetOptions)
     scenes = list_images(args.scenes, SUFFIXES, recursive=False, keep_unknown=True)
+    base = common.find_config(args.base)
     try:
-        table = make_dataset(
-            scenes, options, args.out, common.find_config(args.base), common.progress
-        )
+        table = make_dataset(scenes, options, args.out, base, common.progress)
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on from here")
     Console().print(table)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -11,20 +12,11 @@ from rich.table import Table
 from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
 from mmseg.files import make_writable, sole_process, write_whole
-from mmseg.geodata.config import config_text
-from mmseg.geodata.masks import MaskLabels
+from mmseg.geodata import output
+from mmseg.geodata.labels import MaskLabels, PolygonLabels
 from mmseg.geodata.options import DatasetOptions
-from mmseg.geodata.polygons import PolygonLabels
-from mmseg.geodata.sheets import Sheet, cells, open_sheets
-from mmseg.geodata.splits import SPLITS, sheet_groups, split_units
-from mmseg.geodata.tiles import (
-    Labels,
-    Tile,
-    contact_sheet_of,
-    make_tiles,
-    mean_and_std,
-    read_journal,
-)
+from mmseg.geodata.output import Labels, Tile
+from mmseg.geodata.sheets import SPLITS, Sheet, cells, open_sheets, sheet_groups, split_units
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.imagery.pictures import write_image
 
@@ -53,13 +45,9 @@ def make_dataset(
         )
     make_writable(out)
     with sole_process(out, "makes this data set", "--out"):
-        done = read_journal(out, [*scenes, *labels.sources], options)
-        tasks = [
-            (i, cell, window)
-            for i, sheet in enumerate(sheets)
-            for cell, window in cells(sheet, sheets[0], options.size)
-        ]
-        cut = make_tiles(progress(tasks, "Cutting tiles"), sheets, labels, out, done)
+        done = output.read_journal(out, [*scenes, *labels.sources], options)
+        tasks = list(cells(sheets, options.size))
+        cut = output.make_tiles(progress(tasks, "Cutting tiles"), sheets, labels, out, done)
         tiles = [tile for tile in cut if tile.counts]
         if not tiles:
             raise UserError("no tile has both an image and labels")
@@ -90,14 +78,15 @@ def _finish(
         text = "".join(f"{name}\n" for name in names[chosen == split])
         write_whole(out / "splits" / f"{split}.txt", text.encode())
     palette = distinct_colours([labels.colours.get(name) for name in classes])
-    info = {"classes": classes, "palette": palette}
-    info["bands"] = sheets[0].bands
-    info["bits"] = sheets[0].bits
+    info: dict[str, Any] = {"classes": classes, "palette": palette}
+    info |= {"bands": sheets[0].bands, "bits": sheets[0].bits}
     if sheets[0].gsd:
         info["gsd"] = float(f"{sheets[0].gsd:.6g}")
     train = [tile for tile, split in zip(tiles, chosen, strict=True) if split == "train"]
-    write_image(out / "contact_sheet.png", contact_sheet_of(out, [t.name for t in train], info))
-    text = config_text(base, info, *mean_and_std(train), counts[chosen == "train"], options)
+    picture = output.contact_sheet_of(out, [tile.name for tile in train], info)
+    write_image(out / "contact_sheet.png", picture)
+    counted = *output.mean_and_std(train), counts[chosen == "train"]
+    text = output.config_text(base, info, *counted, options)
     write_whole(out / "config.py", text.encode())
     return _table(classes, labels.counts, counts, chosen, area)
 

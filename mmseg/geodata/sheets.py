@@ -1,18 +1,18 @@
-"""Sheets: the scenes of a data set, cut along one grid on the ground."""
+"""Sheets: the scenes of a data set, cut along one grid on the ground and split by ground."""
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio import Affine
+import shapely
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
-from rasterio.windows import transform as window_transform
+from scipy.sparse.csgraph import connected_components
 
 from mmseg.errors import UserError
 from mmseg.imagery.bands import bits_of
@@ -23,6 +23,8 @@ from mmseg.raster.georeference import ground_resolution
 SLIVER = 1 / 4
 # Pixels of two sheets lie on one grid if they are so near, in pixels.
 SAME_PLACE = 1e-3
+SPLITS = ("train", "val", "test")
+TRIALS = 2000  # random splits, of which the most balanced one is taken
 
 
 @lru_cache(maxsize=8)  # a data set may have more files than a process may open
@@ -49,10 +51,8 @@ class Sheet:
         self.crs, self.transform, self.bounds = raster.crs, raster.transform, raster.bounds
         self.resolution = ground_resolution(self.transform, self.crs, self.height, self.width)
         self.gsd = math.sqrt(math.prod(self.resolution)) if self.resolution else None
-        turned = (
-            self.transform.b or self.transform.d or self.transform.a < 0 or self.transform.e > 0
-        )
-        if self.gsd and turned:
+        at = self.transform
+        if self.gsd and (at.b or at.d or at.a < 0 or at.e > 0):
             raise UserError(f"{path}: it is turned; make it north-up with gdalwarp")
         self.frame = 0 if self.gsd else number + 1
         named = [(i, name) for i, name in enumerate(names_of(raster), 1) if name != "alpha"]
@@ -63,10 +63,6 @@ class Sheet:
             self.numbers, self.bands = find_bands(raster, bands), list(bands)
         self.bits = bits_of(raster.dtypes[self.numbers[0] - 1])
         self.nodata = raster.nodatavals[self.numbers[0] - 1] if nodata is None else nodata
-
-    def place(self, window: Window) -> Affine:
-        """Return the transform of a window."""
-        return window_transform(window, self.transform)
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Read a window, (C, h, w) of `bits`, and which pixels have an image."""
@@ -103,17 +99,19 @@ def open_sheets(
     return sheets
 
 
-def cells(sheet: Sheet, first: Sheet, size: int) -> Iterator[tuple[tuple[int, int], Window]]:
-    """Yield (row, column) of a common grid, and the window of the sheet that lies inside the cell.
+def cells(sheets: Sequence[Sheet], size: int) -> Iterator[tuple[int, tuple[int, int], Window]]:
+    """Yield a sheet's number, (row, column) of a common grid, and the window inside this cell.
 
-    The grid begins at the corner of `first`; a cell is `size` of its pixels wide and high. No pixel
-    lies in two windows, so cells of two sheets share ground only if they have the same number.
+    The grid begins at the corner of the first sheet; a cell is `size` of its pixels wide and high.
+    No pixel lies in two windows, so cells of two sheets share ground only if they have the same
+    row and column.
     """
-    own, grid = sheet.transform, (first if sheet.frame == 0 else sheet).transform
-    rows = _spans(sheet.height, (grid.f - own.f) / own.e, size * grid.e / own.e)
-    columns = _spans(sheet.width, (grid.c - own.c) / own.a, size * grid.a / own.a)
-    for (row, top, bottom), (column, left, right) in product(rows, columns):
-        yield (row, column), Window(left, top, right - left, bottom - top)
+    for number, sheet in enumerate(sheets):
+        own, grid = sheet.transform, (sheets[0] if sheet.frame == 0 else sheet).transform
+        rows = _spans(sheet.height, (grid.f - own.f) / own.e, size * grid.e / own.e)
+        columns = _spans(sheet.width, (grid.c - own.c) / own.a, size * grid.a / own.a)
+        for (row, top, bottom), (column, left, right) in product(rows, columns):
+            yield number, (row, column), Window(left, top, right - left, bottom - top)
 
 
 def _spans(length: int, start: float, size: float) -> Iterator[tuple[int, int, int]]:
@@ -123,3 +121,46 @@ def _spans(length: int, start: float, size: float) -> Iterator[tuple[int, int, i
         end = min(length, math.floor(start + (number + 1) * size + SAME_PLACE))
         if end - begin >= min(size, length) * SLIVER:
             yield number, begin, end
+
+
+def sheet_groups(sheets: Sequence[Sheet]) -> list[int]:
+    """Number the groups of sheets that share ground: sheets with one number belong together."""
+    x, y = (abs(side) / 4 for side in (sheets[0].transform.a, sheets[0].transform.e))
+    inner = np.array([sheet.bounds for sheet in sheets]) + np.array([x, y, -x, -y])
+    boxes, frames = shapely.box(*inner.T), np.array([sheet.frame for sheet in sheets])
+    share = shapely.intersects(boxes[:, None], boxes) & (frames[:, None] == frames)
+    return connected_components(share)[1].tolist()
+
+
+def split_units(
+    counts: Mapping[Hashable, np.ndarray], shares: Mapping[str, float], seed: int
+) -> dict[Hashable, str]:
+    """Give each unit of ground to a split, with about `shares` of the pixels of every class.
+
+    `counts` are the pixels (K,) per class of each unit. Of `TRIALS` random splits, the one is taken
+    whose classes deviate least from the shares. Raises `UserError` if there are too few units.
+    """
+    names = [name for name in SPLITS if shares[name] > 0]
+    if len(counts) < len(names):
+        raise UserError(
+            f"{len(counts)} blocks or sheets with labels cannot fill {', '.join(names)}: give a "
+            "smaller --block or --size, or more scenes"
+        )
+    units = sorted(counts, key=repr)
+    pixels = np.array([counts[unit] for unit in units], float)
+    pixels = pixels[:, pixels.sum(0) > 0]
+    pixels /= pixels.sum(0)  # the part of each class that lies in a unit
+    goals = np.array([shares[name] for name in names])
+    rng = np.random.default_rng(seed)
+    best, best_score = np.zeros(len(units), int), np.inf
+    for _ in range(TRIALS):
+        order = rng.permutation(len(units))
+        middles = pixels.mean(1)[order].cumsum() - pixels.mean(1)[order] / 2
+        chosen = np.empty(len(units), int)
+        chosen[order] = np.searchsorted(goals.cumsum()[:-1], middles)
+        chosen[order[: len(names)]] = rng.permutation(len(names))  # no split is empty
+        found = np.array([pixels[chosen == k].sum(0) for k in range(len(names))])
+        score = np.abs(found - goals[:, None]).sum()
+        if score < best_score:
+            best, best_score = chosen, score
+    return {unit: names[k] for unit, k in zip(units, best, strict=True)}

@@ -8,20 +8,6 @@ from rasterio.warp import transform as transform_points
 DEGREES = CRS.from_epsg(4326)
 
 
-def is_measurable(crs: CRS | None, transform: Affine, height: int, width: int) -> bool:
-    """Tell whether areas on the ground can be computed.
-
-    That needs a transform and a CRS on the Earth, not a local one.
-    """
-    if crs is None or not (crs.is_projected or crs.is_geographic) or transform.is_identity:
-        return False
-    try:  # with the pixel in the middle: corners may lie beside the globe
-        project(transform, crs, DEGREES, np.array([width / 2]), np.array([height / 2]))
-    except Exception:  # GDAL's own errors have no public base class
-        return False
-    return True
-
-
 def row_areas(transform: Affine, crs: CRS, height: int, width: int) -> np.ndarray:
     """Return the area in m2 of a pixel of each row, float64 (height,).
 
@@ -38,11 +24,17 @@ def ground_resolution(
 ) -> tuple[float, float] | None:
     """Return the height and width in metres of the pixel in the middle of a raster.
 
-    None means that its place on the Earth is unknown.
+    None means that nothing has an area on the ground: there is no transform, or no CRS on the
+    Earth, as a local one.
     """
-    if crs is None or not is_measurable(crs, transform, height, width):
+    if crs is None or not (crs.is_projected or crs.is_geographic) or transform.is_identity:
         return None
-    across, down = _sides(transform, crs, np.array([height / 2]), width / 2, height / 2)
+    row, column = np.array([height / 2]), np.array([width / 2])  # corners may lie beside the globe
+    try:
+        project(transform, crs, DEGREES, column, row)
+        across, down = _sides(transform, crs, row, width / 2, height / 2)
+    except Exception:  # GDAL's own errors have no public base class
+        return None
     return float(np.hypot(*down[0])), float(np.hypot(*across[0]))
 
 
@@ -69,9 +61,8 @@ def _sides(
     columns = np.repeat(column + np.array([-0.5, 0.5, 0, 0]), len(rows))
     offsets = np.repeat([0, 0, -0.5, 0.5], len(rows))
     longitudes, latitudes = project(transform, crs, DEGREES, columns, np.tile(rows, 4) + offsets)
-    (longitude,), (latitude,) = project(
-        transform, crs, DEGREES, np.array([column]), np.array([row])
-    )
+    middle = np.array([column]), np.array([row])
+    (longitude,), (latitude,) = project(transform, crs, DEGREES, *middle)
     plane = CRS.from_string(f"+proj=laea +lat_0={latitude} +lon_0={longitude} +datum=WGS84")
     # A raster of the whole globe may reach over the poles by half a pixel.
     places = transform_points(DEGREES, plane, longitudes, np.clip(latitudes, -90, 90))

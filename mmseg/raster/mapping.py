@@ -26,7 +26,7 @@ from rasterio.errors import NotGeoreferencedWarning
 import mmseg
 from mmseg.errors import UserError
 from mmseg.files import cannot_be_written, sole_process
-from mmseg.raster.measure import SceneMap, check_truth, compare
+from mmseg.raster.measure import SceneMap, check_truth
 from mmseg.raster.options import MapOptions
 from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
@@ -71,10 +71,11 @@ def map_scene(
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with fail_together(out):
             open_scene = partial(_open_scene, model, options)
-            ground = (sheets or Sheets([])).ground(open_scene(scene), open_scene)
+            opened = open_scene(scene)
             if truth:
-                check_truth(truth, ground.scene, model.dataset_meta)
-            gsd = _lay_windows(ground, model, options)
+                check_truth(truth, opened, model.dataset_meta)
+            size = _window_size(opened, model, options)
+            ground = (sheets or Sheets([])).ground(opened, open_scene, size, options.overlap)
             job = _describe_job(ground, model, options)
             products = Products(ground, out, model.dataset_meta, options, job)
             is_finished = products.are_finished()
@@ -83,17 +84,13 @@ def map_scene(
                 f"{products.map_path} is finished already; delete it to map the scene again"
             )
         else:
-            _map(products, model, gsd, progress)
+            _map(products, model, progress)
         with fail_together(out):
             if get_rank() != 0:
                 return None
             if products.unfinished.job == job:  # also that of a run which was killed just here
                 products.unfinished.clear()
-            matrix = None
-            if truth:
-                products.draw_truth(truth)
-                matrix = compare(str(products.map_path), truth, model.dataset_meta)
-            return SceneMap(products.map_path, products.areas(), matrix)
+            return products.measure(truth)
 
 
 def _open_scene(model: SceneModel, options: MapOptions, scene: str | Path) -> Scene:
@@ -104,11 +101,11 @@ def _open_scene(model: SceneModel, options: MapOptions, scene: str | Path) -> Sc
     shown = os.fsencode(scene).decode(errors="replace")
     if shown != str(scene):
         raise UserError(f"{shown}: the name of the scene is not UTF-8: rename the file")
-    fill = None
-    if model.dataset_meta.get("bands"):
+    opened = Scene(scene, options, model.dataset_meta)
+    if opened.band_names:
         mean = model.data_preprocessor.mean.flatten().cpu().numpy()
-        fill = mean if model.dataset_meta.get("bits") == "float32" else np.rint(mean)
-    return Scene(scene, options, model.dataset_meta, fill)
+        opened.fill = mean if opened.bits == "float32" else np.rint(mean)
+    return opened
 
 
 @contextmanager
@@ -127,7 +124,7 @@ def fail_together(out: Path) -> Iterator[None]:
         raise problem or problems[0]
 
 
-def _map(products: Products, model: SceneModel, gsd: float | None, progress: Progress) -> None:
+def _map(products: Products, model: SceneModel, progress: Progress) -> None:
     """Map the strips that are missing, and make the products of all."""
     logger, start = MMLogger.get_current_instance(), perf_counter()
     ground, unfinished = products.ground, products.unfinished
@@ -137,18 +134,17 @@ def _map(products: Products, model: SceneModel, gsd: float | None, progress: Pro
             held.enter_context(sole_process(unfinished.folder, "maps this scene", "--out"))
             if get_rank() == 0:
                 unfinished.prepare(products.job)
-                logger.info(_introduction(ground, products.options, gsd))
+                logger.info(_introduction(ground))
                 if warning := ground.scene.gaps():
                     logger.warning(warning)
         with fail_together(products.out):
             # Each process has about as many strips as every other.
             count = ground.rows.count
             strips = range(*(count * (get_rank() + i) // get_world_size() for i in (0, 1)))
-            missing = [index for index in strips if not unfinished.has(index)]
+            missing = [index for index in strips if not unfinished.strip(index).is_file()]
             if done := len(strips) - len(missing):
                 logger.info(f"going on: {done} of {len(strips)} strips are done")
-            batch_size = products.options.batch_size or 1  # `map_scene` has set it
-            mapper = StripMapper(model, ground, batch_size, unfinished)
+            mapper = StripMapper(model, products)
             mapper.map(missing, progress)
         with fail_together(products.out):
             if get_rank() == 0:
@@ -157,29 +153,31 @@ def _map(products: Products, model: SceneModel, gsd: float | None, progress: Pro
                 logger.info(f"{products.map_path}: the model took {share:.1%} of the time")
 
 
-def _lay_windows(ground: Ground, model: SceneModel, options: MapOptions) -> float | None:
-    """Lay windows that cover the same ground as the model's crop.
-
-    Returns the metres per pixel to which the scene is resampled, None if it is not.
-    """
-    scene, size = ground.scene, getattr(model.data_preprocessor, "size", None)
+def _window_size(scene: Scene, model: SceneModel, options: MapOptions) -> tuple[int, int]:
+    """Return height and width of the windows that cover the same ground as the model's crop."""
+    size = getattr(model.data_preprocessor, "size", None)
     if size is None:
         raise UserError("the config lacks the crop: model.data_preprocessor.size=(height,width)")
-    sides, gsd, (height, width) = scene.resolution, options.gsd, size
-    if gsd is None and sides and (stored := model.dataset_meta.get("gsd")):
-        gsd = stored if any(abs(side / stored - 1) > SAME_GSD for side in sides) else None
-    if gsd is not None:
-        if sides is None:
+    gsd, stored = options.gsd, model.dataset_meta.get("gsd")
+    if scene.resolution is None:
+        if gsd is not None:
             raise UserError(f"{scene.path}: its place is unknown, so its resolution; omit the gsd")
-        down, across = sides
-        if not 1 / MOST_RESAMPLING <= gsd / across <= MOST_RESAMPLING:
-            raise UserError(
-                f"{scene.path}: its pixels are {across:g} m wide, the gsd is {gsd:g} m: "
-                f"they may differ {MOST_RESAMPLING}-fold; give metres"
-            )
-        height, width = max(1, round(height * gsd / down)), max(1, round(width * gsd / across))
-    ground.lay(height, width, options.overlap)
-    return gsd
+        return size
+    down, across = scene.resolution
+    if gsd is None and stored and max(abs(down / stored - 1), abs(across / stored - 1)) > SAME_GSD:
+        gsd = stored
+        scene.notes.append(
+            f"its pixels are {across:g} x {down:g} m, those of the training {gsd:g} m: it is "
+            "resampled to these (--gsd overrides)"
+        )
+    if gsd is None:
+        return size
+    if not 1 / MOST_RESAMPLING <= gsd / across <= MOST_RESAMPLING:
+        raise UserError(
+            f"{scene.path}: its pixels are {across:g} m wide, the gsd is {gsd:g} m: "
+            f"they may differ {MOST_RESAMPLING}-fold; give metres"
+        )
+    return max(1, round(size[0] * gsd / down)), max(1, round(size[1] * gsd / across))
 
 
 def _describe_job(ground: Ground, model: SceneModel, options: MapOptions) -> dict:
@@ -204,7 +202,7 @@ def _describe_job(ground: Ground, model: SceneModel, options: MapOptions) -> dic
     return json.loads(json.dumps(job))
 
 
-def _introduction(ground: Ground, options: MapOptions, gsd: float | None) -> str:
+def _introduction(ground: Ground) -> str:
     scene, rows, columns = ground.scene, ground.rows, ground.columns
     lines = [
         f"{scene.path}: {scene.width} x {scene.height} pixels, bands {scene.bands}, "
@@ -212,12 +210,6 @@ def _introduction(ground: Ground, options: MapOptions, gsd: float | None) -> str
         f"{1 - scene.sample[1].mean():.1%} nodata",
         *scene.notes,
     ]
-    if gsd is not None and options.gsd is None and scene.resolution:
-        down, across = scene.resolution
-        lines.append(
-            f"its pixels are {across:g} x {down:g} m, those of the training {gsd:g} m: it is "
-            "resampled to these (--gsd overrides)"
-        )
     if scene.ranges is not None:
         ranges = ", ".join(f"{low:g} to {high:g}" for low, high in scene.ranges)
         lines.append(f"16-bit samples scaled to 0 to 255, by band: {ranges}")

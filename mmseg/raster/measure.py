@@ -15,8 +15,8 @@ from rasterio.windows import Window
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix
 from mmseg.imagery.geotiff import readable
-from mmseg.imagery.mask import compare_palettes, to_train_ids, warn_of_nodata
-from mmseg.raster.georeference import is_measurable, project
+from mmseg.imagery.mask import check_size, compare_palettes, to_train_ids, warn_of_nodata
+from mmseg.raster.georeference import ground_resolution, project
 from mmseg.raster.scene import Scene
 from mmseg.raster.strips import NODATA
 
@@ -138,13 +138,11 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
     with readable(truth), rasterio.open(truth) as raster:
         (height, width), count, dtype = raster.shape, raster.count, raster.dtypes[0]
         crs, transform, nodata = raster.crs or scene.crs, raster.transform, raster.nodata
-    if (height, width) != (scene.height, scene.width):
-        sizes = f"{width} x {height} pixels, the scene {scene.width} x {scene.height}"
-        raise UserError(f"{truth}: the truth has {sizes}")
+    check_size(truth, (height, width), scene.path, scene.raster.shape)
     if count != 1 or not np.issubdtype(dtype, np.integer):
         raise UserError(f"{truth}: the truth has {count} bands of {dtype}, not one of class ids")
     warn_of_nodata(truth, nodata, meta)
-    if scene.resolution and is_measurable(crs, transform, height, width):
+    if scene.resolution and ground_resolution(transform, crs, height, width):
         corners = np.array([(0, width, 0), (0, 0, height)])
         found = np.stack(~scene.transform * project(transform, crs, scene.crs, *corners))
         if not np.abs(found - corners).max() <= 0.5:
@@ -157,4 +155,5 @@ def check_truth(truth: str, scene: Scene, meta: Mapping[str, Any]) -> None:
         try:
             labels(known, np.ones(known.shape, bool), truth, meta)
         except UserError:
-            labels(known, scene.read(top, top + len(known))[1], truth, meta)
+            _, valid = scene.read(Window(0, top, width, len(known)))
+            labels(known, valid, truth, meta)

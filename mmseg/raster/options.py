@@ -55,19 +55,12 @@ class MapOptions:
 
     def __post_init__(self) -> None:
         low, high = self.scale or (0, 1)
+        batch_size, gsd = (1 if given is None else given for given in (self.batch_size, self.gsd))
         for name, is_right, advice in (
             ("overlap", 0 <= self.overlap <= 0.5, "choose a fraction from 0 to 0.5"),
-            (
-                "batch_size",
-                self.batch_size is None or self.batch_size >= 1,
-                "choose 1 window or more",
-            ),
+            ("batch_size", batch_size >= 1, "choose 1 window or more"),
             ("scale", -math.inf < low < high < math.inf, "give two numbers, the larger last"),
-            (
-                "gsd",
-                self.gsd is None or 0 < self.gsd < math.inf,
-                "give the metres that a pixel covers",
-            ),
+            ("gsd", 0 < gsd < math.inf, "give the metres that a pixel covers"),
             ("simplify", 0 <= self.simplify < math.inf, "give metres, 0 or more"),
             ("min_area", 0 <= self.min_area < math.inf, "give m2, 0 or more"),
         ):

@@ -32,10 +32,11 @@ NO_DATE = {"OGR_CURRENT_DATE": "1970-01-01T00:00:00.000Z"}
 # Pixels are simplified in blocks of so many rows and columns. Edges between blocks are fixed.
 BLOCK = 1024
 OUTSIDE = -1  # the region beyond the raster
+Polygons = Iterator[tuple[shapely.Geometry, int]]  # and the region of each
 
 
 def write_polygons(
-    path: Path,
+    target: Path,
     map_path: Path,
     confidence_path: Path,
     classes: Sequence[str],
@@ -44,17 +45,18 @@ def write_polygons(
     tolerance: float,
     style: str,
 ) -> None:
-    """Write the regions of a map, at least `min_area` m2 large, as the layer of a GeoPackage.
+    """Write the regions of a map, at least `min_area` m2 large, as polygons.
 
     A `tolerance` of more than 0, in pixels, simplifies them. The areas written stay those of the
-    pixels. `style` is a QML document, the default style of the layer.
+    pixels. `style` is a QML document, the default style of the layer in a GeoPackage.
 
     `confidence_path` is a raster of the probabilities of the map's classes, 0 to `FULL`.
-    `row_areas` is the area in m2 of a pixel of each row. The raster of regions is a file beside
-    `path`. Raises `UserError` if the GeoPackage cannot be written.
+    `row_areas` is the area in m2 of a pixel of each row. The raster of regions and the GeoPackage
+    are files beside `target`, whose suffix is one of `VECTORS`. Raises `UserError` if the polygons
+    cannot be written.
     """
-    numbered = path.with_suffix(".regions.tif")
-    for file in (path, numbered):  # GDAL replaces no file that it cannot read
+    path, numbered = target.with_suffix(".gpkg"), target.with_suffix(".regions.tif")
+    for file in (target, path, numbered):  # GDAL replaces no file that it cannot read
         file.unlink(missing_ok=True)
     pyogrio.set_gdal_config_options(NO_DATE)
     try:
@@ -70,8 +72,10 @@ def write_polygons(
             indexed, expected = database.execute(query).fetchone()[0], len(regions.areas) - 1
         if indexed != expected:
             raise OSError(f"{indexed} of {expected} polygons are in the file and its index")
+        if target != path:
+            _convert(path, target)
     except Exception as error:  # GDAL's own errors have no public base class
-        raise cannot_be_written(path.name, error, START_AGAIN) from error
+        raise cannot_be_written(target.name, error, START_AGAIN) from error
     finally:
         pyogrio.set_gdal_config_options(dict.fromkeys(NO_DATE))
 
@@ -82,10 +86,9 @@ def _find_regions(
     """Find the regions of a map, and write the region of each pixel to `target`."""
     table = RegionTable()
     with rasterio.open(map_path) as ids, rasterio.open(confidence_path) as confidence:
-        profile = {"driver": "GTiff", "compress": "deflate", "bigtiff": "if_safer"}
-        place = {"crs": ids.crs, "transform": ids.transform}
-        size = {"width": ids.width, "height": ids.height, "count": 1, "dtype": "int32"}
-        with rasterio.open(target, "w", **profile, **place, **size) as labels:
+        place = {name: ids.profile[name] for name in ("width", "height", "crs", "transform")}
+        kind = {"driver": "GTiff", "compress": "deflate", "bigtiff": "if_safer", "dtype": "int32"}
+        with rasterio.open(target, "w", count=1, **kind, **place) as labels:
             for window in row_windows(ids, ROWS):
                 areas = row_areas[window.row_off : window.row_off + window.height]
                 probabilities = confidence.read(1, window=window).astype(np.float32) / FULL
@@ -100,14 +103,9 @@ def _find_regions(
 
 
 def _write(
-    path: Path,
-    polygons: Iterator[tuple[shapely.Polygon, int]],
-    crs: CRS,
-    regions: Regions,
-    classes: Sequence[str],
+    path: Path, polygons: Polygons, crs: CRS, regions: Regions, classes: Sequence[str]
 ) -> None:
-    is_first = True
-    while (batch := list(islice(polygons, FEATURES))) or is_first:
+    while (batch := list(islice(polygons, FEATURES))) or not path.exists():
         ids = np.array([region for _, region in batch], np.int64)
         fields = {
             "class_id": regions.classes[ids].astype(np.int32),
@@ -116,20 +114,17 @@ def _write(
             "confidence": regions.confidence[ids],
         }
         shapes = np.array([polygon for polygon, _ in batch], object)
-        write_layer(path, shapes, fields, crs, LAYER, append=not is_first)
-        is_first = False
+        write_layer(path, shapes, fields, crs, LAYER, append=path.exists())
 
 
-def _exact(raster: rasterio.DatasetReader) -> Iterator[tuple[shapely.Polygon, int]]:
+def _exact(raster: rasterio.DatasetReader) -> Polygons:
     """Yield (polygon, region) of each region of a raster of regions; those of 0 are left out."""
     for geometry, region in shapes(rasterio.band(raster, 1), transform=raster.transform):
         if region:
             yield shapely.geometry.shape(geometry), int(region)
 
 
-def _simplified(
-    raster: rasterio.DatasetReader, tolerance: float
-) -> Iterator[tuple[shapely.Polygon, int]]:
+def _simplified(raster: rasterio.DatasetReader, tolerance: float) -> Polygons:
     """Yield what `_exact` does, with fewer vertices; neighbours keep their common edges.
 
     The algorithm of Visvalingam and Whyatt takes away vertices that span less than about the square
@@ -153,9 +148,7 @@ def _simplified(
         yield from zip(shapely.get_geometry(placed, 0), ended, strict=True)
 
 
-def _block(
-    raster: rasterio.DatasetReader, top: int, left: int, tolerance: float
-) -> Iterator[tuple[shapely.Geometry, int]]:
+def _block(raster: rasterio.DatasetReader, top: int, left: int, tolerance: float) -> Polygons:
     """Yield (polygon in pixels of the raster, region) of the pieces in a block."""
     bottom, right = min(top + BLOCK, raster.height), min(left + BLOCK, raster.width)
     # Beyond the raster lies one more region, so that the border of the raster is an edge too.
@@ -173,19 +166,18 @@ def _block(
             yield piece, int(region)
 
 
-def convert(source: Path, target: Path, layer: str) -> None:
-    """Copy a layer of a GeoPackage to a FlatGeobuf, GeoParquet or GeoJSON file, by its suffix.
+def _convert(source: Path, target: Path) -> None:
+    """Copy the layer of a GeoPackage to a FlatGeobuf, GeoParquet or GeoJSON file, by its suffix.
 
     Features are streamed. GeoJSON is in degrees, as RFC 7946 wants it.
     """
-    target.unlink(missing_ok=True)
     kind = target.suffix[1:]
-    with pyogrio.open_arrow(source, layer=layer, use_pyarrow=kind == "parquet") as (meta, stream):
+    with pyogrio.open_arrow(source, layer=LAYER, use_pyarrow=kind == "parquet") as (meta, stream):
         name = meta["geometry_name"] or "wkb_geometry"
         if kind != "parquet":
             more = {"RFC7946": "YES"} if kind == "geojson" else {}
             place = {"geometry_name": name, "geometry_type": "Polygon", "crs": meta["crs"]}
-            pyogrio.write_arrow(stream, target, layer=layer, driver=VECTORS[kind], **place, **more)
+            pyogrio.write_arrow(stream, target, layer=LAYER, driver=VECTORS[kind], **place, **more)
             return
         from pyarrow.parquet import ParquetWriter  # an extra of the project; GDAL's needs a plugin
 

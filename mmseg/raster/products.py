@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from rasterio.errors import RasterioError
 from mmseg.errors import UserError
 from mmseg.imagery.pictures import panels, write_image
 from mmseg.raster.georeference import row_areas
-from mmseg.raster.measure import ClassAreas, class_areas, labels
+from mmseg.raster.measure import SceneMap, class_areas, compare, labels
 from mmseg.raster.options import VECTORS, MapOptions
-from mmseg.raster.polygons import LAYER, convert, write_polygons
+from mmseg.raster.polygons import write_polygons
 from mmseg.raster.scene import SIDECAR_SUFFIXES
 from mmseg.raster.sheets import Ground
 from mmseg.raster.strips import NODATA, UnfinishedMap, write_cog, write_vrt
@@ -45,35 +46,38 @@ class Products:
         self.scene = scene = ground.scene
         # A finished map is finished, whatever computed it.
         content = {key: value for key, value in job.items() if key != "engine"}
-        self.digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        texts = json.dumps(content, sort_keys=True), scene.source
+        digest, mark = (hashlib.sha256(text.encode()).hexdigest() for text in texts)
+        self.tags = {JOB: digest, SCENE: mark[:16]}
         self.classes, self.palette = list(meta["classes"]), list(meta["palette"])
         self.row_areas: np.ndarray | None = None
         if scene.resolution:
             self.row_areas = row_areas(scene.transform, scene.crs, scene.height, scene.width)
+            self.tolerance = options.simplify / math.sqrt(math.prod(scene.resolution))
         self.vectors = options.vectors if scene.resolution else None
-        # The layers that a model gives, each with the names of its bands.
-        self.layers = {"landcover": ["land cover"]}
+        # The layers that a model gives: the names of their bands, by the numbers in a strip.
+        self.layers = {"landcover": {1: "land cover"}}
         if self.vectors or options.confidence:
-            self.layers["confidence"] = ["confidence"]
+            self.layers["confidence"] = {2: "confidence"}
         if options.probabilities:
-            self.layers["probabilities"] = self.classes
+            self.layers["probabilities"] = dict(enumerate(self.classes, len(self.layers) + 1))
         wanted = {"confidence.tif": options.confidence, "probabilities.tif": options.probabilities}
         wanted |= {f"landcover.{vectors}": vectors == self.vectors for vectors in VECTORS}
         self.kinds = [kind for kind in KINDS if wanted.get(kind, True)]
         self.map_path = self._path("landcover.tif")
-        self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished", list(self.layers))
+        self.unfinished = UnfinishedMap(out / f".{scene.name}.unfinished")
 
     def are_finished(self) -> bool:
         """Tell whether all outputs are there, and the map is of this job."""
         are_there = all(self._path(kind).is_file() for kind in self.kinds)
-        return are_there and self._tag(JOB) == self.digest
+        return are_there and self._tag(JOB) == self.tags[JOB]
 
     def check_scene(self) -> None:
         """Raise `UserError` if the outputs would replace those of another scene of this name."""
         cure = "choose another --out, or delete it"
         if self.vectors and {*"!;"} & {*str(self.map_path)}:
             raise UserError(f"{self.map_path}: polygons cannot be written to a path with ! or ;")
-        if self._tag(SCENE) not in (None, self.scene.mark):
+        if self._tag(SCENE) not in (None, self.tags[SCENE]):
             raise UserError(f"{self.map_path}: is the map of another scene of this name; {cure}")
         other = self.unfinished.job.get("scene", {}).get("path", self.scene.source)
         if other != self.scene.source:
@@ -93,7 +97,8 @@ class Products:
     def write(self) -> None:
         """Make everything of the finished strips."""
         self._write_cogs()
-        made = {kind: self.unfinished.folder / self._path(kind).name for kind in self.kinds}
+        folder = self.unfinished.folder
+        made = {kind: folder / self._path(kind).name for kind in self.kinds}
         map_path = made["landcover.tif"]
         areas = class_areas(str(map_path), len(self.classes), self.row_areas)
         made["areas.csv"].write_text(areas.to_csv(self.classes), encoding="utf-8")
@@ -105,11 +110,18 @@ class Products:
             measures["Hectares"] = areas.hectares
         add_attribute_table(map_path, names, self.palette, measures)
         write_image(made["preview.png"], self._preview(map_path))
-        if self.vectors is not None:
-            self._write_polygons(map_path, made[f"landcover.{self.vectors}"], style)
+        if self.vectors and self.row_areas is not None:
+            paths = made[f"landcover.{self.vectors}"], map_path, folder / "confidence.vrt"
+            limits = self.options.min_area, self.tolerance
+            write_polygons(*paths, self.classes, self.row_areas, *limits, style)
         self._check_unused()
-        for kind in KINDS:
-            self._forget(kind)
+        for kind in KINDS:  # files of an earlier map would look like a part of the new one
+            path = self._path(kind)
+            for suffix in SIDECAR_SUFFIXES:
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            if kind not in self.kinds and path.is_file():
+                MMLogger.get_current_instance().warning(f"{path} of an earlier map is removed")
+                path.unlink()
         for kind in self.kinds:
             aux = made[kind].with_name(made[kind].name + ".aux.xml")
             # The attribute table of the map, or a CRS that no GeoTIFF holds.
@@ -117,23 +129,14 @@ class Products:
                 os.replace(aux, self.out / aux.name)
             os.replace(made[kind], self._path(kind))
 
-    def _write_polygons(self, map_path: Path, target: Path, style: str) -> None:
-        assert self.row_areas is not None and self.scene.resolution is not None
-        package = target.with_suffix(".gpkg")
-        tolerance = self.options.simplify / math.sqrt(math.prod(self.scene.resolution))
-        places = package, map_path, self.unfinished.folder / "confidence.vrt"
-        limits = self.options.min_area, tolerance
-        write_polygons(*places, self.classes, self.row_areas, *limits, style)
-        if target != package:
-            convert(package, target, LAYER)
-
-    def areas(self) -> ClassAreas:
-        """Measure the finished map."""
-        return class_areas(str(self.map_path), len(self.classes), self.row_areas)
-
-    def draw_truth(self, truth: str) -> None:
-        """Draw the preview of the finished map again, with a truth and the errors."""
-        write_image(self._path("preview.png"), self._preview(self.map_path, truth))
+    def measure(self, truth: str | None) -> SceneMap:
+        """Measure the finished map; with a truth, compare them and draw the preview again."""
+        path, matrix = str(self.map_path), None
+        if truth:
+            write_image(self._path("preview.png"), self._preview(self.map_path, truth))
+            matrix = compare(path, truth, self.meta)
+        areas = class_areas(path, len(self.classes), self.row_areas)
+        return SceneMap(self.map_path, areas, matrix)
 
     def _preview(self, map_path: Path, truth: str | None = None) -> np.ndarray:
         """Return scene, map and legend, and truth and errors if there is one, uint8 RGB."""
@@ -150,31 +153,21 @@ class Products:
         key = [*self.classes, "no data"], [*self.palette, (255, 255, 255)]
         return panels(self.scene.name, image, *key, 1, ids, known)
 
-    def _forget(self, kind: str) -> None:
-        """Remove files of an earlier map that would look like a part of the new one."""
-        path = self._path(kind)
-        for suffix in SIDECAR_SUFFIXES:
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        if kind not in self.kinds and path.is_file():
-            MMLogger.get_current_instance().warning(f"{path} of an earlier map is removed")
-            path.unlink()
-
     def _write_cogs(self) -> None:
         scene, ground, folder = self.scene, self.ground, self.unfinished.folder
         place = {name: getattr(scene.raster, name) for name in ("crs", "transform", "gcps", "rpcs")}
         is_known = place["crs"], not scene.transform.is_identity, place["gcps"][0], place["rpcs"]
         place = {name: place[name] for name, known in zip(place, is_known, strict=True) if known}
         tags = {f"CLASS_{i}": name for i, name in enumerate(self.classes)}
-        tags |= {JOB: self.digest, SCENE: scene.mark}
+        boxes = {}
+        for index in range(ground.rows.count):
+            top, bottom = ground.rows.strip(index)
+            box = -ground.left, top - ground.top, ground.columns.length, bottom - top
+            boxes[self.unfinished.strip(index).name] = box
         for layer, bands in self.layers.items():
-            boxes = {}
-            for index in range(ground.rows.count):
-                top, bottom = ground.rows.strip(index)
-                box = -ground.left, top - ground.top, ground.columns.length, bottom - top
-                boxes[self.unfinished.strip(layer, index).name] = box
             vrt, is_map = folder / f"{layer}.vrt", layer == "landcover"
             size, palette = scene.raster.shape, self.palette if is_map else None
-            write_vrt(vrt, size, place, boxes, bands, tags, palette)
+            write_vrt(vrt, size, place, boxes, bands, tags | self.tags, palette)
             if f"{layer}.tif" in self.kinds:
                 target = folder / self._path(f"{layer}.tif").name
                 write_cog(vrt, target, "MODE" if is_map else "AVERAGE")
@@ -183,8 +176,6 @@ class Products:
         return self.out / f"{self.scene.name}.{kind}"
 
     def _tag(self, name: str) -> str | None:
-        try:
-            with rasterio.open(self.map_path) as raster:
-                return raster.tags().get(name)
-        except RasterioError:
-            return None
+        with suppress(RasterioError), rasterio.open(self.map_path) as raster:
+            return raster.tags().get(name)
+        return None

@@ -1,33 +1,22 @@
 """Scene: a raster of any size, read in rows as the bands and bits that a model takes."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import rasterio
 from rasterio.dtypes import in_dtype_range
 from rasterio.enums import Resampling
 from rasterio.features import geometry_mask
-from rasterio.transform import array_bounds
 from rasterio.windows import Window
-from rasterio.windows import transform as window_transform
 
 from mmseg.errors import UserError
+from mmseg.imagery import geotiff
 from mmseg.imagery.bands import RGB, bits_of, is_bgr, picture
-from mmseg.imagery.geotiff import (
-    alpha_bands,
-    colour_bands,
-    colour_table,
-    find_bands,
-    look_up,
-    read_valid,
-    readable,
-)
+from mmseg.imagery.geotiff import readable
 from mmseg.imagery.listing import list_images
 from mmseg.raster.georeference import ground_resolution
 from mmseg.raster.options import MapOptions
@@ -64,23 +53,19 @@ class Scene:
     """A raster that GDAL opens at `path`, as a model's bands with a mask of the pixels to map.
 
     `meta` is the metainfo of the model's data set. Its `bands` and `bits` are read, by default
-    8-bit RGB. `fill` holds the values of a pixel without image, one for each band.
+    8-bit RGB. `fill` may be set to the values of a pixel without image, one for each band.
 
     `crs` and `transform` are those of the file. `resolution` is the height and width in metres of a
     pixel, None if the place is unknown. Of `options`, `bands`, `scale`, `nodata`, `alpha` and `aoi`
     count here. `notes` says how it is read. Raises `UserError` for a file that cannot be mapped.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        options: MapOptions,
-        meta: Mapping = MappingProxyType({}),
-        fill: np.ndarray | None = None,
-    ) -> None:
-        self.path = str(path)
+    def __init__(self, path: str | Path, options: MapOptions, meta: Mapping) -> None:
+        self.path, self.name = str(path), Path(path).stem
+        # The absolute path of a file, or the text with which GDAL opens something else.
+        self.source = os.path.abspath(path) if os.path.isfile(path) else self.path
         self.band_names, self.bits = meta.get("bands"), meta.get("bits", "uint8")
-        self.fill = fill
+        self.fill: np.ndarray | None = None
         with readable(self.path):
             self.raster = rasterio.open(self.path)
         if not self.raster.count and (parts := self.raster.subdatasets):
@@ -89,8 +74,8 @@ class Scene:
         self.height, self.width = self.raster.shape
         self.crs, self.transform = self.raster.crs, self.raster.transform
         self.resolution = ground_resolution(self.transform, self.crs, self.height, self.width)
-        self.bands = _choose_bands(self.raster, options.bands, self.band_names)
-        self.table = None if self.band_names else colour_table(self.raster, self.bands)
+        self.bands = self._choose_bands(options.bands)
+        self.table = None if self.band_names else geotiff.colour_table(self.raster, self.bands)
         self.nodata, dtype = options.nodata, self.raster.dtypes[self.bands[0] - 1]
         if self.nodata is not None and not (
             in_dtype_range(self.nodata, dtype)
@@ -106,8 +91,7 @@ class Scene:
         if options.aoi:
             if self.crs is None or self.resolution is None:
                 raise UserError(f"{self.path}: its place is unknown; leave the area (--aoi) out")
-            bounds = array_bounds(self.height, self.width, self.transform)
-            self.aoi = read_polygons(options.aoi, self.crs, bounds)[0]
+            self.aoi = read_polygons(options.aoi, self.crs, self.raster.bounds)[0]
             if not len(self.aoi):
                 self.notes.append("the area of interest lies elsewhere: nothing is mapped")
         # For each band the sample values that become 0 and 255; None if they stay as they are.
@@ -117,21 +101,6 @@ class Scene:
         if self.resolution is None:
             why = "no CRS, a local one, or no transform"
             self.notes.append(f"its place is unknown ({why}): areas are in pixels, no polygons")
-
-    @property
-    def name(self) -> str:
-        """The name without folder and suffix. The names of the outputs begin with it."""
-        return Path(self.path).stem
-
-    @property
-    def source(self) -> str:
-        """The absolute path of a file, or the text with which GDAL opens something else."""
-        return os.path.abspath(self.path) if os.path.isfile(self.path) else self.path
-
-    @property
-    def mark(self) -> str:
-        """A hash of `source`: it differs between folders, but does not name them."""
-        return hashlib.sha256(self.source.encode()).hexdigest()[:16]
 
     def identity(self) -> dict:
         """Return facts, in values that JSON holds, that differ for another or a changed scene."""
@@ -149,20 +118,16 @@ class Scene:
             "aoi": None if self.aoi is None else [shape.wkb_hex for shape in self.aoi],
         }
 
-    def read(
-        self, top: int, bottom: int, left: int = 0, right: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Read rows `top` to `bottom`: the image, (C, rows, W) of `bits`, and the pixels to map.
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window: the image, (C, rows, W) of `bits`, and the pixels to map, bool (rows, W).
 
-        `left` and `right` leave out columns. Raises `UserError` if the file is cut short or broken.
+        Raises `UserError` if the file is cut short or broken.
         """
-        width = (self.width if right is None else right) - left
-        window = Window(left, top, width, bottom - top)
         image, valid = self._read(window)
         if self.fill is not None and self.ranges is None:
             image[:, ~valid] = self.fill[:, None].astype(image.dtype)
         if self.aoi is not None:
-            place = window_transform(window, self.transform)
+            place = self.raster.window_transform(window)
             valid &= len(self.aoi) > 0 and geometry_mask(self.aoi, valid.shape, place, invert=True)
         return self._to_8_bits(image), valid
 
@@ -180,12 +145,24 @@ class Scene:
 
     def _to_8_bits(self, image: np.ndarray) -> np.ndarray:
         if self.ranges is None:
-            return look_up(image, self.table).astype(self.bits, copy=False)
+            return geotiff.look_up(image, self.table).astype(self.bits, copy=False)
         levels = (
             (band.astype(np.float32) - low) * (255 / (high - low)) + 0.5
             for band, (low, high) in zip(image, self.ranges, strict=True)
         )
         return np.stack([np.clip(level, 0, 255).astype(np.uint8) for level in levels])
+
+    def _choose_bands(self, bands: Sequence[int] | None) -> list[int]:
+        raster, names = self.raster, self.band_names
+        if bands is None:
+            bands = geotiff.find_bands(raster, names) if names else geotiff.colour_bands(raster)
+        names = names or RGB
+        if len(bands) != len(names) or not all(1 <= band <= raster.count for band in bands):
+            raise UserError(
+                f"{self.path}: it has {raster.count} bands, bands {list(bands)} were asked for; "
+                f"give the numbers of the bands {', '.join(names)} (--bands)"
+            )
+        return list(bands)
 
     def _choose_ranges(self, scale: tuple[float, float] | None) -> list[tuple[float, float]] | None:
         types = {self.raster.dtypes[band - 1] for band in self.bands}
@@ -200,10 +177,9 @@ class Scene:
         if scale is not None:
             return [scale] * len(self.bands)
         samples, valid, _ = self.sample
-        samples = samples[:, valid]
-        if not samples.size:
+        if not valid.any():
             return [(0.0, 65535.0)] * len(self.bands)
-        low, high = np.percentile(samples, PERCENTILES, axis=1)
+        low, high = np.percentile(samples[:, valid], PERCENTILES, axis=1)
         return [(float(a), float(max(b, a + 1))) for a, b in zip(low, high, strict=True)]
 
     def _choose_alphas(self, alpha: int | None) -> list[int]:
@@ -213,14 +189,14 @@ class Scene:
                 raise UserError(f"{self.path}: it has no band {alpha} to be the alpha band")
             return [alpha] if alpha else []
         chosen = []
-        for band in (band for band in alpha_bands(self.raster) if band not in self.bands):
+        for band in sorted({*geotiff.alpha_bands(self.raster)} - {*self.bands}):
             with readable(self.path):
                 pieces = [self.raster.read(band, window=window) for window in self._pieces()]
-            values = np.concatenate([piece.flatten() for piece in pieces])
-            is_mask = np.isin(values, (0, values.max())).mean() > MASK_SHARE
-            chosen += [band] if is_mask else []
+            values = np.concatenate(pieces, axis=None)
             told = f"called alpha, but is no mask (--alpha {band} takes it)"
-            told = "the alpha band (--no-alpha leaves it out)" if is_mask else told
+            if np.isin(values, (0, values.max())).mean() > MASK_SHARE:
+                chosen.append(band)
+                told = "the alpha band (--no-alpha leaves it out)"
             self.notes.append(f"band {band} is {told}")
         return chosen
 
@@ -232,10 +208,10 @@ class Scene:
             same = valid & (samples == value).all(axis=0)
             whole, border = same.mean(), same[is_border].mean()
             if max(whole, border) > GAP_SHARE:
-                shares = f"{whole:.1%} of the scene and {border:.1%} of its border"
                 return (
-                    f"{self.path}: {shares} are exactly {value} in all bands, and are mapped; if "
-                    f"there is no image, map with --nodata {value}"
+                    f"{self.path}: {whole:.1%} of the scene and {border:.1%} of its border are "
+                    f"exactly {value} in all bands, and are mapped; if there is no image, map with "
+                    f"--nodata {value}"
                 )
         return None
 
@@ -245,8 +221,7 @@ class Scene:
         found = []
         for window in self._pieces():
             image, valid = self._read(window)
-            rows = np.arange(window.row_off, window.row_off + window.height)[:, None]
-            columns = np.arange(window.col_off, window.col_off + window.width)
+            rows, columns = np.ogrid[window.toslices()]
             border = (rows % (self.height - 1 or 1) == 0) | (columns % (self.width - 1 or 1) == 0)
             found.append((image.reshape(len(image), -1), valid.flatten(), border.flatten()))
         images, valids, borders = zip(*found, strict=True)
@@ -263,18 +238,4 @@ class Scene:
 
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         with readable(self.path, f"cannot be read at rows {window.row_off} and below"):
-            return read_valid(self.raster, self.bands, window, self.nodata, self.alphas)
-
-
-def _choose_bands(
-    raster: rasterio.DatasetReader, bands: Sequence[int] | None, names: Sequence[str] | None
-) -> list[int]:
-    if bands is None:
-        bands = find_bands(raster, names) if names else colour_bands(raster)
-    names = names or RGB
-    if len(bands) != len(names) or not all(1 <= band <= raster.count for band in bands):
-        raise UserError(
-            f"{raster.name}: it has {raster.count} bands, bands {list(bands)} were asked for; "
-            f"give the numbers of the bands {', '.join(names)} (--bands)"
-        )
-    return list(bands)
+            return geotiff.read_valid(self.raster, self.bands, window, self.nodata, self.alphas)

@@ -10,6 +10,7 @@ import shapely
 from mmengine.logging import MMLogger
 from rasterio import Affine
 from rasterio.errors import RasterioError
+from rasterio.windows import Window
 from scipy.sparse.csgraph import connected_components
 
 from mmseg.errors import UserError
@@ -23,8 +24,10 @@ from mmseg.raster.windows import WindowAxis
 
 # First row and column, end of rows and of columns, in pixels from the origin of the CRS.
 Box = tuple[int, int, int, int]
+Opener = Callable[[str], Scene]
 # Two scenes that share more than this part of the smaller one show the same ground.
 MOST_OVERLAP = 0.2
+SAME_AREA = 1e-6  # areas differ by less if numbers are rounded
 
 
 class Sheets:
@@ -63,8 +66,14 @@ class Sheets:
                 members = [path for path, own in zip(boxes, group_of, strict=True) if own == group]
                 self._groups.append({path: boxes[path] for path in members})
 
-    def ground(self, scene: Scene, open_scene: Callable[[str], Scene]) -> "Ground":
-        """Return the ground of a scene. Scenes of a group are scaled to 8 bits alike."""
+    def ground(
+        self, scene: Scene, open_scene: Opener, size: tuple[int, int], overlap: float
+    ) -> "Ground":
+        """Lay windows of `size` (height, width) pixels over a scene; open the sheets they touch.
+
+        The grid of windows begins where the group of the scene does, so that all its sheets share
+        their windows. Scenes of a group are scaled to 8 bits alike.
+        """
         alone = {scene.path: (0, 0, scene.height, scene.width)}
         boxes = next((group for group in self._groups if scene.path in group), alone)
         if scene.ranges is not None and len(boxes) > 1:
@@ -73,13 +82,30 @@ class Sheets:
                 each = [one.ranges for one in opened if one is not None]
                 self._ranges[id(boxes)] = [tuple(band) for band in np.mean(each, axis=0).tolist()]
             scene.ranges = self._ranges[id(boxes)]
-        return Ground(scene, boxes, open_scene)
+        places = np.array(list(boxes.values())).reshape(-1, 2, 2)  # starts and ends
+        origin, end = places[:, 0].min(0), places[:, 1].max(0)
+        own = np.reshape(boxes[scene.path], (2, 2)) - origin
+        axes = []
+        for i, side in enumerate(size):
+            whole = WindowAxis(int(end[i] - origin[i]), side, side - int(side * overlap))
+            axis, start = whole.part(int(own[0, i]), int(own[1, i]))
+            axes.append(axis)
+            origin[i] += start
+        (rows, columns), sheets = axes, []
+        for path, box in zip(boxes, places - origin, strict=True):
+            (top, left), (bottom, right) = box.tolist()
+            is_near = top < rows.length and left < columns.length and min(bottom, right) > 0
+            if path != scene.path and is_near and (sheet := _or_none(open_scene, path)):
+                sheet.ranges = scene.ranges
+                sheets.append((sheet, top, left))
+        top, left = (boxes[scene.path][:2] - origin).tolist()
+        return Ground(rows, columns, [*sheets, (scene, top, left)])
 
 
-def _or_none(step: Callable, *args: Any) -> Any:
+def _or_none(step: Callable, place: Any) -> Any:
     """Return the result of a step with a neighbour; None, with a warning, if it is broken."""
     try:
-        return step(*args)
+        return step(place)
     except UserError as error:
         MMLogger.get_current_instance().warning(f"{error}; its neighbours are mapped without it")
         return None
@@ -88,71 +114,38 @@ def _or_none(step: Callable, *args: Any) -> Any:
 class Ground:
     """A scene and as much of the sheets around it as the windows over the scene cover.
 
-    `boxes` are the places of the scene and of all the sheets of its group. The grid of windows
-    begins where the group does, so that all its sheets share their windows.
+    `rows` and `columns` are the windows. `sheets` have their first row and column in the ground;
+    the last one is the scene itself, `top` and `left` its place.
     """
 
-    rows: WindowAxis
-    columns: WindowAxis
-
     def __init__(
-        self, scene: Scene, boxes: Mapping[str, Box], open_scene: Callable[[str], Scene]
+        self, rows: WindowAxis, columns: WindowAxis, sheets: list[tuple[Scene, int, int]]
     ) -> None:
-        self.scene, self.boxes, self.open_scene = scene, boxes, open_scene
-        self.top = self.left = 0  # the place of the scene in the ground
-        self.sheets: list[tuple[Scene, int, int]] = []  # with first row and column
-
-    def lay(self, height: int, width: int, overlap: float) -> None:
-        """Lay the windows over the scene, as `rows` and `columns`; open the sheets they touch."""
-        places = np.array(list(self.boxes.values())).reshape(-1, 2, 2)  # starts and ends
-        origin, end = places[:, 0].min(0), places[:, 1].max(0)
-        own = np.reshape(self.boxes[self.scene.path], (2, 2)) - origin
-        axes = []
-        for i, size in enumerate((height, width)):
-            whole = WindowAxis(int(end[i] - origin[i]), size, size - int(size * overlap))
-            axis, start = whole.part(int(own[0, i]), int(own[1, i]))
-            axes.append(axis)
-            origin[i] += start
-        self.rows, self.columns = axes
-        for path, box in zip(self.boxes, places - origin, strict=True):
-            (top, left), (bottom, right) = box.tolist()
-            if path == self.scene.path:
-                self.top, self.left = top, left
-                continue
-            is_near = top < self.rows.length and left < self.columns.length
-            is_near = is_near and bottom > 0 and right > 0
-            if is_near and (sheet := _or_none(self.open_scene, path)) is not None:
-                sheet.ranges = self.scene.ranges
-                self.sheets.append((sheet, top, left))
-        self.sheets.append((self.scene, self.top, self.left))  # the last one wins
+        self.rows, self.columns, self.sheets = rows, columns, sheets
+        self.scene, self.top, self.left = sheets[-1]
 
     def read(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
         """Read rows of the ground as `Scene.read` does. Only pixels of the scene are to map."""
         shape = (bottom - top, self.columns.length)
-        image = np.zeros((len(self.scene.bands), *shape), np.uint8)
+        image = np.zeros((len(self.scene.bands), *shape), self.scene.bits)
         filled, valid = np.zeros(shape, bool), np.zeros(shape, bool)
-        for sheet, row, column in list(self.sheets):
+        for sheet, row, column in list(self.sheets):  # the scene comes last and wins
             first, last = max(top, row), min(bottom, row + sheet.height)
             start, end = max(0, column), min(self.columns.length, column + sheet.width)
-            if first >= last or start >= end:
+            if first >= last:
                 continue
-            box = (first - row, last - row, start - column, end - column)
-            found = sheet.read(*box) if sheet is self.scene else _or_none(sheet.read, *box)
+            box = Window(start - column, first - row, end - start, last - first)
+            found = sheet.read(box) if sheet is self.scene else _or_none(sheet.read, box)
             if found is None:
                 self.sheets.remove((sheet, row, column))
                 continue
             part, known = found
-            image = image.astype(part.dtype, copy=False)
-            place = np.s_[first - top : last - top, start:end]
-            np.copyto(image[:, place[0], place[1]], part, where=known | ~filled[place])
+            place = np.s_[..., first - top : last - top, start:end]
+            np.copyto(image[place], part, where=known | ~filled[place])
             filled[place] |= known
             if sheet is self.scene:
                 valid[place] = known
         return image, valid
-
-
-# Sheets overlap if more than this share of their area does.
-OVERLAP = 1e-6
 
 
 def write_index(maps: Sequence[SceneMap], meta: Mapping) -> None:
@@ -171,14 +164,14 @@ def write_index(maps: Sequence[SceneMap], meta: Mapping) -> None:
     crs, grid, _ = places[0]
     sides = np.array([(at.a, at.b, at.d, at.e) for _, at, _ in places])
     is_alike = np.allclose(sides, sides[0], rtol=1e-6, atol=0)
-    if crs is None or any(other != crs for other, *_ in places) or not is_alike:
+    if not (crs and is_alike and all(other == crs for other, *_ in places)):
         logger.warning(f"{out}: the maps differ in CRS or pixel size: no index of them is written")
         return
     # First column and row of each map, and their ends, in pixels of the first map.
     starts = np.array([~grid * (at.c, at.f) for _, at, _ in places]).round(3)
     ends = starts + [shape[::-1] for *_, shape in places]
     boxes = shapely.box(*starts.T, *ends.T)
-    if shapely.area(boxes).sum() > shapely.union_all(boxes).area * (1 + OVERLAP):
+    if shapely.area(boxes).sum() > shapely.union_all(boxes).area * (1 + SAME_AREA):
         logger.warning(f"{out}: sheets overlap: sheets.areas.csv counts the overlaps twice")
     left, top = starts.min(0)
     width, height = np.rint(ends.max(0) - (left, top)).astype(int).tolist()
@@ -187,9 +180,9 @@ def write_index(maps: Sequence[SceneMap], meta: Mapping) -> None:
     tags = {f"CLASS_{index}": name for index, name in enumerate(classes)}
     with whole_file(out / "sheets.landcover.vrt") as part:
         boxes_of = dict(zip(names, moved, strict=True))
-        write_vrt(part, (height, width), place, boxes_of, ["land cover"], tags, palette)
+        write_vrt(part, (height, width), place, boxes_of, {1: "land cover"}, tags, palette)
     style = qgis_style(dict(enumerate(classes)), palette)
     write_whole(out / "sheets.landcover.qml", style.encode())
     with whole_file(out / "sheets.gti.gpkg") as part:
-        places_of = {"location": np.array(names, object)}
-        write_layer(part, to_ground(boxes, grid), places_of, crs, "index")
+        fields = {"location": np.array(names, object)}
+        write_layer(part, to_ground(boxes, grid), fields, crs, "index")

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.imagery.bands import is_bgr
-from mmseg.raster.sheets import Ground
-from mmseg.raster.strips import FULL, NODATA, UnfinishedMap
+from mmseg.raster.products import Products
+from mmseg.raster.strips import FULL, NODATA
 from mmseg.raster.windows import RowBlender
 
 Progress = Callable[[int, int], None]
@@ -61,17 +61,15 @@ def predict(model: SceneModel, windows: np.ndarray) -> Tensor:
 
 
 class StripMapper:
-    """Maps strips of one scene with one model; a batch holds `batch_size` windows."""
+    """Maps strips of one scene with one model."""
 
-    def __init__(
-        self, model: SceneModel, ground: Ground, batch_size: int, unfinished: UnfinishedMap
-    ) -> None:
-        self.model, self.ground, self.batch_size = model, ground, batch_size
-        self.unfinished, self.seconds = unfinished, 0.0  # that the model took
-        self.rows, self.columns = ground.rows, ground.columns
+    def __init__(self, model: SceneModel, products: Products) -> None:
+        self.model, self.ground, self.layers = model, products.ground, [*products.layers]
+        self.unfinished, self.seconds = products.unfinished, 0.0  # that the model took
+        self.batch_size = products.options.batch_size or 1
+        self.rows, self.columns = self.ground.rows, self.ground.columns
         device = next(iter(model.parameters())).device
-        num_classes = model.decode_head.num_classes
-        self.blender = RowBlender(num_classes, self.rows, self.columns, device)
+        self.blender = RowBlender(model.decode_head.num_classes, self.rows, self.columns, device)
 
     @torch.inference_mode()
     def map(self, strips: Collection[int], progress: Progress) -> None:
@@ -90,10 +88,10 @@ class StripMapper:
                 reading += [reader.submit(self._read, following) for following in rows[number:][:1]]
                 self._predict(row, image, valid)
                 if row in strips:
-                    layers = self._finish(row, valid)
+                    bands = self._finish(row, valid)
                     if done is not None:
                         done.result()
-                    done = writer.submit(self.unfinished.write, row, layers)
+                    done = writer.submit(self.unfinished.write, row, bands)
                 self.blender.next_row()
                 progress(number * self.columns.count, len(rows) * self.columns.count)
             if done is not None:
@@ -126,19 +124,17 @@ class StripMapper:
             for column, probabilities in zip(batch, found, strict=True):
                 self.blender.add(row, column, probabilities)
 
-    def _finish(self, row: int, valid: np.ndarray) -> dict[str, np.ndarray]:
-        """Turn a finished strip into uint8 layers (bands, rows, W), nodata where not `valid`.
+    def _finish(self, row: int, valid: np.ndarray) -> np.ndarray:
+        """Turn a finished strip into uint8 (bands, rows, W), nodata where not `valid`.
 
         These are class ids, and probabilities as 0 to `FULL`.
         """
-        parts: dict[str, list[np.ndarray]] = {layer: [] for layer in self.unfinished.layers}
+        parts = []
         for probabilities in self.blender.strip(row).split(CHUNK, dim=1):
             highest, ids = probabilities.max(0, keepdim=True)
-            layers = {"landcover": ids, "confidence": highest, "probabilities": probabilities}
-            for layer, found in parts.items():
-                values = layers[layer] if layer == "landcover" else (layers[layer] * FULL).round()
-                found.append(values.to(torch.uint8).cpu().numpy())
-        strip = {layer: np.concatenate(found, axis=1) for layer, found in parts.items()}
-        for values in strip.values():
-            values[:, ~valid[: values.shape[1], : values.shape[2]]] = NODATA
+            found = {"confidence": highest, "probabilities": probabilities}
+            bands = [ids, *((found[layer] * FULL).round() for layer in self.layers[1:])]
+            parts.append(torch.cat([band.to(torch.uint8) for band in bands]).cpu().numpy())
+        strip = np.concatenate(parts, axis=1)
+        strip[:, ~valid[: strip.shape[1], : strip.shape[2]]] = NODATA
         return strip

@@ -26,20 +26,19 @@ SOURCE = """<ComplexSource><SourceFilename relativeToVRT="1">{}</SourceFilename>
 # What to do if the outputs cannot be written.
 START_AGAIN = "see that the disk has room and start again: finished strips are kept"
 # Short and wide blocks: strips are as high as the stride of the windows.
-BLOCK = {"tiled": True, "blockxsize": 512, "blockysize": 128, "compress": "deflate", "zlevel": 1}
+BLOCK = {"tiled": True, "blockxsize": 512, "blockysize": 128, "interleave": "band"}
+BLOCK |= {"compress": "deflate", "zlevel": 1}
 
 
 class UnfinishedMap:
     """A hidden folder beside the outputs, removed when they are done.
 
-    A strip is a small GeoTIFF for each layer. One process writes it, whole or not at all. The
-    products are made in the folder too, and moved out when they are whole.
+    A strip is a small GeoTIFF. One process writes it, whole or not at all. The products are made in
+    the folder too, and moved out when they are whole.
     """
 
-    def __init__(self, folder: Path, layers: Sequence[str]) -> None:
-        self.folder = folder
-        self.layers = layers
-        self._note = folder / "job.json"
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._note = folder, folder / "job.json"
 
     @property
     def job(self) -> dict[str, Any]:
@@ -52,8 +51,7 @@ class UnfinishedMap:
     def prepare(self, job: dict[str, Any]) -> None:
         """Keep the strips of the same job. Throw away those of another one and say why."""
         found = self.job
-        differing = [name for name in job if found.get(name) != job[name]]
-        if not differing:
+        if not (differing := [name for name in job if found.get(name) != job[name]]):
             return
         if self._note.is_file():
             MMLogger.get_current_instance().warning(
@@ -65,23 +63,17 @@ class UnfinishedMap:
                 path.unlink()
         write_whole(self._note, json.dumps(job, sort_keys=True).encode())
 
-    def strip(self, layer: str, index: int) -> Path:
-        """Return the file of a layer of a strip."""
-        return self.folder / f"{layer}-{index:06d}.tif"
+    def strip(self, index: int) -> Path:
+        """Return the file of a strip. It is there if the strip is done."""
+        return self.folder / f"strip-{index:06d}.tif"
 
-    def has(self, index: int) -> bool:
-        """Tell whether all layers of a strip are done."""
-        return all(self.strip(layer, index).is_file() for layer in self.layers)
-
-    def write(self, index: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write uint8 arrays (bands, rows, W), one per layer."""
-        for layer, array in arrays.items():
-            count, height, width = array.shape
-            size = {"count": count, "height": height, "width": width, "dtype": "uint8"}
-            with MemoryFile() as memory:
-                with memory.open(driver="GTiff", **size, **BLOCK) as strip:
-                    strip.write(array)
-                write_whole(self.strip(layer, index), memory.getbuffer())
+    def write(self, index: int, bands: np.ndarray) -> None:
+        """Write a strip, uint8 (bands, rows, W)."""
+        size = dict(zip(("count", "height", "width"), bands.shape, strict=True))
+        with MemoryFile() as memory:
+            with memory.open(driver="GTiff", dtype="uint8", **size, **BLOCK) as strip:
+                strip.write(bands)
+            write_whole(self.strip(index), memory.getbuffer())
 
     def clear(self) -> None:
         """Remove the folder. No process may hold it: on NFS an open file would stay."""
@@ -93,20 +85,20 @@ def write_vrt(
     size: tuple[int, int],
     place: Mapping[str, Any],
     boxes: Mapping[str, Sequence[float]],
-    bands: Sequence[str],
+    bands: Mapping[int, str],
     tags: Mapping[str, str],
     palette: Palette | None = None,
 ) -> None:
     """Write a virtual raster of uint8 files beside `path`, `size` (height, width) large.
 
     `place` has its crs, transform, gcps and rpcs, as far as they are known. `boxes` gives column,
-    row, width and height of each file in it, `bands` the names of the bands. The values are class
-    ids with the colours of `palette`; without it, probabilities, 0 to `FULL`. Where files overlap,
-    the last one that has a value counts.
+    row, width and height of each file in it, `bands` the names of bands by their numbers there. The
+    values are class ids with the colours of `palette`; without it, probabilities, 0 to `FULL`.
+    Where files overlap, the last one that has a value counts.
     """
     text = f'<VRTDataset rasterXSize="{size[1]}" rasterYSize="{size[0]}">'
-    for band in range(1, len(bands) + 1):
-        text += f'<VRTRasterBand dataType="Byte" band="{band}">'
+    for number, band in enumerate(bands, start=1):
+        text += f'<VRTRasterBand dataType="Byte" band="{number}">'
         for name, (left, top, width, height) in boxes.items():
             text += SOURCE.format(escape(name), band, left, top, w=width, h=height)
         text += "</VRTRasterBand>"
@@ -115,7 +107,7 @@ def write_vrt(
         for name, value in place.items():
             setattr(raster, name, value)
         raster.nodata = NODATA
-        raster.descriptions = bands
+        raster.descriptions = [*bands.values()]
         raster.update_tags(**tags)
         if palette is None:
             raster.scales = [1 / FULL] * raster.count

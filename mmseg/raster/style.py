@@ -27,9 +27,8 @@ MEASURES = {"Pixels": (1, 1), "Hectares": (1, 0)}
 def qgis_style(names: Mapping[int, str], palette: Palette) -> str:
     """Return a QML document that names values of a map, each with its colour of the palette."""
     entries, categories, symbols = "", "", ""
-    for number, ((value, name), (red, green, blue)) in enumerate(
-        zip(names.items(), palette, strict=True)
-    ):
+    rows = zip(names.items(), palette, strict=True)
+    for number, ((value, name), (red, green, blue)) in enumerate(rows):
         label = f"label={quoteattr(name)}"
         colour = f'color="#{red:02x}{green:02x}{blue:02x}" alpha="255"'
         entries += f'<paletteEntry value="{value}" {colour} {label} />'
@@ -40,26 +39,14 @@ def qgis_style(names: Mapping[int, str], palette: Palette) -> str:
 
 def add_default_style(path: Path, layer: str, style: str) -> None:
     """Store a QML document as the default style of a layer in its GeoPackage, as QGIS does."""
-    fields = {
-        "f_table_catalog": "",
-        "f_table_schema": "",
-        "f_table_name": layer,
-        "f_geometry_column": "geom",
-        "styleName": "classes",
-        "styleQML": style,
-        **dict.fromkeys(("styleSLD", "description", "owner", "ui"), ""),
-    }
-    columns = [np.array([text], object) for text in fields.values()]
-    columns += [np.array([True]), np.array([0], "datetime64[ms]")]
-    pyogrio.raw.write(
-        path,
-        geometry=None,
-        field_data=columns,
-        fields=[*fields, "useAsDefault", "update_time"],
-        driver="GPKG",
-        layer="layer_styles",
-        FID="id",
-    )
+    names = ["f_table_catalog", "f_table_schema", "f_table_name", "f_geometry_column", "styleName"]
+    names += ["styleQML", "styleSLD", "description", "owner", "ui"]
+    texts = dict.fromkeys(names, "") | {"f_table_name": layer, "f_geometry_column": "geom"}
+    texts |= {"styleName": "classes", "styleQML": style}
+    columns = {name: np.array([text], object) for name, text in texts.items()}
+    columns |= {"useAsDefault": np.array([True]), "update_time": np.array([0], "datetime64[ms]")}
+    data = None, [*columns.values()], [*columns]  # no geometry
+    pyogrio.raw.write(path, *data, driver="GPKG", layer="layer_styles", FID="id")
 
 
 def add_attribute_table(

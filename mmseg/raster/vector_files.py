@@ -19,7 +19,6 @@ from mmseg.errors import UserError, did_you_mean, reason
 Bounds = tuple[float, float, float, float]  # west, south, east, north
 # The parts into which an edge is divided that crosses the raster: reprojected, it is a curve.
 PARTS = 1000
-TURNS = (-360, 0, 360)
 
 
 def read_polygons(
@@ -37,8 +36,7 @@ def read_polygons(
     for source, shapes in layers:
         polygons, feature = _polygons(shapes, path)
         if len(polygons):
-            known = _crs(source, path)
-            with _placing(path):
+            with _placing(source, path) as known:
                 laid, of = _lay(polygons, known, crs, bounds)
             parts.append(laid)
             features.append(feature[of] + before)
@@ -60,15 +58,17 @@ def read_points(path: str, field: str, crs: CRS) -> tuple[np.ndarray, np.ndarray
     is_point = shapely.get_type_id(shapes) == shapely.GeometryType.POINT
     for number in np.flatnonzero(~is_point | shapely.is_empty(shapes)):
         raise UserError(f"{path}: feature {number + 1} is no point; delete it")
-    known = _crs(source, path)
-    with _placing(path):
+    with _placing(source, path) as known:
         return values[0], shapely.get_coordinates(reproject(shapes, known, crs)).T
 
 
 @contextmanager
-def _placing(path: str) -> Iterator[None]:
+def _placing(text: str | None, path: str) -> Iterator[CRS]:
+    """Yield the CRS of a layer whose shapes are laid on the scene in the block."""
+    if text is None:
+        raise UserError(f"{path}: it has no CRS; set it in QGIS and save the layer again")
     try:
-        yield
+        yield CRS.from_user_input(text)
     except Exception as error:  # GDAL's own errors have no public base class
         raise UserError(f"{path}: cannot be laid on the scene ({reason(error)})") from error
 
@@ -77,15 +77,15 @@ def write_layer(
     path: Path, shapes: np.ndarray, fields: Mapping, crs: CRS, layer: str, **options: Any
 ) -> None:
     """Write polygons or points (N,) and their fields, each (N,), as a layer of a GeoPackage."""
-    table: dict[str, Any] = {"field_data": [*fields.values()], "fields": [*fields]}
-    kind = {"driver": "GPKG", "layer": layer, "crs": crs.to_wkt(), "geometry_type": "Polygon"}
-    pyogrio.raw.write(path, geometry=shapely.to_wkb(shapes), **table, **(kind | options))
+    options = {"geometry_type": "Polygon", "crs": crs.to_wkt(), **options}
+    data = shapely.to_wkb(shapes), [*fields.values()], [*fields]
+    pyogrio.raw.write(path, *data, driver="GPKG", layer=layer, **options)
 
 
-def reproject(shapes: Any, source: CRS, target: CRS) -> Any:
+def reproject(shapes: Any, crs: CRS, other: CRS) -> Any:
     """Return a geometry or an array of them in another CRS."""
     return shapely.transform(
-        shapes, lambda at: np.column_stack(transform_points(source, target, *at.T))
+        shapes, lambda at: np.column_stack(transform_points(crs, other, *at.T))
     )
 
 
@@ -119,12 +119,6 @@ def _read(path: str, layer: str | None, fields: Sequence[str]) -> tuple[list, li
     return list(zip(kinds, shapes, strict=True)), [columns[name] for name in fields if found]
 
 
-def _crs(text: str | None, path: str) -> CRS:
-    if text is None:
-        raise UserError(f"{path}: it has no CRS; set it in QGIS and save the layer again")
-    return CRS.from_user_input(text)
-
-
 def _polygons(shapes: np.ndarray, path: str) -> tuple[np.ndarray, np.ndarray]:
     """Return valid polygons, and the feature that each comes from; log what was mended or left."""
     logger = MMLogger.get_current_instance()
@@ -152,7 +146,7 @@ def _lay(
     west, south, east, north = transform_bounds(crs, source, *bounds, densify_pts=PARTS)
     east += 360 if east < west else 0  # over the date line
     # A longitude is also the one that is a turn before or after.
-    turns = TURNS if source.is_geographic else (0,)
+    turns = (-360, 0, 360) if source.is_geographic else (0,)
     turned = [shapely.transform(shapes, lambda xy, t=t: np.add(xy, (t, 0))) for t in turns]
     box = shapely.box(west, south, east, north)
     parts, of = _parts(shapely.intersection(np.concatenate(turned), box))

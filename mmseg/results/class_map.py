@@ -16,7 +16,7 @@ from rasterio.windows import Window, intersect
 from mmseg.errors import UserError
 from mmseg.files import whole_file, write_whole
 from mmseg.imagery.geotiff import readable
-from mmseg.raster.georeference import is_measurable, row_areas
+from mmseg.raster.georeference import ground_resolution, row_areas
 from mmseg.raster.measure import count_areas, row_windows
 from mmseg.raster.strips import NODATA, write_cog
 from mmseg.raster.style import add_attribute_table, qgis_style
@@ -40,7 +40,7 @@ class ClassMap:
         with open_raster(path, np.uint8) as raster:
             self.crs, self.transform, self.shape = raster.crs, raster.transform, raster.shape
             tags = raster.tags()
-        if not is_measurable(self.crs, self.transform, *self.shape):
+        if ground_resolution(self.transform, self.crs, *self.shape) is None:
             raise UserError(f"{path}: has no CRS and place on the Earth, so that nothing has areas")
         self.row_hectares = row_areas(self.transform, self.crs, *self.shape) / 10_000
         _, hectares = count_areas(self.blocks(), self.row_hectares, NODATA + 1)

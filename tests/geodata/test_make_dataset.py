@@ -23,9 +23,9 @@ from mmseg.config import load_config
 from mmseg.datasets import build_dataset
 from mmseg.datasets.check import check_sample, mean_and_std
 from mmseg.errors import UserError
-from mmseg.geodata import splits, tiles
-from mmseg.geodata.polygons import qml_colours
-from mmseg.geodata.splits import split_units
+from mmseg.geodata import output, sheets
+from mmseg.geodata.labels import qml_colours
+from mmseg.geodata.sheets import split_units
 
 
 def tiles_of(out, split=None):
@@ -42,8 +42,8 @@ def tiles_of(out, split=None):
 
 @pytest.fixture(autouse=True)
 def few_pictures_and_trials(monkeypatch):
-    monkeypatch.setattr(tiles, "COUNT", 2)
-    monkeypatch.setattr(splits, "TRIALS", 100)
+    monkeypatch.setattr(output, "COUNT", 2)
+    monkeypatch.setattr(sheets, "TRIALS", 100)
 
 
 @pytest.fixture

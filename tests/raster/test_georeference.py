@@ -6,7 +6,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform_geom
 from shapely.geometry import shape
 
-from mmseg.raster.georeference import ground_resolution, is_measurable, row_areas
+from mmseg.raster.georeference import ground_resolution, row_areas
 
 DEGREES, MERCATOR = CRS.from_epsg(4326), CRS.from_epsg(3857)
 WORLD_MERCATOR = CRS.from_epsg(3395)  # on the ellipsoid
@@ -46,7 +46,7 @@ def test_areas_in_degrees_and_mercator_are_those_of_an_equal_area_projection_als
 
 def test_a_scene_whose_corners_lie_beside_the_globe_is_measurable():
     globe = CRS.from_string("+proj=ortho +lat_0=0 +lon_0=0")
-    assert is_measurable(globe, Affine(7e4, 0, -7e6, 0, -7e4, 7e6), 200, 200)
+    assert ground_resolution(Affine(7e4, 0, -7e6, 0, -7e4, 7e6), globe, 200, 200)
 
 
 def test_a_plane_counts_in_its_own_unit_also_when_turned():

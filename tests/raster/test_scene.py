@@ -5,6 +5,7 @@ import pytest
 import rasterio
 from PIL import Image
 from rasterio import Affine
+from rasterio.windows import Window
 from scenes import (
     COLOURS,
     DEGREES,
@@ -98,7 +99,7 @@ def test_bands_that_only_descriptions_name_and_palettes_are_read_in_their_colour
     assert (read(map_scene(colour_model, scene, tmp_path / "out").path) == ids).all()
     picture = np.asarray(Image.open(tmp_path / "out/palette.preview.png"))[24:64, 6:46]
     assert (picture == COLOURS[ids]).all()
-    smaller = Scene(scene, MapOptions()).overview(7).reshape(-1, 3)
+    smaller = Scene(scene, MapOptions(), {}).overview(7).reshape(-1, 3)
     assert {tuple(colour) for colour in smaller} <= {tuple(colour) for colour in COLOURS}
 
 
@@ -107,7 +108,7 @@ def test_a_palette_of_16_bits_gives_its_colours(tmp_path):
     path = write_scene(tmp_path, ids[None].astype(np.uint16) * 300, photometric="palette")
     with rasterio.open(path, "r+") as raster:
         raster.write_colormap(1, {300 * i: tuple(map(int, c)) for i, c in enumerate(COLOURS)})
-    image, _ = Scene(path, MapOptions()).read(0, 20)
+    image, _ = Scene(path, MapOptions(), {}).read(Window(0, 0, 30, 20))
     assert (image.transpose(1, 2, 0) == COLOURS[ids]).all()
 
 
@@ -124,7 +125,7 @@ def test_names_of_bands_that_are_no_colours_are_told(colour_model, tmp_path, log
 def test_a_grey_scene_has_the_grey_of_the_same_training_image(tmp_path, bits, photometric):
     values = np.minimum(make_ids(20, 30), 2**bits - 1)[None]
     path = write_scene(tmp_path, values, nbits=bits, photometric=photometric)
-    image, _ = Scene(path, MapOptions()).read(0, 20)
+    image, _ = Scene(path, MapOptions(), {}).read(Window(0, 0, 30, 20))
     assert (image == read_image(path)[..., ::-1].transpose(2, 0, 1)).all()
 
 
@@ -137,7 +138,7 @@ def test_of_a_container_of_several_rasters_the_names_are_told(tmp_path):
         with rasterio.open(path, "w", driver="GPKG", **size, **place, **options) as raster:
             raster.write(np.zeros((3, 9, 9), np.uint8))
     with pytest.raises(UserError, match=r"both\.gpkg: it holds 2 rasters; map one: GPKG:.*:one, "):
-        Scene(path, MapOptions())
+        Scene(path, MapOptions(), {})
 
 
 @pytest.mark.parametrize("scale", [None, (1000, 5000)])

@@ -59,7 +59,7 @@ def test_a_truth_has_the_values_of_the_data_sets_masks(colour_model, tmp_path, l
 @pytest.mark.parametrize(
     ("truth", "place", "message"),
     [
-        (np.zeros((1, 30, 40), np.uint8), {}, "has 40 x 30 pixels, the scene 40 x 40"),
+        (np.zeros((1, 30, 40), np.uint8), {}, "mask is 40x30 pixels, its image .* 40x40"),
         (np.zeros((3, 40, 40), np.uint8), {}, "has 3 bands of uint8, not one of class ids"),
         (np.zeros((1, 40, 40), np.float32), {}, "has 1 bands of float32"),
         (

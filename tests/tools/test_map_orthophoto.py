@@ -118,7 +118,7 @@ def test_an_interruption_is_one_line(call, monkeypatch):
         (("missing.tif",), "error: missing.tif: not a readable raster"),
         (("truth/../scenes/a.tif", "scenes"), "have the same name: map them into two folders"),
         (("scenes/a.tif", "--bands", "1", "2", "9"), "it has 3 bands, bands [1, 2, 9]"),
-        (("scenes/a.tif", "--truth", "scenes/b.tif"), "the truth has 200 x 40 pixels"),
+        (("scenes/a.tif", "--truth", "scenes/b.tif"), "the mask is 200x40 pixels, its image"),
         (("scenes/a.tif", "--device", "cuda:99"), "device cuda:99: torch sees"),
         (("scenes/a.tif", "--device", "gpu"), "device 'gpu': give cpu, cuda or cuda:N"),
     ],

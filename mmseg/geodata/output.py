@@ -1,23 +1,29 @@
-"""The tiles of a data set, each written once, a journal of those that are done, a picture."""
+"""The files of a data set: tiles, a journal of those that are done, a picture and the config."""
 
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from rasterio.windows import Window
 
+from mmseg.config import load_config
+from mmseg.config.check import TOP_LEVEL
+from mmseg.datasets.class_weights import class_weights
 from mmseg.datasets.classes import distinct_colours
 from mmseg.errors import UserError
 from mmseg.files import write_whole
-from mmseg.geodata.masks import MaskLabels
+from mmseg.geodata.labels import MaskLabels, PolygonLabels
 from mmseg.geodata.options import DatasetOptions
-from mmseg.geodata.polygons import PolygonLabels
-from mmseg.geodata.sheets import Sheet
+from mmseg.geodata.sheets import Sheet, opened
+from mmseg.imagery.bands import RGB, is_bgr
 from mmseg.imagery.geotiff import write_geotiff
 from mmseg.imagery.image import read_picture
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask
@@ -26,6 +32,12 @@ from mmseg.imagery.pictures import overlay, sheet, shrink, write_id_png
 JOURNAL = ".tiles.jsonl"
 COUNT, COLUMNS, SIDE = 24, 8, 192  # of the tiles on the contact sheet
 Labels = PolygonLabels | MaskLabels
+TITLE = '''"""{count} classes, bands {bands}. Made by tools/make_dataset.py; change it as you like.
+
+Train with it: python tools/train.py CONFIG, where CONFIG is the path of this file.
+"""
+
+'''
 
 
 @dataclass
@@ -61,11 +73,9 @@ def read_journal(out: Path, sources: Sequence[str], options: DatasetOptions) -> 
         write_whole(journal, f"{digest}\n".encode())
     tiles = {}
     for line in lines[1:]:
-        try:
+        with suppress(ValueError):  # the line was cut by the interruption
             tile = Tile(**json.loads(line))
-        except ValueError:  # cut by the interruption
-            continue
-        tiles[tile.name] = tile
+            tiles[tile.name] = tile
     if tiles:
         MMLogger.get_current_instance().info(f"going on: {len(tiles)} tiles are done")
     return tiles
@@ -99,15 +109,9 @@ def _make_tile(tile: Tile, sheet: Sheet, window: Window, labels: Labels, out: Pa
     samples = image[:, valid].astype(np.float64)
     tile.pixels = samples.shape[1]
     tile.sums, tile.squares = samples.sum(1).tolist(), (samples**2).sum(1).tolist()
-    write_geotiff(
-        out / "images" / f"{tile.name}.tif",
-        image.transpose(1, 2, 0),
-        sheet.place(window),
-        sheet.crs,
-        names=sheet.bands,
-        nodata=sheet.nodata,
-        valid=valid,
-    )
+    place = opened(sheet.path).window_transform(window), sheet.crs
+    path, pixels = out / "images" / f"{tile.name}.tif", image.transpose(1, 2, 0)
+    write_geotiff(path, pixels, *place, names=sheet.bands, nodata=sheet.nodata, valid=valid)
     palette = distinct_colours([*map(labels.colours.get, labels.classes)])
     write_id_png(out / "masks" / f"{tile.name}.png", ids, palette)
     return tile
@@ -130,3 +134,49 @@ def contact_sheet_of(out: Path, names: Sequence[str], info: Mapping) -> np.ndarr
         pictures += [image, overlay(image.copy(), ids, info["palette"], 0.6)]
         captions += [names[index], "labels"]
     return sheet(pictures, captions, COLUMNS, info["classes"], info["palette"])
+
+
+def config_text(
+    base: str, info: Mapping, mean: np.ndarray, std: np.ndarray, counts: np.ndarray, options: Any
+) -> str:
+    """Return the text of the config.
+
+    `base` gives model, schedule and run, `info` is the metainfo. `mean` and `std` (C,) are of the
+    training images, `counts` (tiles, K) the pixels of their classes.
+    """
+    config = load_config(base)
+    bands, values = list(info["bands"]), {"mean": _rounded(mean), "std": _rounded(std)}
+    size = (options.size, options.size)
+    model = config.model
+    model.data_preprocessor.update(size=size, bgr_to_rgb=is_bgr(bands, info["bits"]), **values)
+    model.backbone.in_channels = len(bands)
+    if model.backbone.get("init_cfg") and tuple(bands) != RGB:
+        model.backbone.init_cfg.bands = bands
+    model.decode_head.num_classes = len(info["classes"])
+    weights = _rounded(class_weights(counts, "inverse_log"))
+    losses = model.decode_head.loss_decode
+    for loss in losses if isinstance(losses, list) else [losses]:
+        loss.class_weight = weights
+    load = {"type": "LoadImageFromFile", "fill": values["mean"]}
+    train = [step for step in config.train_dataloader.dataset.pipeline if step.type != load["type"]]
+    for step in train:
+        if step.type == "RandomScaleCropFlip":
+            step.update(scale=None, crop_size=size)
+    if "gsd" in info:  # photos have an upper side, scenes have none
+        train.insert(-1, {"type": "RandomTurn"})
+    own_size = {"type": "Resize", "scale_factor": 1.0, "keep_ratio": True}
+    test = [load, own_size, {"type": "LoadAnnotations"}, {"type": "PackSegInputs"}]
+    dataset = {"type": "BaseSegDataset", "data_root": "{{ fileDirname }}", "metainfo": dict(info)}
+    prefix = {"img_path": "images", "seg_map_path": "masks"}
+    dataset |= {"data_prefix": prefix, "img_suffix": ".tif"}
+    last = "test" if options.test > 0 else "val"
+    for name, split in (("train", "train"), ("val", "val"), ("test", last)):
+        pipeline = [load, *train] if name == "train" else test
+        files = {"ann_file": f"splits/{split}.txt", "test_mode": name != "train"}
+        config[f"{name}_dataloader"].dataset = {**dataset, **files, "pipeline": pipeline}
+    title = TITLE.format(count=len(info["classes"]), bands=", ".join(bands))
+    return title + Config({k: v for k, v in config.items() if k in TOP_LEVEL}).pretty_text
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]
