@@ -32,7 +32,7 @@ from mmseg.raster.products import Products
 from mmseg.raster.scene import Scene
 from mmseg.raster.sheets import Ground, Sheets
 from mmseg.raster.strip_mapper import Progress, SceneModel, StripMapper
-from mmseg.raster.strips import START_AGAIN
+from mmseg.raster.strips import START_AGAIN, STRIP_FORMAT
 
 # The model's pixels may be so many times larger or smaller than those of the scene. Beyond that, a
 # window would take gigabytes or a few pixels, and the gsd is in another unit than metres.
@@ -193,7 +193,7 @@ def _describe_job(ground: Ground, model: SceneModel, options: MapOptions) -> dic
         "scene": ground.scene.identity(),
         "neighbours": [[sheet.identity(), *place] for sheet, *place in ground.sheets[:-1]],
         "place": [ground.top, ground.left],
-        "engine": [runs_in, chosen.pop("batch_size")],
+        "engine": [runs_in, chosen.pop("batch_size"), STRIP_FORMAT],
         "model": [weights.hexdigest(), str(model.cfg.model)],
         "classes": [model.dataset_meta[key] for key in ("classes", "palette")],
         "grid": [asdict(ground.rows), asdict(ground.columns)],

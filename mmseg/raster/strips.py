@@ -23,6 +23,8 @@ FULL = 254
 SOURCE = """<ComplexSource><SourceFilename relativeToVRT="1">{}</SourceFilename>\
 <SourceBand>{}</SourceBand><SrcRect xOff="0" yOff="0" xSize="{w}" ySize="{h}" />\
 <DstRect xOff="{}" yOff="{}" xSize="{w}" ySize="{h}" /><NODATA>255</NODATA></ComplexSource>"""
+# Changes whenever strips of before cannot be gone on with.
+STRIP_FORMAT = "one file with all bands"
 # What to do if the outputs cannot be written.
 START_AGAIN = "see that the disk has room and start again: finished strips are kept"
 # Short and wide blocks: strips are as high as the stride of the windows.
