@@ -24,7 +24,7 @@ from mmseg.checkpoints.loading import unwrap
 from mmseg.environment import keep_memory_of_images
 from mmseg.errors import UserError
 from mmseg.models.backbones.mscan import MSCAN
-from mmseg.ops.formats import arranged, half_dtype
+from mmseg.ops.device import arranged, half_dtype
 
 # The random image that shows whether a fused backbone computes the same, and the share of a map's
 # norm by which it may differ. TF32 on a GPU differs by 0.001.

@@ -35,7 +35,7 @@ from mmseg.errors import UserError, reason
 from mmseg.export.loading import is_exported
 from mmseg.files import make_writable, remove_unfinished, whole_file, write_whole
 from mmseg.lock import sole_process
-from mmseg.ops.defaults import by_default
+from mmseg.ops.device import by_default
 from mmseg.registry import RUNNERS
 
 # Lines that mmengine logs about itself and that no user can act on.

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from mmseg.export.facts import KEY, facts, to_text
 from mmseg.export.graph import RGB, ExportOptions, Graph, traced
 from mmseg.export.loading import SUFFIXES
 from mmseg.export.precision import halved, quantised
-from mmseg.export.session import ENGINES, Session, need
+from mmseg.export.session import Session, installed, need
 from mmseg.files import cannot_be_written, make_writable, whole_file, write_whole
 
 SIZES, BATCHES = ((64, 96), (77, 131), (160, 128)), (1, 3)
@@ -142,7 +141,7 @@ def verify(path: Path, graph: Graph, name: str) -> Iterator[Check]:
     most, least = BOUNDS[options.precision]
     sizes = SIZES if options.size is None else [tuple(options.size)]
     batches = BATCHES if options.batch is None else [options.batch]
-    for engine in engines_for(path):
+    for engine in installed(path.suffix == ".xml"):
         run = Session(path, engine, options.precision == "bf16")
         for size, batch in product(sizes, batches):
             x = graph.example(batch, size)
@@ -158,11 +157,6 @@ def verify(path: Path, graph: Graph, name: str) -> Iterator[Check]:
                     f"{batch}); allowed are {most:g} and {least:.2%}"
                 )
             yield engine, place, batch, gap, equal
-
-
-def engines_for(path: Path) -> list[str]:
-    """Return the installed engines that read a file."""
-    return [name for name in ENGINES[: 1 if path.suffix == ".xml" else 2] if find_spec(name)]
 
 
 def _compared(result: Tensor, x: Tensor, graph: Graph) -> tuple[float, float]:

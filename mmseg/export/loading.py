@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mmseg.errors import UserError, reason
 from mmseg.export.facts import KEY, to_text
 from mmseg.export.graph import RGB, SAMPLES
-from mmseg.export.session import Session, best_engine, need
+from mmseg.export.session import Session, installed, need
 from mmseg.models import EncoderDecoder
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.ops.class_map import rescale
@@ -55,8 +55,8 @@ def load(
         raise UserError(f"{path}: no whole file of tools/export.py ({reason(error)})") from error
     half = half or facts["precision"] == "bf16"
     if engine == "auto":
-        best = "openvino" if package == "openvino" else best_engine(half)
-        engine = "openvino" if best == "torch" else best  # without any, `need` asks for this one
+        known = installed(half or package == "openvino")
+        engine = (*known, "openvino")[0]  # without any, `need` asks for this one
     if engine == "torch":
         raise UserError(f"{path}: PyTorch cannot run an exported file; use another --engine")
     need(engine)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.ops.class_map import Frame, class_map, to_original
-from mmseg.ops.formats import arranged, half_dtype
+from mmseg.ops.device import arranged, half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.ops import triton
-from mmseg.ops.formats import compute_dtype
+from mmseg.ops.device import compute_dtype
 
 gpu = triton.load("depthwise")
 

@@ -52,7 +52,7 @@ def plain_file(model, folder) -> Path:
 @pytest.fixture
 def quick(monkeypatch) -> None:
     """Verify files with ONNX Runtime alone, at one size."""
-    monkeypatch.setattr(delivery, "engines_for", lambda _: ["onnxruntime"])
+    monkeypatch.setattr(delivery, "installed", lambda _: ["onnxruntime"])
     monkeypatch.setattr(delivery, "SIZES", ((64, 96),))
 
 

@@ -191,8 +191,8 @@ def peak_mib(device: str) -> float:
 def set_switches(job: dict) -> None:
     """Let this project's code run on a GPU as the job says, whatever the defaults are."""
     importlib.import_module("mmseg.ops.triton").enable(True, job["kernels"])
-    defaults = importlib.import_module("mmseg.ops.defaults")
-    defaults.DEFAULTS["channels_last"] = defaults.Choice(job["channels_last"], "")
+    device = importlib.import_module("mmseg.ops.device")
+    device.DEFAULTS["channels_last"] = (job["channels_last"], "")
 
 
 def answers(job: dict, asked: Iterable = sys.stdin) -> Iterator[dict]:

@@ -1,19 +1,31 @@
-"""How maps lie in memory, and in which precision networks compute."""
+"""How networks compute on a device: memory format, precision, and what runs on a GPU by default."""
 
 import torch
 from torch import Tensor
 
 from mmseg.ops import triton
-from mmseg.ops.defaults import DEFAULTS
+
+# What runs on a GPU if a config does not say, and the file of `tools/bench/gpu.py` that tells its
+# speed. That script measures and prints a verdict for each.
+DEFAULTS = {
+    "channels_last": (False, "not measured"),
+    "compile": (False, "not measured"),
+    "triton_kernels": (False, "not measured"),
+}
+
+
+def by_default(name: str) -> bool:
+    """Return whether something of `DEFAULTS` is on here: never where there is no GPU."""
+    return DEFAULTS[name][0] and torch.cuda.is_available()
 
 
 def fast_format(x: Tensor) -> torch.memory_format:
     """Return the memory format in which a network computes fastest with maps, or weights, like x.
 
     On CPUs depth-wise strips are up to 20 times as fast in channels_last. The Triton kernels read
-    nothing else. Networks on GPUs without these kernels follow `mmseg.ops.defaults`.
+    nothing else. Networks on GPUs without these kernels follow `DEFAULTS`.
     """
-    wanted = x.device.type == "cpu" or DEFAULTS["channels_last"].on
+    wanted = x.device.type == "cpu" or DEFAULTS["channels_last"][0]
     depthwise = triton.suits(x, "depthwise")
     return torch.channels_last if wanted or depthwise else torch.contiguous_format
 

@@ -5,16 +5,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmseg.ops import defaults, triton
-from mmseg.ops.defaults import DEFAULTS, Choice, by_default
-from mmseg.ops.formats import fast_format
+from mmseg.ops import triton
+from mmseg.ops.device import DEFAULTS, by_default, fast_format
 
 
 @pytest.mark.parametrize("on", [False, True])
 @pytest.mark.parametrize("there", [False, True])
 def test_a_choice_holds_only_where_there_is_a_gpu(monkeypatch, on, there):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    monkeypatch.setitem(defaults.DEFAULTS, "compile", Choice(on, "a file"))
+    monkeypatch.setitem(DEFAULTS, "compile", (on, "a file"))
     assert by_default("compile") is (on and there)
 
 
@@ -23,7 +22,7 @@ def test_the_memory_format_on_a_gpu_follows_the_table_or_the_kernel(monkeypatch)
     monkeypatch.setattr(triton, "AVAILABLE", True)
     formats = []
     for on, kernels in ((False, []), (True, []), (False, ["depthwise"]), (False, ["class_map"])):
-        monkeypatch.setitem(DEFAULTS, "channels_last", Choice(on, ""))
+        monkeypatch.setitem(DEFAULTS, "channels_last", (on, ""))
         monkeypatch.setattr(triton, "_enabled", kernels)
         formats.append(fast_format(x))
     contiguous, last = torch.contiguous_format, torch.channels_last
@@ -31,4 +30,4 @@ def test_the_memory_format_on_a_gpu_follows_the_table_or_the_kernel(monkeypatch)
 
 
 def test_a_choice_that_is_on_cites_its_measurement():
-    assert all(choice.measured.endswith(".json") for choice in DEFAULTS.values() if choice.on)
+    assert all(file.endswith(".json") for on, file in DEFAULTS.values() if on)
