@@ -18,9 +18,9 @@ from mmseg.engine.prepare import use_amp
 from mmseg.inference import fuse
 from mmseg.ops.class_map import Frame, best_class, class_map, to_original
 from mmseg.ops.cross_entropy import upsampled_cross_entropy
+from mmseg.ops.decoder import factorise
 from mmseg.ops.depthwise import depthwise_conv2d
 from mmseg.ops.device import DEFAULTS
-from mmseg.ops.nmf import factorise
 from mmseg.ops.photometric import distort
 from mmseg.registry import MODELS
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmseg.ops import triton
-from mmseg.ops.device import DEFAULTS, by_default, fast_format
+from mmseg.ops.device import DEFAULTS, arranged, by_default
 
 
 @pytest.mark.parametrize("on", [False, True])
@@ -19,12 +19,13 @@ def test_a_choice_holds_only_where_there_is_a_gpu(monkeypatch, on, there):
 
 def test_the_memory_format_on_a_gpu_follows_the_table_or_the_kernel(monkeypatch):
     x = SimpleNamespace(device=SimpleNamespace(type="cuda"), is_cuda=True, dtype=torch.float32)
+    x.contiguous = lambda memory_format: memory_format
     monkeypatch.setattr(triton, "AVAILABLE", True)
     formats = []
     for on, kernels in ((False, []), (True, []), (False, ["depthwise"]), (False, ["class_map"])):
         monkeypatch.setitem(DEFAULTS, "channels_last", (on, ""))
         monkeypatch.setattr(triton, "_enabled", kernels)
-        formats.append(fast_format(x))
+        formats.append(arranged(x))
     contiguous, last = torch.contiguous_format, torch.channels_last
     assert formats == [contiguous, last, last, contiguous]
 
