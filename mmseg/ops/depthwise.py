@@ -10,8 +10,6 @@ from torch import Tensor
 
 from mmseg.ops import triton
 
-gpu = triton.load("depthwise")
-
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve (B, C, H, W) with weight (C, 1, kh, kw), odd sizes, and bias (C,), to the same size.
@@ -20,7 +18,7 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     j + q - kw//2], where x is 0 outside the map.
     """
     fits = bias is not None and x[0].numel() < 2**31  # the kernel counts in 32 bits
-    if fits and triton.suits(x, "depthwise"):
+    if fits and (gpu := triton.kernels_for(x, "depthwise")) is not None:
         device = x.device.type
         if torch.is_autocast_enabled(device):  # it knows nothing of the kernel
             x = x.to(torch.get_autocast_dtype(device))
