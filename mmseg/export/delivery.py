@@ -14,11 +14,12 @@ from torch import Tensor
 
 from mmseg.errors import UserError
 from mmseg.export.facts import KEY, facts, to_text
-from mmseg.export.graph import RGB, ExportOptions, Graph, traced
+from mmseg.export.graph import ExportOptions, Graph, traced
 from mmseg.export.loading import SUFFIXES
 from mmseg.export.precision import halved, quantised
 from mmseg.export.session import Session, installed, need
 from mmseg.files import cannot_be_written, make_writable, whole_file, write_whole
+from mmseg.imagery.bands import is_bgr
 
 SIZES, BATCHES = ((64, 96), (77, 131), (160, 128)), (1, 3)
 # The largest difference of scores, as a share of the largest logit, and the share of pixels with
@@ -104,7 +105,7 @@ def options_for_target(options: ExportOptions, told: dict[str, Any]) -> ExportOp
         raise UserError(f"--for {name} takes square tiles: give --size S S")
     if gsd is None:
         raise UserError(f"--for {name} resamples scenes: give --gsd, the metres per pixel")
-    if tuple(told["bands"]) != RGB or told["bits"] != "uint8":
+    if not is_bgr(told["bands"], told["bits"]):
         raise UserError(f"--for {name} reads 8-bit images of red, green and blue alone")
     fixed: dict[str, Any] = {"output": "probabilities", "input": "unit", "batch": 1}
     return replace(options, size=tuple(size), gsd=gsd, **fixed)
