@@ -55,7 +55,7 @@ def for_inference(
         suits = on_cpu and type(segmentor) is EncoderDecoder
         # OpenVINO alone computes in bfloat16.
         known = installed(segmentor.test_cfg.get("amp", False)) if suits else []
-        name = (*known, "torch")[0]
+        name = known[0] if known else "torch"
     if name == "torch":
         return fuse(model)
     try:

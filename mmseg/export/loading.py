@@ -57,7 +57,7 @@ def load(
     half = half or facts["precision"] == "bf16"
     if engine == "auto":
         known = installed(half or package == "openvino")
-        engine = (*known, "openvino")[0]  # without any, `need` asks for this one
+        engine = known[0] if known else "openvino"  # without any, `need` asks for this one
     if engine == "torch":
         raise UserError(f"{path}: PyTorch cannot run an exported file; use another --engine")
     need(engine)
