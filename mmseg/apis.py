@@ -28,7 +28,7 @@ from mmseg.imagery.pictures import overlay
 from mmseg.models import EncoderDecoder
 from mmseg.ops import triton
 from mmseg.ops.class_map import best_class
-from mmseg.ops.defaults import by_default
+from mmseg.ops.device import by_default
 from mmseg.registry import MODELS, SCOPE
 from mmseg.structures import SegDataSample
 

@@ -15,16 +15,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import fuse_conv_bn
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mmseg.checkpoints.loading import unwrap
 from mmseg.environment import keep_memory_of_images
 from mmseg.errors import UserError
 from mmseg.models.backbones.mscan import MSCAN
-from mmseg.ops.formats import arranged, half_dtype
+from mmseg.ops.device import arranged, half_dtype
 
 # The random image that shows whether a fused backbone computes the same, and the share of a map's
 # norm by which it may differ. TF32 on a GPU differs by 0.001.
@@ -92,7 +92,7 @@ class FusedMSCAN(nn.Module):
     def __init__(self, encoder: MSCAN) -> None:
         super().__init__()
         for patch_embed, blocks, _ in encoder.stages():
-            _fold_norms_after(patch_embed)
+            fuse_conv_bn(patch_embed)
             for i, block in enumerate(blocks):
                 blocks[i] = FusedBlock(block)
         self.encoder = encoder.eval()
@@ -128,17 +128,6 @@ class FusedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x * self.shortcut + self.proj_2(self.gate(F.gelu(self.proj_1(x))))
         return x + self.fc2(F.gelu(self.dwconv(self.fc1(x))))
-
-
-def _fold_norms_after(patch_embed: Any) -> None:
-    """Fold the norms of a `StemConv` or an `OverlapPatchEmbed` into the convolutions before."""
-    if isinstance(patch_embed.proj, nn.Sequential):
-        layers: list[Any] = [*patch_embed.proj]
-        first, second = fuse_conv_bn_eval(*layers[:2]), fuse_conv_bn_eval(*layers[3:])
-        patch_embed.proj = nn.Sequential(first, layers[2], second)
-    else:
-        patch_embed.proj = fuse_conv_bn_eval(patch_embed.proj, patch_embed.norm)
-        patch_embed.norm = nn.Identity()
 
 
 def _affine(norm: Any) -> tuple[Tensor, Tensor]:

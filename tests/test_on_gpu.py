@@ -16,11 +16,11 @@ from mmseg.engine import SegRunner
 from mmseg.engine.compile import compile_network
 from mmseg.engine.prepare import use_amp
 from mmseg.inference import fuse
-from mmseg.ops import defaults
 from mmseg.ops.class_map import Frame, best_class, class_map, to_original
 from mmseg.ops.cross_entropy import upsampled_cross_entropy
+from mmseg.ops.decoder import factorise
 from mmseg.ops.depthwise import depthwise_conv2d
-from mmseg.ops.nmf import factorise
+from mmseg.ops.device import DEFAULTS
 from mmseg.ops.photometric import distort
 from mmseg.registry import MODELS
 
@@ -109,7 +109,7 @@ def test_deterministic_steps_give_the_same_bits_twice(model, images):
 @needs_gpu
 def test_channels_last_computes_the_same_as_contiguous(model, images, monkeypatch):
     wanted = step(model, images)
-    monkeypatch.setitem(defaults.DEFAULTS, "channels_last", defaults.Choice(True, ""))
+    monkeypatch.setitem(DEFAULTS, "channels_last", (True, ""))
     check_near(step(model, images), wanted, 1e-3)
 
 

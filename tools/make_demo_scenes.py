@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from demo import draw_scene
+from demo.layers import draw_scene
 from mmseg.datasets.converters.landcover import tile_ids
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import make_writable, write_whole

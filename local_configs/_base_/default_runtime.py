@@ -8,7 +8,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
-# `compile` and `triton_kernels`, for GPUs, have their defaults in mmseg/ops/defaults.py.
+# `compile` and `triton_kernels`, for GPUs, have their defaults in mmseg/ops/device.py.
 # With more than one GPU, batch norm is synchronised between them.
 sync_bn = "torch"
 default_hooks = dict(

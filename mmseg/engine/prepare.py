@@ -15,8 +15,7 @@ from mmseg.environment import hide_broken_torchvision
 from mmseg.errors import UserError
 from mmseg.models.segmentor import WHOLE
 from mmseg.ops import triton
-from mmseg.ops.defaults import by_default
-from mmseg.ops.formats import cpu_computes_in, half_dtype
+from mmseg.ops.device import by_default, cpu_computes_in, half_dtype
 
 # Each section of a group needs the others.
 TOGETHER = (

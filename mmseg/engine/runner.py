@@ -27,7 +27,7 @@ from mmseg.engine.visualization import SegVisualizationHook
 from mmseg.errors import UserError, reason
 from mmseg.export.loading import is_exported
 from mmseg.files import make_writable, remove_unfinished, sole_process, whole_file, write_whole
-from mmseg.ops.defaults import by_default
+from mmseg.ops.device import by_default
 from mmseg.registry import RUNNERS
 
 # Lines that mmengine logs about itself and that no user can act on.

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from torch import Tensor
 
 from mmseg.errors import UserError
 from mmseg.export.facts import KEY, facts, to_text
-from mmseg.export.graph import RGB, ExportOptions, Graph, traced
+from mmseg.export.graph import ExportOptions, Graph, traced
 from mmseg.export.loading import SUFFIXES
 from mmseg.export.precision import halved, quantised
-from mmseg.export.session import ENGINES, Session, need
+from mmseg.export.session import Session, installed, need
 from mmseg.files import cannot_be_written, make_writable, whole_file, write_whole
+from mmseg.imagery.bands import is_bgr
 
 SIZES, BATCHES = ((64, 96), (77, 131), (160, 128)), (1, 3)
 # The largest difference of scores, as a share of the largest logit, and the share of pixels with
@@ -105,7 +105,7 @@ def options_for_target(options: ExportOptions, told: dict[str, Any]) -> ExportOp
         raise UserError(f"--for {name} takes square tiles: give --size S S")
     if gsd is None:
         raise UserError(f"--for {name} resamples scenes: give --gsd, the metres per pixel")
-    if tuple(told["bands"]) != RGB or told["bits"] != "uint8":
+    if not is_bgr(told["bands"], told["bits"]):
         raise UserError(f"--for {name} reads 8-bit images of red, green and blue alone")
     fixed: dict[str, Any] = {"output": "probabilities", "input": "unit", "batch": 1}
     return replace(options, size=tuple(size), gsd=gsd, **fixed)
@@ -142,7 +142,7 @@ def verify(path: Path, graph: Graph, name: str) -> Iterator[Check]:
     most, least = BOUNDS[options.precision]
     sizes = SIZES if options.size is None else [tuple(options.size)]
     batches = BATCHES if options.batch is None else [options.batch]
-    for engine in engines_for(path):
+    for engine in installed(path.suffix == ".xml"):
         run = Session(path, engine, options.precision == "bf16")
         for size, batch in product(sizes, batches):
             x = graph.example(batch, size)
@@ -158,11 +158,6 @@ def verify(path: Path, graph: Graph, name: str) -> Iterator[Check]:
                     f"{batch}); allowed are {most:g} and {least:.2%}"
                 )
             yield engine, place, batch, gap, equal
-
-
-def engines_for(path: Path) -> list[str]:
-    """Return the installed engines that read a file."""
-    return [name for name in ENGINES[: 1 if path.suffix == ".xml" else 2] if find_spec(name)]
 
 
 def _compared(result: Tensor, x: Tensor, graph: Graph) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from mmseg.errors import UserError, reason
 from mmseg.export.facts import facts, to_onnx, to_text
 from mmseg.export.graph import ExportOptions
 from mmseg.export.loading import EngineModel
-from mmseg.export.session import ENGINES, Session, best_engine, need
+from mmseg.export.session import ENGINES, Session, installed, need
 from mmseg.inference import exchanged, fuse
 from mmseg.models import EncoderDecoder
 
@@ -53,7 +53,9 @@ def for_inference(
     on_cpu = all(each.device.type == "cpu" for each in segmentor.parameters())
     if engine == "auto":
         suits = on_cpu and type(segmentor) is EncoderDecoder
-        name = best_engine(segmentor.test_cfg.get("amp", False)) if suits else "torch"
+        # OpenVINO alone computes in bfloat16.
+        known = installed(segmentor.test_cfg.get("amp", False)) if suits else []
+        name = known[0] if known else "torch"
     if name == "torch":
         return fuse(model)
     try:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from mmseg.config.parts import parts_of
 from mmseg.errors import UserError
+from mmseg.imagery.bands import RGB, is_bgr
 from mmseg.inference import around_same_weights, fuse
 
-RGB = ("red", "green", "blue")
 SAMPLES = {"uint8": torch.uint8, "uint16": torch.uint16, "float32": torch.float32}
 OPSET, IR = 17, 8  # the first opset with layer normalisation, and the IR that goes with it
 
@@ -103,9 +103,9 @@ class Graph(nn.Module):
         plain.test_cfg["amp"] = False
         self.model: Any = fuse(plain)
         self.options, self.rule = options, resize_rule(model)
-        # Three bands lie in memory as blue, green, red; others lie in their own order.
-        self.kind = SAMPLES[model.dataset_meta.get("bits", "uint8")]
-        self.flips = (bands_of(model) == RGB) != model.data_preprocessor.bgr_to_rgb
+        bits = model.dataset_meta.get("bits", "uint8")
+        self.kind, self.is_bgr = SAMPLES[bits], is_bgr(bands_of(model), bits)
+        self.flips = self.is_bgr != model.data_preprocessor.bgr_to_rgb
         self.eval()
 
     def example(self, batch: int = 1, size: Sequence[int] = (64, 64)) -> Tensor:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from mmseg.errors import UserError, reason
 from mmseg.export.facts import KEY, to_text
-from mmseg.export.graph import RGB, SAMPLES
-from mmseg.export.session import Session, best_engine, need
+from mmseg.export.graph import SAMPLES
+from mmseg.export.session import Session, installed, need
+from mmseg.imagery.bands import is_bgr
 from mmseg.models import EncoderDecoder
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.ops.class_map import rescale
@@ -55,8 +56,8 @@ def load(
         raise UserError(f"{path}: no whole file of tools/export.py ({reason(error)})") from error
     half = half or facts["precision"] == "bf16"
     if engine == "auto":
-        best = "openvino" if package == "openvino" else best_engine(half)
-        engine = "openvino" if best == "torch" else best  # without any, `need` asks for this one
+        known = installed(half or package == "openvino")
+        engine = known[0] if known else "openvino"  # without any, `need` asks for this one
     if engine == "torch":
         raise UserError(f"{path}: PyTorch cannot run an exported file; use another --engine")
     need(engine)
@@ -80,10 +81,10 @@ class EngineModel(EncoderDecoder):
     decode_head: Any
 
     def __init__(self, facts: dict[str, Any], session: Session) -> None:
-        count, rgb = len(facts["bands"]), tuple(facts["bands"]) == RGB
+        count, flips = len(facts["bands"]), is_bgr(facts["bands"], facts["bits"])
         mean, std, flip = facts["mean"], facts["std"], facts["bgr_to_rgb"]
         if facts["input"] != "tensor":  # the file normalises; `unit` asks for a 255th of an image
-            mean, std, flip = [0] * count, [255 if facts["input"] == "unit" else 1] * count, rgb
+            mean, std, flip = [0] * count, [255 if facts["input"] == "unit" else 1] * count, flips
         pad = {"size_divisor": facts["resize"]["pad"]} if facts["output"] == "coarse" else None
         size = facts["window"] and tuple(facts["window"])
         preprocessor = SegDataPreProcessor(mean, std, size, flip, test_cfg=pad)

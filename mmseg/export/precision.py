@@ -15,7 +15,7 @@ from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.errors import UserError
 from mmseg.evaluation.confusion import confusion_matrix, scores
-from mmseg.export.graph import RGB, Graph, bands_of
+from mmseg.export.graph import Graph
 
 # Nodes have the names of their modules: the factorisation, and the products with its factors.
 FACTORISATION = r"/hamburger/(ham/|MatMul)"
@@ -76,7 +76,7 @@ def _samples(graph: Graph, split: str, most: int | None = None) -> Iterator[tupl
         image = sample["inputs"][None]
         if options.size is not None and image.shape[2:] != torch.Size(options.size):
             image = F.interpolate(image.float(), tuple(options.size), mode="bilinear").round()
-        image = image.flip(1) if bands_of(graph.model) == RGB else image
+        image = image.flip(1) if graph.is_bgr else image
         x = graph.input_of(image).contiguous()
         yield x.repeat(options.batch or 1, 1, 1, 1), sample["data_samples"].gt_sem_seg.data[0]
 

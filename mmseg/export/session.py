@@ -86,7 +86,7 @@ def need(*packages: str) -> None:
         raise UserError(f'this needs {missing}: run `pip install "segnext[deploy]"`')
 
 
-def best_engine(half: bool) -> str:
-    """Return the fastest engine that is installed and has bfloat16 for `half`, else `torch`."""
-    names = [name for name in ENGINES[: 1 if half else 2] if find_spec(name) and find_spec("onnx")]
-    return names[0] if names else "torch"
+def installed(only_openvino: bool = False) -> list[str]:
+    """Return the engines that are installed, with `onnx` beside them, the fastest first."""
+    names = ENGINES[:1] if only_openvino else ENGINES
+    return [name for name in names if find_spec(name) and find_spec("onnx")]

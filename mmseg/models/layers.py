@@ -2,7 +2,6 @@
 
 from contextlib import nullcontext
 
-import torch.nn.functional as F
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
@@ -24,9 +23,7 @@ class LayerNorm2d(nn.LayerNorm):
     """Layer norm over the channels of (B, C, H, W), eps 1e-5 as in the official network."""
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 2, 3, 1)
-        x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-        return x.permute(0, 3, 1, 2)
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class _FrozenRunningStats:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmseg.errors import NonFiniteLoss, UserError
 from mmseg.ops.class_map import Frame, class_map, to_original
-from mmseg.ops.formats import arranged, half_dtype
+from mmseg.ops.device import arranged, half_dtype
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
@@ -120,8 +120,9 @@ class EncoderDecoder(BaseModel):
 
         With `test_cfg.with_logits` also add `seg_logits`, (K, H, W) float32.
         """
-        frames, logits = self._frames(inputs, data_samples), self._logits_of_each(inputs)
-        for sample, own, frame in zip(data_samples, logits, frames, strict=True):
+        logits = self._logits_of_each(inputs)
+        for image, sample, own in zip(inputs, data_samples, logits, strict=True):
+            frame = self._frame(image, sample)
             sample.pred_sem_seg = PixelData(data=class_map(own, frame)[None])
             if self.test_cfg.get("with_logits"):
                 sample.seg_logits = PixelData(data=to_original(own, frame)[0])
@@ -141,7 +142,7 @@ class EncoderDecoder(BaseModel):
             meta, (height, width) = sample.metainfo, own.shape[2:]
             padding = meta.get("img_padding_size", meta.get("padding_size", (0, 0, 0, 0)))
             own = own[..., padding[2] : height - padding[3], padding[0] : width - padding[1]]
-            (frame,) = self._frames(list(own), [sample])
+            frame = self._frame(own[0], sample)
             sample.pred_sem_seg = PixelData(data=class_map(own, frame)[None])
             sample.seg_logits = PixelData(data=to_original(own, frame)[0])
         return data_samples
@@ -150,24 +151,19 @@ class EncoderDecoder(BaseModel):
         self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
     ) -> list[Tensor]:
         """Return logits (K, H, W) at the original size of each image, flips undone."""
-        frames = self._frames(inputs, data_samples)
+        frames = map(self._frame, inputs, data_samples)
         pairs = zip(self._logits_of_each(inputs), frames, strict=True)
         return [to_original(logits, frame)[0] for logits, frame in pairs]
 
-    def _frames(
-        self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]
-    ) -> list[Frame]:
-        metas = [sample.metainfo for sample in data_samples]
-        return [
-            Frame(
-                padded=(image.shape[1], image.shape[2]),
-                inside=tuple(meta.get("img_shape", image.shape[1:])[:2]),
-                original=tuple(meta["ori_shape"]),
-                flip=meta["flip_direction"] if meta.get("flip") else None,
-                align_corners=self.decode_head.align_corners,
-            )
-            for image, meta in zip(inputs, metas, strict=True)
-        ]
+    def _frame(self, image: Tensor, sample: SegDataSample) -> Frame:
+        meta = sample.metainfo
+        return Frame(
+            padded=(image.shape[1], image.shape[2]),
+            inside=tuple(meta.get("img_shape", image.shape[1:])[:2]),
+            original=tuple(meta["ori_shape"]),
+            flip=meta["flip_direction"] if meta.get("flip") else None,
+            align_corners=self.decode_head.align_corners,
+        )
 
     def _logits_of_each(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return logits (1, K, h, w) of each image, at 1/8 or, by windows, at its size.

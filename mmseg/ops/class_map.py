@@ -19,8 +19,6 @@ from torch import Tensor
 
 from mmseg.ops import bilinear, triton
 
-gpu = triton.load("class_map")
-
 Size = tuple[int, int]
 FLIPPED_DIMS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
@@ -76,11 +74,12 @@ def class_map(logits: Tensor, frame: Frame) -> Tensor:
     if pixels < SMALLEST_CELL * cells:
         return best_class(to_original(logits, frame)[0])
     logits = logits[0].detach().float()
-    loop = _loop() if logits.device.type == "cpu" else None
-    if loop or triton.suits(logits, "class_map"):
+    gpu = triton.kernels_for(logits, "class_map")
+    loop = _loop() if logits.device.type == "cpu" and not gpu else None
+    if gpu or loop:
         axes = (_taps(logits.shape[1 + axis], frame, axis, logits.device) for axis in (0, 1))
         taps = [*chain.from_iterable(axes)]
-        return _by_loop(logits, taps, loop) if loop else gpu.best_classes(logits, *taps)
+        return gpu.best_classes(logits, *taps) if gpu else _by_loop(logits, taps, loop)
     with torch.autocast(logits.device.type, enabled=False):
         return _by_torch(logits, frame)
 

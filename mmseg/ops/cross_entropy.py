@@ -13,8 +13,6 @@ from torch import Tensor
 
 from mmseg.ops import bilinear, triton
 
-gpu = triton.load("cross_entropy")
-
 
 def upsampled_cross_entropy(
     logits: Tensor,
@@ -42,7 +40,8 @@ class _Upsampled(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         x = logits if logits.dtype == torch.float64 else logits.float()
         weight = x.new_ones(x.shape[1]) if class_weight is None else class_weight.to(x.dtype)
-        compare = gpu.compare if triton.suits(x, "cross_entropy") else _in_bands
+        gpu = triton.kernels_for(x, "cross_entropy")
+        compare = gpu.compare if gpu else _in_bands
         with torch.autocast(x.device.type, enabled=False):
             total, right, grad = compare(x, labels, weight, *options)
         ctx.save_for_backward(grad.to(logits.dtype))

@@ -9,9 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.ops import triton
-from mmseg.ops.formats import compute_dtype
-
-gpu = triton.load("depthwise")
 
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -21,8 +18,11 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     j + q - kw//2], where x is 0 outside the map.
     """
     fits = bias is not None and x[0].numel() < 2**31  # the kernel counts in 32 bits
-    if fits and triton.suits(x, "depthwise"):
-        return gpu.depthwise_conv2d(x.to(compute_dtype(x)), weight, bias)
+    if fits and (gpu := triton.kernels_for(x, "depthwise")) is not None:
+        device = x.device.type
+        if torch.is_autocast_enabled(device):  # it knows nothing of the kernel
+            x = x.to(torch.get_autocast_dtype(device))
+        return gpu.depthwise_conv2d(x, weight, bias)
     height, width = weight.shape[2:]
     trains = torch.is_grad_enabled() and weight.requires_grad
     if trains and x.device.type == "cpu" and width > height:

@@ -164,11 +164,9 @@ def test_maps_of_another_backbone_are_named(model, features, message):
         model.decode_head(features)
 
 
-def test_own_heads_get_their_maps_at_one_size(model):
+def test_own_heads_get_their_maps_and_change_their_size(model):
     maps = [torch.rand(1, c, s, s) for c, s in zip((8, 16, 24, 32), (24, 12, 6, 3), strict=True)]
     head = model.decode_head
     assert [x.shape[1:] for x in head.features(maps)] == [(16, 12, 12), (24, 6, 6), (32, 3, 3)]
-    aligned = head.aligned_features(maps)
-    assert [x.shape[1:] for x in aligned] == [(16, 12, 12), (24, 12, 12), (32, 12, 12)]
     expected = F.interpolate(maps[2], (12, 12), mode="bilinear")
-    torch.testing.assert_close(aligned[1], expected)
+    torch.testing.assert_close(head.resize(maps[2], (12, 12)), expected)

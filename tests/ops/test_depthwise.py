@@ -72,10 +72,9 @@ def test_a_convolution_may_have_no_bias():
 
 def test_maps_that_the_kernels_cannot_count_in_32_bits_are_left_to_torch(monkeypatch):
     taken = []
-    monkeypatch.setattr(depthwise.triton, "suits", lambda x, kernel: True)
     kernels = SimpleNamespace(depthwise_conv2d=lambda x, *_: taken.append(x.shape[2]))
-    monkeypatch.setattr(depthwise, "gpu", kernels)
-    monkeypatch.setattr(depthwise, "compute_dtype", lambda x: x.dtype)
+    monkeypatch.setattr(depthwise.triton, "kernels_for", lambda x, name: kernels)
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)
     with torch.device("meta"):
         weight, bias = torch.empty(2**9, 1, 3, 3), torch.empty(2**9)
         for height in (2**9 - 1, 2**9):

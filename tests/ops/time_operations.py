@@ -9,8 +9,8 @@ import torch
 from mmseg.ops import triton
 from mmseg.ops.class_map import Frame, class_map
 from mmseg.ops.cross_entropy import upsampled_cross_entropy
+from mmseg.ops.decoder import factorise
 from mmseg.ops.depthwise import depthwise_conv2d
-from mmseg.ops.nmf import factorise
 
 WINDOWS = ((5, 5), (1, 7), (7, 1), (1, 11), (11, 1), (1, 21), (21, 1))
 STAGES = ((32, 128), (64, 64), (160, 32), (256, 16))  # channels and height of T's maps

@@ -8,9 +8,8 @@ import rasterio
 from run_tool import run_tool
 from scipy import ndimage
 
-from demo import draw_scene
 from demo.land import BACKGROUND, BUILDING, ROAD, WATER, WOODLAND, Canvas
-from demo.layers import plant
+from demo.layers import draw_scene, plant
 from make_demo_scenes import write_lists, write_sheet
 
 TOOL = Path(__file__).parents[2] / "tools/make_demo_scenes.py"

@@ -12,7 +12,6 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from gpu_stages import STAGES, Stage
 
 from mmseg.errors import one_line_errors, reason
 from mmseg.files import make_writable, write_whole
+from mmseg.results.tables import markdown
 
 # A switch stays if it makes a training step or a prediction, of T or L, so many times as fast as
 # the side that it is compared with, and if no check of its numbers fails.
@@ -138,11 +138,6 @@ def verdict(switch: str, rows: list[dict]) -> str:
     best, place = max((ms[base] / ms[switch], place) for place, ms in both.items())
     word = "keep" if best >= KEEP else "drop"
     return f"{word}: at best {best:.2f} times as fast as {base} ({place})"
-
-
-def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def write_table(out: Path, rows: list[dict]) -> None:

@@ -82,10 +82,7 @@ def build_model(config: Config, job: dict) -> Any:
         model.forward = torch.compile(model.forward)  # as mmengine's runner does
     elif job["compile"]:
         own = importlib.import_module("mmseg.engine.compile")
-        if trains:
-            own.compile_network(model, trains=True, accumulates=job["compile"] == "no graphs")
-        else:
-            own.compile_network(model)
+        own.compile_network(model, trains, accumulates=job["compile"] == "no graphs")
     elif not trains and not job["plain"] and (ROOMS / "export").is_dir():  # the peer has none
         export = importlib.import_module("mmseg.export")
         model = export.for_inference(model, job["engine"], weights)
@@ -188,21 +185,16 @@ def peak_mib(device: str) -> float:
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
-def set_switches(job: dict) -> None:
-    """Let this project's code run on a GPU as the job says, whatever the defaults are."""
-    importlib.import_module("mmseg.ops.triton").enable(True, job["kernels"])
-    defaults = importlib.import_module("mmseg.ops.defaults")
-    defaults.DEFAULTS["channels_last"] = defaults.Choice(job["channels_last"], "")
-
-
 def answers(job: dict, asked: Iterable = sys.stdin) -> Iterator[dict]:
     """Yield an empty answer to the job, then one for each turn that is asked for."""
     init_default_scope("mmseg")
     cv2.setNumThreads(0)
     torch.manual_seed(0)
     config = read_config(job)
-    if "kernels" in job:
-        set_switches(job)
+    if "kernels" in job:  # code of this project on a GPU, whatever the defaults are
+        importlib.import_module("mmseg.ops.triton").enable(True, job["kernels"])
+        device = importlib.import_module("mmseg.ops.device")
+        device.DEFAULTS["channels_last"] = (job["channels_last"], "")
     if job["check"] and job["part"] != "data":
         check_equal(config, job)
     action, count = PARTS[job["part"]](config, job)

@@ -1,4 +1,8 @@
-"""The layers of a synthetic scene: fields, water, roads, buildings with yards, and woods."""
+"""Aerial scenes drawn from a seed, with the classes of LandCover.ai. A pixel is 0.5 m.
+
+`land` lays out roads and fields. Here fields, water, roads, buildings with yards, and woods are
+painted on its canvas, layer by layer.
+"""
 
 from collections.abc import Iterator
 
@@ -22,6 +26,20 @@ TREE_SPACING, CROWN_RADIUS, SPACING = 9, 6.5, 5  # pixels; the last one lies bet
 SIZES = [((26, 38), (20, 27)), ((42, 66), (22, 30)), ((64, 96), (36, 50))]
 SIZE_SHARES = [0.56, 0.32, 0.12]
 EAVES = (7, 12)  # height of the walls in pixels: 3.5 to 6 m
+
+
+def draw_scene(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return an RGB orthophoto (H, W, 3) uint8 and its class ids (H, W) uint8.
+
+    The same size and seed give the same bytes. Scenes from 512 x 512 pixels have every class.
+    """
+    rng = np.random.default_rng(seed)
+    canvas = Canvas(height, width, rng)
+    land = Land(height, width, rng)
+    for draw in (fields, water, roads, buildings, woods):
+        draw(canvas, land)
+    canvas.cast_shadows()
+    return canvas.expose(), canvas.mask
 
 
 def fields(canvas: Canvas, land: Land) -> None:

@@ -1,7 +1,7 @@
-"""MSCAN as models of timm: import this module, then call `timm.create_model("mscan_tiny")`.
+"""MSCAN as encoders of timm: `timm.create_model("mscan_tiny", features_only=True)`.
 
-It registers `mscan_tiny`, `mscan_small`, `mscan_base` and `mscan_large`, as encoders
-(`features_only=True`) and as classifiers. `pretrained=True` loads the authors' ImageNet weights.
+Import this module before; it registers `mscan_tiny`, `mscan_small`, `mscan_base` and `mscan_large`.
+`pretrained=True` loads the authors' ImageNet weights.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ default_cfgs = generate_default_cfgs(
     {
         name: {
             "url": FOLDER + file,
+            "num_classes": -1,  # there is no classifier
             "first_conv": "patch_embed1.proj.0",
-            "classifier": "head",
             "license": "apache-2.0",
         }
         for name, (*_, file) in SIZES.items()
@@ -36,70 +36,41 @@ default_cfgs = generate_default_cfgs(
 
 
 class MSCANModel(MSCAN):
-    """MSCAN with timm's interface: images (B, in_chans, H, W) -> class logits (B, num_classes)."""
+    """MSCAN with timm's interface."""
 
     def __init__(
-        self,
-        embed_dims: Sequence[int],
-        depths: Sequence[int],
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        **kwargs: Any,
+        self, embed_dims: Sequence[int], depths: Sequence[int], in_chans: int = 3, **kwargs: Any
     ) -> None:
         super().__init__(embed_dims, depths, in_channels=in_chans, **kwargs)
-        self.num_features = embed_dims[-1]
         self.feature_info = [
             {"num_chs": width, "reduction": 4 * 2**stage, "module": f"norm{stage + 1}"}
             for stage, width in enumerate(embed_dims)
         ]
         self.fill_convolutions()  # mmengine's `init_weights` logs every tensor
-        self.reset_classifier(num_classes)
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier by a new one, or by nothing for 0 classes."""
-        self.num_classes = num_classes
-        self.head = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
     def forward_intermediates(
         self, x: Tensor, indices: Any = None, intermediates_only: bool = False, **_: Any
     ) -> Any:
-        """Return the maps of `indices`; unless `intermediates_only`, the last one before them."""
-        maps = super().forward(x)
-        found = [maps[i] for i in self._taken(indices)]
-        return found if intermediates_only else (maps[-1], found)
+        """Return the maps of `indices`; unless `intermediates_only`, the last one before them.
 
-    def prune_intermediate_layers(self, indices: Any, **_: Any) -> list[int]:
-        """Remove the classifier, which an encoder does not need."""
-        self.reset_classifier(0)
-        return self._taken(indices)
-
-    def _taken(self, indices: int | Sequence[int] | None) -> list[int]:
-        """Return the stages that timm's `indices` mean: all, the last ones, or those listed."""
-        stages = range(self.num_stages)
+        As timm has it, no indices are all maps, and a number is so many of the last ones.
+        """
+        maps = self(x)
         if indices is None or isinstance(indices, int):
-            return [*stages][-(indices or self.num_stages) :]
-        return [stages[i] for i in indices]
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        return super().forward(x)[-1]
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = x.mean((2, 3))
-        return x if pre_logits else self.head(x)
-
-    def forward(self, x: Tensor) -> Any:
-        return self.forward_head(self.forward_features(x))
+            found = [*maps[-(indices or len(maps)) :]]
+        else:
+            found = [maps[i] for i in indices]
+        return found if intermediates_only else (maps[-1], found)
 
 
 def _keys_of_ours(checkpoint: dict, model: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of a file of any source; `UserError` if one of the encoder's lacks."""
-    state = state_dict_of(checkpoint)
-    encoder = [k for k in model.state_dict() if not k.startswith("head.")]
+    """Return the encoder's tensors of a file of any source; `UserError` if one lacks."""
+    own, state = model.state_dict(), state_dict_of(checkpoint)
     # Old files lack the counters, which nothing reads.
-    needed = [k for k in encoder if not k.endswith("num_batches_tracked")]
+    needed = [k for k in own if not k.endswith("num_batches_tracked")]
     if missing := [k for k in needed if k not in state]:
         raise UserError(f"the weights of MSCAN lack {len(missing)} tensors, such as {missing[0]}")
-    return {**{k: model.state_dict()[k] for k in encoder}, **state}
+    return {k: state.get(k, value) for k, value in own.items()}
 
 
 def _register(name: str) -> None:

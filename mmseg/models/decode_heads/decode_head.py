@@ -75,11 +75,6 @@ class DecodeHead(BaseModule):
             )
         return [maps[i] for i in index]
 
-    def aligned_features(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Return the maps of `in_index`, all resized to the size of the first."""
-        first, *others = self.features(maps)
-        return [first] + [self.resize(each, first.shape[2:]) for each in others]
-
     def resize(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """Interpolate (B, C, h, w) bilinearly to (B, C, *size)."""
         return F.interpolate(x, tuple(size), mode="bilinear", align_corners=self.align_corners)

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from mmseg.compat.fixed import HAM, leave_out
 from mmseg.errors import UserError
 from mmseg.models.decode_heads.decode_head import DecodeHead
-from mmseg.ops.algebra import conv_of_levels, conv_of_product
-from mmseg.ops.nmf import factorise
+from mmseg.ops.decoder import conv_of_levels, conv_of_product, factorise
 from mmseg.registry import MODELS, Count
 
 GROUP_NORM = {"type": "GN", "num_groups": 32}
@@ -32,12 +31,11 @@ class NMF2D(nn.Module):
     """
 
     eval_bases: Tensor
+    train_steps, eval_steps = 6, 7
 
-    def __init__(self, channels: int, rank: int, train_steps: int = 6, eval_steps: int = 7) -> None:
+    def __init__(self, channels: int, rank: int) -> None:
         super().__init__()
         self.rank = rank
-        self.train_steps = train_steps
-        self.eval_steps = eval_steps
         # A private generator: no global random state is used.
         generator = torch.Generator().manual_seed(EVAL_SEED)
         bases = torch.rand(1, channels, rank, generator=generator)

@@ -7,6 +7,7 @@ makes the GPU of its tensors the current one.
 
 import importlib
 from collections.abc import Collection
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,28 +19,27 @@ KERNELS = ("class_map", "cross_entropy", "depthwise")
 _enabled: Collection[str] = ()
 
 
-def _available() -> bool:
-    """Return whether torch is built for CUDA and has a triton with tuples, 3.3 or later."""
-    try:
-        return torch.version.cuda is not None and digit_version(version("triton")) >= (3, 3)
-    except PackageNotFoundError:
-        return False
-
-
-AVAILABLE = _available()
-
-
 def enable(on: bool, kernels: Collection[str] = KERNELS) -> None:
-    """Let the kernels run, in the whole process, where a tensor suits them (`suits`)."""
+    """Let the kernels run, in the whole process, where they suit a tensor (`kernels_for`)."""
     global _enabled
     _enabled = kernels if on else ()
 
 
-def load(name: str) -> Any:
-    """Return the module `mmseg.ops.triton.<name>`, None where its kernels cannot be compiled."""
-    return importlib.import_module(f"mmseg.ops.triton.{name}") if AVAILABLE else None
+def kernels_for(x: Tensor, name: str) -> Any:
+    """Return the module `mmseg.ops.triton.<name>` if its kernels compute with x, else None.
+
+    They do so if they are enabled, on a GPU, in float32 or less.
+    """
+    suits = name in _enabled and x.is_cuda and x.dtype != torch.float64
+    return _loaded.get(name) if suits else None
 
 
-def suits(x: Tensor, kernel: str) -> bool:
-    """Return whether a kernel computes with x: enabled, on a GPU, in float32 or less."""
-    return kernel in _enabled and AVAILABLE and x.is_cuda and x.dtype != torch.float64
+def _load() -> dict[str, Any]:
+    """Return the modules if torch is built for CUDA and there is a triton with tuples, from 3.3."""
+    with suppress(PackageNotFoundError):
+        if torch.version.cuda is not None and digit_version(version("triton")) >= (3, 3):
+            return {name: importlib.import_module(f"{__name__}.{name}") for name in KERNELS}
+    return {}
+
+
+_loaded = _load()

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from mmseg.ops import nmf
+from mmseg.ops.decoder import factorise
 
 SHAPES = [(1, 32, 24, 4), (3, 17, 35, 5), (2, 8, 1, 1)]
 
 
 def product(x, bases):
-    bases, coef = nmf.factorise(x, bases, steps=7)
+    bases, coef = factorise(x, bases, steps=7)
     return bases @ coef.transpose(1, 2)
 
 

@@ -1,4 +1,12 @@
-"""Linear maps of the decoder in the order that costs least: exact, in training too."""
+"""What the decoder computes: linear maps in the order that costs least, and a factorisation.
+
+Non-negative matrix factorisation (https://arxiv.org/abs/2109.04553) makes of a map x (B, D, N), D
+channels by N = H * W positions, bases (B, D, R) times coef^T, with coef (B, N, R). It starts from
+coef = softmax(x^T bases). Each step multiplies
+
+    coef  <- coef  * (x^T bases) / (coef (bases^T bases))
+    bases <- bases * (x coef)    / (bases (coef^T coef))
+"""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -6,6 +14,8 @@ from itertools import accumulate
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+EPS = 1e-6
 
 
 def conv_of_levels(conv: nn.Conv2d, levels: Sequence[Tensor], align_corners: bool) -> Tensor:
@@ -42,3 +52,24 @@ def conv_of_product(conv: nn.Conv2d, bases: Tensor, coef: Tensor, size: Sequence
     if conv.bias is not None:
         product = product + conv.bias
     return product.unflatten(1, tuple(size)).permute(0, 3, 1, 2)
+
+
+def factorise(x: Tensor, bases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Factorise x (B, D, N), non-negative, from starting bases (B, D, R), float32 or float64.
+
+    Returns bases (B, D, R) and coef (B, N, R) after `steps` steps and one more update of coef, in
+    the dtype of the starting bases.
+    """
+    rows = x.to(bases.dtype).transpose(1, 2).contiguous()
+    coef = (rows @ bases).softmax(dim=-1)
+    for _ in range(steps):
+        coef = _updated(coef, rows @ bases, bases)
+        # (coef^T rows)^T is on CPUs the fastest order of x coef.
+        bases = _updated(bases, (coef.transpose(1, 2) @ rows).transpose(1, 2), coef)
+    return bases, _updated(coef, rows @ bases, bases)
+
+
+def _updated(factor: Tensor, numerator: Tensor, other: Tensor) -> Tensor:
+    """Multiply one factor (B, *, R) by numerator / (factor (other^T other))."""
+    denominator = factor @ (other.transpose(1, 2) @ other)
+    return factor * numerator / (denominator + EPS)
