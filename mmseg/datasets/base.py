@@ -16,9 +16,8 @@ from mmengine.fileio import FileClient
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
-from mmseg.datasets.arguments import FOLDERS, agreed_zero_label, check_choices, check_subset
+from mmseg.datasets import classes
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import check_metainfo, distinct_colours, label_map
 from mmseg.datasets.glance import glance
 from mmseg.datasets.patterns import PathPatterns
 from mmseg.datasets.subset import stratified_subset
@@ -65,7 +64,7 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def __init__(
         self,
-        data_prefix: Mapping[str, str] = FOLDERS,
+        data_prefix: Mapping[str, str] = classes.FOLDERS,
         img_suffix: str | None = None,
         seg_map_suffix: str | None = None,
         reduce_zero_label: bool | None = None,
@@ -81,11 +80,10 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.group_pattern = group_pattern or self.group_pattern
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
-        stated = agreed_zero_label(type(self), reduce_zero_label, kwargs)
-        check_choices(data_prefix, ignore_index, on_bad_sample)
+        stated = classes.agreed_zero_label(type(self), reduce_zero_label, kwargs)
         if stated is not None:
             self.reduce_zero_label = stated
-        check_subset(subset)
+        classes.check_arguments(data_prefix, ignore_index, on_bad_sample, subset)
         self.ignore_index, self.backend_args, self.subset = ignore_index, backend_args, subset
         self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")
         self.max_bad_share = max_bad_share
@@ -102,15 +100,15 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
+        given = dict(metainfo or {})
         # mmengine takes a text for the name of a file.
-        bits = {key: value for key, value in (metainfo or {}).items() if key == "bits"}
-        info = super()._load_metainfo({k: v for k, v in (metainfo or {}).items() if k not in bits})
-        info |= bits
-        if "classes" in info and "palette" not in (metainfo or {}):
+        bits = {"bits": given.pop("bits")} if "bits" in given else {}
+        info = {**super()._load_metainfo(given), **bits}
+        if "classes" in info and "palette" not in given:
             names, colours = (cls.METAINFO.get(key, ()) for key in ("classes", "palette"))
-            known = dict(zip(names, colours, strict=False))
-            info["palette"] = distinct_colours([known.get(name) for name in info["classes"]])
-        check_metainfo(info, cls.METAINFO.get("classes"), cls.__name__)
+            own = dict(zip(names, colours, strict=False))
+            info["palette"] = classes.distinct_colours([own.get(c) for c in info["classes"]])
+        classes.check_metainfo(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
     @property
@@ -120,8 +118,14 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     @cached_property
     def label_map(self) -> dict[int, int] | None:
-        """The new id of each class of the masks, if the config names other classes."""
-        return label_map(self._metainfo["classes"], self.METAINFO.get("classes"))
+        """The new id of each class of the masks, if the config names other classes.
+
+        Those that it leaves out are ignored.
+        """
+        chosen, own = list(self._metainfo["classes"]), list(self.METAINFO.get("classes", ()))
+        if not own or chosen == own:
+            return None
+        return {k: chosen.index(c) if c in chosen else IGNORE_INDEX for k, c in enumerate(own)}
 
     @property
     def file_client(self) -> FileClient:
@@ -164,7 +168,7 @@ class BaseSegDataset(Seeded, BaseDataset):
             raise UserError(f"{type(self).__name__}: subset needs masks (seg_map_path)")
         MMLogger.get_current_instance().info(f"reading the classes of {len(samples)} masks")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            presence = np.stack(list(pool.map(self._presence, samples)))
+            presence = np.stack(list(pool.map(self.count_pixels, samples))) > 0
         # The names of the samples, as `list_names` gives them.
         folder = self.data_prefix.get("seg_map_path") or "."
         names = [os.path.relpath(sample["seg_map_path"], folder) for sample in samples]
@@ -172,11 +176,6 @@ class BaseSegDataset(Seeded, BaseDataset):
         chosen = stratified_subset(names, presence, **self.subset)
         self.subset_ids = [names[i] for i in chosen]
         return [samples[i] for i in chosen]
-
-    def _presence(self, sample: Mapping) -> np.ndarray:
-        """Return which classes the mask of a sample has, bool (K,)."""
-        counts = np.bincount(self._read_labels(sample).ravel(), minlength=256)
-        return counts[: len(self._metainfo["classes"])] > 0
 
     def list_names(self) -> list[str]:
         """Return the names in `ann_file`, or else of all images; their files may be missing."""
@@ -287,12 +286,13 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def get_seg_map(self, index: int) -> np.ndarray:
         """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
-        return self._read_labels(self.get_data_info(index))
+        return self.step(LoadAnnotations)(self.get_data_info(index))["gt_seg_map"]
 
-    def _read_labels(self, sample: Mapping) -> np.ndarray:
-        return self.step(LoadAnnotations)({**self.facts, **sample})["gt_seg_map"]
+    def count_pixels(self, sample: Mapping) -> np.ndarray:
+        """Return how many pixels of each class the mask of a sample has, int64 (C,)."""
+        labels = self.step(LoadAnnotations)({**self.facts, **sample})["gt_seg_map"]
+        return np.bincount(labels.ravel(), minlength=256)[: len(self._metainfo["classes"])]
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""
-        found = np.unique(self.get_seg_map(idx))
-        return found[found != IGNORE_INDEX].tolist()
+        return np.flatnonzero(self.count_pixels(self.get_data_info(idx))).tolist()

@@ -16,7 +16,6 @@ from rich.table import Table
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.classes import single_class_advice
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
 from mmseg.imagery.bands import is_bgr
@@ -92,14 +91,6 @@ def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
                     f"{split}"
                 )
         later.update({s.digest: f"{s.image} of {split}" for s in splits[split] if s.digest})
-
-
-def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
-    """Name the single class of all masks if there should be more: a model would learn nothing."""
-    found = np.flatnonzero(sum(s.class_pixels for s in samples)).tolist()
-    if len(found) != 1 or len(classes) == 1:
-        return []
-    return [f"train: all masks {single_class_advice(classes[found[0]])}"]
 
 
 def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:

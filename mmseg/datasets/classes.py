@@ -1,30 +1,20 @@
-"""The classes of a data set and their colours: how they are written down, and what is refused."""
+"""What a config says of a data set: its classes, colours, bands and files, and what is refused."""
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from colorsys import hsv_to_rgb
 from typing import Any
 
 import numpy as np
 
+from mmseg.config.parts import steps_of
 from mmseg.errors import UserError, shorten
 from mmseg.imagery.bands import BITS
 from mmseg.imagery.mask import IGNORE_INDEX
 
 Colour = tuple[int, int, int]
-
-
-def label_map(classes: Sequence[str], own: Sequence[str] | None) -> dict[int, int] | None:
-    """Return the new id of each of the `own` classes of a data set; those left out are ignored.
-
-    None means that the classes are the own ones, or that the data set states none.
-    """
-    if own is None or list(classes) == list(own):
-        return None
-    return {
-        old: classes.index(name) if name in classes else IGNORE_INDEX
-        for old, name in enumerate(own)
-    }
+FOLDERS = {"img_path": "", "seg_map_path": ""}
 
 
 def distinct_colours(known: Sequence[Colour | None]) -> list[Colour]:
@@ -90,9 +80,58 @@ def _problem_of_bands(bands: Any, bits: Any, gsd: Any) -> str | None:
     return None
 
 
-def single_class_advice(name: str) -> str:
-    """Say that masks hold a single class, and the usual reason for it."""
+def lonely_class(found: Collection[int], classes: Sequence[str]) -> str | None:
+    """Say that masks hold one of several classes only, and the usual reason for it."""
+    if len(found) != 1 or len(classes) == 1:
+        return None
     return (
-        f"hold no other class than {name}; if {IGNORE_INDEX}, which is ignored, is to be a class, "
-        "write its id instead"
+        f"hold no other class than {classes[min(found)]}; if {IGNORE_INDEX}, which is ignored, is "
+        "to be a class, write its id instead"
     )
+
+
+def agreed_zero_label(kind: type, given: bool | None, options: Mapping) -> bool | None:
+    """Return the one `reduce_zero_label` that a data set states, None if it states none.
+
+    It may be an argument, a key of `metainfo` or a key of `LoadAnnotations` in the pipeline. Raises
+    `UserError` if they differ from each other or from what the masks of a class of ours need. A
+    class that the user wrote for MMSegmentation states it in its own constructor.
+    """
+    steps = steps_of(options.get("pipeline", ()), "LoadAnnotations")
+    places = [options.get("metainfo") or {}, *steps]
+    stated = {given, *(place.get("reduce_zero_label") for place in places)} - {None}
+    if len(stated) > 1:
+        raise UserError("reduce_zero_label is True in one place and False in another")
+    value = next(iter(stated), None)
+    author = next((cls for cls in kind.__mro__ if vars(cls).get("METAINFO")), None)
+    own = getattr(kind, "reduce_zero_label", None)
+    if author and author.__module__ == "mmseg.datasets.known" and value not in (None, own):
+        raise UserError(
+            f"{kind.__name__}: reduce_zero_label={value}, but its masks need {own}, says the "
+            "class; leave the argument out"
+        )
+    return value
+
+
+def check_arguments(
+    prefix: Mapping, ignore_index: int, on_bad_sample: str, subset: Mapping | None
+) -> None:
+    """Raise `UserError` for arguments of a data set that cannot be right."""
+    if unknown := set(prefix) - set(FOLDERS):
+        raise UserError(
+            f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
+            "img_path and seg_map_path"
+        )
+    for key, folder in prefix.items():
+        if not isinstance(folder, str | os.PathLike | None):
+            raise UserError(f"data_prefix.{key}={folder!r}: give one folder, or ConcatDataset")
+    if ignore_index != IGNORE_INDEX:
+        raise UserError(f"ignore_index={ignore_index}: only {IGNORE_INDEX} is ignored here")
+    if on_bad_sample not in ("raise", "skip"):
+        raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
+    if subset is None:
+        return
+    if set(subset) - {"rest"} != {"fraction", "seed"}:
+        raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...[, rest=True])")
+    if not 0 < subset["fraction"] <= 1:
+        raise UserError(f"subset.fraction={subset['fraction']}: give a share, from 0 to 1")

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from mmseg.datasets.classes import single_class_advice
+from mmseg.datasets.classes import lonely_class
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.randomness import own_generators, seed_all
@@ -44,9 +44,8 @@ def warn_of_one_class(dataset: Any, indices: Iterable[int]) -> None:
     for index in indices:
         with suppress(Exception):  # The training will name a bad file.
             found |= set(np.unique(dataset.get_seg_map(index)).tolist())
-    classes = dataset.metainfo["classes"]
-    if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:
-        advice = single_class_advice(classes[min(found)])
+    advice = lonely_class(found - {IGNORE_INDEX}, dataset.metainfo["classes"])
+    if advice and IGNORE_INDEX in found:
         folder = dataset.data_prefix["seg_map_path"]
         MMLogger.get_current_instance().warning(f"{folder}: a few masks {advice}")
 
