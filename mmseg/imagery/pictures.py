@@ -26,7 +26,7 @@ NAME = 14  # the width of a class in the legend, likewise
 VERMILION = (213, 94, 0)  # of Okabe and Ito: colour-blind readers tell it from grey
 
 
-def write_id_png(path: str | Path, ids: np.ndarray, palette: Palette) -> None:
+def write_id_png(path: str | Path, ids: np.ndarray, palette: Palette = ()) -> None:
     """Write class ids as a single-channel 8-bit PNG that viewers show in the palette's colours.
 
     Without colours in the palette they show the ids as grey levels.

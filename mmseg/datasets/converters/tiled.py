@@ -14,12 +14,12 @@ import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg.datasets.converters import common
-from mmseg.datasets.converters.untrusted import unpacked
 from mmseg.datasets.known import LandCoverAIDataset, LoveDADataset, PotsdamDataset, iSAIDDataset
 from mmseg.errors import UserError
 from mmseg.files import write_whole
 from mmseg.imagery import read_image
 from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
+from mmseg.imagery.pictures import write_id_png
 
 # 0 is the rim of an object, which is ignored.
 ISPRS_PALETTE = [(0, 0, 0), *PotsdamDataset.METAINFO["palette"]]
@@ -132,7 +132,7 @@ def convert_tiled(
     if layout.tile is not None and not 0 <= layout.overlap < layout.tile:
         sizes = f"overlap {layout.overlap} of tiles of {layout.tile}"
         raise UserError(f"{sizes}: give 0 or more and less than a tile")
-    with unpacked(source, out, {".tif", ".png"}, layout.archives) as root:
+    with common.unpacked(source, out, layout.archives) as root:
         return len(cut_all(root, out, layout, workers))
 
 
@@ -174,7 +174,7 @@ def _cut(
         labels, pixels = ids[window], image[window]
         data = path.read_bytes() if keep else cv2.imencode(layout.suffix, pixels)[1].tobytes()
         write_whole(out / "img_dir" / split.lower() / f"{name}{layout.suffix}", data)
-        common.write_png(out / "ann_dir" / split.lower() / f"{name}{layout.mask_suffix}", labels)
+        write_id_png(out / "ann_dir" / split.lower() / f"{name}{layout.mask_suffix}", labels)
         tiles[str(Path(split, name))] = np.bincount(labels.ravel(), minlength=256)[: layout.classes]
     return tiles, unknown
 
