@@ -16,7 +16,7 @@ from rasterio.windows import Window
 
 from mmseg.errors import UserError, reason
 from mmseg.files import whole_file
-from mmseg.imagery.files import check_depth
+from mmseg.imagery.image import check_depth
 from mmseg.imagery.mask import IGNORE_INDEX
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from mmseg.errors import UserError
-from mmseg.imagery.files import read_file
+from mmseg.imagery.image import read_file
 
 IGNORE_INDEX = 255
 UNKNOWN = 254  # in the labels of an image that is trained without them
