@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from unicodedata import normalize
 
 import numpy as np
@@ -19,7 +19,7 @@ from mmengine.registry import DefaultScope
 from mmseg.datasets import classes
 from mmseg.datasets.cache import ImageCache
 from mmseg.datasets.glance import glance
-from mmseg.datasets.patterns import PathPatterns
+from mmseg.datasets.patterns import patterns_in
 from mmseg.datasets.subset import stratified_subset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError, shorten
@@ -27,7 +27,7 @@ from mmseg.files import read_text
 from mmseg.imagery.listing import IMAGE_SUFFIXES, files_below, names_in
 from mmseg.imagery.mask import IGNORE_INDEX, compare_palettes, read_mask, warn_of_nodata
 from mmseg.randomness import Seeded
-from mmseg.registry import DATASETS, SCOPE
+from mmseg.registry import DATASETS, SCOPE, checked_arguments
 
 
 @DATASETS.register_module()
@@ -64,26 +64,28 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def __init__(
         self,
-        data_prefix: Mapping[str, str] = classes.FOLDERS,
+        data_prefix: classes.Folders = classes.FOLDERS,
         img_suffix: str | None = None,
         seg_map_suffix: str | None = None,
         reduce_zero_label: bool | None = None,
-        subset: Mapping | None = None,
-        on_bad_sample: Literal["raise", "skip"] = "raise",
+        subset: classes.Subset | None = None,
+        on_bad_sample: classes.Reaction = "raise",
         max_bad_share: float = 0.01,
         cache_in_memory: bool = False,
         group_pattern: str | None = None,
-        ignore_index: int = IGNORE_INDEX,
+        ignore_index: classes.Ignored = IGNORE_INDEX,
         backend_args: dict | None = None,
         **kwargs: object,
     ) -> None:
         self.group_pattern = group_pattern or self.group_pattern
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
+        own = {"data_prefix": data_prefix, "ignore_index": ignore_index, "subset": subset}
+        own["on_bad_sample"] = on_bad_sample
+        checked_arguments(BaseSegDataset, own, type(self).__name__)
         stated = classes.agreed_zero_label(type(self), reduce_zero_label, kwargs)
         if stated is not None:
             self.reduce_zero_label = stated
-        classes.check_arguments(data_prefix, ignore_index, on_bad_sample, subset)
         self.ignore_index, self.backend_args, self.subset = ignore_index, backend_args, subset
         self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")
         self.max_bad_share = max_bad_share
@@ -91,9 +93,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.cache_in_memory = cache_in_memory
         self.cache: ImageCache | None = None
         self.colour_ids: dict | None = None
-        self.patterns: PathPatterns | None = None
-        if PathPatterns.are_in(data_prefix):
-            self.patterns = PathPatterns(str(kwargs.get("data_root") or "."), data_prefix)
+        self.patterns = patterns_in(data_prefix, str(kwargs.get("data_root") or "."))
         # The pipeline then means our transforms by their names, with and without a runner.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix={"img_path": "", **data_prefix}, **kwargs)
@@ -246,9 +246,8 @@ class BaseSegDataset(Seeded, BaseDataset):
         A subclass may list samples without them, and samples with pixels instead of a path.
         """
         info = {"img_path": f"sample {idx}", **self.facts, **super().get_data_info(idx)}
-        if self.group_pattern and (
-            found := re.match(self.group_pattern, Path(info["img_path"]).stem)
-        ):
+        name = Path(info["img_path"]).stem
+        if found := self.group_pattern and re.match(self.group_pattern, name):
             info.setdefault("group", found[1])
         return info
 

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from colorsys import hsv_to_rgb
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -12,9 +12,48 @@ from mmseg.config.parts import steps_of
 from mmseg.errors import UserError, shorten
 from mmseg.imagery.bands import BITS
 from mmseg.imagery.mask import IGNORE_INDEX
+from mmseg.registry import Rule, fitted
 
-Colour = tuple[int, int, int]
 FOLDERS = {"img_path": "", "seg_map_path": ""}
+Colour = tuple[int, int, int]
+
+
+def _is_colour(value: Any) -> bool:
+    parts = np.asarray(value)
+    return parts.shape == (3,) and parts.dtype.kind in "iu" and bool((parts == parts % 256).all())
+
+
+def _are_folders(prefix: Mapping) -> bool:
+    folders = [isinstance(each, str | os.PathLike | None) for each in prefix.values()]
+    return set(prefix) <= set(FOLDERS) and all(folders)
+
+
+def _is_subset(value: Mapping) -> bool:
+    return set(value) - {"rest"} == {"fraction", "seed"} and 0 < value["fraction"] <= 1
+
+
+# Arguments of a data set.
+Folders = Annotated[
+    Mapping, Rule("img_path and seg_map_path, one folder each; or use ConcatDataset", _are_folders)
+]
+Subset = Annotated[
+    Mapping, Rule("dict(fraction=..., seed=...[, rest=True]), a share from 0 to 1", _is_subset)
+]
+Reaction = Annotated[str, Rule("'raise' or 'skip'", lambda v: v in ("raise", "skip"))]
+Ignored = Annotated[int, Rule(f"{IGNORE_INDEX}, as in all masks", lambda v: v == IGNORE_INDEX)]
+# What `metainfo` holds, and each colour of its palette.
+KINDS: dict[str, Any] = {
+    "classes": Annotated[
+        Sequence[str],
+        Rule("up to 255 names, as ('water',); 255 is ignored", lambda v: len(v) <= IGNORE_INDEX),
+    ],
+    "bands": Annotated[
+        Sequence[str], Rule("the names of the bands, each once", lambda v: 0 < len(v) == len({*v}))
+    ],
+    "bits": Annotated[str, Rule(f"one of {', '.join(BITS)}", lambda v: v in BITS)],
+    "gsd": Annotated[float, Rule("the metres that a pixel covers", lambda v: 0 < v < math.inf)],
+}
+PALETTE_COLOUR = Annotated[Any, Rule("(R, G, B) of whole numbers from 0 to 255", _is_colour)]
 
 
 def distinct_colours(known: Sequence[Colour | None]) -> list[Colour]:
@@ -32,52 +71,25 @@ def check_metainfo(info: Mapping, own: Sequence[str] | None, dataset: str) -> No
 
     `own` are the classes that the class of the data set states, whose ids the masks hold.
     """
-    if problem := _problem(info, own or info.get("classes", ())):
-        raise UserError(f"{dataset}: {problem}")
-
-
-def _problem(info: Mapping, own: Sequence[str]) -> str | None:
     for key in ("classes", "palette"):
         if key not in info:
-            return f"the config's metainfo=dict(...) lacks {key!r}"
+            raise UserError(f"{dataset}: the config's metainfo=dict(...) lacks {key!r}")
+    for key in (key for key in KINDS if info.get(key) is not None):
+        fitted(info[key], KINDS[key], f"{dataset}: metainfo.{key}")
     classes, palette = info["classes"], info["palette"]
-    if isinstance(classes, str):
-        return f"classes is the text {classes!r}; write ({classes!r},)"
-    if len(classes) > IGNORE_INDEX:
-        return (
-            f"metainfo has {len(classes)} classes; masks of 8 bits hold {IGNORE_INDEX} at most, "
-            f"and {IGNORE_INDEX} is ignored"
-        )
-    if other := [name for name in classes if name not in own]:
-        return (
-            f"the config names other classes than its {len(own)}, whose ids the masks hold: "
-            f"{shorten(other[0])!r}; for a data set of your own use type='BaseSegDataset'"
+    if other := [name for name in classes if name not in (own or classes)]:
+        raise UserError(
+            f"{dataset}: the config names other classes than its {len(own or ())}, whose ids the "
+            f"masks hold: {shorten(other[0])!r}; for a data set of your own use "
+            "type='BaseSegDataset'"
         )
     if len(classes) != len(palette):
         counts = f"{len(classes)} classes and {len(palette)} colours"
-        return f"metainfo has {counts} in its palette: give a colour per class"
-    for parts in map(np.asarray, palette):
-        if parts.shape != (3,) or parts.dtype.kind not in "iu" or (parts != parts % 256).any():
-            return (
-                f"metainfo.palette has {parts.tolist()!r:.80}; give (R, G, B) of whole numbers "
-                "from 0 to 255 for each class"
-            )
-    return _problem_of_bands(*(info.get(key) for key in ("bands", "bits", "gsd")))
-
-
-def _problem_of_bands(bands: Any, bits: Any, gsd: Any) -> str | None:
-    if bands is not None and not (bands and all(isinstance(b, str) for b in bands)):
-        return f"metainfo.bands={bands}: list the names of the bands"
-    if len(set(bands or ())) != len(bands or ()):
-        return f"metainfo.bands={bands}: a name stands there twice"
-    if bits not in (None, *BITS) or (bits not in (None, "uint8") and bands is None):
-        return (
-            f"metainfo.bits={bits!r}: use one of {', '.join(BITS)}, and name the bands too "
-            "(metainfo.bands)"
-        )
-    if gsd is not None and not (isinstance(gsd, int | float) and 0 < gsd < math.inf):
-        return f"metainfo.gsd={gsd!r}: give the metres that a pixel covers"
-    return None
+        raise UserError(f"{dataset}: metainfo has {counts} in its palette: give a colour per class")
+    for colour in palette:
+        fitted(colour, PALETTE_COLOUR, f"{dataset}: metainfo.palette has a colour")
+    if info.get("bits", "uint8") != "uint8" and not info.get("bands"):
+        raise UserError(f"{dataset}: metainfo.bits={info['bits']}: name the bands too")
 
 
 def lonely_class(found: Collection[int], classes: Sequence[str]) -> str | None:
@@ -111,27 +123,3 @@ def agreed_zero_label(kind: type, given: bool | None, options: Mapping) -> bool 
             "class; leave the argument out"
         )
     return value
-
-
-def check_arguments(
-    prefix: Mapping, ignore_index: int, on_bad_sample: str, subset: Mapping | None
-) -> None:
-    """Raise `UserError` for arguments of a data set that cannot be right."""
-    if unknown := set(prefix) - set(FOLDERS):
-        raise UserError(
-            f"data_prefix: nothing reads {', '.join(map(repr, sorted(unknown)))}; it has "
-            "img_path and seg_map_path"
-        )
-    for key, folder in prefix.items():
-        if not isinstance(folder, str | os.PathLike | None):
-            raise UserError(f"data_prefix.{key}={folder!r}: give one folder, or ConcatDataset")
-    if ignore_index != IGNORE_INDEX:
-        raise UserError(f"ignore_index={ignore_index}: only {IGNORE_INDEX} is ignored here")
-    if on_bad_sample not in ("raise", "skip"):
-        raise UserError(f"on_bad_sample={on_bad_sample!r}: use 'raise' or 'skip'")
-    if subset is None:
-        return
-    if set(subset) - {"rest"} != {"fraction", "seed"}:
-        raise UserError(f"subset={dict(subset)}: give dict(fraction=..., seed=...[, rest=True])")
-    if not 0 < subset["fraction"] <= 1:
-        raise UserError(f"subset.fraction={subset['fraction']}: give a share, from 0 to 1")
