@@ -70,8 +70,8 @@ def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
         counts = np.bincount(results["gt_seg_map"].ravel(), minlength=256)
         sample.class_pixels = counts[: len(dataset.metainfo["classes"])]
         if counts[IGNORE_INDEX] == counts.sum():
-            mask = results["seg_map_path"]
-            sample.problems.append(f"{mask}: the mask is empty, every pixel is ignored")
+            problem = f"{results['seg_map_path']}: the mask is empty, every pixel is ignored"
+            sample.problems.append(problem)
     return sample
 
 
@@ -85,11 +85,9 @@ def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
     later: dict[bytes, str] = {}
     for split in reversed(list(splits)):
         for sample in splits[split]:
-            if sample.digest in later:
-                sample.problems.append(
-                    f"{sample.image}: the same picture as {later[sample.digest]}; take it out of "
-                    f"{split}"
-                )
+            if found := later.get(sample.digest):
+                advice = f"the same picture as {found}; take it out of {split}"
+                sample.problems.append(f"{sample.image}: {advice}")
         later.update({s.digest: f"{s.image} of {split}" for s in splits[split] if s.digest})
 
 
@@ -110,9 +108,8 @@ def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
 def class_table(splits: Mapping[str, Sequence[Sample]], classes: Sequence[str]) -> Table:
     """Tabulate the pixels of each class in each split."""
     table = Table("class", *(f"pixels in {split}" for split in splits))
-    pixels = [
-        np.zeros(len(classes), int) + sum(s.class_pixels for s in own) for own in splits.values()
-    ]
+    zeros = np.zeros(len(classes), int)
+    pixels = [zeros + sum(s.class_pixels for s in own) for own in splits.values()]
     for index, name in enumerate(classes):
         cells = [f"{n[index]:,} ({n[index] / max(n.sum(), 1):.2%})" for n in pixels]
         table.add_row(name, *cells)

@@ -81,10 +81,9 @@ def check_alignment(sample: Mapping, steps: Sequence) -> None:
     results: Any = dict(sample)
     with own_generators():
         for step in steps if any(map(_is_foreign, steps)) else ():
-            faults = []
             try:
-                if _is_foreign(step):
-                    faults = [_fault(step(marked)) for marked in _marked(results)]
+                samples = _marked(results) if _is_foreign(step) else ()
+                faults = [_fault(step(marked)) for marked in samples]
                 results = step(results)
             except Exception:  # The training will meet it too, if it is more than the marks.
                 return
@@ -133,8 +132,7 @@ def _fault(results: Mapping | None) -> str | None:
     if image.shape[:2] != labels.shape[:2]:
         return f"makes an image {image.shape[:2]} and labels {labels.shape[:2]}"
     shown, marks = image.reshape(labels.size, -1).mean(1), _marks(labels.shape)
-    if not np.array_equal(labels, marks) or not shown.std():
-        return None
-    if abs(np.corrcoef(shown, marks.ravel())[0, 1]) > AGREEING:
-        return None
-    return "moves the pixels of the image and leaves the labels as they were"
+    are_kept = np.array_equal(labels, marks) and shown.std() > 0
+    if are_kept and abs(np.corrcoef(shown, marks.ravel())[0, 1]) <= AGREEING:
+        return "moves the pixels of the image and leaves the labels as they were"
+    return None
