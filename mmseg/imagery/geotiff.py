@@ -51,17 +51,16 @@ def readable(path: str, problem: str = "not a readable raster") -> Iterator[None
 
 @contextmanager
 def _opened(data: bytes, path: str | Path, kind: str) -> Iterator[rasterio.DatasetReader]:
+    driver = DRIVERS.get(data[:1], "GTiff")
     with MemoryFile(data) as file:
         try:
-            with open_geotiff(file.name, DRIVERS.get(data[:1], "GTiff")) as raster:
+            problem = f"cannot decode the {kind}"
+            with readable(str(path), problem), open_geotiff(file.name, driver) as raster:
                 if raster.width * raster.height > MOST_PIXELS:
                     raise UserError(f"{path}: the {kind} is too large; cut it into tiles")
                 yield raster
         except UserError as error:
             raise UserError(str(error).replace(file.name, str(path))) from error
-        except RasterioError as error:
-            message = re.sub(f"'?{file.name}'?", "it", reason(error.__cause__ or error))
-            raise UserError(f"{path}: cannot decode the {kind} ({message})") from error
 
 
 def nodata_of(path: str | Path) -> float | None:
