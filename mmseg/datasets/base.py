@@ -24,7 +24,7 @@ from mmseg.datasets.subset import stratified_subset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
-from mmseg.imagery.listing import IMAGE_SUFFIXES, files_below, names_in
+from mmseg.imagery.listing import IMAGE_SUFFIXES, names_in
 from mmseg.imagery.mask import IGNORE_INDEX, compare_palettes, read_mask, warn_of_nodata
 from mmseg.randomness import Seeded
 from mmseg.registry import DATASETS, SCOPE, checked_arguments
@@ -192,13 +192,13 @@ class BaseSegDataset(Seeded, BaseDataset):
         images = self.data_prefix["img_path"]
         if not Path(images).is_dir():
             raise UserError(f"{images}: the folder (img_path) is not there; {self.source}")
-        names = names_in(images, self.img_suffix)
-        ends = self.img_suffix, self.seg_map_suffix
-        others = [path for path in files_below(images) if not path.endswith(ends)]
-        if others := sorted(path for path in others if path.lower().endswith(IMAGE_SUFFIXES)):
+        files, end = names_in(images, ""), self.img_suffix
+        names = sorted(file.removesuffix(end) for file in files if file.endswith(end))
+        others = [file for file in files if not file.endswith((end, self.seg_map_suffix))]
+        if others := [file for file in others if file.lower().endswith(IMAGE_SUFFIXES)]:
             MMLogger.get_current_instance().warning(
-                f"{others[0]}: it and {len(others) - 1} more images are left out, because they do "
-                f"not end in {self.img_suffix!r} (img_suffix); rename them"
+                f"{images}/{others[0]}: it and {len(others) - 1} more images are left out, because "
+                f"they do not end in {end!r} (img_suffix); rename them"
             )
         if not names:
             raise UserError(f"{images}: no image ends in {self.img_suffix!r} (img_suffix)")

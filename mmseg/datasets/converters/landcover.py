@@ -55,9 +55,8 @@ def convert_landcover(
             "download version 1 to train all five classes"
         )
     by_sheet = split_by_sheet(list(pixels))
-    for split in SPLITS:
-        common.write_ids(out / "splits" / f"{split}.txt", lists[split])
-        common.write_ids(out / "splits" / f"{split}_by_sheet.txt", by_sheet[split])
+    for name, ids in {**lists, **{f"{s}_by_sheet": by_sheet[s] for s in SPLITS}}.items():
+        common.write_ids(out / "splits" / f"{name}.txt", ids)
     write_whole(out / "class_pixels.json", (json.dumps(totals) + "\n").encode())
     return len(pixels)
 
