@@ -264,24 +264,19 @@ class BaseSegDataset(Seeded, BaseDataset):
                 raise UserError(f"{folder}: the folder is gone since the training began") from error
             if self.bad_samples is None:
                 raise
-            if not self.bad_samples[idx]:
-                self._count_bad_sample(self.bad_samples, idx, error)
+            if self.bad_samples[idx]:
+                return None
+            self.bad_samples[idx] = True
+            MMLogger.get_current_instance().warning(f"{error}; another sample takes its place")
+            count, most = int(self.bad_samples.sum()), self.max_bad_share
+            if count > most * len(self):
+                counts = f"{count} of {len(self)} samples are bad, more than max_bad_share={most}"
+                raise UserError(f"{counts}; the last one: {error}") from error
             return None
-
-    def _count_bad_sample(self, bad: torch.Tensor, idx: int, error: UserError) -> None:
-        bad[idx] = True
-        MMLogger.get_current_instance().warning(f"{error}; another sample takes its place")
-        count = int(bad.sum())
-        if count > self.max_bad_share * len(self):
-            raise UserError(
-                f"{count} of {len(self)} samples are bad, more than "
-                f"max_bad_share={self.max_bad_share}; the last one: {error}"
-            )
 
     def step(self, kind: type) -> Any:
         """Return the first step of a kind in the pipeline, or one with its defaults."""
-        steps = [step for step in self.pipeline.transforms if isinstance(step, kind)]
-        return steps[0] if steps else kind()
+        return next((s for s in self.pipeline.transforms if isinstance(s, kind)), None) or kind()
 
     def get_seg_map(self, index: int) -> np.ndarray:
         """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
