@@ -192,7 +192,7 @@ class BaseSegDataset(Seeded, BaseDataset):
         images = self.data_prefix["img_path"]
         if not Path(images).is_dir():
             raise UserError(f"{images}: the folder (img_path) is not there; {self.source}")
-        files, end = names_in(images, ""), self.img_suffix
+        files, end = names_in(images), self.img_suffix
         names = sorted(file.removesuffix(end) for file in files if file.endswith(end))
         others = [file for file in files if not file.endswith((end, self.seg_map_suffix))]
         if others := [file for file in others if file.lower().endswith(IMAGE_SUFFIXES)]:

@@ -19,7 +19,7 @@ from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
 from mmseg.imagery.bands import is_bgr
-from mmseg.imagery.listing import names_in
+from mmseg.imagery.listing import files_below
 from mmseg.imagery.mask import IGNORE_INDEX
 
 
@@ -46,9 +46,11 @@ def masks_without_image(dataset: BaseSegDataset) -> list[str]:
     folder = dataset.data_prefix.get("seg_map_path")
     if dataset.ann_file or not folder or not Path(folder).is_dir():
         return []
-    alone = set(names_in(folder, dataset.seg_map_suffix)) - set(dataset.list_names())
-    paths = [Path(folder, name + dataset.seg_map_suffix) for name in sorted(alone)]
-    return [f"{path}: the mask has no image {path.stem + dataset.img_suffix}" for path in paths]
+    suffix = dataset.seg_map_suffix
+    masks = {Path(path) for path in files_below(folder) if path.endswith(suffix)}
+    alone = masks - {Path(dataset.sample(name)["seg_map_path"]) for name in dataset.list_names()}
+    names = [(path, path.name.removesuffix(suffix)) for path in sorted(alone)]
+    return [f"{path}: the mask has no image {name}{dataset.img_suffix}" for path, name in names]
 
 
 def check_sample(dataset: BaseSegDataset, name: str) -> Sample:

@@ -36,7 +36,7 @@ class PathPatterns:
 
     def names(self) -> list[str]:
         """Return the paths of the images below `root`, sorted."""
-        found = list(filter(self.image.fullmatch, names_in(self.root, "")))
+        found = list(filter(self.image.fullmatch, names_in(self.root)))
         if not found:
             raise UserError(f"{self.root}: no image matches the pattern of img_path")
         return found

@@ -104,7 +104,7 @@ def find(folder: Path, pattern: str) -> dict[str, Path]:
 
     Each is found by the groups of its match, joined by "/". Hidden files do not count.
     """
-    found = [re.search(rf"(?:^|/){pattern}$", name) for name in names_in(folder, "")]
+    found = [re.search(rf"(?:^|/){pattern}$", name) for name in names_in(folder)]
     return {"/".join(match.groups()): folder / match.string for match in found if match}
 
 
