@@ -11,8 +11,7 @@ from common import in_threads, read_config, tool_parser
 
 import numpy as np
 
-from mmseg.config.parts import parts_of
-from mmseg.datasets import build_dataset
+from mmseg.datasets.check import build_parts
 from mmseg.datasets.class_weights import METHODS, class_weights
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import read_text, write_whole
@@ -40,7 +39,7 @@ def main() -> None:
     if args.out and args.out.is_file() and not read_text(args.out).startswith(TITLE):
         raise UserError(f"--out {args.out}: would replace a file of yours; name a new one")
     config = read_config(args)
-    datasets = [build_dataset(part) for part in parts_of(config.train_dataloader.dataset)]
+    datasets = build_parts(config.train_dataloader.dataset)
     masks = [(part, part.get_data_info(i)) for part in datasets for i in range(len(part))]
     counts = in_threads(lambda m: m[0].count_pixels(m[1]), masks, args.workers, "Counting pixels")
     weights, pixels = class_weights(counts, args.method), np.sum(counts, axis=0)

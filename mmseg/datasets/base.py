@@ -246,8 +246,8 @@ class BaseSegDataset(Seeded, BaseDataset):
         A subclass may list samples without them, and samples with pixels instead of a path.
         """
         info = {"img_path": f"sample {idx}", **self.facts, **super().get_data_info(idx)}
-        name = Path(info["img_path"]).stem
-        if found := self.group_pattern and re.match(self.group_pattern, name):
+        pattern = self.group_pattern
+        if pattern and (found := re.match(pattern, Path(info["img_path"]).stem)):
             info.setdefault("group", found[1])
         return info
 

@@ -39,9 +39,9 @@ class Layout(NamedTuple):
     tiles that would reach over the border are counted and dropped.
     """
 
-    image: str
-    mask: str
-    classes: int
+    image: str = ""
+    mask: str = ""
+    classes: int = 0
     archives: tuple[str, ...] = ()
     palette: Sequence[tuple[int, int, int]] = ()
     tolerated: float = 0  # share of pixels with colours of no class
@@ -56,9 +56,6 @@ class Layout(NamedTuple):
 
 
 ISPRS = Layout(
-    image="",
-    mask="",
-    classes=len(ISPRS_PALETTE),
     palette=ISPRS_PALETTE,
     tolerated=0.01,
     tile=512,
@@ -78,7 +75,6 @@ LAYOUTS = {
     "isaid": Layout(
         image=r"(train|val)/images/(?:[^/]+/)*([^/]+)\.png",
         mask=r"(train|val)/Semantic_masks/(?:[^/]+/)*([^/]+)_instance_color_RGB\.png",
-        classes=len(iSAIDDataset.METAINFO["classes"]),
         palette=iSAIDDataset.METAINFO["palette"],
         tile=896,
         overlap=384,
@@ -162,7 +158,8 @@ def _cut(
     values = read_image(mask_path) if layout.palette else read_mask(mask_path)
     check_size(mask_path, values.shape[:2], path, image.shape[:2])
     ids, unknown = colours_to_ids(values, layout, mask_path) if layout.palette else (values, 0)
-    ids = to_train_ids(ids, layout.classes, False, mask_path)
+    classes = len(layout.palette) or layout.classes
+    ids = to_train_ids(ids, classes, False, mask_path)
     named, tiles = windows(area, split, ids.shape, layout), {}
     missing = [(0, max(0, (layout.tile or 0) - side)) for side in ids.shape]
     ids = np.pad(ids, missing, constant_values=layout.ignored)
@@ -175,7 +172,7 @@ def _cut(
         data = path.read_bytes() if keep else cv2.imencode(layout.suffix, pixels)[1].tobytes()
         write_whole(out / "img_dir" / split.lower() / f"{name}{layout.suffix}", data)
         write_id_png(out / "ann_dir" / split.lower() / f"{name}{layout.mask_suffix}", labels)
-        tiles[str(Path(split, name))] = np.bincount(labels.ravel(), minlength=256)[: layout.classes]
+        tiles[str(Path(split, name))] = np.bincount(labels.ravel(), minlength=256)[:classes]
     return tiles, unknown
 
 
