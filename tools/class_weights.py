@@ -11,6 +11,7 @@ from common import in_threads, read_config, tool_parser
 
 import numpy as np
 
+from mmseg.datasets.base import BaseSegDataset
 from mmseg.datasets.check import build_parts
 from mmseg.datasets.class_weights import METHODS, class_weights
 from mmseg.errors import UserError, one_line_errors
@@ -28,6 +29,12 @@ def weighted(losses: Mapping | Sequence[Mapping]) -> str:
     return "[" + ", ".join(f"dict({term!r}, class_weight=class_weight)" for term in terms) + "]"
 
 
+def count_pixels(mask: tuple[BaseSegDataset, int]) -> np.ndarray:
+    """Return how many pixels of a mask each class has, int64 (C,)."""
+    part, index = mask
+    return part.count_pixels(part.get_data_info(index))
+
+
 @one_line_errors
 def main() -> None:
     parser = tool_parser(__doc__, "config", "--workers")
@@ -40,8 +47,8 @@ def main() -> None:
         raise UserError(f"--out {args.out}: would replace a file of yours; name a new one")
     config = read_config(args)
     datasets = build_parts(config.train_dataloader.dataset)
-    masks = [(part, part.get_data_info(i)) for part in datasets for i in range(len(part))]
-    counts = in_threads(lambda m: m[0].count_pixels(m[1]), masks, args.workers, "Counting pixels")
+    masks = [(part, index) for part in datasets for index in range(len(part))]
+    counts = in_threads(count_pixels, masks, args.workers, "Counting pixels")
     weights, pixels = class_weights(counts, args.method), np.sum(counts, axis=0)
     columns = datasets[0].metainfo["classes"], pixels / pixels.sum(), weights
     values = "".join(
