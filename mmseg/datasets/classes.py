@@ -34,18 +34,17 @@ def _is_subset(value: Mapping) -> bool:
 
 # Arguments of a data set.
 Folders = Annotated[
-    Mapping, Rule("img_path and seg_map_path, one folder each; or use ConcatDataset", _are_folders)
+    Mapping, Rule("img_path and seg_map_path, a folder each, or ConcatDataset", _are_folders)
 ]
 Subset = Annotated[
-    Mapping, Rule("dict(fraction=..., seed=...[, rest=True]), a share from 0 to 1", _is_subset)
+    Mapping, Rule("dict(fraction=..., seed=...[, rest=True]), a share up to 1", _is_subset)
 ]
 Reaction = Annotated[str, Rule("'raise' or 'skip'", lambda v: v in ("raise", "skip"))]
-Ignored = Annotated[int, Rule(f"{IGNORE_INDEX}, as in all masks", lambda v: v == IGNORE_INDEX)]
+Ignored = Annotated[int, Rule(f"{IGNORE_INDEX}, no other is ignored", lambda v: v == IGNORE_INDEX)]
 # What `metainfo` holds, and each colour of its palette.
 KINDS: dict[str, Any] = {
     "classes": Annotated[
-        Sequence[str],
-        Rule("up to 255 names, as ('water',); 255 is ignored", lambda v: len(v) <= IGNORE_INDEX),
+        Sequence[str], Rule("up to 255 names, as in ('water',)", lambda v: len(v) <= IGNORE_INDEX)
     ],
     "bands": Annotated[
         Sequence[str], Rule("the names of the bands, each once", lambda v: 0 < len(v) == len({*v}))
@@ -86,8 +85,8 @@ def check_metainfo(info: Mapping, own: Sequence[str] | None, dataset: str) -> No
     if len(classes) != len(palette):
         counts = f"{len(classes)} classes and {len(palette)} colours"
         raise UserError(f"{dataset}: metainfo has {counts} in its palette: give a colour per class")
-    for colour in palette:
-        fitted(colour, PALETTE_COLOUR, f"{dataset}: metainfo.palette has a colour")
+    for index, colour in enumerate(palette):
+        fitted(colour, PALETTE_COLOUR, f"{dataset}: metainfo.palette[{index}]")
     if info.get("bits", "uint8") != "uint8" and not info.get("bands"):
         raise UserError(f"{dataset}: metainfo.bits={info['bits']}: name the bands too")
 

@@ -58,14 +58,14 @@ def test_names_in_another_unicode_form_are_told(folder_config, image_folder):
 
 FEW = {"classes": ("a", "b"), "palette": [(0, 0, 0)]}
 MANY = {"classes": [str(i) for i in range(256)], "palette": [(i, 0, 0) for i in range(256)]}
-SUBSET = r"subset=.*: give dict\(fraction=..., seed=...\[, rest=True\]\), a share from 0 to 1"
+SUBSET = r"subset=.*: give dict\(fraction=..., seed=...\[, rest=True\]\), a share up to 1"
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("data_prefix", {"img_path": "a", "ann_path": "b"}, "give img_path and seg_map_path, one"),
-        ("data_prefix", {"img_path": ["a", "b"]}, r"\['a', 'b'\]}: give img_path .* one folder"),
+        ("data_prefix", {"img_path": "a", "ann_path": "b"}, "give img_path and seg_map_path, a"),
+        ("data_prefix", {"img_path": ["a", "b"]}, r"\['a', 'b'\]}: give img_path .* a folder"),
         ("ann_file", "val.txt", r"val\.txt: the list \(ann_file\) is not there"),
         ("img_suffix", ".tif", r"no image ends in '\.tif'"),
         ("metainfo", {"palette": [(0, 0, 0)]}, "lacks 'classes'"),
