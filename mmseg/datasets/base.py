@@ -122,7 +122,7 @@ class BaseSegDataset(Seeded, BaseDataset):
 
         Those that it leaves out are ignored.
         """
-        chosen, own = list(self._metainfo["classes"]), list(self.METAINFO.get("classes", ()))
+        chosen, own = list(self._metainfo["classes"]), list(self.METAINFO.get("classes") or ())
         if not own or chosen == own:
             return None
         return {k: chosen.index(c) if c in chosen else IGNORE_INDEX for k, c in enumerate(own)}

@@ -87,7 +87,7 @@ def check_metainfo(info: Mapping, own: Sequence[str] | None, dataset: str) -> No
         raise UserError(f"{dataset}: metainfo has {counts} in its palette: give a colour per class")
     for index, colour in enumerate(palette):
         fitted(colour, PALETTE_COLOUR, f"{dataset}: metainfo.palette[{index}]")
-    if info.get("bits", "uint8") != "uint8" and not info.get("bands"):
+    if (info.get("bits") or "uint8") != "uint8" and not info.get("bands"):
         raise UserError(f"{dataset}: metainfo.bits={info['bits']}: name the bands too")
 
 
