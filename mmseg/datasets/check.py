@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -57,7 +58,8 @@ def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
     """Read an image and its mask; `problems` names each wrong file."""
     results = {**dataset.facts, **dataset.sample(name)}
     sample = Sample(name, results["img_path"])
-    for kind in (LoadImageFromFile, *[LoadAnnotations] * ("seg_map_path" in results)):
+    kinds: list[Any] = [LoadImageFromFile, LoadAnnotations]
+    for kind in kinds if "seg_map_path" in results else kinds[:1]:
         try:
             results = dataset.step(kind)(results)
         except UserError as error:
