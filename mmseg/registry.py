@@ -93,6 +93,8 @@ def _fitted(value: Any, hint: Any) -> Any:
         if kind is int and isinstance(value, float) and value.is_integer():
             value = int(value)
         fits = isinstance(value, SIMPLE[kind]) and (kind is bool or not isinstance(value, bool))
+    elif kind is Mapping:
+        fits = isinstance(value, Mapping)
     elif kind in (list, tuple, Sequence):
         fits = isinstance(value, list | tuple)
         if fits and (kind is not tuple or Ellipsis in parts):  # of any length

@@ -20,16 +20,6 @@ from mmseg.imagery.pictures import LIMIT, overlay, sheet, shrink, write_image
 COLUMNS = 4  # two samples
 
 
-def parse_args():
-    parser = tool_parser(__doc__, "config", "--bands", "--seed")
-    add = parser.add_argument
-    add("--split", choices=("train", "val", "test"), default="train")
-    add("--count", type=positive_int, default=24, help="how many samples")
-    add("--per-sheet", type=positive_int, default=12, help="samples on a sheet")
-    add("--out", "--output-dir", default="work_dirs/browse", metavar="DIR")
-    return parser.parse_args()
-
-
 def pictures(
     dataset, indices: np.ndarray, bands: Sequence[str] | None
 ) -> Iterator[tuple[np.ndarray, str]]:
@@ -48,7 +38,13 @@ def pictures(
 
 @one_line_errors
 def main() -> None:
-    args = parse_args()
+    parser = tool_parser(__doc__, "config", "--bands", "--seed")
+    add = parser.add_argument
+    add("--split", choices=("train", "val", "test"), default="train")
+    add("--count", type=positive_int, default=24, help="how many samples")
+    add("--per-sheet", type=positive_int, default=12, help="samples on a sheet")
+    add("--out", "--output-dir", default="work_dirs/browse", metavar="DIR")
+    args = parser.parse_args()
     data = read_config(args)[f"{args.split}_dataloader"].dataset
     bits = (parts_of(data)[0].get("metainfo") or {}).get("bits")
     for step in (step for part in parts_of(data) for step in part.get("pipeline", ())):

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from common import in_threads, read_config, tool_parser
 
+import numpy as np
 from mmengine.config import Config
 from rich.console import Console
 
 from mmseg.datasets import check
 from mmseg.datasets.base import BaseSegDataset
+from mmseg.datasets.classes import lonely_class
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import write_whole
 
@@ -64,7 +66,9 @@ def main() -> None:
     problems = [line for part in parts for line in check.masks_without_image(part)]
     problems += [line for samples in splits.values() for s in samples for line in s.problems]
     classes = next(iter(parts)).metainfo["classes"]
-    problems += check.lonely_class(splits.get("train", []), classes)
+    found = np.flatnonzero(sum(sample.class_pixels for sample in splits.get("train", ())))
+    if advice := lonely_class(found, classes):
+        problems.append(f"train: all masks {advice}")
     print(*problems, sep="\n", end="\n" if problems else "")
     console = Console()
     console.print(check.overview(splits), check.class_table(splits, classes))

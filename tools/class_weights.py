@@ -11,21 +11,13 @@ from common import in_threads, read_config, tool_parser
 
 import numpy as np
 
-from mmseg.config.parts import parts_of
-from mmseg.datasets import build_dataset
 from mmseg.datasets.base import BaseSegDataset
+from mmseg.datasets.check import build_parts
 from mmseg.datasets.class_weights import METHODS, class_weights
 from mmseg.errors import UserError, one_line_errors
 from mmseg.files import read_text, write_whole
 
 TITLE = "# Class weights by"
-
-
-def count_pixels(mask: tuple[BaseSegDataset, int]) -> np.ndarray:
-    """Return how many pixels of a mask each class has, int64 (C,)."""
-    dataset, index = mask
-    classes = len(dataset.metainfo["classes"])
-    return np.bincount(dataset.get_seg_map(index).ravel(), minlength=256)[:classes]
 
 
 def weighted(losses: Mapping | Sequence[Mapping]) -> str:
@@ -35,6 +27,12 @@ def weighted(losses: Mapping | Sequence[Mapping]) -> str:
     # A list in a config replaces the list of its base, so all keys are written.
     terms = [{k: v for k, v in loss.items() if k != "class_weight"} for loss in losses]
     return "[" + ", ".join(f"dict({term!r}, class_weight=class_weight)" for term in terms) + "]"
+
+
+def count_pixels(mask: tuple[BaseSegDataset, int]) -> np.ndarray:
+    """Return how many pixels of a mask each class has, int64 (C,)."""
+    part, index = mask
+    return part.count_pixels(part.get_data_info(index))
 
 
 @one_line_errors
@@ -48,10 +46,10 @@ def main() -> None:
     if args.out and args.out.is_file() and not read_text(args.out).startswith(TITLE):
         raise UserError(f"--out {args.out}: would replace a file of yours; name a new one")
     config = read_config(args)
-    datasets = [build_dataset(part) for part in parts_of(config.train_dataloader.dataset)]
-    masks = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
-    counts = np.stack(in_threads(count_pixels, masks, args.workers, "Counting pixels"))
-    weights, pixels = class_weights(counts, args.method), counts.sum(axis=0)
+    datasets = build_parts(config.train_dataloader.dataset)
+    masks = [(part, index) for part in datasets for index in range(len(part))]
+    counts = in_threads(count_pixels, masks, args.workers, "Counting pixels")
+    weights, pixels = class_weights(counts, args.method), np.sum(counts, axis=0)
     columns = datasets[0].metainfo["classes"], pixels / pixels.sum(), weights
     values = "".join(
         f"    {weight:.4g},  # {name}: {share:.3%} of the labelled pixels\n"

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.progress import track
 
 from demo.layers import draw_scene
-from mmseg.datasets.converters.landcover import tile_ids
+from mmseg.datasets.converters.common import write_ids
+from mmseg.datasets.converters.tiled import LANDCOVER, windows
 from mmseg.errors import UserError, one_line_errors
-from mmseg.files import make_writable, write_whole
+from mmseg.files import make_writable
 from mmseg.imagery.geotiff import Affine, write_geotiff
 
 PIXEL_SIZE = 0.5  # metres
@@ -34,10 +35,11 @@ def write_sheet(out: Path, number: int, size: int, seed: int) -> None:
 
 def write_lists(out: Path, sheets: int, size: int, tile: int = TILE) -> None:
     """Write train.txt, val.txt and test.txt. The last sheet is test, the one before it val."""
+    layout = LANDCOVER._replace(tile=tile)
     splits = {"train": range(1, sheets - 1), "val": [sheets - 1], "test": [sheets]}
     for split, numbers in splits.items():
-        names = [name for n in numbers for name in tile_ids(f"DEMO-{n}", size, size, tile)]
-        write_whole(out / f"{split}.txt", "".join(f"{name}\n" for name in names).encode())
+        names = [name for n in numbers for name in windows(f"DEMO-{n}", "", (size, size), layout)]
+        write_ids(out / f"{split}.txt", names)
 
 
 def check(args: argparse.Namespace) -> None:

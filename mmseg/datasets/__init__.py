@@ -22,24 +22,3 @@ from mmseg.datasets.known import (
     iSAIDDataset,
 )
 from mmseg.registry import DATASETS
-
-__all__ = [
-    "DATASETS",
-    "ADE20KDataset",
-    "BaseSegDataset",
-    "COCOStuffDataset",
-    "CamVidDataset",
-    "CityscapesDataset",
-    "ClassBalancedDataset",
-    "ConcatDataset",
-    "ISPRSDataset",
-    "LandCoverAIDataset",
-    "LoveDADataset",
-    "PascalContextDataset",
-    "PascalContextDataset59",
-    "PascalVOCDataset",
-    "PotsdamDataset",
-    "RepeatDataset",
-    "build_dataset",
-    "iSAIDDataset",
-]

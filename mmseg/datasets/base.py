@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from unicodedata import normalize
 
 import numpy as np
@@ -16,19 +16,18 @@ from mmengine.fileio import FileClient
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
-from mmseg.datasets.arguments import FOLDERS, agreed_zero_label, check_choices, check_subset
+from mmseg.datasets import classes
 from mmseg.datasets.cache import ImageCache
-from mmseg.datasets.classes import check_metainfo, distinct_colours, label_map
 from mmseg.datasets.glance import glance
-from mmseg.datasets.patterns import PathPatterns
+from mmseg.datasets.patterns import patterns_in
 from mmseg.datasets.subset import stratified_subset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.errors import UserError, shorten
 from mmseg.files import read_text
-from mmseg.imagery.listing import IMAGE_SUFFIXES, files_below, names_in
+from mmseg.imagery.listing import IMAGE_SUFFIXES, names_in
 from mmseg.imagery.mask import IGNORE_INDEX, compare_palettes, read_mask, warn_of_nodata
 from mmseg.randomness import Seeded
-from mmseg.registry import DATASETS, SCOPE
+from mmseg.registry import DATASETS, SCOPE, checked_arguments
 
 
 @DATASETS.register_module()
@@ -65,27 +64,28 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     def __init__(
         self,
-        data_prefix: Mapping[str, str] = FOLDERS,
+        data_prefix: classes.Folders = classes.FOLDERS,
         img_suffix: str | None = None,
         seg_map_suffix: str | None = None,
         reduce_zero_label: bool | None = None,
-        subset: Mapping | None = None,
-        on_bad_sample: Literal["raise", "skip"] = "raise",
+        subset: classes.Subset | None = None,
+        on_bad_sample: classes.Reaction = "raise",
         max_bad_share: float = 0.01,
         cache_in_memory: bool = False,
         group_pattern: str | None = None,
-        ignore_index: int = IGNORE_INDEX,
+        ignore_index: classes.Ignored = IGNORE_INDEX,
         backend_args: dict | None = None,
         **kwargs: object,
     ) -> None:
         self.group_pattern = group_pattern or self.group_pattern
         self.img_suffix = img_suffix or self.img_suffix
         self.seg_map_suffix = seg_map_suffix or self.seg_map_suffix
-        stated = agreed_zero_label(type(self), reduce_zero_label, kwargs)
-        check_choices(data_prefix, ignore_index, on_bad_sample)
+        own = {"data_prefix": data_prefix, "ignore_index": ignore_index, "subset": subset}
+        own["on_bad_sample"] = on_bad_sample
+        checked_arguments(BaseSegDataset, own, type(self).__name__)
+        stated = classes.agreed_zero_label(type(self), reduce_zero_label, kwargs)
         if stated is not None:
             self.reduce_zero_label = stated
-        check_subset(subset)
         self.ignore_index, self.backend_args, self.subset = ignore_index, backend_args, subset
         self.skips = on_bad_sample == "skip" and not kwargs.get("test_mode")
         self.max_bad_share = max_bad_share
@@ -93,24 +93,22 @@ class BaseSegDataset(Seeded, BaseDataset):
         self.cache_in_memory = cache_in_memory
         self.cache: ImageCache | None = None
         self.colour_ids: dict | None = None
-        self.patterns: PathPatterns | None = None
-        if PathPatterns.are_in(data_prefix):
-            self.patterns = PathPatterns(str(kwargs.get("data_root") or "."), data_prefix)
+        self.patterns = patterns_in(data_prefix, str(kwargs.get("data_root") or "."))
         # The pipeline then means our transforms by their names, with and without a runner.
         with DefaultScope.overwrite_default_scope(SCOPE):
             super().__init__(data_prefix={"img_path": "", **data_prefix}, **kwargs)
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
+        given = dict(metainfo or {})
         # mmengine takes a text for the name of a file.
-        bits = {key: value for key, value in (metainfo or {}).items() if key == "bits"}
-        info = super()._load_metainfo({k: v for k, v in (metainfo or {}).items() if k not in bits})
-        info |= bits
-        if "classes" in info and "palette" not in (metainfo or {}):
+        bits = {"bits": given.pop("bits")} if "bits" in given else {}
+        info = {**super()._load_metainfo(given), **bits}
+        if "classes" in info and "palette" not in given:
             names, colours = (cls.METAINFO.get(key, ()) for key in ("classes", "palette"))
-            known = dict(zip(names, colours, strict=False))
-            info["palette"] = distinct_colours([known.get(name) for name in info["classes"]])
-        check_metainfo(info, cls.METAINFO.get("classes"), cls.__name__)
+            own = dict(zip(names, colours, strict=False))
+            info["palette"] = classes.distinct_colours([own.get(c) for c in info["classes"]])
+        classes.check_metainfo(info, cls.METAINFO.get("classes"), cls.__name__)
         return info
 
     @property
@@ -120,8 +118,14 @@ class BaseSegDataset(Seeded, BaseDataset):
 
     @cached_property
     def label_map(self) -> dict[int, int] | None:
-        """The new id of each class of the masks, if the config names other classes."""
-        return label_map(self._metainfo["classes"], self.METAINFO.get("classes"))
+        """The new id of each class of the masks, if the config names other classes.
+
+        Those that it leaves out are ignored.
+        """
+        chosen, own = list(self._metainfo["classes"]), list(self.METAINFO.get("classes") or ())
+        if not own or chosen == own:
+            return None
+        return {k: chosen.index(c) if c in chosen else IGNORE_INDEX for k, c in enumerate(own)}
 
     @property
     def file_client(self) -> FileClient:
@@ -164,7 +168,7 @@ class BaseSegDataset(Seeded, BaseDataset):
             raise UserError(f"{type(self).__name__}: subset needs masks (seg_map_path)")
         MMLogger.get_current_instance().info(f"reading the classes of {len(samples)} masks")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            presence = np.stack(list(pool.map(self._presence, samples)))
+            presence = np.stack(list(pool.map(self.count_pixels, samples))) > 0
         # The names of the samples, as `list_names` gives them.
         folder = self.data_prefix.get("seg_map_path") or "."
         names = [os.path.relpath(sample["seg_map_path"], folder) for sample in samples]
@@ -172,11 +176,6 @@ class BaseSegDataset(Seeded, BaseDataset):
         chosen = stratified_subset(names, presence, **self.subset)
         self.subset_ids = [names[i] for i in chosen]
         return [samples[i] for i in chosen]
-
-    def _presence(self, sample: Mapping) -> np.ndarray:
-        """Return which classes the mask of a sample has, bool (K,)."""
-        counts = np.bincount(self._read_labels(sample).ravel(), minlength=256)
-        return counts[: len(self._metainfo["classes"])] > 0
 
     def list_names(self) -> list[str]:
         """Return the names in `ann_file`, or else of all images; their files may be missing."""
@@ -193,13 +192,13 @@ class BaseSegDataset(Seeded, BaseDataset):
         images = self.data_prefix["img_path"]
         if not Path(images).is_dir():
             raise UserError(f"{images}: the folder (img_path) is not there; {self.source}")
-        names = names_in(images, self.img_suffix)
-        ends = self.img_suffix, self.seg_map_suffix
-        others = [path for path in files_below(images) if not path.endswith(ends)]
-        if others := sorted(path for path in others if path.lower().endswith(IMAGE_SUFFIXES)):
+        files, end = names_in(images), self.img_suffix
+        names = sorted(file.removesuffix(end) for file in files if file.endswith(end))
+        others = [file for file in files if not file.endswith((end, self.seg_map_suffix))]
+        if others := [file for file in others if file.lower().endswith(IMAGE_SUFFIXES)]:
             MMLogger.get_current_instance().warning(
-                f"{others[0]}: it and {len(others) - 1} more images are left out, because they do "
-                f"not end in {self.img_suffix!r} (img_suffix); rename them"
+                f"{images}/{others[0]}: it and {len(others) - 1} more images are left out, because "
+                f"they do not end in {end!r} (img_suffix); rename them"
             )
         if not names:
             raise UserError(f"{images}: no image ends in {self.img_suffix!r} (img_suffix)")
@@ -247,9 +246,8 @@ class BaseSegDataset(Seeded, BaseDataset):
         A subclass may list samples without them, and samples with pixels instead of a path.
         """
         info = {"img_path": f"sample {idx}", **self.facts, **super().get_data_info(idx)}
-        if self.group_pattern and (
-            found := re.match(self.group_pattern, Path(info["img_path"]).stem)
-        ):
+        pattern = self.group_pattern
+        if pattern and (found := re.match(pattern, Path(info["img_path"]).stem)):
             info.setdefault("group", found[1])
         return info
 
@@ -266,33 +264,29 @@ class BaseSegDataset(Seeded, BaseDataset):
                 raise UserError(f"{folder}: the folder is gone since the training began") from error
             if self.bad_samples is None:
                 raise
-            if not self.bad_samples[idx]:
-                self._count_bad_sample(self.bad_samples, idx, error)
+            if self.bad_samples[idx]:
+                return None
+            self.bad_samples[idx] = True
+            MMLogger.get_current_instance().warning(f"{error}; another sample takes its place")
+            count, most = int(self.bad_samples.sum()), self.max_bad_share
+            if count > most * len(self):
+                counts = f"{count} of {len(self)} samples are bad, more than max_bad_share={most}"
+                raise UserError(f"{counts}; the last one: {error}") from error
             return None
-
-    def _count_bad_sample(self, bad: torch.Tensor, idx: int, error: UserError) -> None:
-        bad[idx] = True
-        MMLogger.get_current_instance().warning(f"{error}; another sample takes its place")
-        count = int(bad.sum())
-        if count > self.max_bad_share * len(self):
-            raise UserError(
-                f"{count} of {len(self)} samples are bad, more than "
-                f"max_bad_share={self.max_bad_share}; the last one: {error}"
-            )
 
     def step(self, kind: type) -> Any:
         """Return the first step of a kind in the pipeline, or one with its defaults."""
-        steps = [step for step in self.pipeline.transforms if isinstance(step, kind)]
-        return steps[0] if steps else kind()
+        return next((s for s in self.pipeline.transforms if isinstance(s, kind)), None) or kind()
 
     def get_seg_map(self, index: int) -> np.ndarray:
         """Read the mask of sample `index`: (H, W) uint8 train ids, 255 = ignored."""
-        return self._read_labels(self.get_data_info(index))
+        return self.step(LoadAnnotations)(self.get_data_info(index))["gt_seg_map"]
 
-    def _read_labels(self, sample: Mapping) -> np.ndarray:
-        return self.step(LoadAnnotations)({**self.facts, **sample})["gt_seg_map"]
+    def count_pixels(self, sample: Mapping) -> np.ndarray:
+        """Return how many pixels of each class the mask of a sample has, int64 (C,)."""
+        labels = self.step(LoadAnnotations)({**self.facts, **sample})["gt_seg_map"]
+        return np.bincount(labels.ravel(), minlength=256)[: len(self._metainfo["classes"])]
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Return the classes in the mask of sample `idx`; `ClassBalancedDataset` asks for them."""
-        found = np.unique(self.get_seg_map(idx))
-        return found[found != IGNORE_INDEX].tolist()
+        return np.flatnonzero(self.count_pixels(self.get_data_info(idx))).tolist()

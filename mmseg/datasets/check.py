@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -16,11 +17,10 @@ from rich.table import Table
 from mmseg.config.parts import parts_of
 from mmseg.datasets import build_dataset
 from mmseg.datasets.base import BaseSegDataset
-from mmseg.datasets.classes import single_class_advice
 from mmseg.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.errors import UserError
 from mmseg.imagery.bands import is_bgr
-from mmseg.imagery.listing import names_in
+from mmseg.imagery.listing import files_below
 from mmseg.imagery.mask import IGNORE_INDEX
 
 
@@ -47,16 +47,19 @@ def masks_without_image(dataset: BaseSegDataset) -> list[str]:
     folder = dataset.data_prefix.get("seg_map_path")
     if dataset.ann_file or not folder or not Path(folder).is_dir():
         return []
-    alone = set(names_in(folder, dataset.seg_map_suffix)) - set(dataset.list_names())
-    paths = [Path(folder, name + dataset.seg_map_suffix) for name in sorted(alone)]
-    return [f"{path}: the mask has no image {path.stem + dataset.img_suffix}" for path in paths]
+    suffix = dataset.seg_map_suffix
+    masks = {Path(path) for path in files_below(folder) if path.endswith(suffix)}
+    alone = masks - {Path(dataset.sample(name)["seg_map_path"]) for name in dataset.list_names()}
+    names = [(path, path.name.removesuffix(suffix)) for path in sorted(alone)]
+    return [f"{path}: the mask has no image {name}{dataset.img_suffix}" for path, name in names]
 
 
 def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
     """Read an image and its mask; `problems` names each wrong file."""
     results = {**dataset.facts, **dataset.sample(name)}
     sample = Sample(name, results["img_path"])
-    for kind in (LoadImageFromFile, *[LoadAnnotations] * ("seg_map_path" in results)):
+    kinds: list[Any] = [LoadImageFromFile, LoadAnnotations]
+    for kind in kinds if "seg_map_path" in results else kinds[:1]:
         try:
             results = dataset.step(kind)(results)
         except UserError as error:
@@ -71,8 +74,8 @@ def check_sample(dataset: BaseSegDataset, name: str) -> Sample:
         counts = np.bincount(results["gt_seg_map"].ravel(), minlength=256)
         sample.class_pixels = counts[: len(dataset.metainfo["classes"])]
         if counts[IGNORE_INDEX] == counts.sum():
-            mask = results["seg_map_path"]
-            sample.problems.append(f"{mask}: the mask is empty, every pixel is ignored")
+            problem = f"{results['seg_map_path']}: the mask is empty, every pixel is ignored"
+            sample.problems.append(problem)
     return sample
 
 
@@ -86,20 +89,10 @@ def find_leaks(splits: Mapping[str, Sequence[Sample]]) -> None:
     later: dict[bytes, str] = {}
     for split in reversed(list(splits)):
         for sample in splits[split]:
-            if sample.digest in later:
-                sample.problems.append(
-                    f"{sample.image}: the same picture as {later[sample.digest]}; take it out of "
-                    f"{split}"
-                )
+            if found := later.get(sample.digest):
+                advice = f"the same picture as {found}; take it out of {split}"
+                sample.problems.append(f"{sample.image}: {advice}")
         later.update({s.digest: f"{s.image} of {split}" for s in splits[split] if s.digest})
-
-
-def lonely_class(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
-    """Name the single class of all masks if there should be more: a model would learn nothing."""
-    found = np.flatnonzero(sum(s.class_pixels for s in samples)).tolist()
-    if len(found) != 1 or len(classes) == 1:
-        return []
-    return [f"train: all masks {single_class_advice(classes[found[0]])}"]
 
 
 def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
@@ -119,9 +112,8 @@ def overview(splits: Mapping[str, Sequence[Sample]]) -> Table:
 def class_table(splits: Mapping[str, Sequence[Sample]], classes: Sequence[str]) -> Table:
     """Tabulate the pixels of each class in each split."""
     table = Table("class", *(f"pixels in {split}" for split in splits))
-    pixels = [
-        np.zeros(len(classes), int) + sum(s.class_pixels for s in own) for own in splits.values()
-    ]
+    zeros = np.zeros(len(classes), int)
+    pixels = [zeros + sum(s.class_pixels for s in own) for own in splits.values()]
     for index, name in enumerate(classes):
         cells = [f"{n[index]:,} ({n[index] / max(n.sum(), 1):.2%})" for n in pixels]
         table.add_row(name, *cells)

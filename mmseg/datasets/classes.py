@@ -1,30 +1,58 @@
-"""The classes of a data set and their colours: how they are written down, and what is refused."""
+"""What a config says of a data set: its classes, colours, bands and files, and what is refused."""
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from colorsys import hsv_to_rgb
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from mmseg.config.parts import steps_of
 from mmseg.errors import UserError, shorten
 from mmseg.imagery.bands import BITS
 from mmseg.imagery.mask import IGNORE_INDEX
+from mmseg.registry import fitted
 
+FOLDERS = {"img_path": "", "seg_map_path": ""}
 Colour = tuple[int, int, int]
 
 
-def label_map(classes: Sequence[str], own: Sequence[str] | None) -> dict[int, int] | None:
-    """Return the new id of each of the `own` classes of a data set; those left out are ignored.
+def _is_colour(value: Any) -> bool:
+    parts = np.asarray(value)
+    return parts.shape == (3,) and parts.dtype.kind in "iu" and bool((parts == parts % 256).all())
 
-    None means that the classes are the own ones, or that the data set states none.
-    """
-    if own is None or list(classes) == list(own):
-        return None
-    return {
-        old: classes.index(name) if name in classes else IGNORE_INDEX
-        for old, name in enumerate(own)
-    }
+
+def _are_folders(prefix: Mapping) -> bool:
+    folders = [isinstance(each, str | os.PathLike | None) for each in prefix.values()]
+    return set(prefix) <= set(FOLDERS) and all(folders)
+
+
+def _is_subset(value: Mapping) -> bool:
+    return set(value) - {"rest"} == {"fraction", "seed"} and 0 < value["fraction"] <= 1
+
+
+# Arguments of a data set.
+Folders = Annotated[
+    Mapping, "img_path and seg_map_path, a folder each, or ConcatDataset", _are_folders
+]
+Subset = Annotated[
+    Mapping, "dict(fraction=..., seed=...[, rest=True]), a share up to 1", _is_subset
+]
+Reaction = Annotated[str, "'raise' or 'skip'", lambda v: v in ("raise", "skip")]
+Ignored = Annotated[int, f"{IGNORE_INDEX}, no other is ignored", lambda v: v == IGNORE_INDEX]
+# What `metainfo` holds, and each colour of its palette.
+KINDS: dict[str, Any] = {
+    "classes": Annotated[
+        Sequence[str], "up to 255 names, as in ('water',)", lambda v: len(v) <= IGNORE_INDEX
+    ],
+    "bands": Annotated[
+        Sequence[str], "the names of the bands, each once", lambda v: 0 < len(v) == len({*v})
+    ],
+    "bits": Annotated[str, f"one of {', '.join(BITS)}", lambda v: v in BITS],
+    "gsd": Annotated[float, "the metres that a pixel covers", lambda v: 0 < v < math.inf],
+}
+PALETTE_COLOUR = Annotated[Any, "(R, G, B) of whole numbers from 0 to 255", _is_colour]
 
 
 def distinct_colours(known: Sequence[Colour | None]) -> list[Colour]:
@@ -42,57 +70,55 @@ def check_metainfo(info: Mapping, own: Sequence[str] | None, dataset: str) -> No
 
     `own` are the classes that the class of the data set states, whose ids the masks hold.
     """
-    if problem := _problem(info, own or info.get("classes", ())):
-        raise UserError(f"{dataset}: {problem}")
-
-
-def _problem(info: Mapping, own: Sequence[str]) -> str | None:
     for key in ("classes", "palette"):
         if key not in info:
-            return f"the config's metainfo=dict(...) lacks {key!r}"
+            raise UserError(f"{dataset}: the config's metainfo=dict(...) lacks {key!r}")
+    for key in (key for key in KINDS if info.get(key) is not None):
+        fitted(info[key], KINDS[key], f"{dataset}: metainfo.{key}")
     classes, palette = info["classes"], info["palette"]
-    if isinstance(classes, str):
-        return f"classes is the text {classes!r}; write ({classes!r},)"
-    if len(classes) > IGNORE_INDEX:
-        return (
-            f"metainfo has {len(classes)} classes; masks of 8 bits hold {IGNORE_INDEX} at most, "
-            f"and {IGNORE_INDEX} is ignored"
-        )
-    if other := [name for name in classes if name not in own]:
-        return (
-            f"the config names other classes than its {len(own)}, whose ids the masks hold: "
-            f"{shorten(other[0])!r}; for a data set of your own use type='BaseSegDataset'"
+    if other := [name for name in classes if name not in (own or classes)]:
+        raise UserError(
+            f"{dataset}: the config names other classes than its {len(own or ())}, whose ids the "
+            f"masks hold: {shorten(other[0])!r}; for a data set of your own use "
+            "type='BaseSegDataset'"
         )
     if len(classes) != len(palette):
         counts = f"{len(classes)} classes and {len(palette)} colours"
-        return f"metainfo has {counts} in its palette: give a colour per class"
-    for parts in map(np.asarray, palette):
-        if parts.shape != (3,) or parts.dtype.kind not in "iu" or (parts != parts % 256).any():
-            return (
-                f"metainfo.palette has {parts.tolist()!r:.80}; give (R, G, B) of whole numbers "
-                "from 0 to 255 for each class"
-            )
-    return _problem_of_bands(*(info.get(key) for key in ("bands", "bits", "gsd")))
+        raise UserError(f"{dataset}: metainfo has {counts} in its palette: give a colour per class")
+    for index, colour in enumerate(palette):
+        fitted(colour, PALETTE_COLOUR, f"{dataset}: metainfo.palette[{index}]")
+    if (info.get("bits") or "uint8") != "uint8" and not info.get("bands"):
+        raise UserError(f"{dataset}: metainfo.bits={info['bits']}: name the bands too")
 
 
-def _problem_of_bands(bands: Any, bits: Any, gsd: Any) -> str | None:
-    if bands is not None and not (bands and all(isinstance(b, str) for b in bands)):
-        return f"metainfo.bands={bands}: list the names of the bands"
-    if len(set(bands or ())) != len(bands or ()):
-        return f"metainfo.bands={bands}: a name stands there twice"
-    if bits not in (None, *BITS) or (bits not in (None, "uint8") and bands is None):
-        return (
-            f"metainfo.bits={bits!r}: use one of {', '.join(BITS)}, and name the bands too "
-            "(metainfo.bands)"
-        )
-    if gsd is not None and not (isinstance(gsd, int | float) and 0 < gsd < math.inf):
-        return f"metainfo.gsd={gsd!r}: give the metres that a pixel covers"
-    return None
-
-
-def single_class_advice(name: str) -> str:
-    """Say that masks hold a single class, and the usual reason for it."""
+def lonely_class(found: Collection[int], classes: Sequence[str]) -> str | None:
+    """Say that masks hold one of several classes only, and the usual reason for it."""
+    if len(found) != 1 or len(classes) == 1:
+        return None
     return (
-        f"hold no other class than {name}; if {IGNORE_INDEX}, which is ignored, is to be a class, "
-        "write its id instead"
+        f"hold no other class than {classes[min(found)]}; if {IGNORE_INDEX}, which is ignored, is "
+        "to be a class, write its id instead"
     )
+
+
+def agreed_zero_label(kind: type, given: bool | None, options: Mapping) -> bool | None:
+    """Return the one `reduce_zero_label` that a data set states, None if it states none.
+
+    It may be an argument, a key of `metainfo` or a key of `LoadAnnotations` in the pipeline. Raises
+    `UserError` if they differ from each other or from what the masks of a class of ours need. A
+    class that the user wrote for MMSegmentation states it in its own constructor.
+    """
+    steps = steps_of(options.get("pipeline", ()), "LoadAnnotations")
+    places = [options.get("metainfo") or {}, *steps]
+    stated = {given, *(place.get("reduce_zero_label") for place in places)} - {None}
+    if len(stated) > 1:
+        raise UserError("reduce_zero_label is True in one place and False in another")
+    value = next(iter(stated), None)
+    author = next((cls for cls in kind.__mro__ if vars(cls).get("METAINFO")), None)
+    own = getattr(kind, "reduce_zero_label", None)
+    if author and author.__module__ == "mmseg.datasets.known" and value not in (None, own):
+        raise UserError(
+            f"{kind.__name__}: reduce_zero_label={value}, but its masks need {own}, says the "
+            "class; leave the argument out"
+        )
+    return value

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from mmseg.datasets.classes import single_class_advice
+from mmseg.datasets.classes import lonely_class
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX
 from mmseg.randomness import own_generators, seed_all
@@ -44,9 +44,8 @@ def warn_of_one_class(dataset: Any, indices: Iterable[int]) -> None:
     for index in indices:
         with suppress(Exception):  # The training will name a bad file.
             found |= set(np.unique(dataset.get_seg_map(index)).tolist())
-    classes = dataset.metainfo["classes"]
-    if IGNORE_INDEX in found and len(found) == 2 and len(classes) > 1:
-        advice = single_class_advice(classes[min(found)])
+    advice = lonely_class(found - {IGNORE_INDEX}, dataset.metainfo["classes"])
+    if advice and IGNORE_INDEX in found:
         folder = dataset.data_prefix["seg_map_path"]
         MMLogger.get_current_instance().warning(f"{folder}: a few masks {advice}")
 
@@ -82,10 +81,9 @@ def check_alignment(sample: Mapping, steps: Sequence) -> None:
     results: Any = dict(sample)
     with own_generators():
         for step in steps if any(map(_is_foreign, steps)) else ():
-            faults = []
             try:
-                if _is_foreign(step):
-                    faults = [_fault(step(marked)) for marked in _marked(results)]
+                samples = _marked(results) if _is_foreign(step) else ()
+                faults = [_fault(step(marked)) for marked in samples]
                 results = step(results)
             except Exception:  # The training will meet it too, if it is more than the marks.
                 return
@@ -134,8 +132,7 @@ def _fault(results: Mapping | None) -> str | None:
     if image.shape[:2] != labels.shape[:2]:
         return f"makes an image {image.shape[:2]} and labels {labels.shape[:2]}"
     shown, marks = image.reshape(labels.size, -1).mean(1), _marks(labels.shape)
-    if not np.array_equal(labels, marks) or not shown.std():
-        return None
-    if abs(np.corrcoef(shown, marks.ravel())[0, 1]) > AGREEING:
-        return None
-    return "moves the pixels of the image and leaves the labels as they were"
+    are_kept = np.array_equal(labels, marks) and shown.std() > 0
+    if are_kept and abs(np.corrcoef(shown, marks.ravel())[0, 1]) <= AGREEING:
+        return "moves the pixels of the image and leaves the labels as they were"
+    return None

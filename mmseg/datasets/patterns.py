@@ -34,15 +34,9 @@ class PathPatterns:
         except re.error as error:
             raise UserError(f"img_path={image!r}: no regular expression ({error})") from error
 
-    @staticmethod
-    def are_in(prefix: Mapping[str, str]) -> bool:
-        """Tell whether the path of the images is a pattern."""
-        path = str(prefix.get("img_path"))
-        return bool(WILD.search(path) or GROUP.search(path))
-
     def names(self) -> list[str]:
         """Return the paths of the images below `root`, sorted."""
-        found = list(filter(self.image.fullmatch, names_in(self.root, "")))
+        found = list(filter(self.image.fullmatch, names_in(self.root)))
         if not found:
             raise UserError(f"{self.root}: no image matches the pattern of img_path")
         return found
@@ -56,3 +50,9 @@ class PathPatterns:
         except (IndexError, re.error) as error:
             raise UserError(f"{name}: seg_map_path does not fit img_path ({error})") from error
         return os.path.join(self.root, name), os.path.join(self.root, mask)
+
+
+def patterns_in(prefix: Mapping[str, str], root: str) -> PathPatterns | None:
+    """Return the patterns that `prefix` holds; None if the path of the images is a folder."""
+    path = str(prefix.get("img_path"))
+    return PathPatterns(root, prefix) if WILD.search(path) or GROUP.search(path) else None

@@ -3,5 +3,3 @@
 from mmseg.imagery.image import read_image
 from mmseg.imagery.listing import list_images
 from mmseg.imagery.mask import read_mask, to_train_ids
-
-__all__ = ["list_images", "read_image", "read_mask", "to_train_ids"]

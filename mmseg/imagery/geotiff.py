@@ -16,27 +16,20 @@ from rasterio.windows import Window
 
 from mmseg.errors import UserError, reason
 from mmseg.files import whole_file
-from mmseg.imagery.files import check_depth
+from mmseg.imagery.image import check_depth
 from mmseg.imagery.mask import IGNORE_INDEX
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 # A damaged header may declare gigabytes, and an honest file of this size must be cut into tiles.
 MOST_PIXELS = 2**28
-# The formats by their first byte. What begins otherwise is tried as TIFF.
+# The formats by their first byte. What begins otherwise is tried as TIFF. No other driver is tried:
+# GDAL's virtual rasters can name any file or address.
 DRIVERS = {b"\x89": "PNG", b"P": "PNM", b"B": "BMP", b"G": "GIF", b"\xff": "JPEG", b"R": "WEBP"}
 DRIVERS |= {b"\0": "JP2OpenJPEG"}
 PROFILE = {"driver": "GTiff", "tiled": True, "blockxsize": 256, "blockysize": 256}
 PROFILE |= {"compress": "deflate", "predictor": 2}
-
-
-def open_geotiff(path: str | Path, driver: str = "GTiff") -> rasterio.DatasetReader:
-    """Open a TIFF, with or without georeference.
-
-    No other driver is tried: GDAL's virtual rasters can name any file or address.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path, driver=driver)
+# Most images have no place. `catch_warnings` would change the filters of all threads.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @contextmanager
@@ -51,22 +44,21 @@ def readable(path: str, problem: str = "not a readable raster") -> Iterator[None
 
 @contextmanager
 def _opened(data: bytes, path: str | Path, kind: str) -> Iterator[rasterio.DatasetReader]:
+    driver = DRIVERS.get(data[:1], "GTiff")
     with MemoryFile(data) as file:
         try:
-            with open_geotiff(file.name, DRIVERS.get(data[:1], "GTiff")) as raster:
+            problem = f"cannot decode the {kind}"
+            with readable(str(path), problem), rasterio.open(file.name, driver=driver) as raster:
                 if raster.width * raster.height > MOST_PIXELS:
                     raise UserError(f"{path}: the {kind} is too large; cut it into tiles")
                 yield raster
         except UserError as error:
             raise UserError(str(error).replace(file.name, str(path))) from error
-        except RasterioError as error:
-            message = re.sub(f"'?{file.name}'?", "it", reason(error.__cause__ or error))
-            raise UserError(f"{path}: cannot decode the {kind} ({message})") from error
 
 
 def nodata_of(path: str | Path) -> float | None:
     """Return the nodata value of a TIFF, None if it has none or another format."""
-    with suppress(RasterioError), open_geotiff(path) as raster:
+    with suppress(RasterioError), rasterio.open(path, driver="GTiff") as raster:
         return raster.nodata
     return None
 
@@ -223,14 +215,12 @@ def write_geotiff(
     profile = {**PROFILE, **size, "dtype": bands.dtype, "photometric": photometric}
     place = {"transform": transform, "crs": crs, "nodata": nodata}
     with (
-        warnings.catch_warnings(),
         whole_file(path) as part,
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(part, "w", **profile, **place) as target,
     ):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(part, "w", **profile, **place) as target:
-            target.write(bands)
-            if names is not None:
-                target.descriptions = names
-            if valid is not None and nodata is None and not valid.all():
-                target.write_mask(valid)
+        target.write(bands)
+        if names is not None:
+            target.descriptions = names
+        if valid is not None and nodata is None and not valid.all():
+            target.write_mask(valid)

@@ -50,14 +50,12 @@ def list_images(
     return images
 
 
-def names_in(folder: str | Path, suffix: str) -> list[str]:
-    """Return the names, without suffix, of the files below a folder that end in it, sorted.
+def names_in(folder: str | Path) -> list[str]:
+    """Return the paths of the files below a folder from there on, as "town/a.png", sorted.
 
-    The name of a file in a subfolder begins with the subfolder, as in "town/a". Hidden files do not
-    count.
+    Hidden files do not count.
     """
-    paths = [path for path in files_below(str(folder)) if path.endswith(suffix)]
-    names = [os.path.relpath(path, folder).removesuffix(suffix) for path in paths]
+    names = [os.path.relpath(path, folder) for path in files_below(str(folder))]
     return sorted(name.replace(os.sep, "/") for name in names)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from mmseg.errors import UserError
-from mmseg.imagery.files import read_file
+from mmseg.imagery.image import read_file
 
 IGNORE_INDEX = 255
 UNKNOWN = 254  # in the labels of an image that is trained without them
@@ -42,23 +42,9 @@ def read_mask(
         raise UserError(f"{path}: the {count} channels of the mask differ; convert colours to ids")
     if values.dtype.kind not in "iu":
         raise UserError(f"{path}: the mask holds {values.dtype} values; class ids are integers")
-    table = palette_of(io.BytesIO(data)) if colour_ids else ()
-    return _by_colour(values, table, colour_ids, path) if table and colour_ids else values
-
-
-def palette_of(file: str | BinaryIO) -> list[Colour]:
-    """Return the colours of an image's palette from its header, empty if it has none."""
-    # `Image.open` refuses the TIFF of a whole scene.
-    opened = TiffImageFile if str(file).lower().endswith((".tif", ".tiff")) else Image.open
-    with suppress(Exception), opened(file) as image:  # whoever reads the pixels names errors
-        entries = image.getpalette() if image.mode == "P" else None
-        return list(zip(*[iter(entries or ())] * 3, strict=True))
-    return []
-
-
-def _by_colour(
-    values: np.ndarray, table: list[Colour], colour_ids: Mapping[Colour, int], path: str | Path
-) -> np.ndarray:
+    table = palette_of(io.BytesIO(data)) if colour_ids else []
+    if not table or not colour_ids:
+        return values
     found = np.full(256, -1)
     found[: len(table)] = [colour_ids.get(colour, -1) for colour in table]
     found[IGNORE_INDEX] = IGNORE_INDEX
@@ -69,6 +55,16 @@ def _by_colour(
             "the masks' colours there, or write masks with one palette"
         )
     return found[values]
+
+
+def palette_of(file: str | BinaryIO) -> list[Colour]:
+    """Return the colours of an image's palette from its header, empty if it has none."""
+    # `Image.open` refuses the TIFF of a whole scene.
+    opened = TiffImageFile if str(file).lower().endswith((".tif", ".tiff")) else Image.open
+    with suppress(Exception), opened(file) as image:  # whoever reads the pixels names errors
+        entries = image.getpalette() if image.mode == "P" else None
+        return list(zip(*[iter(entries or ())] * 3, strict=True))
+    return []
 
 
 def check_size(

@@ -26,7 +26,7 @@ NAME = 14  # the width of a class in the legend, likewise
 VERMILION = (213, 94, 0)  # of Okabe and Ito: colour-blind readers tell it from grey
 
 
-def write_id_png(path: str | Path, ids: np.ndarray, palette: Palette) -> None:
+def write_id_png(path: str | Path, ids: np.ndarray, palette: Palette = ()) -> None:
     """Write class ids as a single-channel 8-bit PNG that viewers show in the palette's colours.
 
     Without colours in the palette they show the ids as grey levels.
@@ -35,17 +35,14 @@ def write_id_png(path: str | Path, ids: np.ndarray, palette: Palette) -> None:
     if palette:
         # All 256 entries: with fewer, PIL packs pixels into 4 bits or less, which cannot hold 255.
         image.putpalette(_colour_table(palette).tobytes())
-    _write_png(path, image)
+    with whole_file(path) as part:
+        image.save(part, format="PNG")
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
     """Write an RGB image as PNG."""
-    _write_png(path, Image.fromarray(image))
-
-
-def colorize(ids: np.ndarray, palette: Palette) -> np.ndarray:
-    """Return ids as RGB; an id without a colour, such as an ignored 255, is black."""
-    return _colour_table(palette)[ids]
+    with whole_file(path) as part:
+        Image.fromarray(image).save(part, format="PNG")
 
 
 def check_opacity(opacity: float) -> None:
@@ -57,7 +54,7 @@ def check_opacity(opacity: float) -> None:
 def overlay(image: np.ndarray, ids: np.ndarray, palette: Palette, opacity: float) -> np.ndarray:
     """Blend the classes into an RGB image; an id without a colour leaves the image as it is."""
     check_opacity(opacity)
-    blended = cv2.addWeighted(image, 1 - opacity, colorize(ids, palette), opacity, 0)
+    blended = cv2.addWeighted(image, 1 - opacity, _colour_table(palette)[ids], opacity, 0)
     return np.where((ids < len(palette))[..., None], blended, image)
 
 
@@ -167,8 +164,3 @@ def _colour_table(palette: Palette) -> np.ndarray:
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
     return table
-
-
-def _write_png(path: str | Path, image: Image.Image) -> None:
-    with whole_file(path) as part:
-        image.save(part, format="PNG")

@@ -101,7 +101,10 @@ def test_an_argument_of_another_kind_is_refused_by_its_key(key, value, kind):
             {"img_suffix": (".png", ".jpg")},
             "BaseSegDataset.img_suffix=.*: give a value of type str",
         ),
-        ({"metainfo": {"classes": ("water"), "palette": [(0, 0, 0)] * 5}}, r"write \('water',\)"),
+        (
+            {"metainfo": {"classes": ("water"), "palette": [(0, 0, 0)] * 5}},
+            r"metainfo.classes='water': give .*\('water',\)",
+        ),
     ],
 )
 def test_a_wrong_kind_is_refused_where_the_class_is_built(part, message):

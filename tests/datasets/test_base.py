@@ -58,24 +58,23 @@ def test_names_in_another_unicode_form_are_told(folder_config, image_folder):
 
 FEW = {"classes": ("a", "b"), "palette": [(0, 0, 0)]}
 MANY = {"classes": [str(i) for i in range(256)], "palette": [(i, 0, 0) for i in range(256)]}
-SHARE = r"subset\.fraction=.*: give a share, from 0 to 1"
-CHOICE = r"subset=.*: give dict\(fraction=..., seed=...\[, rest=True\]\)"
+SUBSET = r"subset=.*: give dict\(fraction=..., seed=...\[, rest=True\]\), a share up to 1"
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("data_prefix", {"img_path": "img_dir", "ann_path": "ann_dir"}, "nothing reads 'ann_path'"),
-        ("data_prefix", {"img_path": ["a", "b"]}, r"img_path=\['a', 'b'\]: give one folder"),
+        ("data_prefix", {"img_path": "a", "ann_path": "b"}, "give img_path and seg_map_path, a"),
+        ("data_prefix", {"img_path": ["a", "b"]}, r"\['a', 'b'\]}: give img_path .* a folder"),
         ("ann_file", "val.txt", r"val\.txt: the list \(ann_file\) is not there"),
         ("img_suffix", ".tif", r"no image ends in '\.tif'"),
         ("metainfo", {"palette": [(0, 0, 0)]}, "lacks 'classes'"),
         ("metainfo", FEW, "2 classes and 1 colours"),
-        ("metainfo", MANY, "256 classes; masks of 8 bits hold 255 at most"),
-        ("subset", {"fraction": 0.5}, CHOICE),
-        ("subset", {"fraction": 0.5, "sed": 1}, CHOICE),
-        *(("subset", {"fraction": share, "seed": 0}, SHARE) for share in (0, -1, 10)),
-        ("on_bad_sample", "ignore", "on_bad_sample='ignore': use 'raise' or 'skip'"),
+        ("metainfo", MANY, "metainfo.classes=.*: give up to 255 names"),
+        *(("subset", value, SUBSET) for value in (0.5, {"fraction": 0.5}, {"seed": 0})),
+        ("subset", {"fraction": 0.5, "sed": 1}, SUBSET),
+        *(("subset", {"fraction": share, "seed": 0}, SUBSET) for share in (0, -1, 10)),
+        ("on_bad_sample", "ignore", "on_bad_sample='ignore': give 'raise' or 'skip'"),
     ],
 )
 def test_a_config_that_cannot_be_right_is_refused(folder_config, key, value, message):

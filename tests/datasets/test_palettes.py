@@ -91,7 +91,7 @@ def test_equal_palettes_leave_ids_as_they_are_and_one_line_says_if_they_are_not_
 @pytest.mark.parametrize("colour", [(0.1, 0.2, 0.3), "#000000", (256, 0, 0), (0, 0, 0, 255), 7])
 def test_a_palette_that_is_none_is_refused_at_once(folder_config, colour):
     folder_config["metainfo"]["palette"][1] = colour
-    with pytest.raises(UserError, match=r"metainfo.palette has .*; give \(R, G, B\) of whole"):
+    with pytest.raises(UserError, match=r"metainfo.palette\[1\]=.*: give \(R, G, B\)"):
         build_dataset({**folder_config, "lazy_init": True})
 
 

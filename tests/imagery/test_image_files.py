@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmseg.errors import UserError
 from mmseg.imagery import read_image, read_mask
-from mmseg.imagery.files import read_file
+from mmseg.imagery.image import read_file
 
 
 def encoded(kind):

@@ -1,5 +1,8 @@
 """LoadImageFromFile and LoadAnnotations: arrays, or an error that names the file."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -64,13 +67,21 @@ def test_colours_of_a_tiff_are_its_own_whatever_other_bands_it_has(tmp_path, cou
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("compress", ["deflate", "zstd"])
-def test_a_grey_tiff_is_grey_with_and_without_alpha(tmp_path, count, compress, recwarn):
+def test_a_grey_tiff_is_grey_with_and_without_alpha(tmp_path, count, compress):
     bands = np.random.default_rng(0).integers(0, 256, (count, 20, 30), dtype=np.uint8)
     info = write_tiff(tmp_path / "a.tif", bands, compress=compress)
-    recwarn.clear()
     image = LoadImageFromFile()(info)["img"]
     np.testing.assert_array_equal(image, np.repeat(bands[0, ..., None], 3, axis=2))
-    assert not recwarn.list
+
+
+def test_a_tiff_without_a_place_gives_no_warning(tmp_path):
+    write_tiff(tmp_path / "a.tif", np.zeros((1, 20, 30), np.uint8))
+    code = (
+        "from mmseg.imagery import read_image, read_mask; read_image('a.tif'); read_mask('a.tif')"
+    )
+    command = [sys.executable, "-W", "default", "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "NotGeoreferencedWarning" not in result.stderr
 
 
 @pytest.mark.parametrize("compress", ["deflate", "zstd"])

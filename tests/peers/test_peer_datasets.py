@@ -186,5 +186,5 @@ def test_a_constructor_of_0_x_and_the_step_of_its_config_may_both_state_reduce_z
 
 
 def test_another_ignore_index_is_refused():
-    with pytest.raises(UserError, match="ignore_index=0: only 255"):
+    with pytest.raises(UserError, match=r"PascalVOCDataset\.ignore_index=0: give 255"):
         PascalVOCDataset(ignore_index=0, lazy_init=True)

@@ -37,7 +37,7 @@ def test_auto_scale_lr_is_switched_on_if_the_config_knows_its_batch(monkeypatch)
 def test_results_are_gathered_by_the_gpus_if_asked(monkeypatch, tmp_path):
     config = Config({"work_dir": str(tmp_path), "test_evaluator": {"type": "IoUMetric"}})
     args = parsed(test_tool, monkeypatch, "tiny.py", "a.pth", "--gpu-collect")
-    test_tool.apply_flags(config, args)
+    test_tool.apply_flags(config, args, {})
     assert config.test_evaluator[0].collect_device == "gpu"
 
 
@@ -46,7 +46,7 @@ def test_show_opens_a_window_with_and_without_a_folder(monkeypatch, tmp_path):
     for flags, folder in (([], None), (["--show-dir", str(tmp_path)], str(tmp_path))):
         args = ["tiny.py", "a.pth", "--show", "--wait-time", "0.5", *flags]
         config = Config({"work_dir": str(tmp_path), "test_evaluator": metric})
-        test_tool.apply_flags(config, parsed(test_tool, monkeypatch, *args))
+        test_tool.apply_flags(config, parsed(test_tool, monkeypatch, *args), {})
         (hook,) = config.custom_hooks
         assert (hook.show, hook.wait_time, hook.show_dir) == (True, 0.5, folder)
 

@@ -1,25 +1,91 @@
-"""What the converters share: lists, images with their masks, and the processes that convert."""
+"""What the converters share: archives, MATLAB files, lists, pairs of files, and processes.
+
+Archives and MATLAB files may be damaged or made to harm.
+"""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.progress import track
+from scipy.io import loadmat
 
-from mmseg.errors import UserError
+from mmseg.errors import UserError, reason
 from mmseg.files import read_text, write_whole
 from mmseg.imagery.listing import names_in
 from mmseg.imagery.mask import read_mask, to_train_ids
+from mmseg.imagery.pictures import write_id_png
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+UNPACKED = (".tif", ".png", ".jpg", ".txt")
+
+
+@contextmanager
+def unpacked(source: Path, out: Path, archives: Sequence[str] = ()) -> Iterator[Path]:
+    """Yield the folder `source`, or a folder in `out` with what is packed, removed at the end.
+
+    `source` is an archive, or a folder that may hold some `archives`. Only images and lists are
+    unpacked. None lands outside that folder: zipfile makes files of links, and takes roots and ".."
+    out of names. Raises `UserError` for an archive that is absent or not whole, and before anything
+    is unpacked if only some of `archives` are there.
+    """
+    if not source.exists():
+        raise UserError(f"{source}: no such archive or folder; download the data set first")
+    packed = [source / name for name in archives if (source / name).is_file()]
+    if source.is_dir() and not packed:
+        yield source
+        return
+    if packed and len(packed) < len(archives):
+        raise UserError(
+            f"{source}: only {packed[0].name} is there; put {', '.join(archives)} there"
+        )
+    folder = out / ".unpacked"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    try:
+        for archive in packed or [source]:
+            _extract(archive, folder / archive.stem)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [n for n in opened.namelist() if n.endswith(UNPACKED)]
+            # macOS adds a hidden "._a.tif" to each "a.tif".
+            wanted = [n for n in names if not PurePosixPath(n).name.startswith("._")]
+            opened.extractall(folder, wanted)
+    except OSError as error:
+        raise UserError(f"{archive}: cannot be unpacked ({error.strerror or error})") from error
+    except Exception as error:  # zipfile raises a dozen kinds on broken archives
+        raise UserError(
+            f"{archive}: not a whole zip archive ({reason(error)}); get it again"
+        ) from error
+
+
+def read_mat(path: Path, pick: Callable[[dict], np.ndarray]) -> np.ndarray:
+    """Return the (H, W) integers that `pick` takes from the variables of a MATLAB file.
+
+    A child process reads it, because scipy's compiled reader crashes on some damaged files.
+    """
+    try:
+        with ProcessPoolExecutor(1) as child:
+            mask = np.asarray(pick(child.submit(loadmat, str(path)).result()))
+    except Exception as error:  # scipy raises many kinds on broken files
+        raise UserError(
+            f"{path}: not a MATLAB file of this data set ({reason(error)}); get it again"
+        ) from error
+    if mask.dtype.kind not in "iu" or mask.ndim != 2 or not mask.size:
+        raise UserError(f"{path}: the mask is {mask.dtype} {mask.shape}; get it again")
+    return mask
 
 
 def read_ids(path: Path) -> list[str]:
@@ -33,17 +99,12 @@ def write_ids(path: Path, ids: Sequence[str]) -> None:
     write_whole(path, "".join(f"{line}\n" for line in ids).encode())
 
 
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Write a uint8 (H, W) or BGR (H, W, 3) image."""
-    write_whole(path, cv2.imencode(".png", image)[1].tobytes())
-
-
 def find(folder: Path, pattern: str) -> dict[str, Path]:
     """Return the files below a folder whose paths end as a regular expression says, sorted.
 
     Each is found by the groups of its match, joined by "/". Hidden files do not count.
     """
-    found = [re.search(rf"(?:^|/){pattern}$", name) for name in names_in(folder, "")]
+    found = [re.search(rf"(?:^|/){pattern}$", name) for name in names_in(folder)]
     return {"/".join(match.groups()): folder / match.string for match in found if match}
 
 
@@ -82,12 +143,13 @@ def _convert_mask(
     read: Callable[[Path], np.ndarray], new_ids: Mapping[int, int], pair: tuple[Path, Path]
 ) -> None:
     source, target = pair
-    write_png(target, to_train_ids(read(source), len(new_ids), False, source, new_ids))
+    ids = to_train_ids(read(source), len(new_ids), False, source, new_ids)
+    write_id_png(target, ids)
 
 
 def map_with_progress(
-    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
-) -> list[Result]:
+    function: Callable[[Any], Any], tasks: Sequence[Any], workers: int
+) -> list[Any]:
     """Return [function(task) for task in tasks] from `workers` processes, under a progress bar."""
     console = Console(stderr=True)
     with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:

@@ -15,8 +15,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg.datasets.converters import common
-from mmseg.datasets.converters.tiled import LANDCOVER, cut_all, windows
-from mmseg.datasets.converters.untrusted import unpacked
+from mmseg.datasets.converters.tiled import LANDCOVER, cut_all
 from mmseg.datasets.known import LandCoverAIDataset
 from mmseg.errors import UserError
 from mmseg.files import write_whole
@@ -36,7 +35,7 @@ def convert_landcover(
     Returns the number of tiles. `class_pixels.json` has the pixels per class of every official
     split and of all tiles. The lists are written last: where they are, the tiles are whole.
     """
-    with unpacked(source, out, {".tif", ".txt", ".jpg", ".png"}) as root:
+    with common.unpacked(source, out) as root:
         found = common.find(root, r"(train|val|test)\.txt")
         lists = {s: common.read_ids(found.get(s, root / f"{s}.txt")) for s in SPLITS}
         layout = CUT if common.find(root, CUT.image) else LANDCOVER._replace(tile=tile)
@@ -56,16 +55,10 @@ def convert_landcover(
             "download version 1 to train all five classes"
         )
     by_sheet = split_by_sheet(list(pixels))
-    for split in SPLITS:
-        common.write_ids(out / "splits" / f"{split}.txt", lists[split])
-        common.write_ids(out / "splits" / f"{split}_by_sheet.txt", by_sheet[split])
+    for name, ids in {**lists, **{f"{s}_by_sheet": by_sheet[s] for s in SPLITS}}.items():
+        common.write_ids(out / "splits" / f"{name}.txt", ids)
     write_whole(out / "class_pixels.json", (json.dumps(totals) + "\n").encode())
     return len(pixels)
-
-
-def tile_ids(sheet: str, height: int, width: int, size: int) -> list[str]:
-    """Return the ids of the tiles that lie wholly inside a sheet."""
-    return list(windows(sheet, "", (height, width), LANDCOVER._replace(tile=size)))
 
 
 def split_by_sheet(ids: Sequence[str]) -> dict[str, list[str]]:

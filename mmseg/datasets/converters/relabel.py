@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from mmseg.datasets.converters import common
-from mmseg.datasets.converters.untrusted import read_mat
 from mmseg.datasets.known import PascalVOCDataset
 from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX, read_mask
@@ -92,7 +91,7 @@ def convert_voc_aug(devkit: Path, sbd: Path, workers: int = 1, allow_partial: bo
 def _read_voc(path: Path) -> np.ndarray:
     if path.suffix != ".mat":
         return read_mask(path)
-    return read_mat(path, lambda variables: variables["GTcls"][0]["Segmentation"][0])
+    return common.read_mat(path, lambda variables: variables["GTcls"][0]["Segmentation"][0])
 
 
 def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> int:
@@ -113,7 +112,7 @@ def convert_pascal_context(devkit: Path, labels: Path, workers: int = 1) -> int:
 
 
 def _read_context(path: Path) -> np.ndarray:
-    labels = read_mat(path, lambda variables: variables["LabelMap"])
+    labels = common.read_mat(path, lambda variables: variables["LabelMap"])
     if labels.min() < 0 or labels.max() > ALL_CONTEXT_LABELS:
         raise UserError(f"{path}: its labels are not 0 to {ALL_CONTEXT_LABELS}; get it again")
     places = np.searchsorted(CONTEXT_LABELS, labels).clip(max=len(CONTEXT_LABELS) - 1)

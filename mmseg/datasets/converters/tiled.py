@@ -14,12 +14,12 @@ import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg.datasets.converters import common
-from mmseg.datasets.converters.untrusted import unpacked
 from mmseg.datasets.known import LandCoverAIDataset, LoveDADataset, PotsdamDataset, iSAIDDataset
 from mmseg.errors import UserError
 from mmseg.files import write_whole
 from mmseg.imagery import read_image
 from mmseg.imagery.mask import IGNORE_INDEX, check_size, read_mask, to_train_ids
+from mmseg.imagery.pictures import write_id_png
 
 # 0 is the rim of an object, which is ignored.
 ISPRS_PALETTE = [(0, 0, 0), *PotsdamDataset.METAINFO["palette"]]
@@ -39,9 +39,9 @@ class Layout(NamedTuple):
     tiles that would reach over the border are counted and dropped.
     """
 
-    image: str
-    mask: str
-    classes: int
+    image: str = ""
+    mask: str = ""
+    classes: int = 0
     archives: tuple[str, ...] = ()
     palette: Sequence[tuple[int, int, int]] = ()
     tolerated: float = 0  # share of pixels with colours of no class
@@ -56,9 +56,6 @@ class Layout(NamedTuple):
 
 
 ISPRS = Layout(
-    image="",
-    mask="",
-    classes=len(ISPRS_PALETTE),
     palette=ISPRS_PALETTE,
     tolerated=0.01,
     tile=512,
@@ -78,7 +75,6 @@ LAYOUTS = {
     "isaid": Layout(
         image=r"(train|val)/images/(?:[^/]+/)*([^/]+)\.png",
         mask=r"(train|val)/Semantic_masks/(?:[^/]+/)*([^/]+)_instance_color_RGB\.png",
-        classes=len(iSAIDDataset.METAINFO["classes"]),
         palette=iSAIDDataset.METAINFO["palette"],
         tile=896,
         overlap=384,
@@ -132,7 +128,7 @@ def convert_tiled(
     if layout.tile is not None and not 0 <= layout.overlap < layout.tile:
         sizes = f"overlap {layout.overlap} of tiles of {layout.tile}"
         raise UserError(f"{sizes}: give 0 or more and less than a tile")
-    with unpacked(source, out, {".tif", ".png"}, layout.archives) as root:
+    with common.unpacked(source, out, layout.archives) as root:
         return len(cut_all(root, out, layout, workers))
 
 
@@ -162,7 +158,8 @@ def _cut(
     values = read_image(mask_path) if layout.palette else read_mask(mask_path)
     check_size(mask_path, values.shape[:2], path, image.shape[:2])
     ids, unknown = colours_to_ids(values, layout, mask_path) if layout.palette else (values, 0)
-    ids = to_train_ids(ids, layout.classes, False, mask_path)
+    classes = len(layout.palette) or layout.classes
+    ids = to_train_ids(ids, classes, False, mask_path)
     named, tiles = windows(area, split, ids.shape, layout), {}
     missing = [(0, max(0, (layout.tile or 0) - side)) for side in ids.shape]
     ids = np.pad(ids, missing, constant_values=layout.ignored)
@@ -174,8 +171,8 @@ def _cut(
         labels, pixels = ids[window], image[window]
         data = path.read_bytes() if keep else cv2.imencode(layout.suffix, pixels)[1].tobytes()
         write_whole(out / "img_dir" / split.lower() / f"{name}{layout.suffix}", data)
-        common.write_png(out / "ann_dir" / split.lower() / f"{name}{layout.mask_suffix}", labels)
-        tiles[str(Path(split, name))] = np.bincount(labels.ravel(), minlength=256)[: layout.classes]
+        write_id_png(out / "ann_dir" / split.lower() / f"{name}{layout.mask_suffix}", labels)
+        tiles[str(Path(split, name))] = np.bincount(labels.ravel(), minlength=256)[:classes]
     return tiles, unknown
 
 

@@ -14,16 +14,3 @@ from mmseg.datasets.transforms.loading import (
     PackSegInputs,
 )
 from mmseg.datasets.transforms.photometric import PhotoMetricDistortion
-
-__all__ = [
-    "LoadAnnotations",
-    "LoadImageFromFile",
-    "LoadUnlabelled",
-    "PackSegInputs",
-    "PhotoMetricDistortion",
-    "RandomCrop",
-    "RandomScaleCropFlip",
-    "RandomTurn",
-    "Resize",
-    "ResizeToMultiple",
-]

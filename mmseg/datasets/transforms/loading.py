@@ -1,6 +1,7 @@
 """Load an image and its mask, and pack them for the model."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ META_KEYS = (
 
 
 @TRANSFORMS.register_module()
+@dataclass(eq=False)
 class LoadImageFromFile(BaseTransform):
     """Add `img`, (H, W, 3) uint8 BGR, `img_shape` and `ori_shape` from `img_path`.
 
@@ -30,15 +32,9 @@ class LoadImageFromFile(BaseTransform):
     `imdecode_backend` is for subclasses: all files have one reader.
     """
 
-    def __init__(
-        self,
-        imdecode_backend: str = "cv2",
-        backend_args: dict | None = None,
-        fill: Sequence[float] | None = None,
-    ) -> None:
-        self.imdecode_backend = imdecode_backend
-        self.backend_args = backend_args
-        self.fill = fill
+    imdecode_backend: str = "cv2"
+    backend_args: dict | None = None
+    fill: Sequence[float] | None = None
 
     def transform(self, results: dict) -> dict:
         if "img" not in results:
@@ -62,6 +58,7 @@ def fill_value(fill: Sequence[float], bands: Sequence[str], dtype: np.dtype) -> 
 
 
 @TRANSFORMS.register_module()
+@dataclass(eq=False)
 class LoadAnnotations(BaseTransform):
     """Add `gt_seg_map`, (H, W) uint8 train ids with 255 = ignored, from `seg_map_path`.
 
@@ -74,15 +71,9 @@ class LoadAnnotations(BaseTransform):
     A subclass that reads other files overrides `_load_seg_map`; `imdecode_backend` is for it.
     """
 
-    def __init__(
-        self,
-        backend_args: dict | None = None,
-        reduce_zero_label: bool | None = None,
-        imdecode_backend: str = "pillow",
-    ) -> None:
-        self.backend_args = backend_args
-        self.imdecode_backend = imdecode_backend
-        self.reduce_zero_label = reduce_zero_label
+    backend_args: dict | None = None
+    reduce_zero_label: bool | None = None
+    imdecode_backend: str = "pillow"
 
     def transform(self, results: dict) -> dict:
         results["seg_fields"] = []

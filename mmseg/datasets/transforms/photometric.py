@@ -1,6 +1,7 @@
 """Change colours."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ BAND_SHARE = 0.25
 
 
 @TRANSFORMS.register_module()
+@dataclass(eq=False)
 class PhotoMetricDistortion(BaseTransform):
     """Random brightness, contrast, saturation and hue of an image, each with chance 1/2.
 
@@ -34,19 +36,11 @@ class PhotoMetricDistortion(BaseTransform):
     deviation, which only `data_preprocessor` knows: `on_device` must be True.
     """
 
-    def __init__(
-        self,
-        brightness_delta: float = 32,
-        contrast_range: tuple[float, float] = (0.5, 1.5),
-        saturation_range: tuple[float, float] = (0.5, 1.5),
-        hue_delta: int = 18,
-        on_device: bool = False,
-    ) -> None:
-        self.brightness_delta = brightness_delta
-        self.contrast_range = contrast_range
-        self.saturation_range = saturation_range
-        self.hue_delta = hue_delta
-        self.on_device = on_device
+    brightness_delta: float = 32
+    contrast_range: tuple[float, float] = (0.5, 1.5)
+    saturation_range: tuple[float, float] = (0.5, 1.5)
+    hue_delta: int = 18
+    on_device: bool = False
 
     @cache_randomness
     def _draw(self) -> dict:

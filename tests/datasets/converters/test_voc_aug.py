@@ -83,7 +83,7 @@ def test_an_interrupted_conversion_ends_with_the_same_files(archives, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(relabel, "read_mat", stop)
+        patch.setattr(relabel.common, "read_mat", stop)
         with pytest.raises(KeyboardInterrupt):
             convert_voc_aug(*archives, allow_partial=True)
     assert len(list((voc / "SegmentationClassAug").iterdir())) == 2

@@ -166,9 +166,9 @@ def build_sample(distortion):
 @pytest.mark.parametrize(
     ("info", "message"),
     [
-        ({"bands": []}, "list the names of the bands"),
-        ({"bands": ("nir", "nir")}, "a name stands there twice"),
-        ({"bits": "int16", "bands": ("nir",)}, "metainfo.bits='int16': use one of uint8,"),
+        ({"bands": []}, "give the names of the bands"),
+        ({"bands": ("nir", "nir")}, "the names of the bands, each once"),
+        ({"bits": "int16", "bands": ("nir",)}, "metainfo.bits='int16': give one of uint8,"),
         ({"bits": "uint16"}, "name the bands too"),
         ({"gsd": -1}, "metainfo.gsd=-1: give the metres"),
     ],
