@@ -60,7 +60,7 @@ def batch(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     labels = torch.from_numpy(rng.integers(0, 150, (2, 96, 128)))
     labels[:, :10] = 255
     nmf = model.decode_head.hamburger.ham
-    nmf.build_bases = lambda *_: F.normalize(bases.to(DEVICE), dim=1)
+    nmf.build_bases = lambda *_: F.normalize(bases.to(next(model.parameters())), dim=1)
     return image.to(DEVICE), labels.to(DEVICE)
 
 
@@ -98,10 +98,13 @@ def test_training_gives_the_official_loss_and_gradients(golden, model, batch):
     loss = model.decode_head.loss(logits, labels)["loss_ce"]
     assert loss.item() == pytest.approx(golden["train/loss"].item(), rel=TOLERANCE)
 
+    tolerance = TOLERANCE
+    if golden["type"] != "LightHamHead":
+        # The layer norm over the classes enlarges rounding: gradients of float32 differ by 1.5e-3
+        # between processors. Those of float64 differ from the golden file by its own rounding.
+        tolerance, (logits,) = 6e-4, model.double().training_logits(image.double())
+        loss = model.decode_head.loss(logits, labels)["loss_ce"]
     loss.backward()
-    # The layer norm over the classes enlarges rounding: the same equations in float64 differ from
-    # the golden file by 5.5e-4 in a gradient's norm, and by 1e-8 in the loss.
-    tolerance = TOLERANCE if golden["type"] == "LightHamHead" else 1e-3
     parameters = dict(model.named_parameters())
     official = {key[5:] for key in golden if key.startswith("grad/")}
     assert set(parameters) == official

@@ -5,7 +5,6 @@ import sys
 import pytest
 from mmengine.config import Config
 
-import browse_dataset
 import test as test_tool
 import train
 from mmseg.errors import UserError
@@ -49,7 +48,3 @@ def test_show_opens_a_window_with_and_without_a_folder(monkeypatch, tmp_path):
         test_tool.apply_flags(config, parsed(test_tool, monkeypatch, *args), {})
         (hook,) = config.custom_hooks
         assert (hook.show, hook.wait_time, hook.show_dir) == (True, 0.5, folder)
-
-
-def test_browse_dataset_takes_output_dir(monkeypatch):
-    assert parsed(browse_dataset, monkeypatch, "tiny.py", "--output-dir", "x").out == "x"

@@ -66,7 +66,7 @@ def test_every_tool_of_images_takes_16_bit_bands(folder, capsys):
     assert call("check_dataset.py", "bands.py", "--split", "train") == 0
     assert "0 problems in 2 samples" in capsys.readouterr().out
     colours = ("--bands", "nir", "red", "green")
-    assert call("browse_dataset.py", "bands.py", *colours, "--out", "browse") is None
+    assert call("browse_dataset.py", "bands.py", *colours, "--output-dir", "browse") is None
     assert (folder / "browse/sheet_0.png").is_file()
     device = ("--device", "cpu", "--engine", "torch")
     assert call("predict.py", "bands.py", "a.pth", "data/img", "--out", "pred", *device) is None
