@@ -25,14 +25,20 @@ from mmseg.inference import fuse
 TINY = Path(__file__).parents[2] / "local_configs/segnext/tiny/segnext.tiny.512x512.ade.160k.py"
 
 
-@pytest.mark.parametrize(("trains", "expected"), [(True, ["tiny.py"]), (False, [])])
-def test_a_training_writes_its_merged_config_and_a_test_none(tmp_path, trains, expected):
-    write_project(tmp_path)
-    config = load_config(tmp_path / "tiny.py")
-    config.work_dir = str(tmp_path / "work")
+def tiny_config(folder, trains):
+    """The config of a run in `folder`, with or without what only a training needs."""
+    write_project(folder)
+    config = load_config(folder / "tiny.py")
+    config.work_dir = str(folder / "work")
     if not trains:
         for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
             config.pop(key)
+    return config
+
+
+@pytest.mark.parametrize(("trains", "expected"), [(True, ["tiny.py"]), (False, [])])
+def test_a_training_writes_its_merged_config_and_a_test_none(tmp_path, trains, expected):
+    config = tiny_config(tmp_path, trains)
     SegRunner.from_cfg(config)
     found = [*(tmp_path / "work").glob("*.py")]
     assert [path.name for path in found] == expected
@@ -220,12 +226,7 @@ def test_a_validation_runs_one_fused_copy_and_gives_the_model_back(tmp_path, mon
 
 @pytest.mark.parametrize("trains", [False, True])
 def test_a_test_frees_the_model_unless_a_training_goes_on_with_it(tmp_path, trains):
-    write_project(tmp_path)
-    config = load_config(tmp_path / "tiny.py")
-    config.work_dir = str(tmp_path / "work")
-    if not trains:
-        for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
-            config.pop(key)
+    config = tiny_config(tmp_path, trains)
     own = SegRunner.from_cfg(config)
     model = weakref.ref(own.model)
     scores = own.test()
