@@ -13,6 +13,7 @@ from rasterio.transform import array_bounds
 
 from mmseg.errors import UserError, one_line_errors
 from mmseg.evaluation.report import render_table
+from mmseg.files import make_writable
 from mmseg.raster.vector_files import read_polygons
 from mmseg.results.class_map import HEADER, ChangeMap, ClassMap
 from mmseg.results.tables import write_csv
@@ -30,6 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.zone_field and not args.zones:
         raise UserError("--zone-field names a field of --zones: give that too")
+    make_writable(args.out)
     before = ClassMap(args.map_a)
     change = ChangeMap(before, ClassMap(args.map_b))
     if args.zones:

@@ -46,7 +46,7 @@ def main() -> None:
     if args.out and args.out.is_file() and not read_text(args.out).startswith(TITLE):
         raise UserError(f"--out {args.out}: would replace a file of yours; name a new one")
     config = read_config(args)
-    datasets = build_parts(config.train_dataloader.dataset)
+    datasets = build_parts(config.train_dataloader.dataset, lazy=False)
     masks = [(part, index) for part in datasets for index in range(len(part))]
     counts = in_threads(count_pixels, masks, args.workers, "Counting pixels")
     weights, pixels = class_weights(counts, args.method), np.sum(counts, axis=0)

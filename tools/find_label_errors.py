@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     config = read_config(args)
     model = init_model(config, args.checkpoint, nmf_rank=args.nmf_rank)
-    parts = build_parts(config[f"{args.split}_dataloader"].dataset)
+    parts = build_parts(config[f"{args.split}_dataloader"].dataset, lazy=False)
     labelled = [(part, index) for part in parts for index in range(len(part))]
     images = [part.get_data_info(index)["img_path"] for part, index in labelled]
     errors = LabelErrors(len(model.dataset_meta["classes"]), args.min_pixels)

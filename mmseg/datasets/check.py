@@ -37,9 +37,12 @@ class Sample:
     class_pixels: np.ndarray | int = 0  # int64 (num_classes,)
 
 
-def build_parts(cfg: Mapping) -> list[BaseSegDataset]:
-    """Build the single data sets of a config that may repeat or join others; no file is listed."""
-    return [build_dataset({**part, "lazy_init": True}) for part in parts_of(cfg)]
+def build_parts(cfg: Mapping, lazy: bool = True) -> list[BaseSegDataset]:
+    """Build the single data sets of a config that may repeat or join others.
+
+    With `lazy`, no file is listed.
+    """
+    return [build_dataset({**part, "lazy_init": lazy}) for part in parts_of(cfg)]
 
 
 def masks_without_image(dataset: BaseSegDataset) -> list[str]:

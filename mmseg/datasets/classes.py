@@ -44,10 +44,12 @@ Ignored = Annotated[int, f"{IGNORE_INDEX}, no other is ignored", lambda v: v == 
 # What `metainfo` holds, and each colour of its palette.
 KINDS: dict[str, Any] = {
     "classes": Annotated[
-        Sequence[str], "up to 255 names, as in ('water',)", lambda v: len(v) <= IGNORE_INDEX
+        Sequence[str],
+        "a tuple or list of texts, 255 at most (masks have 8 bits)",
+        lambda v: len(v) <= IGNORE_INDEX,
     ],
     "bands": Annotated[
-        Sequence[str], "the names of the bands, each once", lambda v: 0 < len(v) == len({*v})
+        Sequence[str], "a tuple or list of texts, each once", lambda v: 0 < len(v) == len({*v})
     ],
     "bits": Annotated[str, f"one of {', '.join(BITS)}", lambda v: v in BITS],
     "gsd": Annotated[float, "the metres that a pixel covers", lambda v: 0 < v < math.inf],

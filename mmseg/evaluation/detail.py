@@ -161,7 +161,9 @@ class TemperatureMetric(BaseMetric):
         losses, pixels, places = zip(*results, strict=True)
         if not sum(pixels):
             raise UserError("no labelled pixel to fit a temperature to")
-        if len(set(places)) == 1:
+        logger, count = MMLogger.get_current_instance(), len(set(places))
+        logger.info(f"the temperature is fitted to {sum(pixels)} pixels of {count} places")
+        if count == 1:
             text = "all images are of one place: elsewhere another temperature may be right"
-            MMLogger.get_current_instance().warning(text)
+            logger.warning(text)
         return {"temperature": float(TEMPERATURES[np.argmin(sum(losses))])}

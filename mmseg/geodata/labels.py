@@ -188,7 +188,13 @@ class MaskLabels:
             values = opened(path).read([1, 2, 3] if self.table else [1], window=window)
         if self.table:
             return self._ids_of_colours(values.transpose(1, 2, 0), path), 0
-        return to_train_ids(values[0], len(self.classes), False, path), 0
+        try:
+            return to_train_ids(values[0], len(self.classes), False, path), 0
+        except UserError as error:
+            told = str(error).partition(" (num_classes=")[0]
+            raise UserError(
+                f"{told}: mend the mask, or give a name for each id in --classes"
+            ) from error
 
     def _ids_of_colours(self, colours: np.ndarray, path: str) -> np.ndarray:
         known = np.array([rgb for _, rgb in self.table])

@@ -1,7 +1,6 @@
 """Sheets: the scenes of a data set, cut along one grid on the ground and split by ground."""
 
 import math
-import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import shapely
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from scipy.sparse.csgraph import connected_components
 
@@ -30,8 +28,7 @@ TRIALS = 2000  # random splits, of which the most balanced one is taken
 @lru_cache(maxsize=8)  # a data set may have more files than a process may open
 def opened(path: str) -> rasterio.DatasetReader:
     """Open what GDAL finds at `path`; `UserError` if it is no raster."""
-    with readable(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with readable(path):
         return rasterio.open(path)
 
 

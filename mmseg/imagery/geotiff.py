@@ -28,18 +28,21 @@ DRIVERS = {b"\x89": "PNG", b"P": "PNM", b"B": "BMP", b"G": "GIF", b"\xff": "JPEG
 DRIVERS |= {b"\0": "JP2OpenJPEG"}
 PROFILE = {"driver": "GTiff", "tiled": True, "blockxsize": 256, "blockysize": 256}
 PROFILE |= {"compress": "deflate", "predictor": 2}
-# Most images have no place. `catch_warnings` would change the filters of all threads.
+# Most images and strips have no place; the log says it of scenes. `catch_warnings` would change the
+# filters of all threads.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @contextmanager
-def readable(path: str, problem: str = "not a readable raster") -> Iterator[None]:
+def readable(
+    path: str, problem: str = "not a readable raster, or cut short; get it again"
+) -> Iterator[None]:
     """Raise `UserError` for GDAL's errors of a raster that is opened or read in the block."""
     try:
         yield
     except RasterioError as error:
         cause = reason(error.__cause__ or error)
-        raise UserError(f"{path}: {problem}, or cut short ({cause}); get it again") from error
+        raise UserError(f"{path}: {problem} ({cause})") from error
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def _opened(data: bytes, path: str | Path, kind: str) -> Iterator[rasterio.Datas
     driver = DRIVERS.get(data[:1], "GTiff")
     with MemoryFile(data) as file:
         try:
-            problem = f"cannot decode the {kind}"
+            problem = f"cannot decode the {kind}; it is damaged or of an unknown format"
             with readable(str(path), problem), rasterio.open(file.name, driver=driver) as raster:
                 if raster.width * raster.height > MOST_PIXELS:
                     raise UserError(f"{path}: the {kind} is too large; cut it into tiles")

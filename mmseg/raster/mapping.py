@@ -8,7 +8,6 @@ map.
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -21,7 +20,6 @@ import rasterio
 import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.logging import MMLogger
-from rasterio.errors import NotGeoreferencedWarning
 
 import mmseg
 from mmseg.errors import UserError
@@ -66,9 +64,7 @@ def map_scene(
     options, out = options or MapOptions(), Path(out)
     if options.batch_size is None:
         options = replace(options, batch_size=4 if next(iter(model.parameters())).is_cuda else 1)
-    with rasterio.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
-        # Strips have no georeference. If the scene has none, the log says so.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with rasterio.Env(GDAL_CACHEMAX=CACHE):
         with fail_together(out):
             open_scene = partial(_open_scene, model, options)
             opened = open_scene(scene)

@@ -237,5 +237,6 @@ class Scene:
             yield Window(left // (PIECES - 1), top // (PIECES - 1), width, height)
 
     def _read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        with readable(self.path, f"cannot be read at rows {window.row_off} and below"):
+        place = f"at rows {window.row_off} and below"
+        with readable(self.path, f"cannot be read {place}, or cut short; get it again"):
             return geotiff.read_valid(self.raster, self.bands, window, self.nodata, self.alphas)

@@ -78,7 +78,7 @@ def aligned_blocks(*paths: str) -> Iterator[tuple]:
         first = sources[0]
         rasters = [stack.enter_context(_laid_on(first, each, first.crs)) for each in sources]
         for window in row_windows(first):
-            with readable(" or ".join(dict.fromkeys(paths)), "cannot be read whole"):
+            with readable(" or ".join(dict.fromkeys(paths)), "cut short; get it again"):
                 values = [raster.read(1, window=window).astype(np.int64) for raster in rasters]
             yield window.row_off, *values
 

@@ -1,5 +1,6 @@
 """The model card of a published model: what it predicts, how well, and under which licences."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,5 +28,6 @@ def model_card(repo: str, told: dict, licences: Sequence[str], run: Run | None) 
     rows = list(zip(told["classes"], range(len(colours)), colours, strict=True))
     made = {"table": markdown(["class", "id", "colour"], rows), "scores": scores}
     text = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
-    template = jinja2.Template(text, keep_trailing_newline=True)
-    return template.render(told, **made, repo=repo, licences=licences)
+    template = jinja2.Template(text, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    made["license"] = json.dumps(licences[0])  # a text of YAML too
+    return template.render({"nmf_rank": None, **told}, **made, repo=repo, licences=licences)

@@ -92,9 +92,12 @@ class Study:
         if not self.variants:
             raise UserError(f"{path}: has no variants=dict(name=dict(config=...), ...)")
         for name, variant in self.variants.items():
-            if not {"config"} <= set(variant) <= KEYS:
-                raise UserError(f"{path}: variants.{name}: give config and no keys but {KEYS}")
-            variant["config"] = str(Path(path).parent / variant["config"])
+            if unknown := ", ".join(sorted(set(variant) - KEYS)):
+                known = ", ".join(sorted(KEYS))
+                raise UserError(f"{path}: variants.{name} has {unknown}; it may have {known}")
+            variant["config"] = str(Path(path).parent / variant.get("config", ""))
+            if not Path(variant["config"]).is_file():
+                raise UserError(f"{path}: variants.{name}.config: there is no {variant['config']}")
         self.tasks = [
             Task(name, seed, out / name / f"seed_{seed}")
             for name in self.variants

@@ -70,7 +70,7 @@ SUBSET = r"subset=.*: give dict\(fraction=..., seed=...\[, rest=True\]\), a shar
         ("img_suffix", ".tif", r"no image ends in '\.tif'"),
         ("metainfo", {"palette": [(0, 0, 0)]}, "lacks 'classes'"),
         ("metainfo", FEW, "2 classes and 1 colours"),
-        ("metainfo", MANY, "metainfo.classes=.*: give up to 255 names"),
+        ("metainfo", MANY, "metainfo.classes=.*: give a tuple or list of texts, 255 at most"),
         *(("subset", value, SUBSET) for value in (0.5, {"fraction": 0.5}, {"seed": 0})),
         ("subset", {"fraction": 0.5, "sed": 1}, SUBSET),
         *(("subset", {"fraction": share, "seed": 0}, SUBSET) for share in (0, -1, 10)),

@@ -130,10 +130,10 @@ def test_a_study_or_a_config_that_cannot_be_read_is_one_line(tmp_path, tools):
 
 def test_a_variant_without_its_config_is_refused(tmp_path, tools):
     (tmp_path / "study.py").write_text("variants = dict(a=dict(config='gone.py'))\n")
-    with pytest.raises(UserError, match=r"gone\.py: no such config"):
-        Study(str(tmp_path / "study.py"), tmp_path).prepare()
+    with pytest.raises(UserError, match=r"variants\.a\.config: there is no .*gone\.py"):
+        Study(str(tmp_path / "study.py"), tmp_path)
     (tmp_path / "study.py").write_text("variants = dict(a=dict(option={}))\n")
-    with pytest.raises(UserError, match=r"variants\.a: give config and no keys but"):
+    with pytest.raises(UserError, match=r"variants\.a has option; it may have config, options, x"):
         Study(str(tmp_path / "study.py"), tmp_path)
 
 

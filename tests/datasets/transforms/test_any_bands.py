@@ -166,8 +166,8 @@ def build_sample(distortion):
 @pytest.mark.parametrize(
     ("info", "message"),
     [
-        ({"bands": []}, "give the names of the bands"),
-        ({"bands": ("nir", "nir")}, "the names of the bands, each once"),
+        ({"bands": []}, r"metainfo.bands=\[\]: give a tuple or list"),
+        ({"bands": ("nir", "nir")}, "a tuple or list of texts, each once"),
         ({"bits": "int16", "bands": ("nir",)}, "metainfo.bits='int16': give one of uint8,"),
         ({"bits": "uint16"}, "name the bands too"),
         ({"gsd": -1}, "metainfo.gsd=-1: give the metres"),
