@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from mmengine.dist import is_main_process
-
 from mmseg.errors import UserError, reason
 
 LOCK = ".lock"
@@ -113,6 +111,8 @@ def sole_process(folder: str | Path, work: str, option: str) -> Iterator[None]:
     the option that chooses another folder. The system releases the lock when the process ends, also
     when it is killed. In a group of processes, the first one holds the folder for all.
     """
+    from mmengine.dist import is_main_process  # torch comes with it, which takes a second
+
     if not is_main_process():
         yield
         return

@@ -19,7 +19,7 @@ from mmseg.checkpoints.dialects import state_dict_of
 from mmseg.checkpoints.files import read_checkpoint, write_checkpoint
 from mmseg.config.changes import drop_masks, keep_test_scale, use_tta
 from mmseg.engine import SegRunner
-from mmseg.engine.compile import compile_network
+from mmseg.engine.compile import FuseHook, compile_network
 from mmseg.engine.prepare import use_inference_amp
 from mmseg.errors import UserError, one_line_errors
 from mmseg.export.loading import is_exported
@@ -148,6 +148,9 @@ def run_test(config: Config, compiled: bool = False) -> dict:
     for key in TRAINING:
         config.pop(key, None)
     runner = SegRunner.from_cfg(config)
+    for hook in runner.hooks:
+        if isinstance(hook, FuseHook):
+            hook.frees_model = True
     if compiled:
         compile_network(runner.model)
     return runner.test()

@@ -1,5 +1,7 @@
 """Train a segmentor: python tools/train.py local_configs/segnext/tiny/<config>.py"""
 
+from importlib.util import find_spec
+
 from common import RUN, leave_group, positive_int, read_run_config, seed, tool_parser
 
 from mmengine.config import Config
@@ -67,6 +69,8 @@ def apply_flags(config: Config, args) -> None:
     if args.no_validate:
         config.val_dataloader = config.val_cfg = config.val_evaluator = None
     for name in args.tracker:
+        if find_spec(name) is None:
+            raise UserError(f"--tracker {name}: pip install {name}")
         visualizer = config.get("visualizer") or {"type": "Visualizer"}
         backends = [*visualizer.get("vis_backends", []), {"type": TRACKERS[name]}]
         config.visualizer = {**visualizer, "vis_backends": backends}

@@ -74,11 +74,12 @@ class FuseHook(Hook):
     Validations compute with PyTorch: in a training, the weights change before each of them.
 
     The copy is made at the first image, when averaged weights (EMAHook) are in their place. The
-    model comes back before other hooks see the end. After an interruption, it comes back when the
-    next run or validation starts.
+    model comes back before other hooks see the end, unless `frees_model`. After an interruption, it
+    comes back when the next run or validation starts.
     """
 
     priority = "VERY_HIGH"
+    frees_model = False  # whether nobody needs the model after a test
 
     def __init__(self) -> None:
         self.model: nn.Module | None = None
@@ -93,7 +94,7 @@ class FuseHook(Hook):
             segmentor.cfg = runner.cfg
             segmentor.dataset_meta = runner.test_dataloader.dataset.metainfo
             self._exchange(runner, runner.cfg.get("engine", "torch"), runner._load_from)
-            if runner.cfg.get("train_cfg") is None:  # no training goes on with the model
+            if self.frees_model:
                 self.model = segmentor = None
                 give_back_freed_memory()
 

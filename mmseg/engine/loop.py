@@ -53,8 +53,12 @@ class SegTrainLoop(BaseLoop):
         randomness = runner.cfg.get("randomness") or {}
         diff_rank_seed = randomness.get("diff_rank_seed", False)
         super().__init__(runner, build_loader(dataloader, runner.seed, diff_rank_seed, trains=True))
-        counts = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
-        if max_skipped_steps and counts > 1:
+        if (self.dataloader.batch_size or 0) % accumulate:
+            raise UserError(
+                f"train_cfg.accumulate={accumulate} does not divide "
+                f"train_dataloader.batch_size={self.dataloader.batch_size}"
+            )
+        if max_skipped_steps and _counts_of_mmengine(runner) > 1:
             raise UserError(
                 "train_cfg.max_skipped_steps does not go with optim_wrapper.accumulative_counts: "
                 "use train_cfg.accumulate, which splits the batch of one iteration"
@@ -98,6 +102,11 @@ class SegTrainLoop(BaseLoop):
         self._count_from(self.iter)
         runner.call_hook("before_train")
         runner.call_hook("before_train_epoch")
+        if lost := self.iter % _counts_of_mmengine(runner):
+            runner.logger.warning(
+                f"the gradients of {lost} iterations are lost: iteration {self.iter}, from which "
+                "the run goes on, is between two steps of optim_wrapper.accumulative_counts"
+            )
         if self.iter >= self.max_iters:
             runner.logger.info(f"all {self.max_iters} iterations were done already")
         batches = self._batches()
@@ -202,10 +211,7 @@ def seed_iteration(runner: Runner) -> None:
 
 
 def split_batch(batch: Mapping[str, Any], parts: int) -> list[Mapping[str, Any]]:
-    """Split a batch of tensors and lists into `parts` of the same size, in order.
-
-    Raises `UserError` if the number of images is no multiple of `parts`.
-    """
+    """Split a batch of tensors and lists into `parts` of the same size, in order."""
     if parts == 1:
         return [batch]
     size = len(batch["inputs"])
@@ -226,3 +232,7 @@ def in_iterations(scheduler: Mapping, length: int) -> dict[str, Any]:
     if config["type"] == "ExponentialLR":
         config["gamma"] **= 1 / length
     return config
+
+
+def _counts_of_mmengine(runner: Runner) -> int:
+    return (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)

@@ -45,13 +45,8 @@ class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     # mmengine leaves groups that are slow to read, and keeps silent about keys that do nothing.
     def __call__(self, model: nn.Module) -> OptimWrapper:
         wrapper = super().__call__(model)
-        merged: dict[str, dict[str, Any]] = {}
-        for group in wrapper.optimizer.param_groups:
-            # Not as `ConfigDict`s: a step reads a thousand keys of them.
-            options = {key: value for key, value in group.items() if key != "params"}
-            same = merged.setdefault(repr(options), {"params": [], **options})
-            same["params"] += group["params"]
-        wrapper.optimizer.param_groups[:] = merged.values()
+        # They are `ConfigDict`s, and a step reads a thousand keys of them.
+        wrapper.optimizer.param_groups[:] = [{**group} for group in wrapper.optimizer.param_groups]
         for key in (self.paramwise_cfg or {}).get("custom_keys", {}):
             # The official configs have such a key, `pos_block`.
             if not any(key in name for name, _ in model.named_parameters()):
@@ -77,6 +72,19 @@ class SegOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                     "weight_decay"
                 )
         super()._validate_cfg()
+
+    # mmengine makes a group for each parameter.
+    def add_params(
+        self, params: list[dict], module: nn.Module, prefix: str = "", *args: Any, **kwargs: Any
+    ) -> None:
+        super().add_params(params, module, prefix, *args, **kwargs)
+        if prefix:  # mmengine calls this for the whole model, and then for each of its modules
+            return
+        merged: dict[Any, dict[str, Any]] = {}
+        for group in params:
+            members = group.pop("params")
+            merged.setdefault(tuple(group.items()), {"params": [], **group})["params"] += members
+        params[:] = merged.values()
 
 
 def merge_stored_groups(stored: dict[str, Any], optimiser: Optimizer, model: nn.Module) -> None:

@@ -23,7 +23,7 @@ from mmseg.errors import UserError
 from mmseg.imagery.mask import IGNORE_INDEX, UNKNOWN
 from mmseg.models.data_preprocessor import pad_to
 from mmseg.randomness import seed_of
-from mmseg.registry import HOOKS, Share
+from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
 
@@ -51,7 +51,7 @@ class SemiSupervisedHook(EMAHook):
     def __init__(
         self,
         dataset: Mapping | None = None,
-        threshold: Share = 0.9,
+        threshold: float = 0.9,
         ema_type: str = "MomentumAnnealingEMA",
         momentum: float = 0.004,
         **options: Any,
@@ -59,6 +59,8 @@ class SemiSupervisedHook(EMAHook):
         if ema_type == "MomentumAnnealingEMA":
             options = {"gamma": 10, **options}  # averages a tenth of the iterations at first
         super().__init__(ema_type, momentum=momentum, **options)
+        if not 0 <= threshold <= 1:
+            raise UserError(f"SemiSupervisedHook: threshold={threshold} is no probability")
         self.dataset, self.threshold = dataset, threshold
 
     def before_train(self, runner: Runner) -> None:

@@ -34,6 +34,7 @@ def facts(model: Any, options: ExportOptions) -> dict[str, Any]:
         "palette": [list(colour) for colour in meta["palette"]],
         "bands": list(bands_of(model)),
         "bits": meta.get("bits", "uint8"),
+        "order": "bands",  # of the channels of an `image`; files without it may have blue first
         "gsd": options.gsd or meta.get("gsd"),
         "window": options.size or window,
         "overlap": overlap,

@@ -18,7 +18,7 @@ from mmseg.errors import UserError, reason
 from mmseg.export.facts import KEY, to_text
 from mmseg.export.graph import SAMPLES
 from mmseg.export.session import Session, installed, need
-from mmseg.imagery.bands import is_bgr
+from mmseg.imagery.bands import RGB, is_bgr
 from mmseg.models import EncoderDecoder
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.ops.class_map import rescale
@@ -54,6 +54,11 @@ def load(
         facts = json.loads(text)
     except Exception as error:  # of a file that is absent, damaged or another program's
         raise UserError(f"{path}: no whole file of tools/export.py ({reason(error)})") from error
+    if "order" not in facts and tuple(facts["bands"]) == RGB and facts["bits"] != "uint8":
+        raise UserError(
+            f"{path}: red and blue of 16-bit images are exchanged in this file, which was made by an "
+            "earlier commit: export it again"
+        )
     half = half or facts["precision"] == "bf16"
     if engine == "auto":
         known = installed(half or package == "openvino")

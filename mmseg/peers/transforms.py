@@ -19,7 +19,7 @@ from typing_extensions import dataclass_transform  # typing has it from Python 3
 
 from mmseg.datasets.transforms import LoadImageFromFile
 from mmseg.errors import UserError
-from mmseg.registry import TRANSFORMS, Count
+from mmseg.registry import TRANSFORMS, Count, checked_arguments
 
 IGNORED = 255
 Chance = Annotated[float, "a chance from 0 to 1", lambda v: 0 <= v <= 1]
@@ -46,11 +46,18 @@ offer(TRANSFORMS, LoadImageFromFile, "LoadImageFromNDArray")
 class Augmentation(BaseTransform):
     """A transform that a config finds by its name; its attributes are its arguments.
 
-    Their annotations are checked when a config is read, and when the registry builds one.
+    Their annotations are checked. A subclass checks more, and prepares its work, in `_prepare`.
     """
 
     def __init_subclass__(cls) -> None:
         offer(TRANSFORMS, dataclass(eq=False)(cls))
+
+    def __post_init__(self) -> None:
+        self.__dict__ |= checked_arguments(type(self), vars(self), type(self).__name__)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        pass
 
 
 def change(results: dict, image: Callable, labels: Callable | None = None) -> dict:
@@ -78,7 +85,7 @@ class RandomRotate(Augmentation):
     center: tuple[float, float] | None = None
     auto_bound: bool = False
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         given = self.degree
         self.degree = tuple(given) if isinstance(given, Sequence) else (-given, given)
         right = len(self.degree) == 2 and self.degree[0] <= self.degree[1]
@@ -107,7 +114,7 @@ class RandomRotFlip(Augmentation):
     flip_prob: Chance = 0.5
     degree: float | Sequence[float] = (-20, 20)
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         self.rotate = RandomRotate(1, self.degree).rotate
 
     def transform(self, results: dict) -> dict:
@@ -133,7 +140,7 @@ class RandomCutOut(Augmentation):
     fill_in: Sequence[float] = (0, 0, 0)
     seg_fill_in: Label | None = None
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         sizes = self.cutout_shape or self.cutout_ratio
         given = bool(self.cutout_shape) != bool(self.cutout_ratio)
         require(given, "RandomCutOut: give cutout_shape or cutout_ratio, (width, height)")
@@ -200,7 +207,7 @@ class AdjustGamma(Augmentation):
 
     gamma: float = 1.0
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         require(self.gamma > 0, f"gamma={self.gamma}: give a number above 0")
         self.table = ((np.arange(256) / 255) ** (1 / self.gamma) * 255).astype(np.uint8)
 
@@ -214,7 +221,7 @@ class Rerange(Augmentation):
     min_value: float = 0
     max_value: float = 255
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         require(self.min_value < self.max_value, "Rerange: min_value below max_value")
 
     def transform(self, results: dict) -> dict:
@@ -254,7 +261,7 @@ class Albu(Augmentation):
     update_pad_shape: bool = False
     bgr_to_rgb: bool = True
 
-    def __post_init__(self) -> None:
+    def _prepare(self) -> None:
         found = find_spec("albumentations") is not None
         require(found, "Albu needs albumentations: pip install albumentations")
         self.kinds = import_module("albumentations")

@@ -82,8 +82,10 @@ def test_a_run_in_parts_is_resumed_in_the_same_bits(tmp_path, step):
 
 def test_parts_that_do_not_divide_the_batch_are_refused(tmp_path):
     runner = build_runner(tmp_path, **{"train_cfg.accumulate": 3})
-    with pytest.raises(UserError, match=r"accumulate=3 does not divide a batch of 4 images"):
+    with pytest.raises(UserError, match=r"accumulate=3 does not divide .*batch_size=4"):
         runner.train()
+    with pytest.raises(UserError, match=r"accumulate=3 does not divide a batch of 4 images"):
+        split_batch({"inputs": torch.zeros(4, 3, 2, 2)}, 3)
 
 
 def test_skipped_steps_and_mmengines_accumulation_are_refused(tmp_path):

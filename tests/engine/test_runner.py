@@ -17,6 +17,7 @@ from tiny_runner import build_runner
 from mmseg.checkpoints.files import read_checkpoint
 from mmseg.config import load_config
 from mmseg.engine import SegRunner, resume, runner
+from mmseg.engine.compile import FuseHook
 from mmseg.engine.preemption import SIGNALS
 from mmseg.engine.prepare import check_complete, prepare_process
 from mmseg.errors import UserError
@@ -224,12 +225,12 @@ def test_a_validation_runs_one_fused_copy_and_gives_the_model_back(tmp_path, mon
         assert own.model is model
 
 
-@pytest.mark.parametrize("trains", [False, True])
-def test_a_test_frees_the_model_unless_a_training_goes_on_with_it(tmp_path, trains):
-    config = tiny_config(tmp_path, trains)
-    own = SegRunner.from_cfg(config)
+@pytest.mark.parametrize("frees", [False, True])
+def test_a_test_gives_the_model_back_or_frees_it_if_nobody_needs_it(tmp_path, monkeypatch, frees):
+    monkeypatch.setattr(FuseHook, "frees_model", frees)
+    own = SegRunner.from_cfg(tiny_config(tmp_path, trains=False))
     model = weakref.ref(own.model)
     scores = own.test()
     gc.collect()
-    assert (model() is own.model) if trains else (model() is None)
+    assert (model() is None) if frees else (model() is own.model)
     assert own.test() == scores

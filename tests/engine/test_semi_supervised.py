@@ -98,7 +98,7 @@ def test_masks_of_the_images_without_masks_change_nothing(tmp_path):
         Image.fromarray((mask * 0 + i % 3).astype(np.uint8)).save(path)
     assert same(first, weights(tmp_path, "b", hook))
     assert same(first, weights(tmp_path, "c", {**hook, "dataset": NO_MASKS}))
-    assert not same(first, weights(tmp_path, "d", {**hook, "threshold": 0.99}))
+    assert not same(first, weights(tmp_path, "d", {**hook, "threshold": 1.0}))
 
 
 def test_a_folder_of_images_needs_no_masks_and_no_names_of_the_others(tmp_path):
@@ -208,7 +208,7 @@ def test_pixels_without_image_stay_without_label():
 
 @pytest.mark.parametrize(
     ("hook", "text"),
-    [({}, "needs a subset"), ({"threshold": 2, "dataset": MORE}, "threshold=2: give a number")],
+    [({}, "needs a subset"), ({"threshold": 2, "dataset": MORE}, "threshold=2 is no probability")],
 )
 def test_what_is_missing_is_told_in_one_line(tmp_path, hook, text):
     with pytest.raises(UserError, match=text):

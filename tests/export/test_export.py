@@ -261,3 +261,11 @@ def test_bands_keep_their_order_and_16_bit_images_their_values(model, tmp_path, 
     assert np.abs(run(tmp_path / "model.onnx", x) - expected.numpy()).max() < 1e-4
     found = inference_model(load(tmp_path / "model.onnx"), x[0], with_logits=True)
     torch.testing.assert_close(found.seg_logits.data[None], expected, rtol=1e-4, atol=1e-4)
+    if number == 3:  # a file from before the order of the bands was right
+        program = onnx.load(tmp_path / "model.onnx")
+        told = json.loads(program.metadata_props[0].value)
+        del told["order"]
+        program.metadata_props[0].value = json.dumps(told)
+        onnx.save(program, tmp_path / "old.onnx")
+        with pytest.raises(UserError, match=r"red and blue .* exchanged .*: export it again"):
+            load(tmp_path / "old.onnx")

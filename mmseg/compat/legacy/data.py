@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmseg.compat.fixed import ANY, leave_out, refuse_rest
+from mmseg.compat.fixed import leave_out, refuse_rest
 from mmseg.errors import UserError
 
 LISTS = ("img_dir", "ann_dir", "split")
-PACKED = (["img", "gt_semantic_seg"], ["img"])
 
 
 def translate_dataset(old: Any, testing: bool, settings: dict[str, Any]) -> dict[str, Any]:
@@ -86,8 +85,7 @@ def _steps(pipeline: Sequence[dict], testing: bool, settings: dict[str, Any]) ->
             _pad(step, testing, settings)
         elif kind in ("DefaultFormatBundle", "ImageToTensor", "Collect"):
             # PackSegInputs and the data preprocessor do their work, with all metadata.
-            leave_out(step, {"type": ANY, "keys": PACKED}, kind)
-            refuse_rest(step, kind)
+            _check_formatting(step)
         elif kind == "LoadAnnotations":
             new.append({"reduce_zero_label": False, **step})  # the default of 0.x
         elif kind != "RandomFlip" or step.get("prob") is not None:
@@ -139,3 +137,11 @@ def _pad(old: dict, testing: bool, settings: dict[str, Any]) -> None:
     if set(given) != {"size_divisor" if testing else "size"}:
         raise UserError(f"Pad has {given}: give a size in training and a size_divisor in testing")
     _settle(settings, "Pad", **({"test_cfg": given} if testing else given))
+
+
+def _check_formatting(step: dict) -> None:
+    if "meta_keys" in step or {*step.get("keys", ())} - {"img", "gt_semantic_seg"}:
+        raise UserError(
+            f"{step['type']}: only img and gt_semantic_seg are packed, with all their metadata; "
+            "leave other keys and meta_keys out"
+        )

@@ -68,7 +68,8 @@ class DecodeHead(BaseModule):
             )
         widths = [each.shape[1] for each in maps]
         index, channels = _each(self.in_index), _each(self.in_channels)
-        if [widths[i] for i in index if i < len(widths)] != channels:
+        known = range(-len(widths), len(widths))
+        if not {*index} <= {*known} or [widths[i] for i in index] != channels:
             raise UserError(
                 f"the backbone's maps have {widths} channels; decode_head.in_index={self.in_index} "
                 f"and in_channels={self.in_channels} ask for others"
