@@ -56,7 +56,7 @@ def load(
         raise UserError(f"{path}: no whole file of tools/export.py ({reason(error)})") from error
     if "order" not in facts and tuple(facts["bands"]) == RGB and facts["bits"] != "uint8":
         raise UserError(
-            f"{path}: an earlier commit made this file, which exchanges red and blue of 16-bit images: "
+            f"{path}: an earlier commit made it, and it exchanges red and blue of 16-bit images: "
             "export it again"
         )
     half = half or facts["precision"] == "bf16"
