@@ -34,8 +34,8 @@ from mmseg.registry import RUNNERS
 NOISE = (
     *("paramwise_options --", "The prefix is not set in metric", '"FileClient" will be deprecated'),
     *('"HardDiskBackend" is the alias', "Hooks will be executed in the following order"),
-    *("Gradient accumulative may slightly decrease", "Config:\n"),  # the config has its own file
-    "Distributed training is not used, all SyncBatchNorm",
+    *("Resumed iteration number is not divisible", "Gradient accumulative may slightly decrease"),
+    *("Distributed training is not used, all SyncBatchNorm", "Config:\n"),  # it has its own file
 )
 # The messages of torch.distributed's backends about a connection that broke.
 LOST_PROCESS = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)")

@@ -29,7 +29,7 @@ NETWORK: dict[str, Any] = {"output": "coarse", "input": "tensor"}  # what the ke
 # In float32 and, at True, in bfloat16: the size of the random image that shows whether an engine
 # computes the same, and by which share of their norm the logits may differ. OpenVINO arranges the
 # weights once for small images and again for others, and keeps both; so the image is not small. In
-# bfloat16, OpenVINO 2026.4 does not come back from such images for networks of 8 channels.
+# bfloat16, OpenVINO 2026.4 does not come back from such images if `embed_dims` start at 8 or 16.
 PROBES = {False: ((256, 256), 1e-3), True: ((64, 96), 0.1)}
 
 

@@ -164,6 +164,16 @@ def test_maps_of_another_backbone_are_named(model, features, message):
         model.decode_head(features)
 
 
+@pytest.mark.parametrize(
+    ("index", "channels"), [((1, 2, 7), (16, 24)), ((-5, -2, -1), (24, 32)), ((1, 2), (24, 16))]
+)
+def test_indices_and_widths_that_the_encoder_does_not_have_are_named(model, index, channels):
+    head = model.decode_head
+    head.in_index, head.in_channels = index, channels
+    with pytest.raises(UserError, match=r"maps have \[8, 16, 24, 32\] channels; .* ask for others"):
+        head.features([torch.zeros(1, width, 4, 4) for width in (8, 16, 24, 32)])
+
+
 def test_own_heads_get_their_maps_and_change_their_size(model):
     maps = [torch.rand(1, c, s, s) for c, s in zip((8, 16, 24, 32), (24, 12, 6, 3), strict=True)]
     head = model.decode_head
